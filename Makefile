@@ -1,0 +1,32 @@
+# make search | make test: the two commands a newcomer needs. Both set everything up first.
+PYTHON ?= python3.11
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+.PHONY: setup search test check bench clean
+
+setup: $(READY)
+
+$(READY): requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.lock
+	touch $(READY)
+
+search: setup
+	$(RUN) search/run.py --space spaces/backbones.yaml $(ARGS)
+
+test: setup
+	$(RUN) -m pytest -m "not benchmark" -q
+
+check: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(RUN) -m pytest -q tests/test_house.py
+
+bench: setup
+	$(RUN) -m pytest -m benchmark -q -s tests/benchmarks
+
+clean:
+	rm -rf $(VENV) results

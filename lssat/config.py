@@ -1,0 +1,285 @@
+"""The one config tree: the only door for YAML, command line, trials and checkpoints.
+
+Every setting has one dotted key (`optim.lr`), used in spaces, `--set`, Optuna, TensorBoard, leaderboards and checkpoints.
+This file imports neither torch nor Ray, so that `--help` and error messages answer at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+
+class ConfigError(ValueError):
+    """A setting that breaks a rule. The message states rule, value and place, and how to repair it."""
+
+
+def _integral(value: object) -> object:
+    """Let `1e3` stand where an integer belongs."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Int = Annotated[int, BeforeValidator(_integral)]
+Float = Annotated[float, Field(allow_inf_nan=False)]
+STREAMS_PATTERN = re.compile(r"M(RGB|LBP|LDP)/R(RGB|LBP|LDP)/C(RGB|LBP|LDP)")
+
+
+class Section(BaseModel):
+    """A frozen group of settings: unknown keys and wrong types are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class DataConfig(Section):
+    source: str = Field("synthetic", description="`synthetic`, a CSV or Parquet table, or a folder with one folder per class")
+    task: str = Field("emotion", description="synthetic: emotion, attributes or deepfake; own data: label column(s), comma-separated")
+    classes: list[str] | None = Field(None, description="keep only rows whose label is one of these; None keeps all")
+    image_size: Int = Field(64, ge=16, description="side of the square image in pixels")
+    num_images: Int = Field(4000, ge=200, description="synthetic only: number of training images")
+    seed: Int = Field(0, ge=0, description="seed of the synthetic images and of splits that the data do not bring")
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _classes_are_names(cls, value: object) -> object:
+        return [str(item) for item in value] if isinstance(value, list) else value
+
+
+class ObjectiveConfig(Section):
+    metric: Literal["auto", "accuracy", "balanced_accuracy", "macro_f1", "auc"] = Field(
+        "auto",
+        description="what `val/score` is; auto: macro_f1 (multi-class), balanced_accuracy (binary, multi-label), auc (deepfake)",
+    )
+
+
+class BackboneConfig(Section):
+    family: str = Field("vit", description="backbone family, see lssat/catalog.json")
+    size: str = Field("atto", description="step of the global ordinal from shallow to deep, see lssat/catalog.json")
+    name: str | None = Field(None, description="any timm architecture, instead of family and size")
+    patch_size: Int | None = Field(None, ge=2, description="flat-token backbones only: patch side in pixels; None: the native one")
+    drop_path_rate: Float = Field(0.0, ge=0, lt=1, description="stochastic depth, where the architecture has it")
+
+
+class TargetConfig(Section):
+    encoding: Literal["scaled", "bits", "histogram"] = Field("scaled", description="how texture codes become a target (METHOD: nominal codes)")
+    norm_pix: bool = Field(False, description="standardise each target patch (MAE); `scaled` only")
+    lbp_points: Int = Field(8, ge=1, le=24, description="LBP: number of neighbours P")
+    lbp_radius: Float = Field(1.0, gt=0, description="LBP: radius R in pixels")
+    ldp_k: Int = Field(3, ge=1, le=7, description="LDP: number of strongest directions")
+
+    @model_validator(mode="after")
+    def _norm_pix_needs_scaled(self) -> TargetConfig:
+        if self.norm_pix and self.encoding != "scaled":
+            raise ValueError("`target.norm_pix` needs `target.encoding: scaled`")
+        return self
+
+
+class MaskingConfig(Section):
+    ratio: Float | None = Field(None, gt=0, lt=1, description="hidden share of patches; None: 0.75 where tokens are dropped, 0.6 elsewhere")
+    unit: Int = Field(16, ge=2, description="side in pixels of what is masked at once in backbones that cannot drop tokens")
+
+
+class DecoderConfig(Section):
+    dim: Int = Field(64, ge=16, description="width")
+    depth: Int = Field(1, ge=1, description="number of transformer blocks")
+    num_heads: Int = Field(4, ge=1, description="attention heads; divides dim")
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> DecoderConfig:
+        if self.dim % self.num_heads or self.dim % 4:
+            raise ValueError("`decoder.dim` must be a multiple of `decoder.num_heads` and of 4")
+        return self
+
+
+class AugmentConfig(Section):
+    flip: bool = Field(True, description="mirror half of the images")
+    crop_scale: Float = Field(0.8, gt=0, le=1, description="smallest side of the random crop, as a share of the image side; 1: off")
+    color: Float = Field(0.2, ge=0, lt=1, description="largest relative change of brightness and contrast; 0: off")
+
+
+class OptimConfig(Section):
+    epochs: Int = Field(10, ge=1, description="passes over the training rows")
+    batch_size: Int = Field(64, ge=1, description="global: shared by all workers of the trial")
+    lr: Float = Field(1e-3, gt=0, description="peak learning rate of AdamW")
+    weight_decay: Float = Field(0.05, ge=0, description="AdamW; not on biases, norms, tokens and positions")
+    warmup_epochs: Float = Field(1.0, ge=0, description="linear warm-up, then a cosine to min_lr, both per step")
+    min_lr: Float = Field(1e-6, ge=0, description="learning rate at the last step")
+    clip_norm: Float = Field(1.0, gt=0, description="largest global gradient norm")
+    class_balanced: bool = Field(False, description="weight the task loss inversely to class frequency")
+    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 autocast where the hardware gains from it")
+
+    @model_validator(mode="after")
+    def _warmup_fits(self) -> OptimConfig:
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError("`optim.warmup_epochs` must be less than `optim.epochs`")
+        return self
+
+
+class ResourcesConfig(Section):
+    num_workers: Int = Field(1, ge=1, description="data-parallel workers of one trial")
+    cpus_per_worker: Int = Field(1, ge=1, description="CPU cores of one worker, also its number of torch threads")
+    gpus_per_worker: Float = Field(0.0, ge=0, description="GPUs of one worker; a fraction lets trials share one")
+
+
+class Config(Section):
+    """One training run, whole."""
+
+    data: DataConfig = DataConfig()
+    objective: ObjectiveConfig = ObjectiveConfig()
+    backbone: BackboneConfig = BackboneConfig()
+    auxiliary: bool = Field(True, description="off: the supervised baseline, no masked pass")
+    aux_weight: Float = Field(0.9, ge=0, lt=1, description="w in (1-w)*task + w*reconstruction; SSAT publishes 0.1 on the task, so 0.9 here")
+    streams: str = Field("MRGB/RLDP/CRGB", description="image of the Masked pass / Reconstruction target / Classified pass, each RGB, LBP or LDP")
+    target: TargetConfig = TargetConfig()
+    masking: MaskingConfig = MaskingConfig()
+    decoder: DecoderConfig = DecoderConfig()
+    augment: AugmentConfig = AugmentConfig()
+    optim: OptimConfig = OptimConfig()
+    resources: ResourcesConfig = ResourcesConfig()
+    seed: Int = Field(0, ge=0, description="seed of weights, masks, order and augmentation")
+
+    @model_validator(mode="after")
+    def _rules_between_sections(self) -> Config:
+        size, unit = self.data.image_size, self.masking.unit
+        if not STREAMS_PATTERN.fullmatch(self.streams):
+            raise ValueError(f"`streams` must read M<x>/R<y>/C<z> with x, y, z of RGB, LBP, LDP, but got {self.streams!r}")
+        if size % unit or size < 4 * unit:
+            raise ValueError(f"`data.image_size` must be a multiple of `masking.unit` and at least 4 of them, but got {size} and {unit}")
+        if self.trains_auxiliary and self.target_stream == "RGB" and self.target.encoding != "scaled":
+            raise ValueError(f"an RGB target needs `target.encoding: scaled`, but got {self.target.encoding!r}")
+        codes_exceed_a_byte = self.target_stream == "LBP" and self.target.lbp_points > 8
+        if self.trains_auxiliary and codes_exceed_a_byte and self.target.encoding != "scaled":
+            raise ValueError("`target.encoding` bits and histogram need `target.lbp_points` <= 8")
+        return self
+
+    @property
+    def masked_stream(self) -> str:
+        return self.streams.split("/")[0][1:]
+
+    @property
+    def target_stream(self) -> str:
+        return self.streams.split("/")[1][1:]
+
+    @property
+    def classified_stream(self) -> str:
+        return self.streams.split("/")[2][1:]
+
+    @property
+    def trains_auxiliary(self) -> bool:
+        """Whether there is a masked pass at all."""
+        return self.auxiliary and self.aux_weight > 0
+
+    def flat(self) -> dict[str, Any]:
+        """Dotted key -> value."""
+        return flatten(self.model_dump())
+
+    def hash(self) -> str:
+        """Eight hex digits that name this configuration."""
+        text = json.dumps(self.flat(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings -> one mapping with dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f"{name}."))
+        else:
+            flat[name] = value
+    return flat
+
+
+def keys() -> list[str]:
+    """All dotted keys, in the order of the tree."""
+    return list(Config().flat())
+
+
+def build(flat: Mapping[str, Any], places: Mapping[str, str] | None = None) -> Config:
+    """Dotted keys -> a validated Config.
+
+    `places` tells where a key was written (`spaces/my.yaml:14`), for messages. Raises ConfigError.
+    """
+    places = places or {}
+    for key in flat:
+        check_key(key, places.get(key))
+    try:
+        return Config.model_validate(_nest(flat))
+    except ValidationError as error:
+        raise ConfigError(_explain(error, places)) from None
+
+
+def check_key(key: str, place: str | None = None) -> None:
+    """Refuse a key that does not exist, naming the nearest that does. Raises ConfigError."""
+    known = keys()
+    if key in known:
+        return
+    near = difflib.get_close_matches(key, known, n=3, cutoff=0.5) or [name for name in known if name.split(".")[-1] == key.split(".")[-1]]
+    hint = f"; did you mean {' or '.join(f'`{name}`' for name in near)}?" if near else "; `--help` lists the keys"
+    raise ConfigError(f"unknown key `{key}`{hint}{_at(place)}")
+
+
+def check_value(key: str, value: Any, place: str | None = None) -> None:
+    """Validate one setting against its own type and bounds, whatever the other settings are. Raises ConfigError."""
+    check_key(key, place)
+    try:
+        Config.model_validate(_nest({key: value}))
+    except ValidationError as error:
+        if _key_of(error):
+            raise ConfigError(_explain(error, {key: place} if place else {})) from None
+
+
+def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for key, value in flat.items():
+        *sections, leaf = key.split(".")
+        node = tree
+        for section in sections:
+            node = node.setdefault(section, {})
+        node[leaf] = value
+    return tree
+
+
+def _key_of(error: ValidationError) -> str:
+    """The dotted key that an error is about; empty where a rule between keys is broken."""
+    parts = [str(part) for part in error.errors()[0]["loc"]]
+    known = keys()
+    return next((name for n in range(len(parts), 0, -1) if (name := ".".join(parts[:n])) in known), "")
+
+
+def _explain(error: ValidationError, places: Mapping[str, str]) -> str:
+    item = error.errors()[0]
+    key = _key_of(error)
+    message = _rule(key, item) if key else str(item.get("ctx", {}).get("error", item["msg"]))
+    place = places.get(key) or next((places[k] for k in re.findall(r"`([a-z_.]+)`", message) if k in places), None)
+    return message + _at(place)
+
+
+def _rule(key: str, item: Mapping[str, Any]) -> str:
+    value = item["input"]
+    shown = "nan" if isinstance(value, float) and math.isnan(value) else repr(value)
+    rule = item["msg"].removeprefix("Input ").replace("should be", "must be")
+    return f"`{key}` {rule}, but got {shown}"
+
+
+def _at(place: str | None) -> str:
+    return f" ({place})" if place else ""
+
+
+def describe() -> list[str]:
+    """One line per key: type, default and meaning, for `--help`."""
+    lines = []
+    for key, default in Config().flat().items():
+        section: Any = Config
+        *sections, leaf = key.split(".")
+        for name in sections:
+            section = section.model_fields[name].annotation
+        lines.append(f"{key:<28} [{default}] {section.model_fields[leaf].description}")
+    return lines

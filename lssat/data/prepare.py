@@ -1,0 +1,132 @@
+"""The door to data: `data.source` -> the folder of a prepared data set, made once and found again in the cache."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from lssat.config import ConfigError, DataConfig
+from lssat.data import own
+from lssat.data.table import SPLITS, DatasetInfo, Reject, Row, is_complete, partial_prefix, write_dataset
+
+FORMAT = 1  # of the prepared folder; raise it when older folders must not be found any more
+SECONDS_BETWEEN_NOTES = 1.0
+Note = Callable[[str], None]
+Item = TypeVar("Item")
+
+
+def prepare(data: DataConfig, cache: Path, note: Note) -> Path:
+    """The folder of the prepared data set, `cache/<source>-<task>-<fingerprint>`.
+
+    Made when it is not there whole; found again as long as neither the source nor an option that matters has changed. What was left
+    out is in `read_info(folder).rejects`. `note` is told in one line at a time what happens. Raises ConfigError.
+    """
+    fingerprint = _fingerprint(data)
+    name = data.source if data.source == "synthetic" else own.source_path(data).name
+    folder = cache.absolute() / f"{_slug(name)}-{_slug(data.task)}-{fingerprint[:12]}"
+    if is_complete(folder):
+        return folder
+    with _alone(folder, note):
+        if not is_complete(folder):  # another process may have made it meanwhile
+            begun = time.monotonic()
+            info, items = _synthetic(data, note) if data.source == "synthetic" else _own(data, note)
+            info = write_dataset(folder, items, replace(info, fingerprint=fingerprint, options=_options(data) | info.options))
+            note(_summary(info, time.monotonic() - begun))
+    return folder
+
+
+def _own(data: DataConfig, note: Note) -> tuple[DatasetInfo, Iterator[Row | Reject]]:
+    source = own.open_source(data)
+    if source.shared_identities:
+        note(f"{source.shared_identities} identities of {source.info.source} are in more than one split: its scores will flatter")
+    return source.info, _told(own.read_rows(source), len(source.entries), "checking images", note)
+
+
+def _synthetic(data: DataConfig, note: Note) -> tuple[DatasetInfo, Iterator[Row]]:
+    from lssat.data import synthetic
+
+    if data.task not in synthetic.KINDS:
+        raise ConfigError(f"`data.task` of synthetic faces must be one of {', '.join(synthetic.KINDS)}, but got `{data.task}`")
+    kind, found = synthetic.KINDS[data.task], tuple(synthetic.CLASSES[data.task])
+    if data.classes is not None and kind == "multilabel":
+        raise ConfigError(f"`data.classes` selects classes of one label, but task `{data.task}` has several; remove it")
+    classes = found if kind == "multilabel" else own.pick_classes(found, data)
+    if kind == "multiclass" and len(classes) == 2:
+        kind = "binary"
+    index = {found.index(name): position for position, name in enumerate(classes)}
+    rendered = synthetic.generate(data.task, data.num_images, data.image_size, data.seed, os.cpu_count() or 1)
+    rows = (
+        Row(row.image, row.label if kind == "multilabel" else index[row.label], str(row.identity), row.split)
+        for row in _told(rendered, None, "rendering synthetic faces", note)
+        if kind == "multilabel" or row.label in index
+    )
+    return DatasetInfo("synthetic", data.task, kind, classes, synthetic=True), rows
+
+
+def _fingerprint(data: DataConfig) -> str:
+    """sha256 of the source and the options. The source of synthetic faces is the code that draws them."""
+    if data.source == "synthetic":
+        here = Path(__file__).parent
+        code = sorted([*here.glob("synthetic*.py"), *here.glob("faces/*.py")])
+        source = hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest()
+    else:
+        source = own.fingerprint(data)
+    return hashlib.sha256(json.dumps([FORMAT, source, _options(data)], sort_keys=True).encode()).hexdigest()
+
+
+def _options(data: DataConfig) -> dict[str, object]:
+    """The options that change what is prepared: images of own data are kept in their own size."""
+    classes = None if data.classes is None else sorted(set(data.classes))
+    options: dict[str, object] = {"task": data.task, "classes": classes, "seed": data.seed}
+    return options | ({"num_images": data.num_images, "image_size": data.image_size} if data.source == "synthetic" else {})
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^\w.]+", "_", text)[:40]
+
+
+@contextmanager
+def _alone(folder: Path, note: Note) -> Iterator[None]:
+    """One process at a time makes `folder`; what killed ones have left unfinished is cleared away."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f".{folder.name}.lock").open("w") as lock:  # the system lets go of it when this process ends, however it ends
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            note(f"waiting for another process that prepares {folder.name}")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        for unfinished in folder.parent.glob(f"{partial_prefix(folder)}*"):
+            shutil.rmtree(unfinished, ignore_errors=True)
+        yield
+
+
+def _told(items: Iterable[Item], total: int | None, what: str, note: Note) -> Iterator[Item]:
+    """The items, with a note about once a second of how many there were and how long the rest will take."""
+    begun = told = time.monotonic()
+    for count, item in enumerate(items, start=1):
+        yield item
+        now = time.monotonic()
+        if now - told >= SECONDS_BETWEEN_NOTES:
+            told = now
+            note(f"{what} {count}" if total is None else f"{what} {count}/{total}, {_left(begun, now, count, total)} left")
+
+
+def _left(begun: float, now: float, count: int, total: int) -> str:
+    seconds = round((now - begun) / count * (total - count))
+    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min"
+
+
+def _summary(info: DatasetInfo, seconds: float) -> str:
+    rows = ", ".join(f"{info.rows[split]} {split}" for split in SPLITS)
+    rejected = f", {len(info.rejects)} left out" if info.rejects else ""
+    return f"prepared {info.source}: {rows}{rejected}, in {seconds:.1f} s"

@@ -1,0 +1,78 @@
+"""One worker's share of a split, as batches in a fixed shape.
+
+Every row counts exactly once an epoch: a batch that runs out of rows is filled up with rows of weight 0, and a worker
+that runs out of batches before the others gives batches of weight 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+class Batch(NamedTuple):
+    """`image` uint8 [B,H,W,3]; `label` int64 [B] or [B,K]; `weight` float32 [B], 0 for rows that only fill up."""
+
+    image: npt.NDArray[np.uint8]
+    label: npt.NDArray[np.int64]
+    weight: npt.NDArray[np.float32]
+
+
+class Rows(Protocol):
+    """A worker's share of a split."""
+
+    num_rows: int
+
+    def batches(self, size: int, steps: int, seed: int | None) -> Iterator[Batch]:
+        """Exactly `steps` batches of `size` rows, shuffled by `seed`, or in order when it is None."""
+        ...
+
+
+class ResidentRows:
+    """Rows that live decoded in shared memory: blocks are views, only the batch is copied."""
+
+    def __init__(self, blocks: Sequence[Arrays]) -> None:
+        self._blocks = blocks
+        self._starts = np.cumsum([0, *(len(block["label"]) for block in blocks)])
+        self.num_rows = int(self._starts[-1])
+
+    def batches(self, size: int, steps: int, seed: int | None) -> Iterator[Batch]:
+        order = np.arange(self.num_rows) if seed is None else np.random.default_rng(seed).permutation(self.num_rows)
+        for step in range(steps):
+            chosen = order[step * size : (step + 1) * size]
+            yield fill_up(self._take(chosen if len(chosen) else order[:1]), size, len(chosen))
+
+    def _take(self, rows: npt.NDArray[np.int64]) -> Arrays:
+        block = np.searchsorted(self._starts, rows, side="right") - 1
+        where = list(zip(block.tolist(), (rows - self._starts[block]).tolist(), strict=True))
+        return {name: np.stack([self._blocks[b][name][i] for b, i in where]) for name in ("image", "label")}
+
+
+class StreamedRows:
+    """Rows that do not fit into memory: `stream(size, seed)` yields arrays of at most `size` rows, once over the share."""
+
+    def __init__(self, stream: Any, num_rows: int) -> None:
+        self._stream = stream
+        self.num_rows = num_rows
+
+    def batches(self, size: int, steps: int, seed: int | None) -> Iterator[Batch]:
+        step, last = 0, None
+        for arrays in self._stream(size, seed):
+            step, last = step + 1, {name: array[:1] for name, array in arrays.items()}
+            yield fill_up(arrays, size, len(arrays["label"]))
+        assert last is not None or not steps, "a worker's share is empty: fewer shards than workers"
+        for _ in range(steps - step):
+            assert last is not None
+            yield fill_up(last, size, 0)
+
+
+def fill_up(arrays: Arrays, size: int, num_real: int) -> Batch:
+    """Repeat rows up to `size`; only the first `num_real` have weight 1."""
+    repeat = np.arange(size) % len(arrays["label"])
+    image, label = (arrays["image"], arrays["label"]) if len(arrays["label"]) == size else (arrays["image"][repeat], arrays["label"][repeat])
+    return Batch(image, label, (np.arange(size) < num_real).astype(np.float32))

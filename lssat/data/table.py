@@ -1,0 +1,250 @@
+"""A prepared data set on disk: Parquet shards per split and one `dataset.json` that describes them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lssat.config import ConfigError
+
+SPLITS = ("train", "val", "test")
+SHARD_ROWS = 2048
+GROUP_ROWS = 256  # also the block that a reader streams
+INFO_FILE = "dataset.json"
+Kind = Literal["binary", "multiclass", "multilabel"]
+Label = int | tuple[int, ...]
+
+
+class Row(NamedTuple):
+    """One image. `label` is the class index (binary: 1 is positive), or one 0/1 per label; `identity` is "" where unknown."""
+
+    image: bytes
+    label: Label
+    identity: str
+    split: str
+
+
+class Reject(NamedTuple):
+    """A row that was left out: its image path, or its position in the table counted from 0, and why."""
+
+    row: str | int
+    reason: str
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What a prepared data set holds.
+
+    `classes` are class names (multiclass), (negative, positive) names (binary) or label names (multilabel).
+    `counts[split][class]` are images; in multilabel, the positive ones. `rejects` are {"row", "reason"}, see Reject.
+    """
+
+    source: str
+    task: str
+    kind: Kind
+    classes: tuple[str, ...]
+    synthetic: bool
+    fingerprint: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    rejects: tuple[dict[str, Any], ...] = ()
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> DatasetInfo:
+        """Raises KeyError, TypeError or ValueError where the text is not what `to_json` writes."""
+        tree = json.loads(text)
+        return cls(**{**tree, "classes": tuple(tree["classes"]), "rejects": tuple(tree["rejects"])})
+
+
+def write_dataset(folder: Path, items: Iterable[Row | Reject], info: DatasetInfo) -> DatasetInfo:
+    """Write rows as shards, and the rejects beside them; return `info` with `rows`, `counts` and `rejects` filled in.
+
+    `folder` appears whole or not at all: everything is written in a sibling that is renamed at the end. An existing `folder` is
+    replaced. Raises ConfigError where the rows cannot train and test a classifier (`check_counts`).
+    """
+    partial = folder.with_name(f"{partial_prefix(folder)}{uuid.uuid4().hex[:8]}")
+    partial.mkdir(parents=True)
+    try:
+        complete = _write_into(partial, items, info)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.rename(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return complete
+
+
+def partial_prefix(folder: Path) -> str:
+    """How the name of an unfinished sibling of `folder` starts."""
+    return f".{folder.name}.partial-"
+
+
+def read_info(folder: Path) -> DatasetInfo:
+    """Raises ConfigError where `folder` is not a prepared data set."""
+    try:
+        return DatasetInfo.from_json((folder / INFO_FILE).read_text(encoding="utf-8"))
+    except OSError:
+        raise ConfigError(f"`{folder}` is not a prepared data set: it has no readable {INFO_FILE}; prepare the data again") from None
+    except (KeyError, TypeError, ValueError):
+        raise ConfigError(f"`{folder / INFO_FILE}` is damaged or of another version; delete the folder and prepare the data again") from None
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether every shard is there with all its rows."""
+    try:
+        rows = read_info(folder).rows
+        return all(sum(pq.read_metadata(path).num_rows for path in shard_paths(folder, split)) == rows[split] for split in SPLITS)
+    except (ConfigError, KeyError, OSError, pa.ArrowException):
+        return False
+
+
+def shard_paths(folder: Path, split: str) -> list[Path]:
+    """The shards of one split, in order."""
+    return sorted(folder.glob(f"{split}-*.parquet"))
+
+
+def read_split(folder: Path, split: str) -> pa.Table:
+    """One split, whole: columns image (binary), label (int64 or list<int64>), identity (string)."""
+    paths = shard_paths(folder, split)
+    if not paths:
+        raise ConfigError(f"`{folder}` has no split `{split}`; a prepared data set has {', '.join(SPLITS)}; prepare the data again")
+    return pa.concat_tables([pq.ParquetFile(path).read() for path in paths])
+
+
+def with_counts(info: DatasetInfo, labels: Iterable[tuple[str, Label]]) -> DatasetInfo:
+    """`info` with `rows` and `counts` of these (split, label) pairs."""
+    rows = dict.fromkeys(SPLITS, 0)
+    counts = {split: dict.fromkeys(info.classes, 0) for split in SPLITS}
+    for split, label in labels:
+        rows[split] += 1
+        for index in classes_of(label):
+            counts[split][info.classes[index]] += 1
+    return replace(info, rows=rows, counts=counts)
+
+
+def classes_of(label: Label) -> Sequence[int]:
+    """The class indices that a label counts for: one, or those of its positive labels."""
+    return (label,) if isinstance(label, int) else tuple(index for index, value in enumerate(label) if value)
+
+
+def check_counts(info: DatasetInfo) -> None:
+    """Refuse what no classifier can be trained or scored on: an empty split, or a class that a split lacks. Raises ConfigError."""
+    place = f"`{info.source}`, task `{info.task}`"
+    if not any(info.rows.values()):
+        first = f"; the first: {info.rejects[0]['row']}: {info.rejects[0]['reason']}" if info.rejects else ""
+        raise ConfigError(f"no image of {place} can be used, {len(info.rejects)} were rejected{first}; repair `data.source`")
+    _refuse_single_class(info, place)
+    for split in SPLITS:
+        if not info.rows[split]:
+            rows = ", ".join(f"{name} {count}" for name, count in info.rows.items())
+            raise ConfigError(f"split `{split}` of {place} has no image ({rows}); add images, or leave out the split column or folders")
+        _refuse_absent(info, split, place)
+
+
+def _refuse_single_class(info: DatasetInfo, place: str) -> None:
+    if info.kind == "multilabel":
+        return
+    train = {name for name, count in info.counts["train"].items() if count}
+    if len(info.classes) < 2 or len(train) == 1:
+        only = (*train, *info.classes)[0]
+        raise ConfigError(f"all training images of {place} are of class `{only}`; a task needs at least two classes: check `data.task`")
+
+
+def _refuse_absent(info: DatasetInfo, split: str, place: str) -> None:
+    counts, rows = info.counts[split], info.rows[split]
+    absent = [name for name in info.classes if not counts[name]]
+    if info.kind != "multilabel":
+        if absent:
+            keep = [name for name in info.classes if all(info.counts[part][name] for part in SPLITS)]
+            advice = f"set `data.classes: [{', '.join(keep[:20])}]` or " if len(keep) >= 2 else ""
+            raise ConfigError(f"split `{split}` of {place} has no image of class {_names(absent)}; {advice}add images of it")
+        return
+    for names, which in ((absent, "positive"), ([name for name in info.classes if counts[name] == rows], "negative")):
+        if names:
+            raise ConfigError(f"split `{split}` of {place} has no {which} image of label {_names(names)}; take it out of `data.task`")
+
+
+def _names(names: Sequence[str], most: int = 8) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(f"`{name}`" for name in names[:most]) + more
+
+
+def _write_into(folder: Path, items: Iterable[Row | Reject], info: DatasetInfo) -> DatasetInfo:
+    labels: list[tuple[str, Label]] = []
+    rejects: list[Reject] = []
+    with ExitStack() as stack:
+        writers = {split: stack.enter_context(_ShardWriter(folder, split, _schema(info.kind))) for split in SPLITS}
+        for item in items:
+            if isinstance(item, Reject):
+                rejects.append(item)
+            else:
+                writers[item.split].add(item)
+                labels.append((item.split, item.label))
+    rejects.sort(key=lambda reject: (0, reject.row, "") if isinstance(reject.row, int) else (1, 0, reject.row))
+    complete = replace(with_counts(info, labels), rejects=tuple(reject._asdict() for reject in rejects))
+    check_counts(complete)
+    with (folder / "rejects.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([Reject._fields, *rejects])
+    (folder / INFO_FILE).write_text(complete.to_json(), encoding="utf-8")
+    return complete
+
+
+def _schema(kind: Kind) -> pa.Schema:
+    label = pa.list_(pa.int64()) if kind == "multilabel" else pa.int64()
+    return pa.schema([("image", pa.binary()), ("label", label), ("identity", pa.string())])
+
+
+class _ShardWriter:
+    """Rows of one split -> numbered shards, one row group in memory at a time."""
+
+    def __init__(self, folder: Path, split: str, schema: pa.Schema) -> None:
+        self.folder, self.split, self.schema = folder, split, schema
+        self.waiting: list[Row] = []
+        self.written = 0
+        self.shard: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> _ShardWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._write_group()
+        if self.shard is not None:
+            self.shard.close()
+
+    def add(self, row: Row) -> None:
+        self.waiting.append(row)
+        if len(self.waiting) == GROUP_ROWS:
+            self._write_group()
+
+    def _write_group(self) -> None:
+        if not self.waiting:
+            return
+        if self.written % SHARD_ROWS == 0:
+            self._next_shard()
+        assert self.shard is not None
+        columns = {name: [getattr(row, name) for row in self.waiting] for name in self.schema.names}
+        self.shard.write_table(pa.table(columns, schema=self.schema), row_group_size=GROUP_ROWS)
+        self.written += len(self.waiting)
+        self.waiting = []
+
+    def _next_shard(self) -> None:
+        if self.shard is not None:
+            self.shard.close()
+        path = self.folder / f"{self.split}-{self.written // SHARD_ROWS:05d}.parquet"
+        # Images are compressed already, and all different: compressing or indexing them again costs time and gains nothing.
+        self.shard = pq.ParquetWriter(path, self.schema, compression="none", use_dictionary=["identity"], write_statistics=False)

@@ -1,0 +1,66 @@
+"""Backbones of timm that can look at a partly hidden image: `build_encoder` picks how.
+
+Plain vision transformers drop hidden tokens (tokens.py); everything else with feature maps overwrites and marks them (pyramid.py).
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+
+import timm
+import torch
+from torch import nn
+
+from lssat import catalog
+from lssat.config import BackboneConfig, ConfigError, MaskingConfig
+from lssat.encoders.base import Encoded, Encoder, check_grid
+from lssat.encoders.pyramid import PyramidEncoder, first_stage, read_stages
+from lssat.encoders.tokens import TokenEncoder, drops_tokens
+
+__all__ = ["Encoded", "Encoder", "build_encoder"]
+
+
+def build_encoder(backbone: BackboneConfig, masking: MaskingConfig, image_size: int, *, masked: bool = True) -> Encoder:
+    """A new encoder with random weights for square images of `image_size` pixels.
+
+    `masked` False leaves out what only a masked pass needs. Raises ConfigError for unknown names and for rules that the backbone breaks.
+    """
+    name = catalog.architecture(backbone)
+    check_name(name)
+    with torch.device("meta"):
+        plan = timm.create_model(name, pretrained=False, num_classes=0)
+    options = {"img_size": image_size, "drop_path_rate": backbone.drop_path_rate}
+    if drops_tokens(plan):
+        patch = backbone.patch_size or catalog.patch_size(backbone) or plan.patch_embed.patch_size[0]
+        check_grid(image_size, patch, "backbone.patch_size")
+        return checked(TokenEncoder(create(plan, name, options | {"patch_size": patch}), image_size), name, image_size)
+    if backbone.patch_size is not None:
+        raise ConfigError(f"`backbone.patch_size` is for plain vision transformers, but got {backbone.patch_size} with {name}; leave it out")
+    first_stage(read_stages(plan), masking.unit)
+    model = create(plan, name, options | fitted_window(plan, image_size))
+    return checked(PyramidEncoder(model, image_size, masking.unit, masked), name, image_size)
+
+
+def check_name(name: str) -> None:
+    """Raises ConfigError where timm has no architecture of that name."""
+    if timm.is_model(name) and "." not in name:
+        return
+    near = difflib.get_close_matches(name.split(".")[0], timm.list_models(), n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else "`timm.list_models()` lists them"
+    raise ConfigError(f"`backbone.name` must be an architecture of timm, but got {name!r}; {hint}")
+
+
+def create(plan: nn.Module, name: str, options: dict[str, int | float]) -> nn.Module:
+    """timm's model without a classifier; options that its class does not take are left out (a convolution needs no `img_size`)."""
+    known = {key for cls in type(plan).__mro__ for key in inspect.signature(cls.__init__).parameters}
+    return timm.create_model(name, pretrained=False, num_classes=0, **{key: value for key, value in options.items() if key in known})
+
+
+def fitted_window(plan: nn.Module, image_size: int) -> dict[str, int]:
+    """For backbones with attention windows: the largest window, not above the native one, that tiles every stage at this image size."""
+    native = next((module.window_size[0] for module in plan.modules() if hasattr(module, "window_size")), None)
+    if native is None:
+        return {}
+    sides = [image_size // stage.stride for stage in read_stages(plan)]
+    return {"window_size": next(w for w in range(native, 0, -1) if all(side <= w or side % w == 0 for side in sides))}

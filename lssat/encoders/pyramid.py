@@ -1,0 +1,120 @@
+"""Hierarchical and convolutional backbones: tokens cannot be dropped, so hidden units are overwritten and marked (SimMIM, arXiv 2111.09886).
+
+Hidden pixels become the mean colour before the stem; a learnable token takes the hidden positions of the first stage's output. Batch-norm
+normalises the masked pass by that batch's visible positions and updates nothing, so that masked statistics never reach the clean pass.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lssat.config import ConfigError
+from lssat.encoders.base import Encoded, Encoder, check_grid
+from lssat.encoders.norms import Visible, check_norms, norms_masked, visibility
+
+FIRST_STRIDE = 4
+"""The first stage is the first map at this stride or coarser; finer ones belong to the stem (ResNet, Swin, ConvNeXt all begin at 4)."""
+
+class Stage(NamedTuple):
+    """One resolution of a backbone, as timm's `feature_info` has it."""
+
+    index: int
+    module: str
+    width: int
+    stride: int
+
+
+class PyramidEncoder(Encoder):
+    """Any timm backbone with feature maps. `features` joins the map nearest to the mask unit with the last one."""
+
+    masking = "pyramid"
+    default_ratio = 0.6
+
+    def __init__(self, model: nn.Module, image_size: int, unit: int, masked: bool) -> None:
+        """`masked` False leaves the mask token out, for training without the auxiliary task. Raises ConfigError where units do not fit."""
+        stages = read_stages(model)
+        first = first_stage(stages, unit)
+        kept = kept_stages(stages, unit)
+        grid = check_grid(image_size, unit, "masking.unit")
+        if masked:
+            check_norms(model)
+        config = model.pretrained_cfg
+        super().__init__(grid, unit, (sum(stage.width for stage in kept), model.head_hidden_size), (config["mean"], config["std"]))
+        self.first = first
+        self.channels_last = getattr(model, "output_fmt", "NCHW") == "NHWC"
+        self.kept = [stage.index for stage in kept]
+        self.mask_token = nn.Parameter(torch.zeros(first.width)) if masked else None
+        self.model = model.to(memory_format=torch.channels_last)
+
+    def encode(self, image: Float[Tensor, "B 3 H W"], mask: Bool[Tensor, "B L"] | None = None) -> Encoded:
+        """See Encoder. `features` covers all positions, hidden ones included."""
+        normalised = self.normalise(image)
+        if mask is None:
+            return self._encode(normalised)
+        visible = visibility(mask, self.grid)
+        shown = normalised.masked_fill(~visible((image.shape[2], image.shape[3])), 0)  # 0 is the mean colour
+        with self._token_inserted(visible), norms_masked(self.model, visible):
+            return self._encode(shown)
+
+    def _encode(self, normalised: Float[Tensor, "B 3 H W"]) -> Encoded:
+        pixels = normalised.contiguous(memory_format=torch.channels_last)
+        last, maps = self.model.forward_intermediates(pixels, indices=self.kept)
+        features = torch.cat([resample(features, self.grid) for features in maps], dim=1)
+        pooled = self.model.forward_head(last, pre_logits=True)
+        return Encoded(features.flatten(2).transpose(1, 2), pooled, None)
+
+    @contextmanager
+    def _token_inserted(self, visible: Visible) -> Iterator[None]:
+        """Within, the mask token stands at the hidden positions of the first stage's output."""
+        token = self.mask_token
+        assert token is not None, "an encoder built with masked=False takes no mask"
+
+        def insert(_module: nn.Module, _inputs: object, maps: Tensor) -> Tensor:
+            if self.channels_last:
+                return torch.where(visible((maps.shape[1], maps.shape[2]))[:, 0, :, :, None], maps, token.to(maps.dtype))
+            return torch.where(visible((maps.shape[2], maps.shape[3])), maps, token.to(maps.dtype)[:, None, None])
+
+        handle = self.model.get_submodule(self.first.module).register_forward_hook(insert)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+
+def read_stages(model: nn.Module) -> list[Stage]:
+    """The backbone's stages, fine to coarse. Raises ConfigError where it has no feature maps of several strides."""
+    info = getattr(model, "feature_info", None) or []
+    stages = [Stage(i, entry["module"], entry["num_chs"], entry["reduction"]) for i, entry in enumerate(info)]
+    if len({stage.stride for stage in stages}) < 2:
+        raise ConfigError(
+            f"`backbone.name`: timm's {type(model).__name__} is neither a plain vision transformer nor has feature maps of several strides, "
+            "so it cannot look at a masked image; choose a family of lssat/catalog.json"
+        )
+    return stages
+
+
+def first_stage(stages: list[Stage], unit: int) -> Stage:
+    """The stage that takes the mask token. Raises ConfigError where the unit is no multiple of its stride."""
+    first = next((stage for stage in stages if stage.stride >= FIRST_STRIDE), stages[-1])
+    if unit % first.stride:
+        raise ConfigError(f"`masking.unit` must be a multiple of {first.stride}, the stride of the backbone's first stage, but got {unit}")
+    return first
+
+
+def kept_stages(stages: list[Stage], unit: int) -> list[Stage]:
+    """The stages whose maps are the features: the one whose stride is nearest to the unit (the finer of two), and the last."""
+    nearest = min(stages, key=lambda stage: (abs(math.log2(stage.stride / unit)), stage.stride))
+    return [nearest] if nearest == stages[-1] else [nearest, stages[-1]]
+
+
+def resample(maps: Float[Tensor, "B C H W"], grid: tuple[int, int]) -> Float[Tensor, "B C h w"]:
+    """Bring maps to the mask grid: averaged where they are finer, repeated where they are coarser."""
+    return F.adaptive_avg_pool2d(maps, grid)

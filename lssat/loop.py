@@ -1,0 +1,242 @@
+"""Train one config and evaluate: plain torch. Ray never enters here; who wants the results hands in `report`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from lssat import checkpoint
+from lssat.augment import augment, draw
+from lssat.config import Config
+from lssat.data.rows import Batch, Rows
+from lssat.losses import class_weights, joint_loss, task_loss
+from lssat.masking import random_mask
+from lssat.metrics import evaluate_scores
+from lssat.model import LSSAT, build_model
+from lssat.optim import build_optimizer, schedule
+from lssat.panel import draw_panel
+from lssat.target import make_target, reconstruction_loss
+from lssat.task import Task
+from lssat.texture import stream_image
+
+Report = Callable[[dict[str, Any]], None]
+CHECK_EVERY = 50  # steps between two looks for a loss that is not finite: a look waits for the device
+
+
+class NonFiniteLoss(RuntimeError):
+    """The loss became infinite or NaN; the run cannot go on."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where this worker stands."""
+
+    device: torch.device
+    rank: int = 0
+    world: int = 1
+
+    def sum(self, value: Tensor) -> Tensor:
+        """Sum over all workers, the same on each."""
+        if self.world > 1:
+            dist.all_reduce(value)
+        return value
+
+    def gather(self, value: Any) -> list[Any]:
+        """The objects of all workers, in rank order, on each."""
+        if self.world == 1:
+            return [value]
+        parts: list[Any] = [None] * self.world
+        dist.all_gather_object(parts, value)
+        return parts
+
+
+class Losses(NamedTuple):
+    """Raw losses summed over the real rows of a batch, and their number."""
+
+    task: Tensor
+    reconstruction: Tensor
+    rows: Tensor
+
+
+def fit(config: Config, task: Task, train: Rows, val: Rows, place: Place, report: Report, folder: Path | None = None) -> None:
+    """Train to the last epoch and report once per epoch.
+
+    With a `folder`, `last` and `best` checkpoints are kept there, and a `last` that exists is gone on from.
+    Raises NonFiniteLoss, ConfigError.
+    """
+    torch.manual_seed(config.seed)
+    model = build_model(config, task.num_outputs).to(place.device)
+    optimizer = build_optimizer(model, config.optim)
+    state = _resume(folder, model, optimizer) if folder else None
+    epoch, best = (state["epoch"], state["best"]) if state else (0, -np.inf)
+    if state and epoch >= config.optim.epochs:
+        report({**state["result"], "panel": None})
+    trained: nn.Module = DistributedDataParallel(model) if place.world > 1 else model
+    for epoch in range(epoch, config.optim.epochs):
+        measured = train_epoch(config, task, trained, optimizer, train, place, epoch)
+        measured |= evaluate(config, task, model, val, place, prefix="val")
+        score = measured[f"val/{task.score_metric(config.objective.metric)}"]
+        is_best, best = score > best, max(score, best)
+        result = {**measured, "val/score": score, "val/best": best, "epoch": epoch + 1, "epochs": config.optim.epochs}
+        result["parameters"] = sum(p.numel() for p in model.encoder.parameters())
+        if folder and place.rank == 0:
+            _save(folder, config, task, model, optimizer, result, is_best)
+        panel = draw_panel(config, model, val, place.device) if place.rank == 0 and config.trains_auxiliary else None
+        report({**result, "panel": panel})
+
+
+def train_epoch(
+    config: Config, task: Task, model: nn.Module, optimizer: torch.optim.Optimizer, rows: Rows, place: Place, epoch: int
+) -> dict[str, float]:
+    """One pass over the training rows. All randomness follows from (seed, epoch), so a resumed run repeats it."""
+    started = time.perf_counter()
+    seed = config.seed * 1_000_003 + epoch
+    torch.manual_seed(seed * 1009 + place.rank)  # dropout, drop path
+    generator = torch.Generator().manual_seed(seed)  # augmentation and masks of the global batch, equal on every worker
+    size = config.optim.batch_size // place.world
+    steps = num_steps(rows, size, place)
+    weights = class_weights(_label_counts(task), task.kind).to(place.device) if config.optim.class_balanced else None
+    total = Losses(*(torch.zeros((), device=place.device) for _ in Losses._fields))
+    model.train()
+    for step, batch in enumerate(rows.batches(size, steps, seed)):
+        lr = schedule(epoch * steps + step, config.optim.epochs * steps, round(config.optim.warmup_epochs * steps), config.optim.lr, config.optim.min_lr)
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        losses = train_step(config, task, model, batch, place, generator, weights)
+        nn.utils.clip_grad_norm_(model.parameters(), config.optim.clip_norm)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        total = Losses(*(a + b for a, b in zip(total, losses, strict=True)))
+        if step % CHECK_EVERY == 0 or step == steps - 1:
+            _require_finite(total, epoch, step)
+    task_sum, rec_sum, num_rows = (place.sum(value).item() for value in total)
+    measured = {"train/task_loss": task_sum / num_rows, "train/lr": lr}
+    if config.trains_auxiliary:
+        measured["train/reconstruction_loss"] = rec_sum / num_rows
+    measured["train/images_per_s"] = num_rows / (time.perf_counter() - started)
+    return measured
+
+
+def train_step(
+    config: Config, task: Task, model: nn.Module, batch: Batch, place: Place, generator: torch.Generator, weights: Tensor | None
+) -> Losses:
+    """Gradients of the joint loss over the global batch: each worker adds its rows' part, DDP averages."""
+    image, label, weight = to_device(batch, place.device)
+    mine = slice(place.rank * len(image), (place.rank + 1) * len(image))
+    image = augment(image, draw(config.optim.batch_size, config.augment, generator)[mine], config.augment)
+    classified = stream_image(image, config.classified_stream, config.target)
+    rows = weight.sum()
+    scale = place.world / place.sum(rows.clone()).clamp(min=1)
+    encoder = unwrap(model).encoder
+    masked = mask = None
+    if config.trains_auxiliary:
+        noise = torch.rand(config.optim.batch_size, encoder.grid[0] * encoder.grid[1], generator=generator)[mine]
+        mask = random_mask(noise, config.masking.ratio or encoder.default_ratio).to(place.device)
+        masked = stream_image(image, config.masked_stream, config.target)
+    with autocast(config, encoder.masking, place.device):
+        output = model(classified, masked, mask)
+    raw_task = task_loss(output.logits.float(), label, task.kind, None)
+    balanced = raw_task if weights is None else task_loss(output.logits.float(), label, task.kind, weights)
+    reconstruction = None
+    if mask is not None:
+        target = make_target(image, config, encoder.unit, encoder.mean, encoder.std)
+        reconstruction = reconstruction_loss(output.pred.float(), target, mask, config.target.encoding)
+    loss = joint_loss(balanced, reconstruction, config.aux_weight)
+    (scale * (loss * weight).sum()).backward()
+    rec_sum = (reconstruction.detach() * weight).sum() if reconstruction is not None else torch.zeros_like(rows)
+    return Losses((raw_task.detach() * weight).sum(), rec_sum, rows)
+
+
+@torch.no_grad()
+def predict_rows(config: Config, model: LSSAT, rows: Rows, place: Place) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Logits [N,K] and labels of all real rows of all workers, the same on each."""
+    model.eval()
+    size = max(1, config.optim.batch_size // place.world)
+    logits, labels = [], []
+    for batch in rows.batches(size, num_steps(rows, size, place), None):
+        image, _, _ = to_device(batch, place.device)
+        with autocast(config, model.encoder.masking, place.device):
+            output = model(stream_image(image, config.classified_stream, config.target))
+        real = batch.weight > 0
+        logits.append(output.logits.float().cpu().numpy()[real])
+        labels.append(batch.label[real])
+    parts = place.gather((np.concatenate(logits), np.concatenate(labels)))
+    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+
+def evaluate(config: Config, task: Task, model: LSSAT, rows: Rows, place: Place, prefix: str) -> dict[str, float]:
+    """All metrics of the task on a split, and its task loss, as `<prefix>/<metric>`."""
+    logits, labels = predict_rows(config, model, rows, place)
+    if not np.isfinite(logits).all():
+        raise NonFiniteLoss(f"logits on {prefix} are not finite; lower `optim.lr` or set `optim.precision: float32`")
+    loss = task_loss(torch.from_numpy(logits), torch.from_numpy(labels), task.kind, None).mean().item()
+    return {f"{prefix}/{name}": value for name, value in evaluate_scores(task.kind, logits, labels).items()} | {f"{prefix}/task_loss": loss}
+
+
+def num_steps(rows: Rows, size: int, place: Place) -> int:
+    """Batches per epoch: as many as the worker with most rows needs."""
+    return max(place.gather(-(-rows.num_rows // size)))
+
+
+def to_device(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """`image` float [B,3,H,W] in [0,1] (stored channels-last), `label`, `weight`, on the device."""
+    image = torch.from_numpy(batch.image).to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
+    return image, torch.from_numpy(batch.label).to(device), torch.from_numpy(batch.weight).to(device)
+
+
+def autocast(config: Config, masking: str, device: torch.device) -> AbstractContextManager[Any]:
+    """bfloat16 where asked for, or where the hardware gains from it: GPUs, CPUs with matrix tiles, flat-token models on AVX-512 BF16.
+
+    Depthwise convolutions run slower in bfloat16 without tiles (measured 0.5x), hence the distinction.
+    """
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported()
+    else:
+        capability = torch.cpu.get_capabilities()
+        fast = bool(capability.get("amx_bf16")) or (masking == "tokens" and bool(capability.get("avx512_bf16")))
+    wanted = config.optim.precision == "bfloat16" or (config.optim.precision == "auto" and fast)
+    return torch.autocast(device.type, torch.bfloat16) if wanted else nullcontext()
+
+
+def unwrap(model: nn.Module) -> LSSAT:
+    inner = model.module if isinstance(model, DistributedDataParallel) else model
+    assert isinstance(inner, LSSAT)
+    return inner
+
+
+def _label_counts(task: Task) -> Tensor:
+    """Training rows per class [K]; multi-label: per label those without and with it [K,2]."""
+    counts = torch.tensor(task.counts)
+    return torch.stack([task.num_train - counts, counts], dim=1) if task.kind == "multilabel" else counts
+
+
+def _require_finite(total: Losses, epoch: int, step: int) -> None:
+    if not torch.isfinite(total.task + total.reconstruction):
+        raise NonFiniteLoss(f"loss is not finite (epoch {epoch + 1}, step {step + 1}); lower `optim.lr` or set `optim.precision: float32`")
+
+
+def _save(folder: Path, config: Config, task: Task, model: LSSAT, optimizer: torch.optim.Optimizer, result: dict[str, Any], is_best: bool) -> None:
+    weights = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    state = {"epoch": result["epoch"], "best": result["val/best"], "result": result, "config": config.model_dump(), "task": task.to_json()}
+    if is_best:
+        checkpoint.save(folder / "best", tensors=weights, state=state)
+    checkpoint.save(folder / "last", tensors=weights | checkpoint.flatten_optimizer(optimizer), state=state)
+
+
+def _resume(folder: Path, model: LSSAT, optimizer: torch.optim.Optimizer) -> dict[str, Any] | None:
+    if not (folder / "last").exists():
+        return None
+    tensors, state = checkpoint.load(folder / "last")
+    model.load_state_dict({name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")})
+    checkpoint.restore_optimizer(optimizer, tensors)
+    return state

@@ -1,0 +1,67 @@
+"""Task losses per sample, class weights, and the joint loss. All in float32, whatever the precision of the model."""
+
+from __future__ import annotations
+
+from typing import Literal, overload
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+Kind = Literal["binary", "multiclass", "multilabel"]
+
+
+def task_loss(
+    logits: Float[Tensor, "B K"], label: Int[Tensor, "B ..."], kind: Kind, class_weight: Tensor | None = None
+) -> Float[Tensor, " B"]:
+    """Unreduced loss of the primary task, so that padded rows can be left out and gaps between groups measured.
+
+    binary: K = 1, label [B] of 0/1, weight [2] (negative, positive). multiclass: label [B] of 0..K-1, weight [K].
+    multilabel: label [B, K] of 0/1, weight [K, 2], mean over the K labels. Raises ValueError for another kind.
+    """
+    logits = logits.float()
+    if kind == "multiclass":
+        loss = F.cross_entropy(logits, label.long(), reduction="none")
+        return loss if class_weight is None else loss * class_weight[label.long()]
+    if kind == "binary":
+        return _binary(logits, label[:, None], None if class_weight is None else class_weight[None]).squeeze(1)
+    if kind == "multilabel":
+        return _binary(logits, label, class_weight).mean(1)
+    raise ValueError(_unknown(kind))
+
+
+def class_weights(counts: Int[Tensor, "*K C"], kind: Kind) -> Float[Tensor, "*K C"]:
+    """Weights inverse to class frequency whose expectation over the training rows is 1.
+
+    `counts` of training rows: binary [2], multiclass [K], multilabel [K, 2]; the weights have the same shape. A class without rows
+    weighs 1: nothing is known of it. Raises ValueError for a shape that does not belong to the kind.
+    """
+    shapes = {"binary": counts.shape == (2,), "multiclass": counts.ndim == 1, "multilabel": counts.ndim == 2 and counts.shape[1] == 2}
+    if kind not in shapes:
+        raise ValueError(_unknown(kind))
+    if not shapes[kind]:
+        raise ValueError(f"counts must be [2] (binary), [K] (multiclass) or [K, 2] (multilabel), but got {tuple(counts.shape)} for {kind}")
+    num_classes = (counts > 0).sum(-1, keepdim=True)
+    weights = counts.sum(-1, keepdim=True).double() / (num_classes * counts)
+    return torch.where(counts > 0, weights, torch.ones_like(weights)).float()
+
+
+@overload
+def joint_loss(task: Tensor, reconstruction: Tensor | None, aux_weight: float) -> Tensor: ...
+@overload
+def joint_loss(task: float, reconstruction: float | None, aux_weight: float) -> float: ...
+def joint_loss(task: Tensor | float, reconstruction: Tensor | float | None, aux_weight: float) -> Tensor | float:
+    """`(1 - w) * task + w * reconstruction`; the task loss alone, unscaled, where there is no masked pass."""
+    if reconstruction is None:
+        return task
+    return (1 - aux_weight) * task + aux_weight * reconstruction
+
+
+def _binary(logits: Float[Tensor, "B K"], label: Int[Tensor, "B K"], weight: Float[Tensor, "K 2"] | None) -> Float[Tensor, "B K"]:
+    loss = F.binary_cross_entropy_with_logits(logits, label.float(), reduction="none")
+    return loss if weight is None else loss * torch.where(label > 0, weight[:, 1], weight[:, 0])
+
+
+def _unknown(kind: str) -> str:
+    return f"the kind of a task must be binary, multiclass or multilabel, but got {kind!r}"

@@ -1,0 +1,89 @@
+"""Ray Train: a shard, the loop, a report. One worker runs inside the trial's own process, many run under DDP."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from ray import train, tune
+from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer
+from ray.train.torch import get_device as ray_device
+from ray.tune.integration.ray_train import TuneReportCallback
+
+from lssat.config import Config
+from lssat.data.ingest import EveryRow, Split, rows_of
+from lssat.loop import Place, Report, fit
+from lssat.task import Task
+
+RESTARTS = 2  # of a worker group that lost a worker: each goes on from the last epoch
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run, as it is sent to its workers."""
+
+    config: Config
+    task: Task
+    splits: Mapping[str, Split]
+    folder: str  # checkpoints: storage that every worker's node sees
+    name: str  # unique: Ray Train would restore an older run of the same name
+
+    def share_rows(self, split: str, rank: int) -> int:
+        return self.splits[split].share_rows(self.config.resources.num_workers)[rank]
+
+
+def train_run(run: Run) -> None:
+    """Train under Ray Train inside a Ray Tune trial, reporting every epoch to Tune.
+
+    One worker runs in this very process (Ray Train's local mode): the next trial then starts at once in the same actor.
+    """
+    resources = run.config.resources
+    if resources.num_workers == 1:
+        shards = {name: split.shares(1)[0] for name, split in run.splits.items()}
+        TorchTrainer(_work_alone, train_loop_config={"run": run}, scaling_config=ScalingConfig(num_workers=0), datasets=shards).fit()
+        return
+    scaling = ScalingConfig(
+        num_workers=resources.num_workers,
+        use_gpu=resources.gpus_per_worker > 0,
+        resources_per_worker={"CPU": resources.cpus_per_worker} | ({"GPU": resources.gpus_per_worker} if resources.gpus_per_worker else {}),
+        placement_strategy="PACK" if resources.gpus_per_worker else "SPREAD",
+    )
+    storage = Path(run.folder) / "train"  # what Ray Train writes about itself
+    TorchTrainer(
+        _work_together,
+        train_loop_config={"run": run},
+        scaling_config=scaling,
+        run_config=RunConfig(
+            name=run.name, storage_path=str(storage), callbacks=[TuneReportCallback()], failure_config=FailureConfig(max_failures=RESTARTS)
+        ),
+        datasets={name: split.shares(1)[0] for name, split in run.splits.items()},
+        dataset_config=EveryRow(run.splits),
+    ).fit()
+
+
+def _work_alone(setting: Mapping[str, Run]) -> None:
+    run = setting["run"]
+    device = torch.device("cuda" if run.config.resources.gpus_per_worker and torch.cuda.is_available() else "cpu")
+    _work(run, Place(device), tune.report)
+
+
+def _work_together(setting: Mapping[str, Run]) -> None:
+    def report(result: dict[str, Any]) -> None:
+        train.report(result)
+
+    _work(setting["run"], Place(ray_device(), dist.get_rank(), dist.get_world_size()), report)
+
+
+def _work(run: Run, place: Place, report: Report) -> None:
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    torch.set_num_threads(run.config.resources.cpus_per_worker)
+    train_rows, val_rows = (
+        rows_of(train.get_dataset_shard(name), run.splits[name].dataset is not None, run.share_rows(name, place.rank)) for name in ("train", "val")
+    )
+    fit(run.config, run.task, train_rows, val_rows, place, report, Path(run.folder))

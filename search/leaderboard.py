@@ -1,0 +1,117 @@
+"""Results on disk -> ranked rows -> table, CSV and Markdown. Reads only what the driver wrote."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from lssat import catalog
+from lssat.config import build
+
+SORTING = {"complete": 0, "stopped": 1, "running": 2, "failed": 3}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the leaderboard. `score` is val/best; `test` the same metric on the test split, of the winner only."""
+
+    rank: int
+    trial: str
+    family: str
+    size: str
+    backbone: str
+    streams: str
+    encoding: str
+    aux_weight: float
+    mask_ratio: str
+    score: float | None
+    test: float | None
+    epochs: int
+    parameters: int | None
+    images_per_s: float | None
+    status: str
+    reason: str
+    config_hash: str
+    seed: int
+
+
+def rank(folder: Path) -> list[Row]:
+    """All trials of a study. Full-budget trials come first: an early-stopped one ranks below them and cannot win."""
+    rows = [_row(path.parent) for path in sorted((folder / "trials").glob("*/config.json"))]
+    rows.sort(key=lambda row: (SORTING[row.status], -row.epochs if row.status == "stopped" else 0, -(row.score if row.score is not None else -1), row.trial))
+    return [Row(**{**asdict(row), "rank": index + 1}) for index, row in enumerate(rows)]
+
+
+def winner(rows: list[Row]) -> Row | None:
+    """The best full-budget trial on validation."""
+    return rows[0] if rows and rows[0].status == "complete" else None
+
+
+def with_test(rows: list[Row], trial: str, score: float) -> list[Row]:
+    """The winner's test score in its line; the order stays."""
+    return [Row(**{**asdict(row), "test": score}) if row.trial == trial else row for row in rows]
+
+
+def metrics(trial_folder: Path) -> list[dict[str, Any]]:
+    """What a trial reported, epoch by epoch; an epoch that was repeated after a kill counts once."""
+    path = trial_folder / "metrics.jsonl"
+    by_epoch: dict[int, dict[str, Any]] = {}
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:  # the line that a kill cut
+            continue
+        by_epoch[entry["epoch"]] = entry
+    return [by_epoch[epoch] for epoch in sorted(by_epoch)]
+
+
+def write(rows: list[Row], folder: Path) -> None:
+    """`leaderboard.csv` and `leaderboard.md`."""
+    with (folder / "leaderboard.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Row)])
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+    lines = ["| " + " | ".join(field.name for field in fields(Row)) + " |", "|" + " --- |" * len(fields(Row))]
+    lines += ["| " + " | ".join(_shown(value).replace("|", "\\|") for value in asdict(row).values()) + " |" for row in rows]
+    (folder / "leaderboard.md").write_text("\n".join(lines) + "\n")
+
+
+def _row(folder: Path) -> Row:
+    written = json.loads((folder / "config.json").read_text())
+    outcome_file = folder / "outcome.json"
+    outcome = json.loads(outcome_file.read_text()) if outcome_file.exists() else {"status": "running", "reason": "interrupted"}
+    config = build(written["sampled"])
+    reported = metrics(folder)
+    last = reported[-1] if reported else {}
+    rates = sorted(entry["train/images_per_s"] for entry in reported)
+    ratio = "auto" if config.masking.ratio is None else f"{config.masking.ratio:.2f}"
+    architecture = catalog.architecture(config.backbone)
+    return Row(
+        rank=0,
+        trial=folder.name,
+        family=config.backbone.family if config.backbone.name is None else "-",
+        size=config.backbone.size if config.backbone.name is None else "-",
+        backbone=architecture,
+        streams=config.streams if config.trains_auxiliary else f"none/{config.streams.split('/')[2]}",
+        encoding=config.target.encoding if config.trains_auxiliary else "-",
+        aux_weight=config.aux_weight if config.trains_auxiliary else 0.0,
+        mask_ratio=ratio if config.trains_auxiliary else "-",
+        score=last.get("val/best"),
+        test=None,
+        epochs=last.get("epoch", 0),
+        parameters=last.get("parameters"),
+        images_per_s=round(rates[len(rates) // 2], 1) if rates else None,
+        status=outcome["status"],
+        reason=outcome["reason"],
+        config_hash=written["hash"],
+        seed=config.seed,
+    )
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

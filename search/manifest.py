@@ -1,0 +1,81 @@
+"""`manifest.json`: what was run, on what, with what, when. Enough to run it again."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from lssat.config import ConfigError
+from search.recorder import write_json
+from search.space import Space
+
+PACKAGES = ("ray", "torch", "torchvision", "timm", "optuna", "scikit-image", "scikit-learn", "pyarrow", "numpy", "tensorboard")
+
+
+def start(folder: Path, name: str, space: Space, data: dict[str, Any], root: Path, resume: bool) -> dict[str, Any]:
+    """Write the manifest of a new study, or check that a resumed one is still the same. Raises ConfigError."""
+    path = folder / "manifest.json"
+    resolved = {"space": json.loads(json.dumps(space.to_json())), "data": data["fingerprint"]}
+    if resume and path.exists():
+        manifest: dict[str, Any] = json.loads(path.read_text())
+        differences = _differences(manifest["resolved"], resolved)
+        if differences:
+            raise ConfigError(f"`--resume` needs the same space and data, but these differ: {', '.join(differences)}; undo the change, or choose another `--name`")
+        manifest["resolved"] = resolved
+        manifest["sessions"].append(_session())
+    else:
+        manifest = {"name": name, "resolved": resolved, "data": data, "versions": _versions(), "commit": _commit(root), "seed": space.search.seed}
+        manifest["sessions"] = [_session()]
+        manifest["test_opened"] = []
+    write_json(path, manifest)
+    return manifest
+
+
+def save(folder: Path, manifest: dict[str, Any]) -> None:
+    """Write the manifest with the end of this session."""
+    manifest["sessions"][-1]["ended"] = _now()
+    write_json(folder / "manifest.json", manifest)
+
+
+def _session() -> dict[str, Any]:
+    return {"command": [Path(sys.executable).name, *sys.argv], "started": _now(), "ended": None}
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Names of what differs; how long and how wide a study runs may change."""
+    found = [] if old["data"] == new["data"] else ["the data"]
+    for part in old["space"].keys() | new["space"].keys():
+        before, after = old["space"].get(part), new["space"].get(part)
+        if part == "search":
+            free = {"num_trials": None, "max_concurrent": None}
+            before, after = {**before, **free}, {**after, **free}
+        if before != after:
+            found.append(f"`{part}`" if not isinstance(before, dict) else f"`{part}` ({', '.join(sorted(_changed(before, after)))})")
+    return sorted(found)
+
+
+def _changed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    return [key for key in before.keys() | after.keys() if before.get(key) != after.get(key)]
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in PACKAGES}}
+
+
+def _commit(root: Path) -> str | None:
+    try:
+        head = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        dirty = subprocess.run(["git", "-C", str(root), "status", "--porcelain"], capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head + ("-dirty" if dirty else "")

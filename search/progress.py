@@ -1,0 +1,104 @@
+"""One live display of the study: trials done, running, stopped, failed, the best so far, time left."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from lssat import catalog
+from lssat.config import Config
+
+LINE_EVERY_S = 30  # where there is no terminal, a line this often
+
+
+class Progress:
+    """Live on a terminal; lines elsewhere."""
+
+    def __init__(self, console: Console, num_trials: int, finished: Mapping[str, int], best: tuple[float, str] | None) -> None:
+        self._console = console
+        self._num_trials = num_trials
+        self._counts = Counter(finished)
+        self._already = sum(finished.values())
+        self._best = best
+        self._running: dict[str, tuple[Config, Mapping[str, Any]]] = {}
+        self._began = self._spoke = time.time()
+        self._live = Live(get_renderable=self._render, console=console, refresh_per_second=2, transient=True) if console.is_terminal else None
+
+    def __enter__(self) -> Progress:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def started(self, name: str, config: Config) -> None:
+        self._running[name] = (config, {})
+
+    def reported(self, name: str, measured: Mapping[str, Any]) -> None:
+        config = self._running[name][0]
+        self._running[name] = (config, measured)
+        if measured["epoch"] == measured["epochs"] and (self._best is None or measured["val/best"] > self._best[0]):
+            self._best = (measured["val/best"], f"{catalog.architecture(config.backbone)}, trial {name}")
+        if not self._live and time.time() - self._spoke > LINE_EVERY_S:
+            self._say(self._line())
+
+    def finished(self, name: str, status: str, reason: str) -> None:
+        config, measured = self._running.pop(name, (None, {}))
+        self._counts[status] += 1
+        if status == "failed":
+            self.warn(f"trial {name} failed: {reason}")
+        elif not self._live and config:
+            score = f"{measured['val/best']:.4f}" if "val/best" in measured else "-"
+            self._say(f"trial {name} {status:<8} {catalog.architecture(config.backbone):<28} val/best {score}   {self._line()}")
+
+    def warn(self, text: str) -> None:
+        self._console.print(Text(f"warning: {text}", style="yellow"))
+
+    def _say(self, text: str) -> None:
+        self._spoke = time.time()
+        self._console.print(text, highlight=False, soft_wrap=True)
+
+    def _line(self) -> str:
+        counts = f"{self._done}/{self._num_trials} done ({self._counts['stopped']} stopped early, {self._counts['failed']} failed), {len(self._running)} running"
+        best = f", best {self._best[0]:.4f} ({self._best[1]})" if self._best else ""
+        return f"[{_clock(time.time() - self._began)}] {counts}{best}, {self._time_left()}"
+
+    @property
+    def _done(self) -> int:
+        return sum(self._counts.values())
+
+    def _time_left(self) -> str:
+        """From the trials of this session: what they took together, running ones counted by their share of epochs."""
+        shares = [measured["epoch"] / measured["epochs"] for _, measured in self._running.values() if measured]
+        worth = self._done - self._already + sum(shares)
+        if worth < 0.5:
+            return "time left: measuring"
+        left = (self._num_trials - self._done - sum(shares)) / worth * (time.time() - self._began)
+        return f"about {_clock(max(0, left))} left"
+
+    def _render(self) -> Group:
+        table = Table.grid(padding=(0, 2))
+        for name, (config, measured) in list(self._running.items()):
+            epoch = f"epoch {measured['epoch']}/{measured['epochs']}" if measured else "starting"
+            score = f"val/best {measured['val/best']:.4f}" if measured else ""
+            weight = f"aux_weight {config.aux_weight:.2g}" if config.trains_auxiliary else "no auxiliary task"
+            table.add_row(f"  trial {name}", catalog.architecture(config.backbone), config.streams if config.trains_auxiliary else "", weight, epoch, score)
+        bar = Table.grid(padding=(0, 1))
+        bar.add_row(ProgressBar(total=self._num_trials, completed=self._done, width=30), Text(self._line()))
+        return Group(bar, table)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,157 @@
+"""The command line: python search/run.py --space spaces/backbones.yaml"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import shutil
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+if not __package__:  # started as a script: Python put search/ on the path, where the project belongs
+    sys.path[0] = str(ROOT)
+
+EPILOG = """examples:
+  python search/run.py --space spaces/backbones.yaml
+      search on synthetic faces that the project renders itself
+  python search/run.py --space spaces/backbones.yaml --data faces.parquet --task male
+      search on your own table (columns: image, one or more labels; optional split, identity)
+  python search/run.py --space spaces/backbones.yaml --set backbone.family=resnet --set optim.epochs=30 --num-trials 40
+      pin settings; a pinned setting leaves the search
+  python search/run.py --space spaces/backbones.yaml --resume
+      go on with an interrupted study; with a larger --num-trials, extend a finished one
+"""
+
+
+def main() -> int:
+    """Run a study; 0: done, 1: unexpected error, 2: bad input, 130: interrupted."""
+    arguments = _parser().parse_args()
+    from lssat.config import ConfigError
+
+    try:
+        return _search(arguments)
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    from lssat.config import describe
+
+    keys = "\n".join(f"  {line}" for line in describe())
+    parser = argparse.ArgumentParser(
+        prog="python search/run.py",
+        description="Search backbones and settings for L-SSAT with Ray Tune and Optuna.",
+        epilog=f"{EPILOG}\nsettings for `fixed`, `space` and --set (default in brackets):\n{keys}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--space", type=Path, required=True, metavar="FILE", help="the search space, see spaces/")
+    parser.add_argument("--data", metavar="PATH", help="your own CSV or Parquet table, or a folder per class; default: synthetic faces")
+    parser.add_argument("--task", metavar="NAME", help="synthetic: emotion, attributes, deepfake; own table: label column(s), comma-separated")
+    parser.add_argument("--classes", metavar="A,B,...", help="keep only these classes of the label column")
+    parser.add_argument("--profile", default="auto", metavar="NAME", help="profile of the space; auto: gpu where there is one, else laptop")
+    parser.add_argument("--num-trials", type=int, metavar="N", help="number of trials of the study")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="pins", help="pin a setting (repeatable)")
+    parser.add_argument("--name", metavar="NAME", help="name of the run folder; default: space, data and task")
+    parser.add_argument("--results", type=Path, default=ROOT / "results", metavar="DIR", help="where run folders are (default: results/ of the project)")
+    parser.add_argument("--storage", type=Path, metavar="DIR", help="cluster: folder for checkpoints that all nodes share; default: --results")
+    parser.add_argument("--address", metavar="HOST:PORT", help="run on a Ray cluster that is up: auto, or its address; default: Ray on this machine")
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument("--resume", action="store_true", help="go on with an existing run folder")
+    existing.add_argument("--overwrite", action="store_true", help="delete an existing run folder first")
+    return parser
+
+
+def _search(arguments: argparse.Namespace) -> int:
+    from lssat.config import ConfigError
+    from search import space as spaces
+
+    profile = _profile(arguments)
+    search = {} if arguments.num_trials is None else {"num_trials": arguments.num_trials}
+    pinned = _pinned(arguments)
+    space = spaces.load(arguments.space, profile, pinned, search)
+    data = space.example().data
+    source = "" if data.source == "synthetic" else f"-{Path(data.source).stem}"
+    name = arguments.name or f"{arguments.space.stem}{source}-{data.task.replace(',', '+')}"
+    folder = arguments.results.resolve() / name
+    _check_name(name)
+    _claim(folder, arguments)
+    from search.screen import console_beside
+
+    log = folder / "log.txt"
+    console = console_beside(log)
+    try:
+        from search import session
+
+        session.run(name, folder, space, arguments, console, ROOT, profile_found=arguments.profile == "auto")
+    except ConfigError as error:
+        console.print(f"error: {error}", markup=False, style="red")
+        if not (folder / "manifest.json").exists():
+            shutil.rmtree(folder)  # nothing was run: leave nothing behind
+        return 2
+    except KeyboardInterrupt:
+        console.print(f"\ninterrupted; nothing is lost. Go on with:\n  {_resume_command()}", markup=False)
+        return 130
+    except Exception as error:
+        traceback.print_exc()
+        console.print(f"unexpected {type(error).__name__}: {error}\nthe traceback is in {log}; go on with:\n  {_resume_command()}", markup=False, style="red")
+        return 1
+    return 0
+
+
+def _profile(arguments: argparse.Namespace) -> str:
+    if arguments.profile != "auto":
+        return str(arguments.profile)
+    return "gpu" if arguments.address or Path("/dev/nvidiactl").exists() or Path("/dev/kfd").exists() else "laptop"
+
+
+def _pinned(arguments: argparse.Namespace) -> dict[str, Any]:
+    from lssat.config import ConfigError
+    from search.yaml_lines import scalar
+
+    pinned: dict[str, Any] = {}
+    if arguments.data is not None:
+        pinned["data.source"] = arguments.data if arguments.data == "synthetic" else str(Path(arguments.data).resolve())
+    if arguments.task is not None:
+        pinned["data.task"] = arguments.task
+    if arguments.classes is not None:
+        pinned["data.classes"] = arguments.classes.split(",")
+    for pin in arguments.pins:
+        key, equals, value = pin.partition("=")
+        if not equals:
+            raise ConfigError(f"`--set` takes KEY=VALUE, but got {pin!r}")
+        pinned[key] = scalar(value)
+    return pinned
+
+
+def _check_name(name: str) -> None:
+    from lssat.config import ConfigError
+
+    if name != Path(name).name or name.startswith("."):
+        raise ConfigError(f"`--name` must be a plain folder name, but got {name!r}")
+
+
+def _claim(folder: Path, arguments: argparse.Namespace) -> None:
+    """Make the run folder, or refuse one that exists."""
+    from lssat.config import ConfigError
+
+    if folder.exists() and arguments.overwrite:
+        shutil.rmtree(folder)
+    if folder.exists() and not arguments.resume:
+        raise ConfigError(f"{folder} exists; go on with it (`--resume`), replace it (`--overwrite`), or choose another `--name`")
+    if arguments.resume and not (folder / "manifest.json").exists():
+        raise ConfigError(f"there is no study to resume in {folder}; leave `--resume` out")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _resume_command() -> str:
+    words = [word for word in sys.argv if word not in ("--resume", "--overwrite")]
+    return shlex.join(["python", os.path.relpath(words[0]), *words[1:], "--resume"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

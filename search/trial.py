@@ -1,0 +1,51 @@
+"""One sampled configuration -> one Ray Train run."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune import PlacementGroupFactory
+
+from lssat.config import Config, build
+from lssat.data.ingest import Split
+from lssat.task import Task
+from lssat.worker import Run, train_run
+
+SLIVER = 0.001  # CPU of a trial that only waits for its workers: Ray refuses 0
+
+
+def run_trial(suggestion: Mapping[str, Any], splits: Mapping[str, Split], task: Task, storage: str, study: str) -> None:
+    """Train what was suggested. An exception becomes the result `failed`, so that it ends this trial alone."""
+    name = trial_name(suggestion["number"])
+    try:
+        train_run(Run(build(suggestion["config"]), task, splits, str(Path(storage) / "trials" / name), f"{study}-{name}"))
+    except Exception as error:
+        traceback.print_exc()
+        tune.report({"failed": reason(error)})
+
+
+def trial_name(number: int) -> str:
+    return f"{number:04d}"
+
+
+def reason(error: BaseException) -> str:
+    """One line that says why: the innermost cause that Ray wrapped."""
+    failures = getattr(error, "worker_failures", None)
+    if failures:
+        return reason(next(iter(failures.values())))
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, BaseException):
+        return reason(cause)
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+
+
+def resources(config: Config) -> PlacementGroupFactory:
+    """What the trial itself holds: everything when it trains in its own process, a sliver when its workers hold it."""
+    wanted = config.resources
+    if wanted.num_workers > 1:
+        return PlacementGroupFactory([{"CPU": SLIVER}])
+    return PlacementGroupFactory([{"CPU": float(wanted.cpus_per_worker)} | ({"GPU": wanted.gpus_per_worker} if wanted.gpus_per_worker else {})])

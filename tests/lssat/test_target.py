@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lssat.config import Config, build
+from lssat.masking import patchify, unpatchify
+from lssat.target import make_target, reconstruction_loss, target_picture, target_width
+from lssat.texture import grey, lbp, ldp
+
+MEAN, STD = torch.tensor([0.5, 0.4, 0.3]), torch.tensor([0.2, 0.3, 0.4])
+CASES = [
+    ("RGB", {}),
+    ("RGB", {"target.norm_pix": True}),
+    ("LDP", {}),
+    ("LDP", {"target.norm_pix": True}),
+    ("LDP", {"target.encoding": "bits"}),
+    ("LDP", {"target.encoding": "histogram"}),
+    ("LDP", {"target.encoding": "histogram", "target.ldp_k": 5}),
+    ("LBP", {}),
+    ("LBP", {"target.lbp_points": 16, "target.lbp_radius": 2.0}),
+    ("LBP", {"target.encoding": "bits"}),
+    ("LBP", {"target.encoding": "bits", "target.lbp_points": 6}),
+    ("LBP", {"target.encoding": "histogram"}),
+    ("LBP", {"target.encoding": "histogram", "target.lbp_points": 4}),
+]
+
+
+def config_of(stream: str, **settings: object) -> Config:
+    return build({"streams": f"MRGB/R{stream}/CRGB", **settings})
+
+
+def images() -> Tensor:
+    return torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+
+def target_of(config: Config, image: Tensor, patch: int = 8) -> Tensor:
+    return make_target(image, config, patch, MEAN, STD)
+
+
+@pytest.mark.parametrize(("stream", "settings"), CASES)
+def test_width_is_what_the_target_has(stream: str, settings: dict[str, object]) -> None:
+    config = config_of(stream, **settings)
+    target = target_of(config, images())
+    assert target.shape == (2, 16, target_width(config, 8))
+    assert target.dtype == torch.float32 and target.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("stream", "encoding", "width"),
+    [("RGB", "scaled", 192), ("LDP", "scaled", 64), ("LDP", "bits", 512), ("LDP", "histogram", 56), ("LBP", "histogram", 256)],
+)
+def test_stated_widths(stream: str, encoding: str, width: int) -> None:
+    assert target_width(config_of(stream, **{"target.encoding": encoding}), 8) == width
+
+
+def test_rgb_is_normalised() -> None:
+    image = images()
+    expected = patchify((image - MEAN[:, None, None]) / STD[:, None, None], 8)
+    assert torch.equal(target_of(config_of("RGB"), image), expected)
+
+
+def test_scaled_codes() -> None:
+    image = images()
+    assert torch.equal(target_of(config_of("LDP"), image), patchify(ldp(grey(image))[:, None] / 255, 8))
+    wide = config_of("LBP", **{"target.lbp_points": 12, "target.lbp_radius": 2.0})
+    assert torch.equal(target_of(wide, image), patchify(lbp(grey(image), 12, 2.0)[:, None] / 4095, 8))
+
+
+@pytest.mark.parametrize("stream", ["RGB", "LDP"])
+def test_norm_pix_standardises_each_patch(stream: str) -> None:
+    target = target_of(config_of(stream, **{"target.norm_pix": True}), images())
+    assert target.mean(-1).abs().max() < 1e-4
+    assert (target.var(-1) - 1).abs().max() < 1e-2
+
+
+def test_norm_pix_of_a_flat_patch_is_finite() -> None:
+    target = target_of(config_of("LDP", **{"target.norm_pix": True}), torch.full((1, 3, 32, 32), 0.5))
+    assert target.abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("stream", ["LDP", "LBP"])
+def test_bits_round_trip(stream: str) -> None:
+    image = images()
+    bits = unpatchify(target_of(config_of(stream, **{"target.encoding": "bits"}), image), 8, (4, 4))
+    codes = (bits.int() << torch.arange(8, dtype=torch.int32).view(1, 8, 1, 1)).sum(1)
+    assert ((bits == 0) | (bits == 1)).all()
+    assert torch.equal(codes, (ldp if stream == "LDP" else lbp)(grey(image)).long())
+
+
+@pytest.mark.parametrize(("stream", "k"), [("LDP", 3), ("LDP", 1), ("LBP", 3)])
+def test_histogram_holds_the_frequencies(stream: str, k: int) -> None:
+    image = images()
+    target = target_of(config_of(stream, **{"target.encoding": "histogram", "target.ldp_k": k}), image)
+    assert torch.allclose(target.sum(-1), torch.ones(2, 16))
+    codes = ldp(grey(image), k) if stream == "LDP" else lbp(grey(image))
+    existing = [code for code in range(256) if stream == "LBP" or code.bit_count() == k]
+    patch = codes[1, 8:16, 16:24]  # number 6
+    expected = torch.tensor([(patch == code).sum().item() / 64 for code in existing])
+    assert torch.equal(target[1, 6], expected)
+
+
+@pytest.mark.parametrize("encoding", ["scaled", "bits", "histogram"])
+def test_loss_sees_hidden_patches_only(encoding: str) -> None:
+    generator = torch.Generator().manual_seed(1)
+    pred, target = torch.randn(3, 16, 10, generator=generator), torch.rand(3, 16, 10, generator=generator)
+    mask = torch.rand(3, 16, generator=generator) < 0.5
+    pred.requires_grad_()
+    loss = reconstruction_loss(pred, target, mask, encoding)
+    (gradient,) = torch.autograd.grad(loss.sum(), pred)
+    assert gradient[~mask].abs().max() == 0
+    assert (gradient[mask].abs().amax(-1) > 0).all()
+    noisy = torch.where(mask[..., None], pred, 1e3 * torch.randn(pred.shape, generator=generator))
+    assert torch.equal(reconstruction_loss(noisy, target, mask, encoding), loss)
+
+
+def test_losses_are_the_stated_ones_per_sample() -> None:
+    generator = torch.Generator().manual_seed(2)
+    pred, target = torch.randn(2, 16, 6, generator=generator), torch.rand(2, 16, 6, generator=generator).softmax(-1)
+    mask = torch.zeros(2, 16, dtype=torch.bool)
+    mask[0, [1, 5]] = mask[1, [0, 2, 3]] = True
+    for i in range(2):
+        hidden, truth = pred[i][mask[i]], target[i][mask[i]]
+        expected = {
+            "scaled": F.mse_loss(hidden, truth),
+            "bits": F.binary_cross_entropy_with_logits(hidden, truth),
+            "histogram": F.cross_entropy(hidden, truth),
+        }
+        for encoding, value in expected.items():
+            assert torch.allclose(reconstruction_loss(pred, target, mask, encoding)[i], value)
+
+
+def test_loss_of_half_precision_predictions_is_float32() -> None:
+    pred, target, mask = torch.randn(1, 4, 6).bfloat16(), torch.rand(1, 4, 6), torch.ones(1, 4, dtype=torch.bool)
+    for encoding in ("scaled", "bits", "histogram"):
+        loss = reconstruction_loss(pred, target, mask, encoding)
+        assert loss.dtype == torch.float32
+        assert torch.equal(loss, reconstruction_loss(pred.float(), target, mask, encoding))
+
+
+def test_unknown_encoding_is_refused() -> None:
+    with pytest.raises(ValueError, match="scaled, bits or histogram"):
+        reconstruction_loss(torch.zeros(1, 4, 6), torch.zeros(1, 4, 6), torch.ones(1, 4, dtype=torch.bool), "ordinal")
+
+
+@pytest.mark.parametrize(("stream", "settings"), CASES)
+def test_pictures_are_pictures(stream: str, settings: dict[str, object]) -> None:
+    config = config_of(stream, **settings)
+    for is_pred in (False, True):
+        values = 5 * torch.randn(2, 16, target_width(config, 8)) if is_pred else target_of(config, images())
+        picture = target_picture(values, config, 8, 32, MEAN, STD, is_pred=is_pred)
+        assert picture.shape == (2, 3, 32, 32)
+        assert picture.min() >= 0 and picture.max() <= 1 + 1e-6
+
+
+def test_picture_of_an_rgb_target_is_the_image() -> None:
+    image = images()
+    config = config_of("RGB")
+    assert torch.allclose(target_picture(target_of(config, image), config, 8, 32, MEAN, STD), image, atol=1e-6)
+
+
+@pytest.mark.parametrize("encoding", ["scaled", "bits"])
+def test_picture_of_a_code_target_is_the_codes(encoding: str) -> None:
+    image = images()
+    config = config_of("LDP", **{"target.encoding": encoding})
+    picture = target_picture(target_of(config, image), config, 8, 32, MEAN, STD)
+    assert torch.allclose(picture, (ldp(grey(image))[:, None] / 255).expand(-1, 3, -1, -1), atol=1e-6)
+
+
+def test_picture_of_a_histogram_is_the_mean_code_of_each_patch() -> None:
+    image = images()
+    config = config_of("LDP", **{"target.encoding": "histogram"})
+    picture = target_picture(target_of(config, image), config, 8, 32, MEAN, STD)
+    expected = F.avg_pool2d(ldp(grey(image))[:, None] / 255, 8).repeat_interleave(8, 2).repeat_interleave(8, 3)
+    assert torch.allclose(picture, expected.expand(-1, 3, -1, -1), atol=1e-5)
+
+
+@pytest.mark.parametrize(("encoding", "inverse"), [("bits", torch.logit), ("histogram", torch.log)])
+def test_a_perfect_prediction_shows_the_target(encoding: str, inverse: object) -> None:
+    assert callable(inverse)
+    config = config_of("LDP", **{"target.encoding": encoding})
+    target = target_of(config, images())
+    pred = inverse(target.clamp(1e-7, 1 - 1e-7))
+    shown = target_picture(pred, config, 8, 32, MEAN, STD, is_pred=True)
+    assert torch.allclose(shown, target_picture(target, config, 8, 32, MEAN, STD), atol=1e-4)
