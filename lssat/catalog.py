@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from lssat.config import BackboneConfig, ConfigError, MaskingConfig
+from lssat.config import BackboneConfig, ConfigError, build
 
 PATH = Path(__file__).with_name("catalog.json")
 
@@ -135,20 +135,14 @@ def _entry(name: str, params: int) -> dict[str, Any] | None:
 
 
 def _probe(name: str, patch: int | None, pixels: int, unit: int) -> str:
-    """How an architecture masks, after one pass on the meta device, masked where that is possible there. Raises ConfigError."""
+    """How an architecture masks at an image size, tried on the meta device. Raises ConfigError where it does not."""
     import torch
 
     from lssat.encoders import build_encoder
 
+    config = build({"backbone.name": name, "backbone.patch_size": patch, "masking.unit": unit, "data.image_size": pixels})
     with torch.device("meta"):
-        encoder = build_encoder(BackboneConfig(name=name, patch_size=patch), MaskingConfig(unit=unit), pixels)
-        image = torch.empty(2, 3, pixels, pixels)
-        cells = encoder.grid[0] * encoder.grid[1]
-        mask = torch.empty(2, cells, dtype=torch.bool) if encoder.masking == "pyramid" else None
-        encoded = encoder.encode(image, mask)
-    assert encoded.features.shape == (2, cells, encoder.features_dim), name
-    assert encoded.pooled.shape == (2, encoder.pooled_dim), name
-    return encoder.masking
+        return build_encoder(config.backbone, config.masking, pixels).masking
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ class TargetConfig(Section):
     @model_validator(mode="after")
     def _norm_pix_needs_scaled(self) -> TargetConfig:
         if self.norm_pix and self.encoding != "scaled":
-            raise ValueError("`target.norm_pix` needs `target.encoding: scaled`")
+            raise ValueError("`target.norm_pix` needs `target.encoding` scaled")
         return self
 
 
@@ -151,8 +151,13 @@ class Config(Section):
             raise ValueError(f"`streams` must read M<x>/R<y>/C<z> with x, y, z of RGB, LBP, LDP, but got {self.streams!r}")
         if size % unit or size < 4 * unit:
             raise ValueError(f"`data.image_size` must be a multiple of `masking.unit` and at least 4 of them, but got {size} and {unit}")
+        if self.optim.batch_size % self.resources.num_workers:
+            raise ValueError(
+                "`resources.num_workers` must divide `optim.batch_size`, but got"
+                f" {self.resources.num_workers} and {self.optim.batch_size}"
+            )
         if self.trains_auxiliary and self.target_stream == "RGB" and self.target.encoding != "scaled":
-            raise ValueError(f"an RGB target needs `target.encoding: scaled`, but got {self.target.encoding!r}")
+            raise ValueError(f"an RGB target needs `target.encoding` scaled, but got {self.target.encoding!r}")
         codes_exceed_a_byte = self.target_stream == "LBP" and self.target.lbp_points > 8
         if self.trains_auxiliary and codes_exceed_a_byte and self.target.encoding != "scaled":
             raise ValueError("`target.encoding` bits and histogram need `target.lbp_points` <= 8")

@@ -33,7 +33,8 @@ class Decoder(nn.Module):
         tokens = self.embed(encoded.features)
         if encoded.visible is not None:
             tokens = self._fill(tokens, encoded.visible, mask)
-        return self.predict(self.norm(self.blocks(tokens + self.position)))
+        pred: Tensor = self.predict(self.norm(self.blocks(tokens + self.position)))
+        return pred
 
     def _fill(self, tokens: Float[Tensor, "B N E"], visible: Tensor, mask: Bool[Tensor, "B L"]) -> Float[Tensor, "B L E"]:
         assert self.mask_token is not None, "a decoder built with fills=False needs features at every position"

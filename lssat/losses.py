@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, overload
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-Kind = Literal["binary", "multiclass", "multilabel"]
+from lssat.task import Kind
 
 
 def task_loss(
@@ -18,7 +16,7 @@ def task_loss(
     """Unreduced loss of the primary task, so that padded rows can be left out and gaps between groups measured.
 
     binary: K = 1, label [B] of 0/1, weight [2] (negative, positive). multiclass: label [B] of 0..K-1, weight [K].
-    multilabel: label [B, K] of 0/1, weight [K, 2], mean over the K labels. Raises ValueError for another kind.
+    multilabel: label [B, K] of 0/1, weight [K, 2], mean over the K labels.
     """
     logits = logits.float()
     if kind == "multiclass":
@@ -26,9 +24,7 @@ def task_loss(
         return loss if class_weight is None else loss * class_weight[label.long()]
     if kind == "binary":
         return _binary(logits, label[:, None], None if class_weight is None else class_weight[None]).squeeze(1)
-    if kind == "multilabel":
-        return _binary(logits, label, class_weight).mean(1)
-    raise ValueError(_unknown(kind))
+    return _binary(logits, label, class_weight).mean(1)
 
 
 def class_weights(counts: Int[Tensor, "*K C"], kind: Kind) -> Float[Tensor, "*K C"]:
@@ -38,8 +34,6 @@ def class_weights(counts: Int[Tensor, "*K C"], kind: Kind) -> Float[Tensor, "*K 
     weighs 1: nothing is known of it. Raises ValueError for a shape that does not belong to the kind.
     """
     shapes = {"binary": counts.shape == (2,), "multiclass": counts.ndim == 1, "multilabel": counts.ndim == 2 and counts.shape[1] == 2}
-    if kind not in shapes:
-        raise ValueError(_unknown(kind))
     if not shapes[kind]:
         raise ValueError(f"counts must be [2] (binary), [K] (multiclass) or [K, 2] (multilabel), but got {tuple(counts.shape)} for {kind}")
     num_classes = (counts > 0).sum(-1, keepdim=True)
@@ -47,11 +41,7 @@ def class_weights(counts: Int[Tensor, "*K C"], kind: Kind) -> Float[Tensor, "*K 
     return torch.where(counts > 0, weights, torch.ones_like(weights)).float()
 
 
-@overload
-def joint_loss(task: Tensor, reconstruction: Tensor | None, aux_weight: float) -> Tensor: ...
-@overload
-def joint_loss(task: float, reconstruction: float | None, aux_weight: float) -> float: ...
-def joint_loss(task: Tensor | float, reconstruction: Tensor | float | None, aux_weight: float) -> Tensor | float:
+def joint_loss(task: Float[Tensor, "*B"], reconstruction: Float[Tensor, "*B"] | None, aux_weight: float) -> Float[Tensor, "*B"]:
     """`(1 - w) * task + w * reconstruction`; the task loss alone, unscaled, where there is no masked pass."""
     if reconstruction is None:
         return task
@@ -61,7 +51,3 @@ def joint_loss(task: Tensor | float, reconstruction: Tensor | float | None, aux_
 def _binary(logits: Float[Tensor, "B K"], label: Int[Tensor, "B K"], weight: Float[Tensor, "K 2"] | None) -> Float[Tensor, "B K"]:
     loss = F.binary_cross_entropy_with_logits(logits, label.float(), reduction="none")
     return loss if weight is None else loss * torch.where(label > 0, weight[:, 1], weight[:, 0])
-
-
-def _unknown(kind: str) -> str:
-    return f"the kind of a task must be binary, multiclass or multilabel, but got {kind!r}"

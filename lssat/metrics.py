@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, f1_score, recall_score, roc_auc_score
 
-Array = np.ndarray[Any, Any]
+Array = NDArray[Any]
 
 SCORES = {"binary": "balanced_accuracy", "multiclass": "macro_f1", "multilabel": "balanced_accuracy"}
 

@@ -41,7 +41,8 @@ class LSSAT(nn.Module):
         logits = self.head(self.encoder.encode(classified).pooled)
         if masked is None:
             return Output(logits, None)
-        assert self.decoder is not None and mask is not None, "a masked image needs a mask, and a model built for the auxiliary task"
+        assert self.decoder is not None, "this model was built without the auxiliary task"
+        assert mask is not None, "a masked image needs a mask"
         return Output(logits, self.decoder(self.encoder.encode(masked, mask), mask))
 
 

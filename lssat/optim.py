@@ -10,8 +10,6 @@ from torch import nn
 
 from lssat.config import OptimConfig
 
-NO_DECAY = ("token", "tokens", "pos_embed", "position_embedding", "relative_position_bias_table")
-
 
 def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
     """AdamW at the peak learning rate; `schedule` says the rate of each step."""
@@ -19,7 +17,10 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
 
 
 def param_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Two groups of the trainable parameters: weights, which decay, and biases, norms, tokens and positions, which do not."""
+    """Two groups of the trainable parameters: weight matrices and kernels, which decay, and all else, which does not.
+
+    All else is biases, norms, gains, tokens and positions. Whatever torch and timm call a weight is one, unless it is a vector.
+    """
     trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     decayed = [parameter for name, parameter in trained if _decays(name, parameter)]
     kept = [parameter for name, parameter in trained if not _decays(name, parameter)]
@@ -37,4 +38,4 @@ def schedule(step: int, total_steps: int, warmup_steps: int, lr: float, min_lr: 
 
 def _decays(name: str, parameter: nn.Parameter) -> bool:
     leaf = name.rsplit(".", 1)[-1]
-    return parameter.ndim > 1 and not leaf.endswith(NO_DECAY)
+    return parameter.ndim > 1 and "weight" in leaf

@@ -38,7 +38,7 @@ def make_target(
         return _standardised(target) if config.target.norm_pix else target
     codes = TEXTURES[config.target_stream](image, config.target)
     if config.target.encoding == "bits":
-        bits = torch.arange(_num_bits(config), device=codes.device).view(1, -1, 1, 1)
+        bits = torch.arange(_num_bits(config), dtype=codes.dtype, device=codes.device).view(1, -1, 1, 1)
         return patchify((codes >> bits & 1).float(), patch)
     if config.target.encoding == "histogram":
         return _frequencies(patchify(codes, patch), _existing_codes(config, codes.device))
@@ -107,9 +107,11 @@ def _existing_codes(config: Config, device: torch.device) -> Int[Tensor, " bins"
 
 
 def _frequencies(codes: Int[Tensor, "B L N"], existing: Int[Tensor, " bins"]) -> Float[Tensor, "B L bins"]:
+    bins = torch.zeros(256, dtype=torch.int64, device=codes.device)
+    bins[existing] = torch.arange(len(existing), device=codes.device)
     counts = torch.zeros(*codes.shape[:2], len(existing), device=codes.device)
     ones = torch.ones((), device=codes.device).expand(codes.shape)
-    return counts.scatter_add_(2, torch.searchsorted(existing, codes.long()), ones) / codes.shape[2]
+    return counts.scatter_add_(2, bins[codes], ones) / codes.shape[2]
 
 
 def _standardised(patches: Float[Tensor, "B L P"]) -> Float[Tensor, "B L P"]:

@@ -13,7 +13,7 @@ from scipy.spatial import ConvexHull
 from lssat.data.faces.camera import resize
 from lssat.data.faces.canvas import Map, noise
 
-RATIOS = (0.5, 0.75, 1.0, 1.0, 1.0)
+RATIOS = (0.75, 1.0, 1.0, 1.0)
 
 
 def blend_or_keep(picture: Map, points: Map, fake: bool, rng: np.random.Generator) -> Map:
@@ -21,13 +21,15 @@ def blend_or_keep(picture: Map, points: Map, fake: bool, rng: np.random.Generato
     changed = disturb(picture, rng)
     first, second = (picture, changed) if rng.random() < 0.5 else (changed, picture)
     cover = face_cover(points, picture.shape[0], rng) * np.float32(rng.choice(RATIOS))
-    return first + (second - first) * cover[..., None] if fake else first
+    blended: Map = first + (second - first) * cover[..., None]
+    return blended if fake else first
 
 
 def disturb(picture: Map, rng: np.random.Generator) -> Map:
     """Small changes of place, colour and sharpness [s, s, 3] -> [s, s, 3]."""
     changed = _sharpness(_colour(_warp(picture, rng), rng), rng)
-    return np.clip(changed, 0.0, 1.0)
+    clipped: Map = np.clip(changed, 0.0, 1.0)
+    return clipped
 
 
 def face_cover(points: Map, size: int, rng: np.random.Generator) -> Map:
@@ -39,14 +41,14 @@ def face_cover(points: Map, size: int, rng: np.random.Generator) -> Map:
     sheet = Image.new("L", (size, size))
     ImageDraw.Draw(sheet).polygon(hull, fill=255)
     cover = np.asarray(sheet, np.float32) / 255.0
-    return np.asarray(gaussian_filter(cover, size * rng.uniform(0.008, 0.03)), np.float32)
+    return np.asarray(gaussian_filter(cover, size * rng.uniform(0.004, 0.014)), np.float32)
 
 
 def _warp(picture: Map, rng: np.random.Generator) -> Map:
     """Turn, scale and shift about the centre, plus a smooth elastic field of about a hundredth of the side."""
     size = picture.shape[0]
-    angle, scale = rng.normal(0.0, 0.03), rng.uniform(0.95, 1.05)
-    shift = rng.normal(0.0, 0.012 * size, 2)
+    angle, scale = rng.normal(0.0, 0.03), rng.uniform(0.93, 1.07)
+    shift = rng.normal(0.0, 0.02 * size, 2)
     rows, columns = np.mgrid[0:size, 0:size].astype(np.float32) - np.float32((size - 1) / 2)
     cos, sin = np.cos(angle) / scale, np.sin(angle) / scale
     bend = [noise(rng, size, 5, 5) * np.float32(rng.uniform(0.0, 0.012) * size) for _ in range(2)]
@@ -58,7 +60,7 @@ def _warp(picture: Map, rng: np.random.Generator) -> Map:
 
 def _colour(picture: Map, rng: np.random.Generator) -> Map:
     grey = picture.mean(axis=2, keepdims=True)
-    gains = np.asarray(rng.normal(1.0, 0.05, 3) * rng.normal(1.0, 0.07), np.float32)
+    gains = np.asarray(rng.normal(1.0, 0.08, 3) * rng.normal(1.0, 0.10), np.float32)
     saturated = grey + (picture - grey) * np.float32(rng.uniform(0.7, 1.3))
     return (saturated - 0.45) * np.float32(rng.uniform(0.88, 1.12)) + 0.45 * gains + saturated * (gains - 1.0) * np.float32(0.5)
 
@@ -67,5 +69,5 @@ def _sharpness(picture: Map, rng: np.random.Generator) -> Map:
     """Either coarser, through fewer pixels, or sharpened."""
     size = picture.shape[0]
     if rng.random() < 0.5:
-        return resize(resize(picture, int(size * rng.uniform(0.45, 0.85))), size)
+        return resize(resize(picture, int(size * rng.uniform(0.4, 0.7))), size)
     return picture + np.float32(rng.uniform(0.3, 1.0)) * (picture - gaussian_filter(picture, (1.0, 1.0, 0.0)))

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path, PurePath, PureWindowsPath
 from typing import TypeVar
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 FORMATS = ("JPEG", "PNG")
 CHUNK = 256
@@ -63,7 +63,7 @@ def check_image(image: bytes | None) -> bytes:
             picture.load()
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UnusableImage("decompression bomb refused") from None
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise UnusableImage("not a JPEG or PNG image") from None
     except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, ...
         raise UnusableImage(f"damaged image: {error}") from None

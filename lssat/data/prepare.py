@@ -13,14 +13,15 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from lssat.config import ConfigError, DataConfig
 from lssat.data import own
-from lssat.data.table import SPLITS, DatasetInfo, Reject, Row, is_complete, partial_prefix, write_dataset
+from lssat.data.reading import source_path
+from lssat.data.table import SPLITS, DatasetInfo, Kind, Label, Reject, Row, is_complete, partial_prefix, write_dataset
 
 FORMAT = 1  # of the prepared folder; raise it when older folders must not be found any more
-SECONDS_BETWEEN_NOTES = 1.0
+SECONDS_BETWEEN_NOTES = 5.0
 Note = Callable[[str], None]
 Item = TypeVar("Item")
 
@@ -32,7 +33,7 @@ def prepare(data: DataConfig, cache: Path, note: Note) -> Path:
     out is in `read_info(folder).rejects`. `note` is told in one line at a time what happens. Raises ConfigError.
     """
     fingerprint = _fingerprint(data)
-    name = data.source if data.source == "synthetic" else own.source_path(data).name
+    name = data.source if data.source == "synthetic" else source_path(data).name
     folder = cache.absolute() / f"{_slug(name)}-{_slug(data.task)}-{fingerprint[:12]}"
     if is_complete(folder):
         return folder
@@ -57,17 +58,18 @@ def _synthetic(data: DataConfig, note: Note) -> tuple[DatasetInfo, Iterator[Row]
 
     if data.task not in synthetic.KINDS:
         raise ConfigError(f"`data.task` of synthetic faces must be one of {', '.join(synthetic.KINDS)}, but got `{data.task}`")
-    kind, found = synthetic.KINDS[data.task], tuple(synthetic.CLASSES[data.task])
+    kind, found = cast(Kind, synthetic.KINDS[data.task]), synthetic.CLASSES[data.task]
     if data.classes is not None and kind == "multilabel":
         raise ConfigError(f"`data.classes` selects classes of one label, but task `{data.task}` has several; remove it")
     classes = found if kind == "multilabel" else own.pick_classes(found, data)
     if kind == "multiclass" and len(classes) == 2:
         kind = "binary"
-    index = {found.index(name): position for position, name in enumerate(classes)}
+    index: dict[Label, int] = {found.index(name): position for position, name in enumerate(classes)}
     rendered = synthetic.generate(data.task, data.num_images, data.image_size, data.seed, os.cpu_count() or 1)
+    total = len(synthetic.plan(data.task, data.num_images, data.image_size, data.seed))
     rows = (
         Row(row.image, row.label if kind == "multilabel" else index[row.label], str(row.identity), row.split)
-        for row in _told(rendered, None, "rendering synthetic faces", note)
+        for row in _told(rendered, total, "rendering synthetic faces", note)
         if kind == "multilabel" or row.label in index
     )
     return DatasetInfo("synthetic", data.task, kind, classes, synthetic=True), rows
@@ -77,7 +79,7 @@ def _fingerprint(data: DataConfig) -> str:
     """sha256 of the source and the options. The source of synthetic faces is the code that draws them."""
     if data.source == "synthetic":
         here = Path(__file__).parent
-        code = sorted([*here.glob("synthetic*.py"), *here.glob("faces/*.py")])
+        code = [here / "synthetic.py", here / "blending.py", *sorted(here.glob("faces/*.py"))]
         source = hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest()
     else:
         source = own.fingerprint(data)
@@ -110,20 +112,22 @@ def _alone(folder: Path, note: Note) -> Iterator[None]:
         yield
 
 
-def _told(items: Iterable[Item], total: int | None, what: str, note: Note) -> Iterator[Item]:
-    """The items, with a note about once a second of how many there were and how long the rest will take."""
-    begun = told = time.monotonic()
-    for count, item in enumerate(items, start=1):
+def _told(items: Iterable[Item], total: int, what: str, note: Note) -> Iterator[Item]:
+    """The items, with a note every few seconds of how many there were and how long the rest will take."""
+    note(f"{what} 0/{total}")
+    first = told = time.monotonic()
+    for count, item in enumerate(items):
         yield item
         now = time.monotonic()
-        if now - told >= SECONDS_BETWEEN_NOTES:
+        if count == 0:
+            first = now  # what comes before the first item, such as starting processes, says nothing about the rest
+        elif now - told >= SECONDS_BETWEEN_NOTES:
             told = now
-            note(f"{what} {count}" if total is None else f"{what} {count}/{total}, {_left(begun, now, count, total)} left")
+            note(f"{what} {count + 1}/{total}, {_duration((now - first) / count * (total - count - 1))} left")
 
 
-def _left(begun: float, now: float, count: int, total: int) -> str:
-    seconds = round((now - begun) / count * (total - count))
-    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min"
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def _summary(info: DatasetInfo, seconds: float) -> str:

@@ -20,8 +20,8 @@ def assign_splits(classes: Sequence[Sequence[int]], groups: Sequence[str], share
     of three rows still reaches all three splits.
     """
     members: dict[str | int, list[int]] = defaultdict(list)
-    for row, group in enumerate(groups):
-        members[group or row].append(row)
+    for row, name in enumerate(groups):
+        members[name or row].append(row)
     held = {group: Counter(index for row in rows for index in (classes[row] or (NO_CLASS,))) for group, rows in members.items()}
     total: Counter[int] = Counter()
     for counts in held.values():

@@ -19,6 +19,7 @@ from PIL import Image
 from lssat.config import ConfigError
 from lssat.data.blending import blend_or_keep
 from lssat.data.faces.camera import capture, encode, resize, spoil
+from lssat.data.faces.canvas import Map
 from lssat.data.faces.expression import EMOTIONS, Acts, draw_acts, draw_mood
 from lssat.data.faces.render import render
 from lssat.data.faces.traits import ATTRIBUTES, draw_occasion_attributes, draw_person, draw_person_attributes, draw_scene
@@ -31,7 +32,6 @@ IMAGES_PER_IDENTITY = 4
 # Training images per class: AffectNet's for the emotions, FaceForensics++'s one real video to four fakes.
 TRAIN_COUNTS = {"emotion": (74_874, 134_415, 25_459, 14_090, 6_378, 3_803, 24_882, 3_750), "deepfake": (1, 4)}
 LEAST_PER_CLASS = 20
-CANVAS_SIDE = 128  # faces are painted at this side, or at the image's where that is larger
 
 
 class SyntheticRow(NamedTuple):
@@ -49,7 +49,7 @@ class Order(NamedTuple):
     task: str
     seed: int
     split: str
-    index: int
+    number: int
     label: int
     image_size: int
 
@@ -69,26 +69,26 @@ def plan(task: str, num_train: int, image_size: int, seed: int) -> list[Order]:
     if task not in KINDS:
         raise ConfigError(f"unknown synthetic task {task!r}; known: {', '.join(KINDS)}")
     orders: list[Order] = []
-    for split, number in zip(SPLITS, (num_train, NUM_HELD_OUT, NUM_HELD_OUT), strict=True):
+    for split, count in zip(SPLITS, (num_train, NUM_HELD_OUT, NUM_HELD_OUT), strict=True):
         rng = np.random.default_rng([seed, _code(task), SPLITS.index(split)])
-        labels = _labels(task, split, number, rng)
-        orders += [Order(task, seed, split, index, label, image_size) for index, label in enumerate(labels)]
+        labels = _labels(task, split, count, rng)
+        orders += [Order(task, seed, split, number, label, image_size) for number, label in enumerate(labels)]
     return orders
 
 
 def draw(order: Order) -> SyntheticRow:
-    """Render one order; everything random comes from seed, task, split, identity and index."""
+    """Render one order; everything random comes from seed, task, split, identity and number."""
     person_rng, rng = _generators(order)
     traits, attributes = draw_attributes(order, person_rng, rng)
     person, scene = draw_person(traits, person_rng), draw_scene(attributes, rng)
-    portrait = render(person, scene, _acts(order, attributes, rng), max(CANVAS_SIDE, order.image_size), rng)
+    portrait = render(person, scene, _acts(order, attributes, rng), _canvas_side(order.image_size), rng)
     picture = spoil(capture(portrait.rgb, order.image_size, rng), rng)
     if order.task == "deepfake":
         picture = blend_or_keep(picture, portrait.points, bool(order.label), rng)
         picture = spoil(_resample(picture, rng), rng)
     label = tuple(int(attributes[name]) for name in ATTRIBUTES) if order.task == "attributes" else order.label
     image = encode(picture, quality=int(rng.integers(82, 96)))
-    return SyntheticRow(image, label, f"{order.split}-{order.index // IMAGES_PER_IDENTITY:05d}", order.split)
+    return SyntheticRow(image, label, f"{order.split}-{order.number // IMAGES_PER_IDENTITY:05d}", order.split)
 
 
 def draw_attributes(order: Order, person_rng: np.random.Generator, rng: np.random.Generator) -> tuple[dict[str, bool], dict[str, bool]]:
@@ -123,7 +123,7 @@ def _quotas(shares: Sequence[int], number: int) -> list[int]:
 
 def _generators(order: Order) -> tuple[np.random.Generator, np.random.Generator]:
     key = [order.seed, _code(order.task), SPLITS.index(order.split)]
-    return np.random.default_rng([*key, 0, order.index // IMAGES_PER_IDENTITY]), np.random.default_rng([*key, 1, order.index])
+    return np.random.default_rng([*key, 0, order.number // IMAGES_PER_IDENTITY]), np.random.default_rng([*key, 1, order.number])
 
 
 def _code(task: str) -> int:
@@ -136,10 +136,15 @@ def _acts(order: Order, attributes: dict[str, bool], rng: np.random.Generator) -
     return draw_mood(attributes["Smiling"], attributes["Mouth_Slightly_Open"], rng)
 
 
-def _resample(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _canvas_side(image_size: int) -> int:
+    """Side at which a face is painted: twice the image's while that is cheap."""
+    return max(image_size, min(max(2 * image_size, 64), 128))
+
+
+def _resample(picture: Map, rng: np.random.Generator) -> Map:
     """Half of the pictures pass through fewer pixels, real or fake alike."""
     size = picture.shape[0]
-    return resize(resize(picture, int(size * rng.uniform(0.8, 1.0))), size) if rng.random() < 0.3 else picture
+    return resize(resize(picture, int(size * rng.uniform(0.8, 1.0))), size) if rng.random() < 0.25 else picture
 
 
 def page(image_size: int = 64, columns: int = 16, seed: int = 0) -> Image.Image:

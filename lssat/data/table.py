@@ -101,7 +101,7 @@ def read_info(folder: Path) -> DatasetInfo:
     except OSError:
         raise ConfigError(f"`{folder}` is not a prepared data set: it has no readable {INFO_FILE}; prepare the data again") from None
     except (KeyError, TypeError, ValueError):
-        raise ConfigError(f"`{folder / INFO_FILE}` is damaged or of another version; delete the folder and prepare the data again") from None
+        raise ConfigError(f"`{folder / INFO_FILE}` is damaged or of another version; delete its folder to prepare it again") from None
 
 
 def is_complete(folder: Path) -> bool:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import difflib
 import inspect
+from typing import Any
 
 import timm
 import torch
-from torch import nn
 
 from lssat import catalog
 from lssat.config import BackboneConfig, ConfigError, MaskingConfig
@@ -31,15 +31,19 @@ def build_encoder(backbone: BackboneConfig, masking: MaskingConfig, image_size: 
     with torch.device("meta"):
         plan = timm.create_model(name, pretrained=False, num_classes=0)
     options = {"img_size": image_size, "drop_path_rate": backbone.drop_path_rate}
+    encoder: Encoder
     if drops_tokens(plan):
         patch = backbone.patch_size or catalog.patch_size(backbone) or plan.patch_embed.patch_size[0]
         check_grid(image_size, patch, "backbone.patch_size")
-        return checked(TokenEncoder(create(plan, name, options | {"patch_size": patch}), image_size), name, image_size)
-    if backbone.patch_size is not None:
+        encoder = TokenEncoder(create(plan, name, options | {"patch_size": patch}), image_size)
+    elif backbone.patch_size is not None:
         raise ConfigError(f"`backbone.patch_size` is for plain vision transformers, but got {backbone.patch_size} with {name}; leave it out")
-    first_stage(read_stages(plan), masking.unit)
-    model = create(plan, name, options | fitted_window(plan, image_size))
-    return checked(PyramidEncoder(model, image_size, masking.unit, masked), name, image_size)
+    else:
+        first_stage(read_stages(plan), masking.unit)
+        model = create(plan, name, options | fitted_window(plan, image_size))
+        encoder = PyramidEncoder(model, image_size, masking.unit, masked)
+    check_runs(encoder, name, image_size, masked)
+    return encoder
 
 
 def check_name(name: str) -> None:
@@ -51,16 +55,40 @@ def check_name(name: str) -> None:
     raise ConfigError(f"`backbone.name` must be an architecture of timm, but got {name!r}; {hint}")
 
 
-def create(plan: nn.Module, name: str, options: dict[str, int | float]) -> nn.Module:
+def check_runs(encoder: Encoder, name: str, image_size: int, masked: bool) -> None:
+    """Encode one image, so that a backbone that does not take its size fails here, not in the first step. Raises ConfigError."""
+    training = encoder.training
+    image = torch.zeros(1, 3, image_size, image_size, device=encoder.mean.device)
+    cells = encoder.grid[0] * encoder.grid[1]
+    mask = (torch.arange(cells, device=image.device) % 2 == 0)[None] if masked and encoder.masking == "pyramid" else None
+    try:
+        with torch.inference_mode():
+            encoded = encoder.eval().encode(image, mask)
+    except Exception as error:  # timm's models fail in many ways, all of them the fault of name and size
+        raise ConfigError(
+            f"`backbone.name`: timm's {name} does not encode masked images of {image_size} pixels ({type(error).__name__}: {error}); "
+            "change `data.image_size`, or choose a family of lssat/catalog.json"
+        ) from error
+    encoder.train(training)
+    assert encoded.features.shape == (1, cells, encoder.features_dim), name
+    assert encoded.pooled.shape == (1, encoder.pooled_dim), name
+
+
+def create(plan: Any, name: str, options: dict[str, Any]) -> Any:
     """timm's model without a classifier; options that its class does not take are left out (a convolution needs no `img_size`)."""
-    known = {key for cls in type(plan).__mro__ for key in inspect.signature(cls.__init__).parameters}
+    known = accepted(plan)
     return timm.create_model(name, pretrained=False, num_classes=0, **{key: value for key, value in options.items() if key in known})
 
 
-def fitted_window(plan: nn.Module, image_size: int) -> dict[str, int]:
+def fitted_window(plan: Any, image_size: int) -> dict[str, int]:
     """For backbones with attention windows: the largest window, not above the native one, that tiles every stage at this image size."""
-    native = next((module.window_size[0] for module in plan.modules() if hasattr(module, "window_size")), None)
-    if native is None:
+    if "window_size" not in accepted(plan):
         return {}
+    native = next(module.window_size[0] for module in plan.modules() if hasattr(module, "window_size"))
     sides = [image_size // stage.stride for stage in read_stages(plan)]
     return {"window_size": next(w for w in range(native, 0, -1) if all(side <= w or side % w == 0 for side in sides))}
+
+
+def accepted(plan: Any) -> set[str]:
+    """The names of the options that the class of a timm model takes."""
+    return {option for ancestor in type(plan).__mro__ for option in inspect.signature(ancestor).parameters}

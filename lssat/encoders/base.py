@@ -39,10 +39,8 @@ class Encoder(nn.Module, ABC):
     mean: Float[Tensor, " 3"]
     std: Float[Tensor, " 3"]
 
-    def __init__(
-        self, grid: tuple[int, int], unit: int, dims: tuple[int, int], colours: tuple[Sequence[float], Sequence[float]]
-    ) -> None:
-        """`grid`: cells (down, across); `unit`: pixels per side of a cell; `dims`: widths of features and pooled; `colours`: mean, deviation."""
+    def __init__(self, grid: tuple[int, int], unit: int, dims: tuple[int, int], colours: tuple[Sequence[float], Sequence[float]]) -> None:
+        """`grid`: cells (down, across); `unit`: their side in pixels; `dims`: widths of features and pooled; `colours`: mean, deviation."""
         super().__init__()
         self.grid = grid
         self.unit = unit
@@ -63,9 +61,7 @@ class Encoder(nn.Module, ABC):
 def check_grid(image_size: int, unit: int, unit_key: str) -> tuple[int, int]:
     """The mask grid (down, across) of a square image. Raises ConfigError where units do not fit or are too few."""
     if image_size % unit:
-        raise ConfigError(
-            f"`data.image_size` must be a multiple of the mask unit, but got {image_size} and units of {unit} pixels; change `{unit_key}`"
-        )
+        raise ConfigError(f"`data.image_size` must be a multiple of the mask unit, but got {image_size} and units of {unit} pixels; change `{unit_key}`")
     side = image_size // unit
     if side * side < FEWEST_CELLS:
         raise ConfigError(

@@ -36,7 +36,7 @@ def norms_masked(model: nn.Module, visible: Visible) -> Iterator[None]:
 
 
 def check_norms(model: nn.Module) -> None:
-    """Refuse norms that keep running statistics and are no plain batch-norm of maps: a masked pass would leak into them. Raises ConfigError."""
+    """Refuse norms with running statistics that are no plain batch-norm of maps: a masked pass would leak in. Raises ConfigError."""
     for name, module in model.named_modules():
         keeps = any(buffer.startswith("running_") for buffer, _ in module.named_buffers(recurse=False))
         if keeps and not (isinstance(module, nn.BatchNorm2d) and module.affine):
@@ -60,7 +60,7 @@ def visibility(mask: Bool[Tensor, "B L"], grid: tuple[int, int]) -> Visible:
 
 
 def _forward(norm: nn.BatchNorm2d, visible: Visible, maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
-    normalised = _VisibleNorm.apply(maps, visible((maps.shape[2], maps.shape[3])), norm.weight, norm.bias, norm.eps)
+    normalised: Tensor = _VisibleNorm.apply(maps, visible((maps.shape[2], maps.shape[3])), norm.weight, norm.bias, norm.eps)
     if isinstance(norm, BatchNormAct2d):  # timm's batch-norm that also drops and activates
         normalised = norm.act(norm.drop(normalised))
     return normalised
@@ -69,13 +69,12 @@ def _forward(norm: nn.BatchNorm2d, visible: Visible, maps: Float[Tensor, "B C H 
 class _VisibleNorm(torch.autograd.Function):
     """Batch-norm whose mean and variance weigh visible positions 1/n and hidden ones 0.
 
-    As one function with its own derivative it takes the time of torch's batch-norm; composed of tensor operations it takes several times that.
+    As one function with its own derivative it takes about the time of torch's batch-norm; composed of tensor operations, twice to
+    five times that.
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, maps: Tensor, visible: Tensor, weight: Tensor, bias: Tensor, eps: float
-    ) -> Float[Tensor, "B C H W"]:
+    def forward(ctx: Any, maps: Tensor, visible: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Float[Tensor, "B C H W"]:
         rows = _rows(maps)
         rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
         share = (visible.reshape(1, -1) / visible.sum()).to(rows.dtype)

@@ -1,4 +1,4 @@
-"""Hierarchical and convolutional backbones: tokens cannot be dropped, so hidden units are overwritten and marked (SimMIM, arXiv 2111.09886).
+"""Hierarchical and convolutional backbones: tokens cannot be dropped, so hidden units are overwritten and marked (SimMIM, 2111.09886).
 
 Hidden pixels become the mean colour before the stem; a learnable token takes the hidden positions of the first stage's output. Batch-norm
 normalises the masked pass by that batch's visible positions and updates nothing, so that masked statistics never reach the clean pass.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -23,10 +23,11 @@ from lssat.encoders.norms import Visible, check_norms, norms_masked, visibility
 FIRST_STRIDE = 4
 """The first stage is the first map at this stride or coarser; finer ones belong to the stem (ResNet, Swin, ConvNeXt all begin at 4)."""
 
+
 class Stage(NamedTuple):
     """One resolution of a backbone, as timm's `feature_info` has it."""
 
-    index: int
+    number: int
     module: str
     width: int
     stride: int
@@ -38,8 +39,8 @@ class PyramidEncoder(Encoder):
     masking = "pyramid"
     default_ratio = 0.6
 
-    def __init__(self, model: nn.Module, image_size: int, unit: int, masked: bool) -> None:
-        """`masked` False leaves the mask token out, for training without the auxiliary task. Raises ConfigError where units do not fit."""
+    def __init__(self, model: Any, image_size: int, unit: int, masked: bool) -> None:
+        """`masked` False leaves the mask token out, for training without the auxiliary task. Raises ConfigError."""
         stages = read_stages(model)
         first = first_stage(stages, unit)
         kept = kept_stages(stages, unit)
@@ -50,9 +51,9 @@ class PyramidEncoder(Encoder):
         super().__init__(grid, unit, (sum(stage.width for stage in kept), model.head_hidden_size), (config["mean"], config["std"]))
         self.first = first
         self.channels_last = getattr(model, "output_fmt", "NCHW") == "NHWC"
-        self.kept = [stage.index for stage in kept]
+        self.kept = [stage.number for stage in kept]
         self.mask_token = nn.Parameter(torch.zeros(first.width)) if masked else None
-        self.model = model.to(memory_format=torch.channels_last)
+        self.model: Any = model.to(memory_format=torch.channels_last)
 
     def encode(self, image: Float[Tensor, "B 3 H W"], mask: Bool[Tensor, "B L"] | None = None) -> Encoded:
         """See Encoder. `features` covers all positions, hidden ones included."""
@@ -89,7 +90,7 @@ class PyramidEncoder(Encoder):
             handle.remove()
 
 
-def read_stages(model: nn.Module) -> list[Stage]:
+def read_stages(model: Any) -> list[Stage]:
     """The backbone's stages, fine to coarse. Raises ConfigError where it has no feature maps of several strides."""
     info = getattr(model, "feature_info", None) or []
     stages = [Stage(i, entry["module"], entry["num_chs"], entry["reduction"]) for i, entry in enumerate(info)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import cast
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -21,13 +21,13 @@ class TokenEncoder(Encoder):
     masking = "tokens"
     default_ratio = 0.75
 
-    def __init__(self, model: VisionTransformer, image_size: int) -> None:
+    def __init__(self, model: Any, image_size: int) -> None:
         """`model` must pass `drops_tokens`. Raises ConfigError where the patches do not tile the image or are fewer than 16."""
         patch = model.patch_embed.patch_size[0]
         grid = check_grid(image_size, patch, "backbone.patch_size")
         colours = model.pretrained_cfg["mean"], model.pretrained_cfg["std"]
         super().__init__(grid, patch, (model.num_features, model.head_hidden_size), colours)
-        self.model = model
+        self.model: Any = model
 
     def encode(self, image: Float[Tensor, "B 3 H W"], mask: Bool[Tensor, "B L"] | None = None) -> Encoded:
         """See Encoder. With a mask, `features` holds the visible patches only. Raises ValueError where samples hide unequal numbers."""
@@ -42,7 +42,7 @@ class TokenEncoder(Encoder):
         return Encoded(tokens[:, self.model.num_prefix_tokens :], pooled, visible)
 
 
-def drops_tokens(model: nn.Module) -> bool:
+def drops_tokens(model: Any) -> bool:
     """Whether hidden tokens can be dropped from `model` without leaking: a plain ViT whose patch embedding does not overlap patches."""
     embed = getattr(model, "patch_embed", None)
     if not isinstance(model, VisionTransformer) or not isinstance(embed, PatchEmbed):
@@ -59,7 +59,7 @@ def visible_positions(mask: Bool[Tensor, "B L"]) -> Int[Tensor, "B N"]:
 
 
 @contextmanager
-def tokens_dropped(model: VisionTransformer, visible: Int[Tensor, "B N"]) -> Iterator[None]:
+def tokens_dropped(model: Any, visible: Int[Tensor, "B N"]) -> Iterator[None]:
     """Within, the blocks of `model` see the prefix tokens and the patches at `visible` only.
 
     timm passes the embedded tokens, positions added, through `patch_drop`: a hook there keeps everything else timm's own.
@@ -70,7 +70,7 @@ def tokens_dropped(model: VisionTransformer, visible: Int[Tensor, "B N"]) -> Ite
         index = visible[:, :, None].expand(-1, -1, tokens.shape[2])
         return torch.cat([tokens[:, :prefix], tokens[:, prefix:].gather(1, index)], dim=1)
 
-    handle = cast(nn.Module, model.patch_drop).register_forward_hook(keep)
+    handle = model.patch_drop.register_forward_hook(keep)
     try:
         yield
     finally:

@@ -46,13 +46,6 @@ def test_half_precision_logits_and_small_labels_are_fine() -> None:
     assert loss.dtype == torch.float32
 
 
-def test_unknown_kind_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"binary, multiclass or multilabel.*'ordinal'"):
-        task_loss(logits(4, 5), torch.tensor([0, 4, 2, 1]), "ordinal")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="'ordinal'"):
-        class_weights(torch.tensor([1, 2]), "ordinal")  # type: ignore[arg-type]
-
-
 def test_class_weights_by_hand() -> None:
     assert class_weights(torch.tensor([1, 4]), "binary").tolist() == [2.5, 0.625]
     assert class_weights(torch.tensor([10, 10, 10]), "multiclass").tolist() == [1.0, 1.0, 1.0]

@@ -31,7 +31,10 @@ def test_only_weights_decay() -> None:
     assert {id(p) for p in kept["params"]} == {id(p) for p in others}
 
 
-@pytest.mark.parametrize("name", ["test_vit", "test_vit3", "eva02_tiny_patch14_224", "test_resnet", "test_convnext", "swin_tiny_patch4_window7_224"])
+MODELS = ["test_vit", "test_vit3", "eva02_tiny_patch14_224", "test_resnet", "test_nfnet", "swin_tiny_patch4_window7_224", "levit_128s"]
+
+
+@pytest.mark.parametrize("name", MODELS)
 def test_timm_models_agree_on_what_must_not_decay(name: str) -> None:
     with torch.device("meta"):
         model = timm.create_model(name)

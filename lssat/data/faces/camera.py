@@ -22,8 +22,8 @@ def capture(rgb: Map, size: int, rng: np.random.Generator) -> Map:
 
 def spoil(picture: Map, rng: np.random.Generator) -> Map:
     """Blur and grain of the sensor. [size, size, 3] in [0, 1]."""
-    blur = max(rng.uniform(-0.4, 0.6), 0.0)
-    if blur > 0.2:
+    blur = rng.uniform(0.0, 0.5)
+    if blur > 0.3:
         picture = gaussian_filter(picture, (blur, blur, 0.0))
     grain = rng.standard_normal(picture.shape, dtype=np.float32) * np.float32(rng.uniform(0.004, 0.02))
     return np.clip(picture + grain, 0.0, 1.0)

@@ -7,16 +7,16 @@ Two frames share one unit, half the height of the head. `u, v` is the head's own
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from lssat.data.faces.traits import Scene
+from lssat.data.faces.traits import Colour, Scene
 
-Map = npt.NDArray[np.float32]
+Map = npt.NDArray[np.floating[Any]]
 Window = tuple[slice, slice]
-Colour = tuple[float, float, float]
 
 
 class Canvas:
@@ -59,7 +59,8 @@ class Canvas:
 
     def inside(self, distance: Map, softness: float = 0.0) -> Map:
         """Cover of a shape in [0, 1] from its signed distance (negative inside), with an edge of one pixel plus `softness`."""
-        return np.clip(0.5 - distance / np.float32(self.pixel + softness), 0.0, 1.0)
+        cover: Map = np.clip(0.5 - distance / np.float32(self.pixel + softness), 0.0, 1.0)
+        return cover
 
     def paint(self, where: Window, cover: Map, colour: Colour | Map, lit: bool = True) -> None:
         """Lay a colour (one, or one per pixel) over the window; `lit` multiplies it by the light that falls there."""
@@ -85,11 +86,12 @@ WHOLE: Window = (slice(None), slice(None))
 
 def blob(x: Map, y: Map, at: tuple[float, float], width: float, height: float) -> Map:
     """A Gaussian bump of height 1."""
-    return np.exp(-(((x - at[0]) / width) ** 2) - ((y - at[1]) / height) ** 2)
+    bump: Map = np.exp(-(((x - at[0]) / width) ** 2) - ((y - at[1]) / height) ** 2)
+    return bump
 
 
 def noise(rng: np.random.Generator, side: int, rows: int, columns: int) -> Map:
-    """Smooth noise [side, side] of unit variance, before smoothing, from a grid of rows x columns."""
+    """Smooth noise [side, side]: a grid of rows x columns standard normal values, stretched."""
     grid = Image.fromarray(rng.standard_normal((rows, columns), dtype=np.float32))
     return np.asarray(grid.resize((side, side), Image.Resampling.BICUBIC))
 

@@ -15,6 +15,7 @@ class Acts:
 
     brow_inner: float = 0.0  # up
     brow_outer: float = 0.0  # up
+    brow_skew: float = 0.0  # right brow up (left, if negative)
     furrow: float = 0.0  # brows together
     upper_lid: float = 0.0  # up, eyes wide
     lower_lid: float = 0.0  # up, eyes narrowed
@@ -29,7 +30,9 @@ class Acts:
     cheek: float = 0.0  # cheeks up
 
 
-# One tuple per way of showing an emotion; contempt names its left side here and is mirrored half of the time.
+ACTS = tuple(field.name for field in fields(Acts))
+
+# One dict per way of showing an emotion; contempt names its left side here and is mirrored half of the time.
 WAYS: dict[str, tuple[dict[str, float], ...]] = {
     "Neutral": ({},),
     "Happiness": (
@@ -49,14 +52,14 @@ WAYS: dict[str, tuple[dict[str, float], ...]] = {
         {"brow_inner": 1.1, "brow_outer": 0.2, "furrow": 0.8, "upper_lid": 1, "width": 0.6, "open": 0.55, "teeth": 0.4, "corner_left": -0.6, "corner_right": -0.6},
     ),
     "Disgust": (
-        {"brow_inner": -0.7, "brow_outer": -0.3, "lower_lid": 0.8, "upper_lid": -0.5, "nose_wrinkle": 1, "lip_raise": 1, "corner_left": -0.5, "corner_right": -0.5},
-        {"brow_inner": -0.6, "brow_outer": -0.4, "lower_lid": 0.9, "upper_lid": -0.6, "nose_wrinkle": 1, "lip_raise": 0.9, "open": 0.25, "teeth": 0.5, "cheek": 0.3},
+        {"brow_inner": -0.7, "brow_outer": -0.5, "lower_lid": 1, "upper_lid": -0.8, "nose_wrinkle": 1, "lip_raise": 1.1, "teeth": 0.6, "corner_left": -0.5, "corner_right": -0.5},
+        {"brow_inner": -0.6, "brow_outer": -0.6, "lower_lid": 1, "upper_lid": -0.8, "nose_wrinkle": 1, "lip_raise": 1.1, "open": 0.2, "teeth": 1, "cheek": 0.5},
     ),
     "Anger": (
         {"brow_inner": -1, "brow_outer": 0.4, "furrow": 1, "upper_lid": 0.3, "press": 1, "corner_left": -0.2, "corner_right": -0.2},
         {"brow_inner": -1, "brow_outer": 0.5, "furrow": 1, "upper_lid": 0.4, "open": 0.5, "teeth": 1, "width": 0.2, "corner_left": -0.3, "corner_right": -0.3},
     ),
-    "Contempt": ({"corner_left": 1, "corner_right": -0.1, "cheek": 0.2, "press": 0.5, "brow_outer": 0.05, "upper_lid": -0.35},),
+    "Contempt": ({"corner_left": 1.1, "corner_right": -0.45, "press": 0.7, "brow_skew": -1.4, "upper_lid": -0.9},),
 }  # fmt: skip
 
 
@@ -64,9 +67,10 @@ def draw_acts(emotion: str, rng: np.random.Generator) -> Acts:
     """One showing of an emotion: a way, an intensity and small deviations of every act."""
     way = WAYS[emotion][rng.integers(len(WAYS[emotion]))]
     intensity = rng.uniform(0.75, 1.15)
-    values = {field.name: way.get(field.name, 0.0) * intensity * rng.uniform(0.8, 1.2) + rng.normal(0, 0.06) for field in fields(Acts)}
+    values = {name: way.get(name, 0.0) * intensity * rng.uniform(0.8, 1.2) + rng.normal(0, 0.06) for name in ACTS}
     if rng.random() < 0.5:
         values["corner_left"], values["corner_right"] = values["corner_right"], values["corner_left"]
+        values["brow_skew"] *= -1.0
     for name in ("open", "teeth", "press", "nose_wrinkle", "lip_raise"):
         values[name] = max(values[name] - 0.05, 0.0)
     return Acts(**values)

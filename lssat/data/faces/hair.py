@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from lssat.data.faces.canvas import WHOLE, Canvas, Map, blob, mix, noise
-from lssat.data.faces.features import mouth_curve
 from lssat.data.faces.expression import Acts
+from lssat.data.faces.features import mouth_curve
 from lssat.data.faces.head import head_distance
 from lssat.data.faces.traits import Person, Scene
 
@@ -42,8 +42,9 @@ class Hair:
         canvas, person, u, v = self.canvas, self.person, self.canvas.u, self.canvas.v
         if person.hair_style == "bald":
             if person.age > 0.5:
-                sides = np.maximum(head_distance(canvas, person, 0.02), 0.90 * person.head_width - np.abs(u) + 0.2 * np.abs(v - 0.0))
-                canvas.paint(WHOLE, canvas.inside(np.maximum(sides, np.abs(v + 0.1) - 0.3) + self.frizz, 0.05), self.ink, lit=False)
+                sides = np.maximum(head_distance(canvas, person, 0.02), 0.90 * person.head_width - np.abs(u) + 0.2 * np.abs(v))
+                distance = np.maximum(sides, np.abs(v + 0.1) - 0.3) + self.frizz
+                canvas.paint(WHOLE, canvas.inside(distance, 0.05), self.ink, lit=False)
             return
         scalp = head_distance(canvas, person, person.hair_lift * (1.5 if person.hair_style == "curly" else 1.0))
         y, x = canvas.y, canvas.x

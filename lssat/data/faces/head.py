@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from lssat.data.faces.canvas import WHOLE, Canvas, Colour, Map, blob, mix, noise
+from lssat.data.faces.canvas import WHOLE, Canvas, Map, blob, mix, noise
 from lssat.data.faces.expression import Acts
 from lssat.data.faces.traits import Person, Scene
 
@@ -56,7 +56,8 @@ def head_distance(canvas: Canvas, person: Person, grow: float = 0.0) -> Map:
     half = person.head_width * (1.0 - (0.30 - 0.24 * person.jaw) * low**1.5)
     power = 2.0 + 0.5 * low
     radius = ((np.abs(u) / (half + grow)) ** power + (np.abs(v) / (1.0 + grow)) ** power) ** (1.0 / power)
-    return (radius - 1.0) * np.float32(person.head_width + grow)
+    distance: Map = (radius - 1.0) * np.float32(person.head_width + grow)
+    return distance
 
 
 def light_map(canvas: Canvas, person: Person, scene: Scene, acts: Acts, rng: np.random.Generator) -> Map:
@@ -78,11 +79,12 @@ def _relief(canvas: Canvas, person: Person, acts: Acts) -> Map:
     nose_x = x - 0.16 * np.float32(canvas.turn_x)  # the nose stands out, so it moves further when the head turns
     ball = 0.75 * np.sqrt(np.maximum(1.0 - (canvas.u / (person.head_width * 1.04)) ** 2 - (canvas.v / 1.06) ** 2, 0.02))
     tip, wide = person.nose_base - 0.06, person.nose_width
-    height = ball + 0.10 * np.exp(-((nose_x / (0.42 * wide + 0.02)) ** 2)) * np.clip((y + 0.12) / 0.5, 0, 1) * np.clip((tip + 0.10 - y) / 0.1, 0, 1)
+    rising, ending = np.clip((y + 0.12) / 0.5, 0, 1), np.clip((tip + 0.10 - y) / 0.1, 0, 1)
+    height: Map = ball + 0.10 * np.exp(-((nose_x / (0.42 * wide + 0.02)) ** 2)) * rising * ending
     height += 0.10 * blob(nose_x, y, (0.0, tip), 0.55 * wide, 0.10)
     eyes, cheeks = np.abs(x) - person.eye_gap, np.abs(x) - 0.40
     height -= 0.075 * blob(eyes, y, (0.0, -0.03), 0.17, 0.11)
-    height += 0.035 * np.exp(-(((y - person.brow_y - 0.0) / 0.09) ** 2)) * np.clip(1.2 - np.abs(x) / 0.6, 0, 1)
+    height += 0.035 * np.exp(-(((y - person.brow_y) / 0.09) ** 2)) * np.clip(1.2 - np.abs(x) / 0.6, 0, 1)
     lifted = 0.30 - 0.05 * max(acts.cheek, 0.0)
     height += (0.05 + 0.05 * max(acts.cheek, 0.0)) * blob(cheeks, y, (0.0, lifted), 0.17, 0.15)
     height += 0.06 * blob(x, y, (0.0, 0.90 + 0.08 * acts.open), 0.16, 0.10)
@@ -101,8 +103,9 @@ def _paint_ear(canvas: Canvas, person: Person, side: float) -> None:
     u, v = canvas.u[where] - edge, canvas.v[where] - 0.08
     radius = np.sqrt((u / 0.10) ** 2 + (v / 0.21) ** 2)
     red = mix(person.skin, (person.skin[0], person.skin[1] * 0.75, person.skin[2] * 0.72), 0.5)
-    ink = np.asarray(red, np.float32) * (0.62 + 0.38 * np.clip(np.abs(radius - 0.45) * 2.2, 0, 1))[..., None]
-    canvas.paint(where, canvas.inside((radius - 1) * 0.1, 0.01), ink * float(np.clip(canvas.scene.ambient + 0.4 * canvas.scene.diffuse, 0, 1)), lit=False)
+    light = min(canvas.scene.ambient + 0.4 * canvas.scene.diffuse, 1.0)
+    ink = np.asarray(red, np.float32) * (light * (0.62 + 0.38 * np.clip(np.abs(radius - 0.45) * 2.2, 0, 1)))[..., None]
+    canvas.paint(where, canvas.inside((radius - 1) * 0.1, 0.01), ink, lit=False)
 
 
 def _complexion(canvas: Canvas, person: Person, scene: Scene, rng: np.random.Generator) -> Map:
@@ -110,11 +113,13 @@ def _complexion(canvas: Canvas, person: Person, scene: Scene, rng: np.random.Gen
     side, x, y = canvas.side, canvas.x, canvas.y
     skin: Map = np.asarray(person.skin, np.float32) * (1.0 + 0.025 * noise(rng, side, 14, 14)[..., None])
     cheeks = np.abs(x) - 0.43
-    blush = blob(cheeks, y, (0.0, 0.27), 0.20, 0.16) * np.float32(0.12 + 0.88 * scene.rosy) + 0.25 * blob(x, y, (0.0, person.nose_base - 0.05), 0.12, 0.1)
+    blush = blob(cheeks, y, (0.0, 0.27), 0.20, 0.16) * np.float32(0.12 + 0.88 * scene.rosy)
+    blush += 0.25 * blob(x, y, (0.0, person.nose_base - 0.05), 0.12, 0.1)
     skin = skin * (1.0 - blush[..., None] * np.array([-0.02, 0.27, 0.24], np.float32))
     if person.freckles:
-        spots = np.clip(noise(rng, side, side // 3, side // 3) - 0.9, 0, 1) * np.exp(-((y - 0.18) ** 2) / 0.12) * np.float32(person.freckles)
-        skin = skin * (1.0 - spots[..., None] * np.array([0.35, 0.5, 0.55], np.float32))
+        spots = np.clip(noise(rng, side, side // 3, side // 3) - 0.9, 0, 1) * np.exp(-((y - 0.18) ** 2) / 0.12)
+        spots *= np.float32(person.freckles)
+        skin = skin * (1.0 - spots[..., None] * np.array([0.22, 0.34, 0.40], np.float32))
     if person.age > 0.5:
         skin = skin * (1.0 - (person.age - 0.4) * _wrinkles(canvas, rng)[..., None])
     return skin
@@ -130,8 +135,3 @@ def _wrinkles(canvas: Canvas, rng: np.random.Generator) -> Map:
     bags = np.clip((0.17 - np.abs(np.abs(x) - 0.32)) * 12, 0, 1)
     lines += 0.8 * np.exp(-(((y - 0.16 + 0.9 * (np.abs(x) - 0.32) ** 2 + wobble) / 0.025) ** 2)) * bags
     return np.asarray(0.5 * np.minimum(lines, 1.0), np.float32)
-
-
-def highlight(colour: Colour, share: float) -> Colour:
-    """A colour moved towards white."""
-    return mix(colour, (1.0, 1.0, 1.0), share)

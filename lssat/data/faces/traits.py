@@ -20,8 +20,14 @@ ATTRIBUTES = (
 )  # fmt: skip
 
 SKIN_TONES: tuple[Colour, ...] = (
-    (0.96, 0.86, 0.79), (0.93, 0.77, 0.67), (0.87, 0.67, 0.54), (0.76, 0.55, 0.41), (0.61, 0.41, 0.29), (0.46, 0.30, 0.21), (0.34, 0.22, 0.16),
-)  # fmt: skip
+    (0.96, 0.86, 0.79),
+    (0.93, 0.77, 0.67),
+    (0.87, 0.67, 0.54),
+    (0.76, 0.55, 0.41),
+    (0.61, 0.41, 0.29),
+    (0.46, 0.30, 0.21),
+    (0.34, 0.22, 0.16),
+)
 HAIR_COLOURS: dict[str, tuple[Colour, ...]] = {
     "Black_Hair": ((0.07, 0.06, 0.06), (0.11, 0.09, 0.08)),
     "Brown_Hair": ((0.30, 0.18, 0.10), (0.40, 0.24, 0.13), (0.42, 0.20, 0.10)),
@@ -142,7 +148,7 @@ def draw_person(attributes: Attributes, rng: np.random.Generator) -> Person:
         skin=_skin(tone, attributes["Pale_Skin"], rng),
         freckles=rng.uniform(0.3, 1.0) if tone < 2.5 and _chance(rng, 0.3) else 0.0,
         head_width=rng.normal(0.75 if male else 0.715, 0.03),
-        jaw=np.clip(rng.normal(0.62 if male else 0.42, 0.13), 0.15, 0.95),
+        jaw=float(np.clip(rng.normal(0.62 if male else 0.42, 0.13), 0.15, 0.95)),
         eye_gap=rng.normal(0.315, 0.014),
         eye_width=rng.normal(0.160 if male else 0.170, 0.008),
         eye_open=rng.normal(0.40 if male else 0.45, 0.04),
@@ -175,9 +181,9 @@ def draw_scene(attributes: Attributes, rng: np.random.Generator) -> Scene:
     azimuth, elevation = math.radians(rng.uniform(-55, 55)), math.radians(rng.uniform(-5, 55))
     lips = ((0.75, 0.12, 0.18), (0.82, 0.25, 0.35), (0.55, 0.08, 0.16), (0.85, 0.30, 0.25))
     return Scene(
-        roll=math.radians(np.clip(rng.normal(0, 5), -14, 14)),
-        yaw=math.radians(np.clip(rng.normal(0, 7), -18, 18)),
-        pitch=math.radians(np.clip(rng.normal(0, 3.5), -9, 9)),
+        roll=math.radians(float(np.clip(rng.normal(0, 5), -14, 14))),
+        yaw=math.radians(float(np.clip(rng.normal(0, 7), -18, 18))),
+        pitch=math.radians(float(np.clip(rng.normal(0, 3.5), -9, 9))),
         scale=rng.uniform(0.90, 1.06),
         shift_x=rng.uniform(-0.07, 0.07),
         shift_y=rng.uniform(-0.09, 0.05),

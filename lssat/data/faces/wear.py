@@ -28,7 +28,8 @@ def paint_glasses(canvas: Canvas, person: Person, scene: Scene, rng: np.random.G
     bridge = canvas.inside(np.maximum(np.abs(y + 0.05 - 0.3 * x**2) - thick, np.abs(x) - (person.eye_gap - wide + 0.02)))
     temple = canvas.inside(np.maximum(np.abs(y + 0.06) - thick, person.eye_gap + wide - np.abs(x)))
     temple *= np.abs(canvas.u[where]) < person.head_width
-    canvas.paint(where, np.maximum(np.maximum(frame, bridge), temple), (dark, dark * rng.uniform(0.6, 1.0), dark * rng.uniform(0.5, 1.0)), lit=False)
+    plastic = (dark, dark * rng.uniform(0.6, 1.0), dark * rng.uniform(0.5, 1.0))
+    canvas.paint(where, np.maximum(np.maximum(frame, bridge), temple), plastic, lit=False)
 
 
 def paint_hat(canvas: Canvas, person: Person, scene: Scene, rng: np.random.Generator) -> None:
@@ -39,7 +40,8 @@ def paint_hat(canvas: Canvas, person: Person, scene: Scene, rng: np.random.Gener
     edge = rng.uniform(-0.50, -0.42)
     colour = np.clip(np.asarray(scene.cloth[::-1]) * rng.uniform(0.5, 1.3), 0.04, 0.95).astype(np.float32)
     dome = head_distance(canvas, person, person.hair_lift + 0.05)
-    crown = np.maximum(np.minimum(dome, np.maximum(np.abs(u) - person.head_width * 0.85, -1.22 - v)) if scene.hat == "brim" else dome, y - edge - 0.1 * x**2)
+    stiff = np.minimum(dome, np.maximum(np.abs(u) - person.head_width * 0.85, -1.22 - v))
+    crown = np.maximum(stiff if scene.hat == "brim" else dome, y - edge - 0.1 * x**2)
     light = np.clip(scene.ambient + scene.diffuse * (0.5 + 0.5 * (scene.light[0] * u - 0.4 * v)), 0.15, 1.2)
     weave = np.sin(u * 60) * (scene.hat == "beanie") + 0.6 * noise(rng, canvas.side, canvas.side // 2, canvas.side // 2)
     ink = colour * (light * (1.0 + 0.10 * weave))[..., None]

@@ -1,0 +1,48 @@
+"""Every row counts exactly once, however the shares divide."""
+
+import numpy as np
+import pytest
+
+from lssat.data.rows import ResidentRows, StreamedRows
+
+
+def blocks(num_rows, size=7):
+    labels = np.arange(num_rows)
+    images = np.zeros((num_rows, 2, 2, 3), np.uint8) + labels[:, None, None, None].astype(np.uint8)
+    return [{"image": images[i : i + size], "label": labels[i : i + size]} for i in range(0, num_rows, size)]
+
+
+def stream(num_rows):
+    def batches(size, seed):
+        order = np.arange(num_rows) if seed is None else np.random.default_rng(seed).permutation(num_rows)
+        for start in range(0, num_rows, size):
+            chosen = order[start : start + size]
+            yield {"image": np.zeros((len(chosen), 2, 2, 3), np.uint8), "label": chosen}
+
+    return StreamedRows(batches, num_rows)
+
+
+@pytest.mark.parametrize("rows", [ResidentRows(blocks(23)), stream(23)], ids=["resident", "streamed"])
+@pytest.mark.parametrize("seed", [None, 3])
+@pytest.mark.parametrize(("size", "steps"), [(8, 3), (8, 5), (23, 1), (50, 2), (1, 23)])
+def test_each_row_has_weight_one_once(rows, seed, size, steps):
+    batches = list(rows.batches(size, steps, seed))
+    assert len(batches) == steps
+    assert all(len(batch.image) == len(batch.label) == len(batch.weight) == size for batch in batches)
+    counted = np.concatenate([batch.label[batch.weight > 0] for batch in batches])
+    assert sorted(counted.tolist()) == list(range(23))
+    assert seed is not None or counted.tolist() == list(range(23))
+
+
+def test_order_follows_the_seed():
+    rows = ResidentRows(blocks(23))
+
+    def order(seed):
+        return np.concatenate([batch.label for batch in rows.batches(8, 3, seed)]).tolist()
+
+    assert order(1) == order(1) != order(2)
+
+
+def test_images_stay_with_their_labels():
+    for batch in ResidentRows(blocks(23)).batches(8, 3, 5):
+        assert (batch.image[:, 0, 0, 0] == batch.label).all()

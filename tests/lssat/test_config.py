@@ -1,0 +1,65 @@
+"""One door: types, rules, messages."""
+
+import pytest
+
+from lssat.config import Config, ConfigError, build, check_value, describe, keys
+
+
+@pytest.mark.parametrize(
+    ("flat", "parts"),
+    [
+        ({"optim.lrr": 1}, ["unknown key `optim.lrr`", "`optim.lr`"]),
+        ({"lr": 1}, ["did you mean `optim.lr`"]),
+        ({"masking.ratio": 1.2}, ["`masking.ratio`", "less than 1", "1.2"]),
+        ({"optim.lr": "fast"}, ["`optim.lr`", "number", "'fast'"]),
+        ({"optim.lr": float("nan")}, ["`optim.lr`", "nan"]),
+        ({"optim.batch_size": "64"}, ["`optim.batch_size`", "integer"]),
+        ({"optim.epochs": 2.5}, ["`optim.epochs`", "2.5"]),
+        ({"auxiliary": 1}, ["`auxiliary`"]),
+        ({"aux_weight": 1.0}, ["`aux_weight`", "less than 1"]),
+        ({"streams": "MRGB/RXXX/CRGB"}, ["`streams`", "RGB, LBP, LDP"]),
+        ({"data.image_size": 70}, ["`data.image_size`", "`masking.unit`", "70"]),
+        ({"optim.epochs": 2, "optim.warmup_epochs": 2.0}, ["`optim.warmup_epochs`", "`optim.epochs`"]),
+        ({"streams": "MRGB/RRGB/CRGB", "target.encoding": "bits"}, ["RGB target", "scaled"]),
+        ({"target.norm_pix": True, "target.encoding": "bits"}, ["`target.norm_pix`"]),
+        ({"resources.num_workers": 3, "optim.batch_size": 64}, ["`resources.num_workers`", "`optim.batch_size`"]),
+    ],
+)
+def test_refusal_names_rule_value_and_place(flat, parts):
+    with pytest.raises(ConfigError) as error:
+        build(flat, {key: "spaces/my.yaml:7" for key in flat})
+    for part in [*parts, "spaces/my.yaml:7"]:
+        assert part in str(error.value)
+
+
+def test_numbers_with_exponents_are_numbers():
+    assert build({"optim.batch_size": 1e2}).optim.batch_size == 100
+    assert build({"optim.lr": 1}).optim.lr == 1
+
+
+def test_hash_names_the_configuration():
+    assert build({"optim.lr": 2e-3}).hash() == build({"optim.lr": 2e-3, "seed": 0}).hash()
+    assert build({"optim.lr": 2e-3}).hash() != build({"optim.lr": 2e-3, "seed": 1}).hash()
+
+
+def test_a_value_alone_is_not_held_against_rules_between_keys():
+    check_value("optim.epochs", 1)
+    with pytest.raises(ConfigError):
+        check_value("optim.epochs", 0)
+
+
+def test_auxiliary_needs_both_switch_and_weight():
+    assert build({}).trains_auxiliary
+    assert not build({"auxiliary": False}).trains_auxiliary
+    assert not build({"aux_weight": 0}).trains_auxiliary
+
+
+def test_every_key_is_described():
+    assert len(describe()) == len(keys())
+    assert all(line.split("] ", 1)[1] != "None" for line in describe())
+
+
+def test_round_trip():
+    config = build({"data.classes": [0, 1], "masking.ratio": 0.5})
+    assert Config.model_validate_json(config.model_dump_json()) == config
+    assert build(config.flat()) == config

@@ -1,0 +1,138 @@
+"""The loop: same seed, same weights; kills lose nothing; the number of workers changes nothing; the auxiliary task is really off when off."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch.nn.parallel import DistributedDataParallel
+
+from lssat import checkpoint
+from lssat.config import build
+from lssat.data.rows import ResidentRows, fill_up
+from lssat.loop import NonFiniteLoss, Place, evaluate, fit, train_step
+from lssat.model import build_model
+from lssat.task import Task
+
+TASK = Task("emotion", "multiclass", ("a", "b", "c"), (10, 10, 10), 30)
+CPU = Place(torch.device("cpu"))
+SMALL = {"backbone.name": "test_vit", "backbone.patch_size": 8, "data.image_size": 32, "masking.unit": 8, "decoder.dim": 32}
+
+
+def config(**settings):
+    return build({**SMALL, "optim.epochs": 3, "optim.batch_size": 8, "optim.precision": "float32", **settings})
+
+
+def rows(num_rows=30, seed=0):
+    random = np.random.default_rng(seed)
+    labels = np.arange(num_rows) % 3
+    images = random.integers(0, 90, (num_rows, 32, 32, 3)) + labels[:, None, None, None] * 60
+    return ResidentRows([{"image": images.astype(np.uint8), "label": labels}])
+
+
+def train(settings, folder=None, stop_after=None):
+    results = []
+
+    def report(result):
+        results.append({key: value for key, value in result.items() if key not in ("panel", "train/images_per_s")})
+        if len(results) == stop_after:
+            raise KeyboardInterrupt
+
+    fit(settings, TASK, rows(), rows(21, seed=1), CPU, report, folder)
+    return results
+
+
+def test_same_seed_same_results():
+    assert train(config()) == train(config())
+    assert train(config()) != train(config(seed=1))
+
+
+def test_it_learns():
+    results = train(config(**{"optim.epochs": 6, "aux_weight": 0.3}))
+    assert results[-1]["val/best"] > 0.9
+    assert results[-1]["train/task_loss"] < results[0]["train/task_loss"]
+    assert results[-1]["train/reconstruction_loss"] < results[0]["train/reconstruction_loss"]
+
+
+@pytest.mark.parametrize("stop_after", [1, 2])
+def test_a_killed_run_ends_as_if_nothing_had_happened(tmp_path, stop_after):
+    whole = train(config(), tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(config(), tmp_path / "killed", stop_after)
+    resumed = train(config(), tmp_path / "killed")
+    assert resumed == whole[stop_after:]
+    a, b = (checkpoint.load(tmp_path / name / "last")[0] for name in ("whole", "killed"))
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_run_that_is_over_reports_its_last_result_again(tmp_path):
+    whole = train(config(), tmp_path)
+    assert train(config(), tmp_path) == whole[-1:]
+
+
+def test_best_keeps_the_best_epoch(tmp_path):
+    results = train(config(), tmp_path)
+    _, state = checkpoint.load(tmp_path / "best")
+    scores = [result["val/score"] for result in results]
+    assert state["epoch"] == 1 + int(np.argmax(scores))
+    assert results[-1]["val/best"] == max(scores)
+
+
+def test_weight_zero_and_off_are_the_same_supervised_baseline():
+    off, zero = train(config(auxiliary=False)), train(config(aux_weight=0))
+    assert off == zero
+    assert not any("train/reconstruction_loss" in result for result in off)
+    assert build_model(config(aux_weight=0), 3).decoder is None
+
+
+def test_a_loss_that_is_not_finite_ends_the_run():
+    with pytest.raises(NonFiniteLoss, match=r"optim\.lr"):
+        train(config(**{"optim.lr": 1e30, "optim.clip_norm": 1e30, "optim.warmup_epochs": 0}))
+
+
+def test_padding_does_not_change_evaluation():
+    model = build_model(config(), 3)
+    measured = [evaluate(config(**{"optim.batch_size": size}), TASK, model, rows(21), CPU, "val") for size in (8, 21, 50)]
+    for other in measured[1:]:
+        assert other.keys() == measured[0].keys()
+        assert all(math.isclose(other[key], measured[0][key], rel_tol=1e-5) for key in other)
+
+
+@pytest.mark.parametrize("backbone", ["test_vit", "test_convnext"])
+@pytest.mark.parametrize("real", [8, 5, 3])
+def test_two_workers_have_the_gradients_of_one(tmp_path, backbone, real):
+    """Uneven shares included: with 5 or 3 real rows, the second worker has 1 or none."""
+    patch = {"backbone.patch_size": 8 if backbone == "test_vit" else None}
+    settings = config(**{"backbone.name": backbone, "data.image_size": 64, "masking.unit": 16, "resources.num_workers": 2, **patch})
+    batch = _batch(real)
+    torch.manual_seed(0)
+    model = build_model(settings, 3)
+    train_step(settings, TASK, model, batch, CPU, torch.Generator().manual_seed(5), None)
+    alone = {name: parameter.grad for name, parameter in model.named_parameters()}
+    mp.spawn(_worker, args=(str(tmp_path / "meet"), str(tmp_path / "grads"), settings, real), nprocs=2)
+    together = torch.load(tmp_path / "grads", weights_only=True)
+    assert alone.keys() == together.keys()
+    for name, gradient in alone.items():
+        torch.testing.assert_close(together[name], gradient, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def _batch(real):
+    random = np.random.default_rng(0)
+    arrays = {"image": random.integers(0, 255, (real, 64, 64, 3)).astype(np.uint8), "label": np.arange(real) % 3}
+    return fill_up(arrays, 8, real)
+
+
+def _worker(rank, meet, out, settings, real):
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{meet}", rank=rank, world_size=2)
+    torch.manual_seed(0)
+    model = build_model(settings, 3)
+    ddp = DistributedDataParallel(model)
+    batch = type(whole := _batch(real))(*(part[rank * 4 : rank * 4 + 4] for part in whole))
+    train_step(settings, TASK, ddp, batch, Place(torch.device("cpu"), rank, 2), torch.Generator().manual_seed(5), None)
+    if rank == 0:
+        torch.save({name: parameter.grad for name, parameter in model.named_parameters()}, out)
+    dist.destroy_process_group()
