@@ -152,10 +152,7 @@ class Config(Section):
         if size % unit or size < 4 * unit:
             raise ValueError(f"`data.image_size` must be a multiple of `masking.unit` and at least 4 of them, but got {size} and {unit}")
         if self.optim.batch_size % self.resources.num_workers:
-            raise ValueError(
-                "`resources.num_workers` must divide `optim.batch_size`, but got"
-                f" {self.resources.num_workers} and {self.optim.batch_size}"
-            )
+            raise ValueError(f"`resources.num_workers` must divide `optim.batch_size`, but got {self.resources.num_workers} and {self.optim.batch_size}")
         if self.trains_auxiliary and self.target_stream == "RGB" and self.target.encoding != "scaled":
             raise ValueError(f"an RGB target needs `target.encoding` scaled, but got {self.target.encoding!r}")
         codes_exceed_a_byte = self.target_stream == "LBP" and self.target.lbp_points > 8

@@ -79,11 +79,11 @@ def fit(config: Config, task: Task, train: Rows, val: Rows, place: Place, report
     model = build_model(config, task.num_outputs).to(place.device)
     optimizer = build_optimizer(model, config.optim)
     state = _resume(folder, model, optimizer) if folder else None
-    epoch, best = (state["epoch"], state["best"]) if state else (0, -np.inf)
-    if state and epoch >= config.optim.epochs:
+    done, best = (state["epoch"], state["best"]) if state else (0, -np.inf)
+    if state and done >= config.optim.epochs:
         report({**state["result"], "panel": None})
     trained: nn.Module = DistributedDataParallel(model) if place.world > 1 else model
-    for epoch in range(epoch, config.optim.epochs):
+    for epoch in range(done, config.optim.epochs):
         measured = train_epoch(config, task, trained, optimizer, train, place, epoch)
         measured |= evaluate(config, task, model, val, place, prefix="val")
         score = measured[f"val/{task.score_metric(config.objective.metric)}"]
@@ -96,9 +96,7 @@ def fit(config: Config, task: Task, train: Rows, val: Rows, place: Place, report
         report({**result, "panel": panel})
 
 
-def train_epoch(
-    config: Config, task: Task, model: nn.Module, optimizer: torch.optim.Optimizer, rows: Rows, place: Place, epoch: int
-) -> dict[str, float]:
+def train_epoch(config: Config, task: Task, model: nn.Module, optimizer: torch.optim.Optimizer, rows: Rows, place: Place, epoch: int) -> dict[str, float]:
     """One pass over the training rows. All randomness follows from (seed, epoch), so a resumed run repeats it."""
     started = time.perf_counter()
     seed = config.seed * 1_000_003 + epoch
@@ -128,9 +126,7 @@ def train_epoch(
     return measured
 
 
-def train_step(
-    config: Config, task: Task, model: nn.Module, batch: Batch, place: Place, generator: torch.Generator, weights: Tensor | None
-) -> Losses:
+def train_step(config: Config, task: Task, model: nn.Module, batch: Batch, place: Place, generator: torch.Generator, weights: Tensor | None) -> Losses:
     """Gradients of the joint loss over the global batch: each worker adds its rows' part, DDP averages."""
     image, label, weight = to_device(batch, place.device)
     mine = slice(place.rank * len(image), (place.rank + 1) * len(image))
@@ -153,7 +149,7 @@ def train_step(
         target = make_target(image, config, encoder.unit, encoder.mean, encoder.std)
         reconstruction = reconstruction_loss(output.pred.float(), target, mask, config.target.encoding)
     loss = joint_loss(balanced, reconstruction, config.aux_weight)
-    (scale * (loss * weight).sum()).backward()
+    torch.autograd.backward(scale * (loss * weight).sum())
     rec_sum = (reconstruction.detach() * weight).sum() if reconstruction is not None else torch.zeros_like(rows)
     return Losses((raw_task.detach() * weight).sum(), rec_sum, rows)
 
@@ -186,7 +182,8 @@ def evaluate(config: Config, task: Task, model: LSSAT, rows: Rows, place: Place,
 
 def num_steps(rows: Rows, size: int, place: Place) -> int:
     """Batches per epoch: as many as the worker with most rows needs."""
-    return max(place.gather(-(-rows.num_rows // size)))
+    steps: list[int] = place.gather(-(-rows.num_rows // size))
+    return max(steps)
 
 
 def to_device(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:

@@ -10,9 +10,7 @@ from torch.nn import functional as F
 from lssat.task import Kind
 
 
-def task_loss(
-    logits: Float[Tensor, "B K"], label: Int[Tensor, "B ..."], kind: Kind, class_weight: Tensor | None = None
-) -> Float[Tensor, " B"]:
+def task_loss(logits: Float[Tensor, "B K"], label: Int[Tensor, "B ..."], kind: Kind, class_weight: Tensor | None = None) -> Float[Tensor, " B"]:
     """Unreduced loss of the primary task, so that padded rows can be left out and gaps between groups measured.
 
     binary: K = 1, label [B] of 0/1, weight [2] (negative, positive). multiclass: label [B] of 0..K-1, weight [K].

@@ -29,9 +29,7 @@ def target_width(config: Config, patch: int) -> int:
 
 
 @torch.no_grad()
-def make_target(
-    image: Float[Tensor, "B 3 H W"], config: Config, patch: int, mean: Float[Tensor, " 3"], std: Float[Tensor, " 3"]
-) -> Float[Tensor, "B L P"]:
+def make_target(image: Float[Tensor, "B 3 H W"], config: Config, patch: int, mean: Float[Tensor, " 3"], std: Float[Tensor, " 3"]) -> Float[Tensor, "B L P"]:
     """The target of an RGB image in [0, 1], after augmentation; `mean` and `std` normalise an RGB target. Layout as in `patchify`."""
     if config.target_stream == "RGB":
         target = patchify((image - mean.view(3, 1, 1)) / std.view(3, 1, 1), patch)
@@ -46,9 +44,7 @@ def make_target(
     return _standardised(target) if config.target.norm_pix else target
 
 
-def reconstruction_loss(
-    pred: Float[Tensor, "B L P"], target: Float[Tensor, "B L P"], mask: Bool[Tensor, "B L"], encoding: str
-) -> Float[Tensor, " B"]:
+def reconstruction_loss(pred: Float[Tensor, "B L P"], target: Float[Tensor, "B L P"], mask: Bool[Tensor, "B L"], encoding: str) -> Float[Tensor, " B"]:
     """Loss over the hidden patches of each sample, in float32: what is visible does not count (MAE, arXiv 2111.06377).
 
     scaled: mean squared error; bits: binary cross-entropy (both means over a patch's numbers); histogram: cross-entropy of the frequencies.
@@ -120,9 +116,7 @@ def _standardised(patches: Float[Tensor, "B L P"]) -> Float[Tensor, "B L P"]:
     return (patches - average) / (variance + 1e-6).sqrt()
 
 
-def _expected_code(
-    values: Float[Tensor, "B L P"], config: Config, patch: int, grid: tuple[int, int], is_pred: bool
-) -> Float[Tensor, "B 1 H W"]:
+def _expected_code(values: Float[Tensor, "B L P"], config: Config, patch: int, grid: tuple[int, int], is_pred: bool) -> Float[Tensor, "B 1 H W"]:
     if config.target.encoding == "bits":
         probability = unpatchify(values.sigmoid() if is_pred else values, patch, grid)
         weights = 2 ** torch.arange(_num_bits(config), device=values.device)

@@ -59,9 +59,7 @@ def train_run(run: Run) -> None:
         _work_together,
         train_loop_config={"run": run},
         scaling_config=scaling,
-        run_config=RunConfig(
-            name=run.name, storage_path=str(storage), callbacks=[TuneReportCallback()], failure_config=FailureConfig(max_failures=RESTARTS)
-        ),
+        run_config=RunConfig(name=run.name, storage_path=str(storage), callbacks=[TuneReportCallback()], failure_config=FailureConfig(max_failures=RESTARTS)),
         datasets={name: split.shares(1)[0] for name, split in run.splits.items()},
         dataset_config=EveryRow(run.splits),
     ).fit()

@@ -26,7 +26,9 @@ def start(folder: Path, name: str, space: Space, data: dict[str, Any], root: Pat
         manifest: dict[str, Any] = json.loads(path.read_text())
         differences = _differences(manifest["resolved"], resolved)
         if differences:
-            raise ConfigError(f"`--resume` needs the same space and data, but these differ: {', '.join(differences)}; undo the change, or choose another `--name`")
+            raise ConfigError(
+                f"`--resume` needs the same space and data, but these differ: {', '.join(differences)}; undo the change, or choose another `--name`"
+            )
         manifest["resolved"] = resolved
         manifest["sessions"].append(_session())
     else:

@@ -69,7 +69,8 @@ class Progress:
         self._console.print(text, highlight=False, soft_wrap=True)
 
     def _line(self) -> str:
-        counts = f"{self._done}/{self._num_trials} done ({self._counts['stopped']} stopped early, {self._counts['failed']} failed), {len(self._running)} running"
+        ended = f"{self._counts['stopped']} stopped early, {self._counts['failed']} failed"
+        counts = f"{self._done}/{self._num_trials} done ({ended}), {len(self._running)} running"
         best = f", best {self._best[0]:.4f} ({self._best[1]})" if self._best else ""
         return f"[{_clock(time.time() - self._began)}] {counts}{best}, {self._time_left()}"
 

@@ -99,7 +99,7 @@ class Recorder(Callback):  # type: ignore[misc]
     def _write_hparams(self, writer: SummaryWriter, sampled: Mapping[str, Any], last: Mapping[str, Any]) -> None:
         """All resolved settings as hyper-parameters, the objective as their metric, in the trial's own run."""
         settings = {key: value if isinstance(value, bool | int | float) else str(value) for key, value in build(sampled).flat().items()}
-        for summary in hparams(settings, {"val/best": last.get("val/best", math.nan)}):
+        for summary in hparams(settings, {"val/best": last.get("val/best", math.nan)}):  # type: ignore[no-untyped-call]
             assert writer.file_writer is not None
             writer.file_writer.add_summary(summary)
         if "val/best" in last:

@@ -16,6 +16,7 @@ from lssat.data.table import DatasetInfo, read_info, shard_paths
 from lssat.task import Task
 from search import leaderboard, manifest, study
 from search.cluster import check_storage, connect
+from search.recorder import write_json
 from search.screen import show_leaderboard
 from search.space import Space
 
@@ -78,7 +79,7 @@ def _test(folder: Path, storage: Path, prepared: Path, trial: str) -> dict[str, 
     export(storage / "trials" / trial / "best", folder / "best")
     image_size = open_bundle(folder / "best")[0].data.image_size
     result = score_bundle(folder / "best", read_resident(shard_paths(prepared, "test"), image_size))
-    manifest.write_json(folder / "best" / "test.json", result)
+    write_json(folder / "best" / "test.json", result)
     return result
 
 
@@ -87,14 +88,21 @@ def _introduce(console: Console, info: DatasetInfo, space: Space) -> None:
     rows = ", ".join(f"{count} {split}" for split, count in info.rows.items())
     console.print(f"  data      {kind}: task {info.task} ({info.kind}, {len(info.classes)} {'labels' if info.kind == 'multilabel' else 'classes'}), {rows}")
     if info.rejects:
-        first = ", ".join(f"{reject.row} ({reject.reason})" for reject in info.rejects[:3])
+        first = ", ".join(f"{reject['row']} ({reject['reason']})" for reject in info.rejects[:3])
         console.print(f"warning: {len(info.rejects)} images or rows were left out: {first}, ...; all are in rejects.csv", style="yellow", markup=False)
     searched = ", ".join(space.searched_keys) or "nothing"
     console.print(f"  search    {space.search.num_trials} trials by {space.search.sampler} and {space.search.scheduler} over {searched}")
 
 
 def _summary(info: DatasetInfo) -> dict[str, Any]:
-    return {"source": info.source, "synthetic": info.synthetic, "task": info.task, "rows": info.rows, "fingerprint": info.fingerprint, "rejects": len(info.rejects)}
+    return {
+        "source": info.source,
+        "synthetic": info.synthetic,
+        "task": info.task,
+        "rows": info.rows,
+        "fingerprint": info.fingerprint,
+        "rejects": len(info.rejects),
+    }
 
 
 def _conclude(console: Console, folder: Path, best: leaderboard.Row, result: dict[str, Any]) -> None:

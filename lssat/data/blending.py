@@ -1,4 +1,4 @@
-"""Fakes of the synthetic faces: a disturbed copy of a face blended back onto itself, as self-blended images do (Shiohara and Yamasaki 2022).
+"""Fakes of the synthetic faces: a disturbed copy of a face blended back onto itself (self-blended images, Shiohara and Yamasaki 2022).
 
 Real pictures get the same disturbance as a whole or not at all, so that only the seam and what differs across it tell.
 """
@@ -62,7 +62,8 @@ def _colour(picture: Map, rng: np.random.Generator) -> Map:
     grey = picture.mean(axis=2, keepdims=True)
     gains = np.asarray(rng.normal(1.0, 0.08, 3) * rng.normal(1.0, 0.10), np.float32)
     saturated = grey + (picture - grey) * np.float32(rng.uniform(0.7, 1.3))
-    return (saturated - 0.45) * np.float32(rng.uniform(0.88, 1.12)) + 0.45 * gains + saturated * (gains - 1.0) * np.float32(0.5)
+    changed: Map = (saturated - 0.45) * np.float32(rng.uniform(0.88, 1.12)) + 0.45 * gains + saturated * (gains - 1.0) * np.float32(0.5)
+    return changed
 
 
 def _sharpness(picture: Map, rng: np.random.Generator) -> Map:
@@ -70,4 +71,5 @@ def _sharpness(picture: Map, rng: np.random.Generator) -> Map:
     size = picture.shape[0]
     if rng.random() < 0.5:
         return resize(resize(picture, int(size * rng.uniform(0.4, 0.7))), size)
-    return picture + np.float32(rng.uniform(0.3, 1.0)) * (picture - gaussian_filter(picture, (1.0, 1.0, 0.0)))
+    sharper: Map = picture + np.float32(rng.uniform(0.3, 1.0)) * (picture - gaussian_filter(picture, (1.0, 1.0, 0.0)))
+    return sharper

@@ -186,9 +186,7 @@ def _complete_splits(entries: list[Record | Reject], given: set[str], seed: int)
     part = [entry for entry in entries if isinstance(entry, Record) and entry.split == source]
     shares = {"train": 1 - sum(missing.values()), **missing}
     splits = iter(assign_splits([classes_of(record.label) for record in part], [record.identity for record in part], shares, seed))
-    completed = [
-        entry._replace(split=next(splits)) if isinstance(entry, Record) and entry.split == source else entry for entry in entries
-    ]
+    completed = [entry._replace(split=next(splits)) if isinstance(entry, Record) and entry.split == source else entry for entry in entries]
     return completed, ", ".join(f"{name} {share:.0%}" for name, share in shares.items()) + f" of {source or 'all'}"
 
 

@@ -70,12 +70,7 @@ def _read_folder(root: Path) -> Read:
         others = [name for name in top if name not in levels]
         raise ConfigError(f"`{root}` mixes split folders ({listed(levels)}) with others ({listed(others)}); keep one kind at this level")
     parts = [(SPLIT_NAMES[level.lower()], Path(level)) for level in levels] or [("", Path())]
-    rows = [
-        (name, folder, split)
-        for split, level in parts
-        for folder in _folders(root / level)
-        for name in sorted(_walk(root, level / folder))
-    ]
+    rows = [(name, folder, split) for split, level in parts for folder in _folders(root / level) for name in sorted(_walk(root, level / folder))]
     if not rows:
         raise ConfigError(f"`{root}` holds no images in class folders; it needs <class>/<image>, or <split>/<class>/<image>")
     names, folders, splits = zip(*rows, strict=True)

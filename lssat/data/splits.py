@@ -38,9 +38,7 @@ def assign_splits(classes: Sequence[Sequence[int]], groups: Sequence[str], share
     return splits
 
 
-def _order(
-    members: Mapping[str | int, list[int]], rarest: Mapping[str | int, int], total: Mapping[int, int], seed: int
-) -> list[str | int]:
+def _order(members: Mapping[str | int, list[int]], rarest: Mapping[str | int, int], total: Mapping[int, int], seed: int) -> list[str | int]:
     names = list(members)
     shuffled = [names[position] for position in np.random.default_rng(seed).permutation(len(names))]
     return sorted(shuffled, key=lambda group: (total[rarest[group]], rarest[group], -len(members[group])))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from lssat.config import ConfigError
 from lssat.data.blending import blend_or_keep
@@ -56,12 +56,7 @@ class Order(NamedTuple):
 
 def generate(task: str, num_train: int, image_size: int, seed: int, processes: int) -> Iterator[SyntheticRow]:
     """All rows of a task, train first; the same for every number of processes. Raises ConfigError for an unknown task."""
-    orders = plan(task, num_train, image_size, seed)
-    if processes <= 1:
-        yield from map(draw, orders)
-        return
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(draw, orders, chunksize=32)
+    return _drawn(plan(task, num_train, image_size, seed), processes)
 
 
 def plan(task: str, num_train: int, image_size: int, seed: int) -> list[Order]:
@@ -102,6 +97,34 @@ def draw_attributes(order: Order, person_rng: np.random.Generator, rng: np.rando
         attributes = draw_occasion_attributes(traits, rng)
         if wanted is None or attributes[wanted]:
             return traits, attributes
+
+
+def page(image_size: int = 64, columns: int = 14, seed: int = 0) -> Image.Image:
+    """A sheet of synthetic test faces: a row per emotion, two with mixed attributes, one of real and one of fake faces."""
+    rows: list[tuple[str, list[Order]]] = []
+    for task in KINDS:
+        orders = [order for order in plan(task, 200, image_size, seed) if order.split == "test"]
+        if task == "attributes":
+            every_person = orders[::IMAGES_PER_IDENTITY]
+            rows += [(task, every_person[:columns]), (task, every_person[columns : 2 * columns])]
+        else:
+            rows += [(name, [order for order in orders if order.label == label][:columns]) for label, name in enumerate(CLASSES[task])]
+    margin = image_size + 10
+    sheet = Image.new("RGB", (margin + columns * image_size, len(rows) * image_size), "white")
+    for down, (name, chosen) in enumerate(rows):
+        ImageDraw.Draw(sheet).text((6, (down + 0.4) * image_size), name, fill="black")
+        for across, order in enumerate(chosen):
+            sheet.paste(Image.open(io.BytesIO(draw(order).image)), (margin + across * image_size, down * image_size))
+    return sheet
+
+
+def _drawn(orders: list[Order], processes: int) -> Iterator[SyntheticRow]:
+    if processes <= 1:
+        yield from map(draw, orders)
+        return
+    # A fresh interpreter per process: forking is not safe where threads run.
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(draw, orders, chunksize=32)
 
 
 def _labels(task: str, split: str, number: int, rng: np.random.Generator) -> list[int]:
@@ -145,21 +168,6 @@ def _resample(picture: Map, rng: np.random.Generator) -> Map:
     """Half of the pictures pass through fewer pixels, real or fake alike."""
     size = picture.shape[0]
     return resize(resize(picture, int(size * rng.uniform(0.8, 1.0))), size) if rng.random() < 0.25 else picture
-
-
-def page(image_size: int = 64, columns: int = 16, seed: int = 0) -> Image.Image:
-    """A sheet of synthetic faces: two rows per emotion, then attributes, then real and fake faces."""
-    rows: list[list[SyntheticRow]] = []
-    for task, labels in (("emotion", range(8)), ("attributes", range(2)), ("deepfake", (0, 1))):
-        orders = [order for order in plan(task, 200, image_size, seed) if order.split == "test"]
-        for label in labels:
-            fitting = orders[label * columns * 4 :: 4] if task == "attributes" else [order for order in orders if order.label == label]
-            rows.append([draw(order) for order in fitting[:columns]])
-    sheet = Image.new("RGB", (columns * image_size, len(rows) * image_size))
-    for down, row in enumerate(rows):
-        for across, item in enumerate(row):
-            sheet.paste(Image.open(io.BytesIO(item.image)), (across * image_size, down * image_size))
-    return sheet
 
 
 def main() -> None:

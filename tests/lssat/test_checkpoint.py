@@ -72,9 +72,7 @@ STEPS = [(os, "replace"), (os, "fsync"), (checkpoint, "save_file"), (json, "dump
 @pytest.mark.parametrize(("owner", "function"), STEPS, ids=[name for _, name in STEPS])
 @pytest.mark.parametrize("call", range(1, 6))
 @pytest.mark.parametrize("first", [True, False], ids=["first", "second"])
-def test_interrupted_before_any_step(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: object, function: str, call: int, first: bool
-) -> None:
+def test_interrupted_before_any_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: object, function: str, call: int, first: bool) -> None:
     """At whichever step a save stops, the old or the new checkpoint is there, whole, and the next save succeeds."""
     folder = tmp_path / "last"
     if not first:

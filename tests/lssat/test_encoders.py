@@ -181,6 +181,15 @@ class TestPyramidEncoder(EncoderContract):
         for name, (given, out) in seen.items():
             torch.testing.assert_close(out, slow_norm(norms[name], given, mask, encoder.grid), rtol=1e-4, atol=1e-4)
 
+    def test_where_nothing_is_hidden_masked_norms_are_those_of_timm(self, backbone: str) -> None:
+        """Activations inside of norms included."""
+        encoder = self.encoder(backbone).train()
+        image, mask = draw(encoder)
+        normalised = encoder.normalise(image)
+        with norms_masked(encoder.model, visibility(torch.zeros_like(mask), encoder.grid)):
+            found = encoder.model(normalised)
+        torch.testing.assert_close(found, encoder.model(normalised), rtol=1e-3, atol=1e-4)
+
     def test_mask_token_stands_at_the_hidden_positions_of_the_first_stage(self, backbone: str) -> None:
         encoder = build_encoder(BackboneConfig(name=backbone), MaskingConfig(unit=4), PIXELS).eval()
         image, mask = draw(encoder, batch=2)

@@ -19,9 +19,7 @@ def test_multiclass_is_cross_entropy() -> None:
     assert loss.shape == (4,)
     assert torch.allclose(loss, F.cross_entropy(logits(4, 5), label, reduction="none"))
     weight = torch.rand(5)
-    assert torch.allclose(
-        task_loss(logits(4, 5), label, "multiclass", weight), F.cross_entropy(logits(4, 5), label, weight, reduction="none")
-    )
+    assert torch.allclose(task_loss(logits(4, 5), label, "multiclass", weight), F.cross_entropy(logits(4, 5), label, weight, reduction="none"))
 
 
 def test_binary_is_binary_cross_entropy() -> None:

@@ -64,7 +64,7 @@ class Canvas:
 
     def paint(self, where: Window, cover: Map, colour: Colour | Map, lit: bool = True) -> None:
         """Lay a colour (one, or one per pixel) over the window; `lit` multiplies it by the light that falls there."""
-        ink = np.asarray(colour, np.float32)
+        ink: Map = np.asarray(colour, np.float32)
         if lit:
             ink = ink * self.shade[where]
         below = self.rgb[where]

@@ -41,32 +41,39 @@ WAYS: dict[str, tuple[dict[str, float], ...]] = {
     ),
     "Sadness": (
         {"brow_inner": 1, "brow_outer": -0.5, "corner_left": -1, "corner_right": -1, "upper_lid": -0.6, "furrow": 0.4},
-        {"brow_inner": 0.9, "brow_outer": -0.7, "corner_left": -0.9, "corner_right": -0.9, "upper_lid": -0.8, "width": -0.2, "press": 0.4},
+        {"brow_inner": 0.9, "brow_outer": -0.7, "corner_left": -0.9,
+         "corner_right": -0.9, "upper_lid": -0.8, "width": -0.2, "press": 0.4},
     ),
     "Surprise": (
         {"brow_inner": 1, "brow_outer": 1, "upper_lid": 0.9, "open": 1, "width": -0.5},
         {"brow_inner": 1.1, "brow_outer": 1.1, "upper_lid": 1, "open": 0.6, "width": -0.35},
     ),
     "Fear": (
-        {"brow_inner": 1.1, "brow_outer": 0.1, "furrow": 0.8, "upper_lid": 1, "width": 0.7, "open": 0.35, "teeth": 0.8, "corner_left": -0.5, "corner_right": -0.5},
-        {"brow_inner": 1.1, "brow_outer": 0.2, "furrow": 0.8, "upper_lid": 1, "width": 0.6, "open": 0.55, "teeth": 0.4, "corner_left": -0.6, "corner_right": -0.6},
+        {"brow_inner": 1.1, "brow_outer": 0.1, "furrow": 0.8, "upper_lid": 1,
+         "width": 0.7, "open": 0.35, "teeth": 0.8, "corner_left": -0.5, "corner_right": -0.5},
+        {"brow_inner": 1.1, "brow_outer": 0.2, "furrow": 0.8, "upper_lid": 1,
+         "width": 0.6, "open": 0.55, "teeth": 0.4, "corner_left": -0.6, "corner_right": -0.6},
     ),
     "Disgust": (
-        {"brow_inner": -0.7, "brow_outer": -0.5, "lower_lid": 1, "upper_lid": -0.8, "nose_wrinkle": 1, "lip_raise": 1.1, "teeth": 0.6, "corner_left": -0.5, "corner_right": -0.5},
-        {"brow_inner": -0.6, "brow_outer": -0.6, "lower_lid": 1, "upper_lid": -0.8, "nose_wrinkle": 1, "lip_raise": 1.1, "open": 0.2, "teeth": 1, "cheek": 0.5},
+        {"brow_inner": -0.7, "brow_outer": -0.5, "lower_lid": 1, "upper_lid": -0.8,
+         "nose_wrinkle": 1, "lip_raise": 1.1, "teeth": 0.6, "corner_left": -0.5, "corner_right": -0.5},
+        {"brow_inner": -0.6, "brow_outer": -0.6, "lower_lid": 1, "upper_lid": -0.8,
+         "nose_wrinkle": 1, "lip_raise": 1.1, "open": 0.2, "teeth": 1, "cheek": 0.5},
     ),
     "Anger": (
-        {"brow_inner": -1, "brow_outer": 0.4, "furrow": 1, "upper_lid": 0.3, "press": 1, "corner_left": -0.2, "corner_right": -0.2},
-        {"brow_inner": -1, "brow_outer": 0.5, "furrow": 1, "upper_lid": 0.4, "open": 0.5, "teeth": 1, "width": 0.2, "corner_left": -0.3, "corner_right": -0.3},
+        {"brow_inner": -1, "brow_outer": 0.4, "furrow": 1,
+         "upper_lid": 0.3, "press": 1, "corner_left": -0.2, "corner_right": -0.2},
+        {"brow_inner": -1, "brow_outer": 0.5, "furrow": 1, "upper_lid": 0.4,
+         "open": 0.5, "teeth": 1, "width": 0.2, "corner_left": -0.3, "corner_right": -0.3},
     ),
-    "Contempt": ({"corner_left": 1.1, "corner_right": -0.45, "press": 0.7, "brow_skew": -1.4, "upper_lid": -0.9},),
+    "Contempt": ({"corner_left": 1.1, "corner_right": -0.45, "press": 0.7, "brow_skew": -1.7, "upper_lid": -0.9},),
 }  # fmt: skip
 
 
 def draw_acts(emotion: str, rng: np.random.Generator) -> Acts:
     """One showing of an emotion: a way, an intensity and small deviations of every act."""
     way = WAYS[emotion][rng.integers(len(WAYS[emotion]))]
-    intensity = rng.uniform(0.75, 1.15)
+    intensity = rng.uniform(0.82, 1.15)
     values = {name: way.get(name, 0.0) * intensity * rng.uniform(0.8, 1.2) + rng.normal(0, 0.06) for name in ACTS}
     if rng.random() < 0.5:
         values["corner_left"], values["corner_right"] = values["corner_right"], values["corner_left"]

@@ -93,9 +93,11 @@ def _strands(canvas: Canvas, person: Person, scene: Scene, rng: np.random.Genera
         across, length = np.arctan2(u, 0.30 + np.maximum(-v - 0.15, 0.0)), along
     else:  # strands fall from the parting
         out, down = u - 0.5 * np.float32(person.parting), np.maximum(v + 1.08, 0.0)
-        across, length = np.arctan2(out, 0.16 + 0.8 * down) * (1.0 + 0.35 * down), np.sqrt(out**2 + down**2)
+        across = np.arctan2(out, 0.16 + 0.8 * down) * (1.0 + 0.35 * down)
+        length = np.sqrt(out**2 + down**2)
     if person.hair_style == "curly":
-        fine = noise(rng, canvas.side, canvas.side // 4, canvas.side // 4) + 0.6 * noise(rng, canvas.side, canvas.side // 2, canvas.side // 2)
+        side = canvas.side
+        fine = noise(rng, side, side // 4, side // 4) + 0.6 * noise(rng, side, side // 2, side // 2)
     else:
         coarse, thin = noise(rng, GRAIN, 44, 5), noise(rng, GRAIN, GRAIN, 12)
         rows = ((across * 0.38 + 0.5 + 0.02 * np.sin(4 * length + person.parting)) * GRAIN).astype(np.intp) % GRAIN

@@ -142,6 +142,7 @@ def draw_person(attributes: Attributes, rng: np.random.Generator) -> Person:
     age = rng.uniform(0.0, 0.4) if young else rng.uniform(0.6, 1.0)
     colour = next((name for name in HAIR_COLOURS if attributes[name]), "Brown_Hair")
     hair = HAIR_COLOURS[colour][rng.integers(len(HAIR_COLOURS[colour]))]
+    fade = rng.uniform(0.75, 1.25)
     tone = rng.uniform(0.0, 0.25) if attributes["Pale_Skin"] else _skin_tone(colour, rng)
     return Person(
         age=age,
@@ -164,7 +165,7 @@ def draw_person(attributes: Attributes, rng: np.random.Generator) -> Person:
         lip=rng.uniform(0.04, 0.06) if male else rng.uniform(0.055, 0.08),
         rest_corner=rng.normal(0.0, 0.012),
         rest_brow=rng.normal(0.0, 0.014),
-        hair=hair,
+        hair=(hair[0] * fade, hair[1] * fade, hair[2] * fade),
         hair_style=_hair_style(attributes, rng),
         hair_lift=rng.uniform(0.05, 0.16),
         hair_length=rng.uniform(0.35, 1.7),

@@ -1,0 +1,73 @@
+"""Ranking is pure: files in, rows out."""
+
+import csv
+import json
+
+import pytest
+
+from lssat.config import build
+from search import leaderboard
+from search.recorder import write_json
+
+
+def trial(folder, number, scores, status, epochs=4, **settings):
+    sampled = {"backbone.family": "resnet", "backbone.size": "atto", "optim.epochs": epochs, **settings}
+    path = folder / "trials" / f"{number:04d}"
+    write_json(path / "config.json", {"sampled": sampled, "hash": build(sampled).hash()})
+    lines = [
+        {"epoch": i + 1, "epochs": epochs, "val/score": s, "val/best": max(scores[: i + 1]), "train/images_per_s": 100.0, "parameters": 5}
+        for i, s in enumerate(scores)
+    ]
+    (path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    if status:
+        write_json(path / "outcome.json", {"status": status, "reason": "ValueError: x" if status == "failed" else "", "seconds": 1})
+
+
+@pytest.fixture
+def folder(tmp_path):
+    trial(tmp_path, 0, [0.5, 0.6, 0.55, 0.7], "complete")
+    trial(tmp_path, 1, [0.95], "stopped")
+    trial(tmp_path, 2, [0.5, 0.9, 0.8, 0.8], "complete")
+    trial(tmp_path, 3, [], "failed")
+    trial(tmp_path, 4, [0.3, 0.4], "stopped")
+    trial(tmp_path, 5, [0.99], None)
+    return tmp_path
+
+
+def test_full_budget_first_then_longest(folder):
+    rows = leaderboard.rank(folder)
+    assert [(row.rank, row.trial, row.status) for row in rows] == [
+        (1, "0002", "complete"), (2, "0000", "complete"), (3, "0004", "stopped"), (4, "0001", "stopped"), (5, "0005", "running"), (6, "0003", "failed"),
+    ]  # fmt: skip
+    assert leaderboard.winner(rows).trial == "0002"
+    assert rows[0].score == 0.9
+
+
+def test_an_early_star_cannot_win(tmp_path):
+    trial(tmp_path, 0, [0.95], "stopped")
+    assert leaderboard.winner(leaderboard.rank(tmp_path)) is None
+
+
+def test_the_test_score_does_not_change_the_order(folder):
+    rows = leaderboard.with_test(leaderboard.rank(folder), "0002", 0.1)
+    assert [row.trial for row in rows][:2] == ["0002", "0000"]
+    assert [row.test for row in rows[:2]] == [0.1, None]
+
+
+def test_a_repeated_epoch_and_a_cut_line_count_once(folder):
+    path = folder / "trials" / "0000" / "metrics.jsonl"
+    again = json.dumps({"epoch": 4, "epochs": 4, "val/best": 0.7})
+    path.write_text(path.read_text() + again + "\n" + '{"epoch": 5, "val/b')
+    assert [entry["epoch"] for entry in leaderboard.metrics(path.parent)] == [1, 2, 3, 4]
+
+
+def test_files(folder):
+    rows = leaderboard.rank(folder)
+    leaderboard.write(rows, folder)
+    with (folder / "leaderboard.csv").open() as file:
+        read = list(csv.DictReader(file))
+    assert [line["trial"] for line in read] == [row.trial for row in rows]
+    assert read[-1]["reason"] == "ValueError: x"
+    markdown = (folder / "leaderboard.md").read_text().splitlines()
+    assert len(markdown) == 2 + len(rows)
+    assert all(line.count("|") == markdown[0].count("|") for line in markdown)
