@@ -24,10 +24,14 @@ from search.space import SearchConfig, Space
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-def open_study(folder: Path, name: str) -> optuna.Study:
-    """The study in `<folder>/study.db`, made if it is not there."""
+def open_study(folder: Path, name: str, space: Space) -> optuna.Study:
+    """The study in `<folder>/study.db`, made if it is not there: then every backbone family is queued once, so that none is never tried."""
     storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'study.db'}", engine_kwargs={"connect_args": {"timeout": 60}})
-    return optuna.create_study(study_name=name, storage=storage, direction="maximize", load_if_exists=True)
+    study = optuna.create_study(study_name=name, storage=storage, direction="maximize", load_if_exists=True)
+    if not study.get_trials(deepcopy=False):
+        for family in next((p.choices for p in space.parameters if p.key == "backbone.family"), ()):
+            study.enqueue_trial({"backbone.family": family})
+    return study
 
 
 class OptunaSearcher(Searcher):  # type: ignore[misc]
@@ -58,7 +62,7 @@ class OptunaSearcher(Searcher):  # type: ignore[misc]
             self._trials[trial_id] = Trial(self._study, frozen._trial_id)
             self._epochs_seen[trial_id] = max(frozen.intermediate_values, default=0)
             return {"number": frozen.number, "config": json.loads(frozen.user_attrs["config"])}
-        while len(self._study.get_trials(deepcopy=False)) < self._space.search.num_trials:
+        while num_asked(self._study) < self._space.search.num_trials:
             trial, sampled = ask(self._study, self._space)
             if sampled is not None:
                 self._trials[trial_id] = trial
@@ -83,9 +87,14 @@ class OptunaSearcher(Searcher):  # type: ignore[misc]
         """Nothing to restore: the study is on disk."""
 
 
+def num_asked(study: optuna.Study) -> int:
+    """Trials that were started, whatever became of them."""
+    return sum(trial.state != TrialState.WAITING for trial in study.get_trials(deepcopy=False))
+
+
 def ask(study: optuna.Study, space: Space) -> tuple[Trial, dict[str, Any] | None]:
     """A new Optuna trial and its dotted keys; None, and the trial told as failed, when they break a rule between keys."""
-    study.sampler = sampler(space.search, number=len(study.get_trials(deepcopy=False)))
+    study.sampler = sampler(space.search, number=num_asked(study))
     trial = study.ask()
     sampled = space.sample(trial)
     try:

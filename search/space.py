@@ -119,7 +119,8 @@ def load(path: Path, profile: str, pinned: Mapping[str, Any], search: Mapping[st
         reader.add(("profiles", profile))
     for key, value in pinned.items():
         reader.fix(key, value, "--set")
-    settings = _search_config({**reader.search, **search}, document)
+    places = {**reader.places, **{f"search.{key}": "command line" for key in search}}
+    settings = _search_config({**reader.search, **search}, places)
     parameters = _ordered(_sizes_that_exist(reader.parameters(), reader.fixed, reader.places), reader.places)
     space = Space(profile, reader.fixed, tuple(parameters), settings, reader.places)
     for seed in range(NUM_PROBES if parameters else 1):  # so that a rule between keys is broken now and not in the third hour
@@ -166,7 +167,9 @@ class _Reader:
             self._searched[key] = value if _has_variants(value) else [value]
             self._paths[key] = (*path, "space", key)
             self.places[key] = place
-        self.search.update(_mapping(document, *path, "search"))
+        for key, value in _mapping(document, *path, "search").items():
+            self.search[key] = value
+            self.places[f"search.{key}"] = document.place(*path, "search", key)
 
     def fix(self, key: str, value: Any, place: str) -> None:
         check_value(key, value, place)
@@ -273,6 +276,9 @@ def _sizes_that_exist(parameters: list[Parameter], fixed: Mapping[str, Any], pla
         if parameter.key != "backbone.size":
             result.append(parameter)
             continue
+        for size in parameter.choices:
+            if size not in catalog.SIZES:
+                raise ConfigError(f"unknown size `{size}`{_nearest(size, catalog.SIZES)} ({places['backbone.size']})")
         wanted = {f: tuple(size for size in parameter.choices if size in offered[f]) for f in families if f in parameter.when.get("backbone.family", families)}
         for family, sizes in wanted.items():
             if not sizes:
@@ -325,13 +331,13 @@ class _Corner:
         return self._random.choice([low, high])
 
 
-def _search_config(values: Mapping[str, Any], document: Document) -> SearchConfig:
+def _search_config(values: Mapping[str, Any], places: Mapping[str, str]) -> SearchConfig:
     try:
         return SearchConfig.model_validate(dict(values))
     except ValidationError as error:
         item = error.errors()[0]
         key = str(item["loc"][0]) if item["loc"] else ""
-        place = next((p for path, p in reversed(document.places.items()) if path[-2:] == ("search", key)), "command line")
+        place = places.get(f"search.{key}", "")
         if item["type"] == "extra_forbidden":
             raise ConfigError(f"unknown key `search.{key}`{_nearest(key, SearchConfig.model_fields)} ({place})") from None
         rule = item["msg"].removeprefix("Input ").replace("should be", "must be")

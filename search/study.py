@@ -56,7 +56,7 @@ def run(study: Study, console: Console) -> None:
     os.environ.update(SETTINGS)
     config = study.space.example()
     concurrent = concurrency(study.space, config, any(split.dataset is None for split in study.splits.values()))
-    optuna_study = open_study(study.folder, study.name)
+    optuna_study = open_study(study.folder, study.name, study.space)
     reconcile(study.folder, optuna_study)
     rows = leaderboard.rank(study.folder)
     over = [row for row in rows if row.status != "running"]

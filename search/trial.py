@@ -15,7 +15,7 @@ from lssat.data.ingest import Split
 from lssat.task import Task
 from lssat.worker import Run, train_run
 
-SLIVER = 0.001  # CPU of a trial that only waits for its workers: Ray refuses 0
+WAITING = {"memory": 1 << 20}  # bytes; what a trial that only waits for its workers holds: they need every CPU, and Ray refuses nothing at all
 
 
 def run_trial(suggestion: Mapping[str, Any], splits: Mapping[str, Split], task: Task, storage: str, study: str) -> None:
@@ -44,8 +44,8 @@ def reason(error: BaseException) -> str:
 
 
 def resources(config: Config) -> PlacementGroupFactory:
-    """What the trial itself holds: everything when it trains in its own process, a sliver when its workers hold it."""
+    """What the trial itself holds: everything when it trains in its own process, next to nothing when its workers hold it."""
     wanted = config.resources
     if wanted.num_workers > 1:
-        return PlacementGroupFactory([{"CPU": SLIVER}])
+        return PlacementGroupFactory([WAITING])
     return PlacementGroupFactory([{"CPU": float(wanted.cpus_per_worker)} | ({"GPU": wanted.gpus_per_worker} if wanted.gpus_per_worker else {})])

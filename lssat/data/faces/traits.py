@@ -182,12 +182,12 @@ def draw_scene(attributes: Attributes, rng: np.random.Generator) -> Scene:
     azimuth, elevation = math.radians(rng.uniform(-55, 55)), math.radians(rng.uniform(-5, 55))
     lips = ((0.75, 0.12, 0.18), (0.82, 0.25, 0.35), (0.55, 0.08, 0.16), (0.85, 0.30, 0.25))
     return Scene(
-        roll=math.radians(float(np.clip(rng.normal(0, 5), -14, 14))),
+        roll=math.radians(float(np.clip(rng.normal(0, 6), -16, 16))),
         yaw=math.radians(float(np.clip(rng.normal(0, 7), -18, 18))),
         pitch=math.radians(float(np.clip(rng.normal(0, 3.5), -9, 9))),
         scale=rng.uniform(0.90, 1.06),
-        shift_x=rng.uniform(-0.07, 0.07),
-        shift_y=rng.uniform(-0.09, 0.05),
+        shift_x=rng.uniform(-0.1, 0.1),
+        shift_y=rng.uniform(-0.11, 0.07),
         light=(math.sin(azimuth) * math.cos(elevation), -math.sin(elevation), math.cos(azimuth) * math.cos(elevation)),
         ambient=rng.uniform(0.42, 0.62),
         diffuse=rng.uniform(0.5, 0.8),

@@ -212,7 +212,7 @@ def test_no_spectrum_or_edge_histogram_gives_fakes_away(fakes: tuple[Pictures, .
             assert roc_auc_score(truth, probe.decision_function(features(test))) < 0.65, features.__name__
 
 
-@pytest.mark.slow
+@pytest.mark.benchmark
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("task", "least"), [("emotion", 0.70), ("attributes", 0.80), ("deepfake", 0.72)])
 def test_a_small_network_learns(task: str, least: float) -> None:

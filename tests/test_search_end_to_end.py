@@ -1,0 +1,175 @@
+"""The command line as a user types it, on a small space and little images of its own."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+SPACE = """
+fixed:
+  data.image_size: 32
+  masking.unit: 8
+  optim.epochs: {epochs}
+  optim.batch_size: 16
+  decoder.dim: 32
+  optim.lr: 2e-3
+space:
+  backbone.name: [test_vit, {second}]
+  backbone.patch_size: {{choices: [8], when: {{backbone.name: [test_vit]}}}}
+  streams: [MRGB/RRGB/CRGB, MRGB/RLDP/CRGB]
+  aux_weight: {{low: 0.1, high: 0.5}}
+search: {{num_trials: {trials}, grace_epochs: 1, reduction_factor: 2}}
+"""
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """Bright and dark noise: learnable at once."""
+    random = np.random.default_rng(0)
+    rows = {"image": [], "bright": [], "split": []}
+    for split, number in (("train", 97), ("val", 33), ("test", 30)):
+        for index in range(number):
+            pixels = random.integers(0, 120, (32, 32, 3)) + 110 * (index % 2)
+            out = io.BytesIO()
+            Image.fromarray(pixels.astype(np.uint8)).save(out, "PNG")
+            rows["image"].append(out.getvalue())
+            rows["bright"].append(index % 2)
+            rows["split"].append(split)
+    path = tmp_path_factory.mktemp("data") / "noise.parquet"
+    pq.write_table(pa.table(rows), path)
+    return path
+
+
+def command(tmp_path, table, *more, trials=4, epochs=3, second="test_convnext"):
+    space = tmp_path / "small.yaml"
+    space.write_text(SPACE.format(trials=trials, epochs=epochs, second=second))
+    return [sys.executable, ROOT / "search/run.py", "--space", space, "--data", table, "--task", "bright", "--results", tmp_path / "results", *more]
+
+
+def run(words, cwd):
+    """From a folder that is not the project's."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    return subprocess.run(list(map(str, words)), cwd=cwd, capture_output=True, text=True, timeout=280, env=environment)
+
+
+def leaderboard(folder):
+    with (folder / "leaderboard.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.slow
+def test_a_search_leaves_everything(tmp_path, table):
+    done = run(command(tmp_path, table), tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Leaderboard" in done.stdout
+    assert "winner" in done.stdout
+    for noise in ("pid=", "Traceback", "DeprecationWarning", "INFO"):
+        assert noise not in done.stdout + done.stderr
+    folder = tmp_path / "results" / "small-noise-bright"
+    rows = leaderboard(folder)
+    assert len(rows) == 4
+    assert rows[0]["status"] == "complete"
+    assert [bool(row["test"]) for row in rows] == [True, False, False, False]
+    assert {row["backbone"] for row in rows} == {"test_vit", "test_convnext"}
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["test_opened"][0]["result"]["balanced_accuracy"] == float(rows[0]["test"])
+    assert manifest["versions"]["ray"]
+    for name in ("weights.safetensors", "config.json", "labels.json", "preprocessing.json"):
+        assert (folder / "best" / name).exists()
+    _check_tensorboard(folder / "tensorboard" / rows[0]["trial"])
+    again = run(command(tmp_path, table), tmp_path)
+    assert again.returncode == 2
+    assert "--resume" in again.stderr
+
+
+def _check_tensorboard(folder):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder)).Reload()
+    tags = events.Tags()
+    for tag in ("train/task_loss", "train/reconstruction_loss", "train/lr", "train/images_per_s", "val/best", "val/balanced_accuracy"):
+        assert len(events.Scalars(tag)) >= 3, tag
+    assert len(events.Images("reconstruction")) == 3
+    assert "_hparams_/session_start_info" in events.summary_metadata or "_hparams_/session_start_info" in tags.get("tensors", [])
+
+
+@pytest.mark.slow
+def test_a_trial_that_fails_fails_alone(tmp_path, table):
+    """resnet50 needs more than 32 pixels: its trials fail with a reason, the others go on."""
+    done = run(command(tmp_path, table, trials=5, epochs=2, second="vit_base_patch32_224"), tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = leaderboard(tmp_path / "results" / "small-noise-bright")
+    by_status = {row["status"] for row in rows}
+    assert by_status >= {"complete", "failed"}
+    assert all("ConfigError" in row["reason"] for row in rows if row["status"] == "failed")
+    assert len(rows) == 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_study_is_finished_by_resume(tmp_path, table, how):
+    words = list(map(str, command(tmp_path, table, trials=4, epochs=6)))
+    folder = tmp_path / "results" / "small-noise-bright"
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True) as process:
+        deadline = time.time() + 120
+        while time.time() < deadline and not list(folder.glob("trials/*/outcome.json")):
+            time.sleep(0.2)
+        finished = {path.parent.name: path.read_text() for path in folder.glob("trials/*/outcome.json")}
+        assert finished, "no trial finished within two minutes"
+        process.send_signal(how)
+        output, _ = process.communicate(timeout=60)
+    if how == signal.SIGINT:
+        assert process.returncode == 130
+        assert "--resume" in output
+    before = {name: (folder / "trials" / name / "metrics.jsonl").read_text() for name in finished}
+    done = run([*words, "--resume"], tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = leaderboard(folder)
+    assert len(rows) == 4
+    assert {row["status"] for row in rows} <= {"complete", "stopped"}
+    for name, text in before.items():
+        assert (folder / "trials" / name / "metrics.jsonl").read_text() == text, "a finished trial was run again"
+    assert len(json.loads((folder / "manifest.json").read_text())["sessions"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        (["--set", "optim.lrr=1"], ["optim.lrr", "optim.lr"]),
+        (["--set", "masking.ratio=1.2"], ["masking.ratio", "1.2"]),
+        (["--set", "optim.lr=fast"], ["optim.lr", "'fast'"]),
+        (["--set", "backbone.family=resnot", "--set", "backbone.size=atto"], ["resnot", "resnet"]),
+        (["--set", "optim.lr"], ["KEY=VALUE"]),
+        (["--task", "brigth"], ["brigth", "bright"]),
+        (["--data", "nowhere.csv"], ["nowhere.csv"]),
+        (["--space", "nowhere.yaml"], ["nowhere.yaml"]),
+        (["--num-trials", "0"], ["num_trials", "0"]),
+        (["--profile", "laptop", "--name", "../x"], ["--name"]),
+        (["--resume"], ["no study to resume"]),
+        (["--classes", "0"], ["class"]),
+    ],
+)
+def test_bad_input_is_one_clear_message(tmp_path, table, change, parts):
+    words = command(tmp_path, table, *change)
+    if "backbone.family=resnot" in change:
+        words[3] = ROOT / "spaces" / "backbones.yaml"
+    done = run(words, tmp_path)
+    said = done.stdout + done.stderr
+    assert done.returncode == 2, said
+    assert "Traceback" not in said
+    assert said.count("error:") == 1
+    for part in parts:
+        assert part in said
+    assert not list((tmp_path / "results").glob("[!.]*")), "nothing may be left behind"
