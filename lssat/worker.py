@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,10 +33,7 @@ class Run:
     task: Task
     splits: Mapping[str, Split]
     folder: str  # checkpoints: storage that every worker's node sees
-    name: str  # unique: Ray Train would restore an older run of the same name
-
-    def share_rows(self, split: str, rank: int) -> int:
-        return self.splits[split].share_rows(self.config.resources.num_workers)[rank]
+    name: str
 
 
 def train_run(run: Run) -> None:
@@ -44,9 +42,9 @@ def train_run(run: Run) -> None:
     One worker runs in this very process (Ray Train's local mode): the next trial then starts at once in the same actor.
     """
     resources = run.config.resources
+    shares = {name: split.share(0) for name, split in run.splits.items()}
     if resources.num_workers == 1:
-        shards = {name: split.shares(1)[0] for name, split in run.splits.items()}
-        TorchTrainer(_work_alone, train_loop_config={"run": run}, scaling_config=ScalingConfig(num_workers=0), datasets=shards).fit()
+        TorchTrainer(_work_alone, train_loop_config={"run": run}, scaling_config=ScalingConfig(num_workers=0), datasets=shares).fit()
         return
     scaling = ScalingConfig(
         num_workers=resources.num_workers,
@@ -55,12 +53,13 @@ def train_run(run: Run) -> None:
         placement_strategy="PACK" if resources.gpus_per_worker else "SPREAD",
     )
     storage = Path(run.folder) / "train"  # what Ray Train writes about itself
+    name = f"{run.name}-{uuid.uuid4().hex[:8]}"  # Ray Train would restore an older run of the same name, as a resumed trial has one
     TorchTrainer(
         _work_together,
         train_loop_config={"run": run},
         scaling_config=scaling,
-        run_config=RunConfig(name=run.name, storage_path=str(storage), callbacks=[TuneReportCallback()], failure_config=FailureConfig(max_failures=RESTARTS)),
-        datasets={name: split.shares(1)[0] for name, split in run.splits.items()},
+        run_config=RunConfig(name=name, storage_path=str(storage), callbacks=[TuneReportCallback()], failure_config=FailureConfig(max_failures=RESTARTS)),
+        datasets=shares,  # their names; who gets which rows is EveryRow's
         dataset_config=EveryRow(run.splits),
     ).fit()
 
@@ -81,7 +80,6 @@ def _work_together(setting: Mapping[str, Run]) -> None:
 def _work(run: Run, place: Place, report: Report) -> None:
     warnings.filterwarnings("ignore", category=FutureWarning)
     torch.set_num_threads(run.config.resources.cpus_per_worker)
-    train_rows, val_rows = (
-        rows_of(train.get_dataset_shard(name), run.splits[name].dataset is not None, run.share_rows(name, place.rank)) for name in ("train", "val")
-    )
+    shards = ((run.splits[name], train.get_dataset_shard(name)) for name in ("train", "val"))
+    train_rows, val_rows = (rows_of(shard, split.resident is not None, split.share_rows(place.rank)) for split, shard in shards)
     fit(run.config, run.task, train_rows, val_rows, place, report, Path(run.folder))

@@ -7,7 +7,7 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from ray.tune.experiment import Trial
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from lssat import catalog
 from lssat.config import build
 from search.progress import Progress
 from search.searcher import verdict
@@ -29,9 +30,10 @@ PREFIXES = ("train/", "val/")
 class Recorder(Callback):  # type: ignore[misc]
     """Writes `trials/<id>/` and `tensorboard/<id>/` and feeds the progress display."""
 
-    def __init__(self, folder: Path, storage: Path, progress: Progress) -> None:
+    def __init__(self, folder: Path, storage: Path, searched: Sequence[str], progress: Progress) -> None:
         self._folder = folder
         self._storage = storage
+        self._searched = searched
         self._progress = progress
         self._writers: dict[str, SummaryWriter] = {}
         self._last: dict[str, dict[str, Any]] = {}
@@ -97,8 +99,10 @@ class Recorder(Callback):  # type: ignore[misc]
         writer.flush()
 
     def _write_hparams(self, writer: SummaryWriter, sampled: Mapping[str, Any], last: Mapping[str, Any]) -> None:
-        """All resolved settings as hyper-parameters, the objective as their metric, in the trial's own run."""
-        settings = {key: value if isinstance(value, bool | int | float) else str(value) for key, value in build(sampled).flat().items()}
+        """The searched settings as hyper-parameters, the objective as their metric, in the trial's own run."""
+        config = build(sampled)
+        values = {"backbone": catalog.architecture(config.backbone), **{key: config.flat()[key] for key in self._searched}}
+        settings = {key: value if isinstance(value, bool | int | float) else str(value) for key, value in values.items()}
         for summary in hparams(settings, {"val/best": last.get("val/best", math.nan)}):  # type: ignore[no-untyped-call]
             assert writer.file_writer is not None
             writer.file_writer.add_summary(summary)

@@ -38,7 +38,7 @@ def run(name: str, folder: Path, space: Space, arguments: argparse.Namespace, co
         from lssat.data.ingest import open_splits
 
         check_storage(storage)
-        splits = open_splits(prepared, ("train", "val"), config.data.image_size)
+        splits = open_splits(prepared, ("train", "val"), config.data.image_size, config.resources.num_workers)
         study.run(study.Study(name, folder, storage, space, task, splits), console)
     finally:
         ray.shutdown()

@@ -55,7 +55,7 @@ def run(study: Study, console: Console) -> None:
     """Run, or go on with, a study until its trials are done. Raises ConfigError, KeyboardInterrupt."""
     os.environ.update(SETTINGS)
     config = study.space.example()
-    concurrent = concurrency(study.space, config, any(split.dataset is None for split in study.splits.values()))
+    concurrent = concurrency(study.space, config, any(split.resident is None for split in study.splits.values()))
     optuna_study = open_study(study.folder, study.name, study.space)
     reconcile(study.folder, optuna_study)
     rows = leaderboard.rank(study.folder)
@@ -80,7 +80,7 @@ def run(study: Study, console: Console) -> None:
             run_config=tune.RunConfig(
                 name="tune",
                 storage_path=str(study.storage / ".ray"),
-                callbacks=[Recorder(study.folder, study.storage, progress)],
+                callbacks=[Recorder(study.folder, study.storage, study.space.searched_keys, progress)],
                 failure_config=tune.FailureConfig(max_failures=DEATHS),
                 verbose=0,
             ),

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -107,7 +108,7 @@ def _check_tensorboard(folder):
 
 @pytest.mark.slow
 def test_a_trial_that_fails_fails_alone(tmp_path, table):
-    """resnet50 needs more than 32 pixels: its trials fail with a reason, the others go on."""
+    """Patches of 32 pixels leave one mask unit in an image of 32: such trials fail with a reason, the others go on."""
     done = run(command(tmp_path, table, trials=5, epochs=2, second="vit_base_patch32_224"), tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = leaderboard(tmp_path / "results" / "small-noise-bright")
@@ -128,7 +129,10 @@ def test_an_interrupted_study_is_finished_by_resume(tmp_path, table, how):
             time.sleep(0.2)
         finished = {path.parent.name: path.read_text() for path in folder.glob("trials/*/outcome.json")}
         assert finished, "no trial finished within two minutes"
-        process.send_signal(how)
+        if how == signal.SIGINT:
+            os.killpg(process.pid, how)  # as a terminal does: Ray's processes hear it too
+        else:
+            process.send_signal(how)
         output, _ = process.communicate(timeout=60)
     if how == signal.SIGINT:
         assert process.returncode == 130
@@ -142,6 +146,28 @@ def test_an_interrupted_study_is_finished_by_resume(tmp_path, table, how):
     for name, text in before.items():
         assert (folder / "trials" / name / "metrics.jsonl").read_text() == text, "a finished trial was run again"
     assert len(json.loads((folder / "manifest.json").read_text())["sessions"]) == 2
+
+
+@pytest.mark.slow
+def test_a_trial_whose_process_is_killed_goes_on_from_its_last_epoch(tmp_path, table):
+    words = list(map(str, command(tmp_path, table, "--set", "backbone.name=test_convnext", trials=1, epochs=30)))
+    metrics = tmp_path / "results" / "small-noise-bright" / "trials" / "0000" / "metrics.jsonl"
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        deadline = time.time() + 120
+        while time.time() < deadline and not (metrics.exists() and metrics.read_text().count("\n") >= 3):
+            time.sleep(0.05)
+        trainers = [child for child in psutil.Process(process.pid).children(recursive=True) if "ImplicitFunc" in " ".join(child.cmdline())]
+        assert trainers, "no trial was running"
+        for trainer in trainers:
+            trainer.kill()
+        done = metrics.read_text().count("\n")
+        output, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, output
+    epochs = [json.loads(line)["epoch"] for line in metrics.read_text().splitlines()]
+    assert epochs[-1] == 30
+    assert len(epochs) == len(set(epochs)), "an epoch was trained again"
+    assert epochs[done] >= done
+    assert leaderboard(metrics.parents[2])[0]["status"] == "complete"
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from PIL import Image
 from ray.data import DataIterator, Dataset
 from ray.train import DataConfig as TrainDataConfig
 
+from lssat.config import ConfigError
 from lssat.data.rows import Arrays, ResidentRows, Rows, StreamedRows
 
 BLOCK_ROWS = 256
@@ -25,27 +26,28 @@ SHUFFLE_ROWS = 2048  # streamed rows that are mixed
 
 @dataclass(frozen=True)
 class Split:
-    """One split of a prepared data set, as Ray Data sees it. `dataset` is None when the split is streamed from `paths`."""
+    """One split of a prepared data set, cut into one share per worker of a trial.
+
+    Together the shares hold every row exactly once: Ray's own equal split drops the remainder. `resident` are the decoded shares, cut before any
+    trial starts, because cutting takes a free core and workers hold them all; None when the split is streamed from `paths`.
+    """
 
     paths: tuple[str, ...]
     rows_per_path: tuple[int, ...]
     image_size: int
-    dataset: Dataset | None
+    num_workers: int
+    resident: tuple[Dataset, ...] | None
 
-    def shares(self, num_workers: int) -> list[Dataset]:
-        """One dataset per worker; together they hold every row exactly once (Ray's own equal split drops the remainder)."""
-        if self.dataset is not None:
-            total = sum(self.rows_per_path)
-            cuts = [total * worker // num_workers for worker in range(1, num_workers)]
-            return list(self.dataset.split_at_indices(cuts)) if cuts else [self.dataset]
-        return [_decoded(ray.data.read_parquet(list(self.paths[worker::num_workers])), self.image_size) for worker in range(num_workers)]
+    def share(self, rank: int) -> Dataset:
+        if self.resident is not None:
+            return self.resident[rank]
+        return _decoded(ray.data.read_parquet(list(self.paths[rank :: self.num_workers])), self.image_size)
 
-    def share_rows(self, num_workers: int) -> list[int]:
-        """Rows of each worker's share."""
-        total = sum(self.rows_per_path)
-        if self.dataset is not None:
-            return [total * (worker + 1) // num_workers - total * worker // num_workers for worker in range(num_workers)]
-        return [sum(self.rows_per_path[worker::num_workers]) for worker in range(num_workers)]
+    def share_rows(self, rank: int) -> int:
+        if self.resident is not None:
+            cuts = _cuts(sum(self.rows_per_path), self.num_workers)
+            return cuts[rank + 1] - cuts[rank]
+        return sum(self.rows_per_path[rank :: self.num_workers])
 
 
 class EveryRow(TrainDataConfig):  # type: ignore[misc]
@@ -56,17 +58,21 @@ class EveryRow(TrainDataConfig):  # type: ignore[misc]
         self._splits = splits
 
     def configure(self, datasets: Any, world_size: int, worker_handles: Any, worker_node_ids: Any, **kwargs: Any) -> list[dict[str, DataIterator]]:
-        shares = {name: split.shares(world_size) for name, split in self._splits.items()}
-        return [{name: share[worker].iterator() for name, share in shares.items()} for worker in range(world_size)]
+        return [{name: split.share(rank).iterator() for name, split in self._splits.items()} for rank in range(world_size)]
 
 
-def open_splits(folder: Path, splits: tuple[str, ...], image_size: int) -> dict[str, Split]:
-    """The named splits of a prepared folder: all decoded into the object store, or all streamed."""
+def open_splits(folder: Path, splits: tuple[str, ...], image_size: int, num_workers: int = 1) -> dict[str, Split]:
+    """The named splits of a prepared folder: all decoded into the object store, or all streamed. Raises ConfigError."""
     paths = {split: tuple(str(path) for path in sorted(folder.glob(f"{split}-*.parquet"))) for split in splits}
     rows = {split: tuple(pq.read_metadata(path).num_rows for path in paths[split]) for split in splits}
     decoded_bytes = sum(sum(counts) for counts in rows.values()) * image_size * image_size * 3
     fits = decoded_bytes < MEMORY_SHARE * ray.cluster_resources().get("object_store_memory", 0)
-    return {s: Split(paths[s], rows[s], image_size, _resident(paths[s], image_size) if fits else None) for s in splits}
+    for split in splits:
+        most = sum(rows[split]) if fits else len(paths[split])
+        if num_workers > most:
+            unit = "images" if fits else "files (data that do not fit into memory are dealt out by file)"
+            raise ConfigError(f"`resources.num_workers` must be at most {most}, because split `{split}` has {most} {unit}, but got {num_workers}")
+    return {s: Split(paths[s], rows[s], image_size, num_workers, _resident(paths[s], image_size, num_workers) if fits else None) for s in splits}
 
 
 def rows_of(shard: DataIterator, resident: bool, num_rows: int) -> Rows:
@@ -90,11 +96,18 @@ def read_resident(paths: list[Path], image_size: int) -> Rows:
     return ResidentRows(blocks)
 
 
-def _resident(paths: tuple[str, ...], image_size: int) -> Dataset:
+def _resident(paths: tuple[str, ...], image_size: int, num_workers: int) -> tuple[Dataset, ...]:
     """Read on this machine, so that no other node needs the files; decode wherever there is a free core."""
     tables = [pq.read_table(path, columns=["image", "label"]) for path in paths]
     pieces = [table.slice(start, BLOCK_ROWS) for table in tables for start in range(0, len(table), BLOCK_ROWS)]
-    return _decoded(ray.data.from_arrow(pieces), image_size).materialize()
+    dataset = _decoded(ray.data.from_arrow(pieces), image_size).materialize()
+    inner = _cuts(sum(map(len, tables)), num_workers)[1:-1]
+    return tuple(dataset.split_at_indices(inner)) if inner else (dataset,)
+
+
+def _cuts(total: int, num_workers: int) -> list[int]:
+    """Where each worker's share begins, and the end."""
+    return [total * rank // num_workers for rank in range(num_workers + 1)]
 
 
 def _decoded(dataset: Dataset, image_size: int) -> Dataset:

@@ -149,7 +149,7 @@ def test_circular_conditions_are_refused(tmp_path):
 def test_missing_file_and_profile(tmp_path):
     with pytest.raises(ConfigError, match="no such file"):
         load(tmp_path / "none.yaml", "laptop", {}, {})
-    with pytest.raises(ConfigError, match="unknown profile `cloud`; .* has laptop, gpu"):
+    with pytest.raises(ConfigError, match=r"unknown profile `cloud`; .* has laptop, gpu"):
         space(tmp_path, profile="cloud")
 
 
