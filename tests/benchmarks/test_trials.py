@@ -38,10 +38,11 @@ def table(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     random = np.random.default_rng(0)
     names = [f"{index}.png" for index in range(160)]
+    wrong = random.random(160) < 0.25  # labels that no trial can learn, so that trials differ and some are stopped
     for index, name in enumerate(names):
         imsave(folder / name, (random.integers(0, 200, (32, 32, 3)) + 30 * (index % 2)).astype(np.uint8), check_contrast=False)
     split = ["train"] * 96 + ["val"] * 32 + ["test"] * 32
-    pq.write_table(pa.table({"image": names, "bright": [index % 2 for index in range(160)], "split": split}), folder / "table.parquet")
+    pq.write_table(pa.table({"image": names, "bright": (np.arange(160) % 2) ^ wrong, "split": split}), folder / "table.parquet")
     return folder / "table.parquet"
 
 
