@@ -29,4 +29,4 @@ bench: setup
 	$(RUN) -m pytest -m benchmark -q -s tests/benchmarks
 
 clean:
-	rm -rf $(VENV) results
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -71,6 +71,8 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tenso
         index = int(number)
         if index >= len(parameters) or (tensor.ndim > 0 and tensor.shape != parameters[index].shape):
             raise CheckpointError(f"optimizer state `{key}` does not fit the model; resume with the config that wrote the checkpoint")
+        if tensor.ndim:  # in the parameter's own memory format: fused AdamW walks both side by side
+            tensor = torch.empty_like(parameters[index], dtype=tensor.dtype, device="cpu").copy_(tensor)
         state.setdefault(index, {})[name] = tensor
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 

@@ -52,6 +52,12 @@ class Place:
             dist.all_reduce(value)
         return value
 
+    def share_buffers(self, model: nn.Module) -> None:
+        """Give every worker the running statistics of the first, which are the ones that are saved."""
+        if self.world > 1:
+            for buffer in model.buffers():
+                dist.broadcast(buffer, 0)
+
     def gather(self, value: Any) -> list[Any]:
         """The objects of all workers, in rank order, on each."""
         if self.world == 1:
@@ -80,11 +86,12 @@ def fit(config: Config, task: Task, train: Rows, val: Rows, place: Place, report
     optimizer = build_optimizer(model, config.optim)
     state = _resume(folder, model, optimizer) if folder else None
     done, best = (state["epoch"], state["best"]) if state else (0, -np.inf)
-    if state and done >= config.optim.epochs:
+    if state:  # a kill may have come between saving an epoch and recording it
         report({**state["result"], "panel": None})
     trained: nn.Module = DistributedDataParallel(model) if place.world > 1 else model
     for epoch in range(done, config.optim.epochs):
         measured = train_epoch(config, task, trained, optimizer, train, place, epoch)
+        place.share_buffers(model)
         measured |= evaluate(config, task, model, val, place, prefix="val")
         score = measured[f"val/{task.score_metric(config.objective.metric)}"]
         is_best, best = score > best, max(score, best)

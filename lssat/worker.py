@@ -17,11 +17,12 @@ from ray.train.torch import TorchTrainer
 from ray.train.torch import get_device as ray_device
 from ray.tune.integration.ray_train import TuneReportCallback
 
-from lssat.config import Config
+from lssat.config import Config, ConfigError
 from lssat.data.ingest import EveryRow, Split, rows_of
 from lssat.loop import Place, Report, fit
 from lssat.task import Task
 
+REFUSALS = 10  # times, 60 s apart, that the cluster may have no room for a trial's workers before the trial fails: never wait silently
 RESTARTS = 2  # of a worker group that lost a worker: each goes on from the last epoch
 
 
@@ -53,12 +54,13 @@ def train_run(run: Run) -> None:
         placement_strategy="PACK" if resources.gpus_per_worker else "SPREAD",
     )
     storage = Path(run.folder) / "train"  # what Ray Train writes about itself
+    failures = FailureConfig(RESTARTS, controller_failure_limit=REFUSALS)
     name = f"{run.name}-{uuid.uuid4().hex[:8]}"  # Ray Train would restore an older run of the same name, as a resumed trial has one
     TorchTrainer(
         _work_together,
         train_loop_config={"run": run},
         scaling_config=scaling,
-        run_config=RunConfig(name=name, storage_path=str(storage), callbacks=[TuneReportCallback()], failure_config=FailureConfig(max_failures=RESTARTS)),
+        run_config=RunConfig(name=name, storage_path=str(storage), callbacks=[TuneReportCallback()], failure_config=failures),
         datasets=shares,  # their names; who gets which rows is EveryRow's
         dataset_config=EveryRow(run.splits),
     ).fit()
@@ -80,6 +82,12 @@ def _work_together(setting: Mapping[str, Run]) -> None:
 def _work(run: Run, place: Place, report: Report) -> None:
     warnings.filterwarnings("ignore", category=FutureWarning)
     torch.set_num_threads(run.config.resources.cpus_per_worker)
+    if run.config.resources.gpus_per_worker and place.device.type == "cpu":
+        raise ConfigError("a GPU was granted, but this torch cannot use it; install a torch that fits its driver, or take `--profile laptop`")
     shards = ((run.splits[name], train.get_dataset_shard(name)) for name in ("train", "val"))
     train_rows, val_rows = (rows_of(shard, split.resident is not None, split.share_rows(place.rank)) for split, shard in shards)
-    fit(run.config, run.task, train_rows, val_rows, place, report, Path(run.folder))
+    try:
+        fit(run.config, run.task, train_rows, val_rows, place, report, Path(run.folder))
+    finally:
+        if place.device.type == "cuda":  # the next trial in this process, or beside it, needs the memory
+            torch.cuda.empty_cache()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import uuid
 from pathlib import Path
 
@@ -18,6 +19,7 @@ QUIET = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_TRAIN_ENABLE_STATE_TRACKING": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",  # a reused actor waits this long for its last trial to leave: an epoch may be slow
 }
 KEEP_MEMORY = {  # glibc gives large tensors back to the kernel at once, and taking them anew costs a fifth of a step on a CPU (measured)
     "MALLOC_MMAP_THRESHOLD_": str(1 << 32),
@@ -26,24 +28,49 @@ KEEP_MEMORY = {  # glibc gives large tensors back to the kernel at once, and tak
 
 
 def connect(address: str | None, root: Path) -> None:
-    """Start Ray on this machine, heard on 127.0.0.1 only, or join the cluster at `address`. Raises ConfigError."""
+    """Start Ray on this machine, or join the cluster at `address`. Raises ConfigError.
+
+    Every process is told the address of its own Ray. Ray Train's cleaner, which gives back the CPUs of a trial with several workers that ASHA
+    stops, would otherwise look for one, and fail where two run on a machine: the study would wait for those CPUs for ever (Ray 2.60). The cleaner
+    asks the dashboard, so that stays on as well.
+    """
     os.environ.update(QUIET | KEEP_MEMORY)
     if address is None:
         os.environ["PYTHONPATH"] = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
-        # The dashboard stays on: without it, trials with several workers that ASHA stops never give back their CPUs (Ray 2.60).
-        ray.init(num_cpus=len(os.sched_getaffinity(0)), include_dashboard=True, dashboard_host="127.0.0.1", _node_ip_address="127.0.0.1")
+        port = str(_free_port())
+        os.environ.update({"RAY_GCS_SERVER_PORT": port, "RAY_ADDRESS": f"127.0.0.1:{port}"})
+        ray.init("local", num_cpus=len(os.sched_getaffinity(0)), include_dashboard=True, dashboard_host="127.0.0.1", _node_ip_address="127.0.0.1")
         return
     try:
-        ray.init(address=address, runtime_env={"working_dir": str(root), "excludes": LEFT_OUT, "env_vars": QUIET | KEEP_MEMORY})
+        if address == "auto":
+            address = _found_address()
+        variables = QUIET | KEEP_MEMORY | {"RAY_ADDRESS": address}
+        ray.init(address=address, runtime_env={"working_dir": str(root), "excludes": LEFT_OUT, "env_vars": variables})
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise ConfigError(f"no Ray cluster answers at `--address {address}`: {reason}; start one (README, Cluster) or leave `--address` out") from None
+        repair = "start one (README, Cluster), set RAY_AUTH_MODE=token if it demands a token, or leave `--address` out"
+        raise ConfigError(f"no Ray cluster answers at `--address {address}`: {reason}; {repair}") from None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return int(probe.getsockname()[1])
+
+
+def _found_address() -> str:
+    """The address of the Ray that runs on this node."""
+    ray.init(address="auto", log_to_driver=False)
+    try:
+        return str(ray.get_runtime_context().gcs_address)
+    finally:
+        ray.shutdown()
 
 
 def check_storage(storage: Path) -> None:
     """Every node must see the folder that checkpoints go to. Raises ConfigError."""
     nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) > 0]
-    if len(nodes) < 2:
+    if all(node == ray.get_runtime_context().get_node_id() for node in nodes):
         return
     marker = storage / f".seen-{uuid.uuid4().hex[:8]}"
     marker.write_text("")

@@ -20,6 +20,7 @@ from torch.utils.tensorboard.summary import hparams
 
 from lssat import catalog
 from lssat.config import build
+from search import leaderboard
 from search.progress import Progress
 from search.searcher import verdict
 from search.trial import trial_name
@@ -37,6 +38,7 @@ class Recorder(Callback):  # type: ignore[misc]
         self._progress = progress
         self._writers: dict[str, SummaryWriter] = {}
         self._last: dict[str, dict[str, Any]] = {}
+        self._recorded: dict[str, int] = {}
         self._started: dict[str, float] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -47,7 +49,9 @@ class Recorder(Callback):  # type: ignore[misc]
         name = trial_name(trial.config["number"])
         config = build(trial.config["config"])
         write_json(self._folder / "trials" / name / "config.json", {"sampled": trial.config["config"], "resolved": config.flat(), "hash": config.hash()})
+        earlier = leaderboard.metrics(self._folder / "trials" / name)
         self._last[name] = {}
+        self._recorded[name] = earlier[-1]["epoch"] if earlier else 0
         self._started[name] = time.time()
         self._progress.started(name, config)
 
@@ -57,14 +61,15 @@ class Recorder(Callback):  # type: ignore[misc]
         if "failed" in result:
             self._last[name]["failed"] = result["failed"]
             return
-        if measured == self._last.get(name):
-            return
         self._last[name] = measured
+        self._progress.reported(name, measured)
+        if measured["epoch"] <= self._recorded[name]:  # a trial that goes on reports its last epoch again
+            return
+        self._recorded[name] = measured["epoch"]
         with (self._folder / "trials" / name / "metrics.jsonl").open("a") as file:
             file.write(json.dumps({**measured, "time": round(time.time(), 3)}) + "\n")
         self._draw(name, measured, result.get("panel"))
         result["panel"] = None  # Tune keeps the last result of every trial
-        self._progress.reported(name, measured)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self._finish(trial, error=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import shlex
 import shutil
@@ -28,7 +29,7 @@ EPILOG = """examples:
 
 
 def main() -> int:
-    """Run a study; 0: done, 1: unexpected error, 2: bad input, 130: interrupted."""
+    """Run a study; 0: done, 1: no winner or an unexpected error, 2: bad input, 130: interrupted."""
     arguments = _parser().parse_args()
     from lssat.config import ConfigError
 
@@ -76,10 +77,10 @@ def _search(arguments: argparse.Namespace) -> int:
     space = spaces.load(arguments.space, profile, pinned, search)
     data = space.example().data
     source = "" if data.source == "synthetic" else f"-{Path(data.source).stem}"
-    name = arguments.name or f"{arguments.space.stem}{source}-{data.task.replace(',', '+')}"
+    name = arguments.name or _short(f"{arguments.space.stem}{source}-{data.task.replace(',', '+')}")
     folder = arguments.results.resolve() / name
     _check_name(name)
-    _claim(folder, arguments)
+    replaced = _claim(folder, arguments)
     from search.screen import console_beside
 
     log = folder / "log.txt"
@@ -87,11 +88,13 @@ def _search(arguments: argparse.Namespace) -> int:
     try:
         from search import session
 
-        session.run(name, folder, space, arguments, console, ROOT, profile_found=arguments.profile == "auto")
+        has_winner = session.run(name, folder, space, arguments, console, ROOT, profile_found=arguments.profile == "auto")
     except ConfigError as error:
         console.print(f"error: {error}", markup=False, style="red")
-        if not (folder / "manifest.json").exists():
-            shutil.rmtree(folder)  # nothing was run: leave nothing behind
+        if not arguments.resume and not (folder / "study.db").exists():  # nothing was run: leave everything as it was
+            shutil.rmtree(folder)
+            if replaced:
+                replaced.rename(folder)
         return 2
     except KeyboardInterrupt:
         console.print(f"\ninterrupted; nothing is lost. Go on with:\n  {_resume_command()}", markup=False)
@@ -100,7 +103,10 @@ def _search(arguments: argparse.Namespace) -> int:
         traceback.print_exc()
         console.print(f"unexpected {type(error).__name__}: {error}\nthe traceback is in {log}; go on with:\n  {_resume_command()}", markup=False, style="red")
         return 1
-    return 0
+    finally:
+        if replaced and (folder / "study.db").exists():
+            shutil.rmtree(replaced, ignore_errors=True)
+    return 0 if has_winner else 1
 
 
 def _profile(arguments: argparse.Namespace) -> str:
@@ -135,17 +141,27 @@ def _check_name(name: str) -> None:
         raise ConfigError(f"`--name` must be a plain folder name, but got {name!r}")
 
 
-def _claim(folder: Path, arguments: argparse.Namespace) -> None:
-    """Make the run folder, or refuse one that exists."""
+def _short(name: str) -> str:
+    return name if len(name) <= 80 else f"{name[:70]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _claim(folder: Path, arguments: argparse.Namespace) -> Path | None:
+    """Make the run folder, or refuse one that exists; where it is to be replaced, the old one, put aside until the new study runs."""
     from lssat.config import ConfigError
 
+    replaced = None
     if folder.exists() and arguments.overwrite:
-        shutil.rmtree(folder)
+        if not (folder / "manifest.json").exists():
+            raise ConfigError(f"{folder} is no run folder of this project, so it is not overwritten; delete it yourself, or choose another `--name`")
+        replaced = folder.with_name(f".{folder.name}.replaced")
+        shutil.rmtree(replaced, ignore_errors=True)
+        folder.rename(replaced)
     if folder.exists() and not arguments.resume:
         raise ConfigError(f"{folder} exists; go on with it (`--resume`), replace it (`--overwrite`), or choose another `--name`")
     if arguments.resume and not (folder / "manifest.json").exists():
         raise ConfigError(f"there is no study to resume in {folder}; leave `--resume` out")
     folder.mkdir(parents=True, exist_ok=True)
+    return replaced
 
 
 def _resume_command() -> str:

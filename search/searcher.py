@@ -21,6 +21,8 @@ from lssat import catalog
 from lssat.config import ConfigError, build
 from search.space import SearchConfig, Space
 
+ABANDONED = "abandoned"
+
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
@@ -49,7 +51,8 @@ class OptunaSearcher(Searcher):  # type: ignore[misc]
         running = study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
         self._interrupted = [frozen for frozen in running if "config" in frozen.user_attrs]
         for frozen in running:
-            if "config" not in frozen.user_attrs:  # killed between asking and sampling
+            if "config" not in frozen.user_attrs:  # killed between asking and sampling: it does not count, another takes its place
+                Trial(study, frozen._trial_id).set_user_attr(ABANDONED, True)
                 study.tell(frozen.number, state=TrialState.FAIL)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -88,8 +91,8 @@ class OptunaSearcher(Searcher):  # type: ignore[misc]
 
 
 def num_asked(study: optuna.Study) -> int:
-    """Trials that were started, whatever became of them."""
-    return sum(trial.state != TrialState.WAITING for trial in study.get_trials(deepcopy=False))
+    """Trials that were suggested, whatever became of them."""
+    return sum(trial.state != TrialState.WAITING and ABANDONED not in trial.user_attrs for trial in study.get_trials(deepcopy=False))
 
 
 def ask(study: optuna.Study, space: Space) -> tuple[Trial, dict[str, Any] | None]:

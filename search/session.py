@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import ray
 from rich.console import Console
 
+from lssat.config import ConfigError
 from lssat.data.prepare import prepare
 from lssat.data.table import DatasetInfo, read_info, shard_paths
 from lssat.task import Task
@@ -21,18 +23,22 @@ from search.screen import show_leaderboard
 from search.space import Space
 
 
-def run(name: str, folder: Path, space: Space, arguments: argparse.Namespace, console: Console, root: Path, profile_found: bool) -> None:
-    """Everything from a validated space to a winner with its test score. Raises ConfigError."""
+def run(name: str, folder: Path, space: Space, arguments: argparse.Namespace, console: Console, root: Path, profile_found: bool) -> bool:
+    """Everything from a validated space to a winner with its test score; whether there is a winner. Raises ConfigError."""
     found = f" (taken because {'a GPU was' if space.profile == 'gpu' else 'no GPU was'} found)" if profile_found and not arguments.address else ""
     console.print(f"[bold]L-SSAT Search[/bold]  {arguments.space}, profile {space.profile}{found}")
     config = space.example()
-    prepared = prepare(config.data, folder.parent / ".data", lambda text: console.print(f"  {text}", markup=False))
+    cache = (arguments.storage.resolve() if arguments.storage else folder.parent) / ".data"  # data that are streamed are read on every node
+    prepared = prepare(config.data, cache, lambda text: console.print(f"  {text}", markup=False))
     info = read_info(prepared)
     _introduce(console, info, space)
+    task = task_of(info)
+    _check_metric(task, config.objective.metric)
     record = manifest.start(folder, name, space, {**_summary(info), "prepared": str(prepared)}, root, arguments.resume)
     storage = arguments.storage.resolve() / name if arguments.storage else folder
     storage.mkdir(parents=True, exist_ok=True)
-    task = task_of(info)
+    if not arguments.resume:  # checkpoints that an older study of this name left there
+        shutil.rmtree(storage / "trials", ignore_errors=True)
     connect(arguments.address, root)
     try:
         from lssat.data.ingest import open_splits
@@ -42,7 +48,12 @@ def run(name: str, folder: Path, space: Space, arguments: argparse.Namespace, co
         study.run(study.Study(name, folder, storage, space, task, splits), console)
     finally:
         ray.shutdown()
-    finish(folder, storage, prepared, record, console)
+    return finish(folder, storage, prepared, record, console)
+
+
+def _check_metric(task: Task, metric: str) -> None:
+    if task.kind == "multiclass" and task.score_metric(metric) == "auc":
+        raise ConfigError("`objective.metric` auc needs a binary or multi-label task; choose macro_f1, balanced_accuracy or accuracy")
 
 
 def task_of(info: DatasetInfo) -> Task:
@@ -51,8 +62,8 @@ def task_of(info: DatasetInfo) -> Task:
     return Task(info.task, info.kind, info.classes, counts, info.rows["train"])
 
 
-def finish(folder: Path, storage: Path, prepared: Path, record: dict[str, Any], console: Console) -> None:
-    """Rank on validation; then, with the choice fixed, score the winner on test once."""
+def finish(folder: Path, storage: Path, prepared: Path, record: dict[str, Any], console: Console) -> bool:
+    """Rank on validation; then, with the choice fixed, score the winner on test once. Whether there is a winner."""
     rows = leaderboard.rank(folder)
     best = leaderboard.winner(rows)
     if best is None:
@@ -60,7 +71,7 @@ def finish(folder: Path, storage: Path, prepared: Path, record: dict[str, Any], 
         manifest.save(folder, record)
         show_leaderboard(console, rows)
         console.print(f"no trial reached its full budget, so there is no winner; the reasons are above and in {folder / 'log.txt'}", style="red")
-        return
+        return False
     opened = next((entry for entry in record["test_opened"] if entry["trial"] == best.trial), None)
     if opened is None:
         opened = {"trial": best.trial, "result": _test(folder, storage, prepared, best.trial)}
@@ -69,7 +80,8 @@ def finish(folder: Path, storage: Path, prepared: Path, record: dict[str, Any], 
     leaderboard.write(rows, folder)
     manifest.save(folder, record)
     show_leaderboard(console, rows)
-    _conclude(console, folder, best, opened["result"])
+    _conclude(console, folder, best, opened["result"], len(record["test_opened"]))
+    return True
 
 
 def _test(folder: Path, storage: Path, prepared: Path, trial: str) -> dict[str, Any]:
@@ -105,11 +117,12 @@ def _summary(info: DatasetInfo) -> dict[str, Any]:
     }
 
 
-def _conclude(console: Console, folder: Path, best: leaderboard.Row, result: dict[str, Any]) -> None:
+def _conclude(console: Console, folder: Path, best: leaderboard.Row, result: dict[str, Any], openings: int) -> None:
     others = ", ".join(f"{key} {value:.4f}" for key, value in result.items() if key not in ("metric", "score", "task_loss", result["metric"]))
     shown = Path(os.path.relpath(folder)) if folder.is_relative_to(Path.cwd()) else folder
     console.print(f"\nwinner: trial {best.trial}, {best.backbone}, {result['metric']} {best.score:.4f} on validation, {result['score']:.4f} on test ({others})")
-    console.print("the choice was made on validation alone; test was opened once, for the winner")
+    times = "once" if openings == 1 else f"{openings} times in all, once for each winner that an extension of the study brought"
+    console.print(f"the choice was made on validation alone; then test was opened for the winner ({times})")
     console.print(f"  weights and config   {shown / 'best'}\n  leaderboard          {shown / 'leaderboard.md'}", markup=False)
     python = Path(sys.executable)
     tensorboard = python.with_name("tensorboard")

@@ -18,6 +18,7 @@ from search.yaml_lines import Document, read
 
 SECTIONS = ("data", "objective", "fixed", "space", "search", "profiles")
 ONE_FOR_ALL = ("data.", "objective.", "resources.", "optim.epochs")  # equal for all trials, or they could not be compared
+AUXILIARY = ("aux_weight", "masking.", "target.", "decoder.")  # not drawn where `auxiliary` is off
 RANGE_KEYS = {"low", "high", "log", "step"}
 NUM_PROBES = 200  # random points of the space that must be valid configurations before anything starts
 
@@ -82,6 +83,8 @@ class Space:
         resolved = {**Config().flat(), **self.fixed}
         chosen: dict[str, Any] = dict(self.fixed)
         for parameter in self.parameters:
+            if not resolved["auxiliary"] and parameter.key.startswith(AUXILIARY):
+                continue
             if parameter.applies(resolved):
                 chosen[parameter.key] = resolved[parameter.key] = parameter.suggest(trial)
         return chosen
@@ -121,10 +124,12 @@ def load(path: Path, profile: str, pinned: Mapping[str, Any], search: Mapping[st
         reader.fix(key, value, "--set")
     places = {**reader.places, **{f"search.{key}": "command line" for key in search}}
     settings = _search_config({**reader.search, **search}, places)
+    if reader.fixed.get("backbone.name") is not None:
+        reader.forget("backbone.family", "backbone.size")
     parameters = _ordered(_sizes_that_exist(reader.parameters(), reader.fixed, reader.places), reader.places)
     space = Space(profile, reader.fixed, tuple(parameters), settings, reader.places)
     for seed in range(NUM_PROBES if parameters else 1):  # so that a rule between keys is broken now and not in the third hour
-        catalog.architecture(space.example(seed).backbone)
+        _check_backbone(space.example(seed), reader.places)
     return space
 
 
@@ -176,6 +181,15 @@ class _Reader:
         self._searched.pop(key, None)
         self.fixed[key] = value
         self.places[key] = place
+
+    def forget(self, *keys: str) -> None:
+        """Take keys out of the search, and what is searched only under a condition on them."""
+        for key in keys:
+            self._searched.pop(key, None)
+        for key, variants in list(self._searched.items()):
+            kept = [variant for variant in variants if not (isinstance(variant, dict) and set(variant.get("when") or {}) & set(keys))]
+            if len(kept) < len(variants):
+                self._searched.pop(key)
 
     def parameters(self) -> list[Parameter]:
         found = []
@@ -300,7 +314,7 @@ def _sizes_of(family: str, place: str) -> list[str]:
 
 def _ordered(parameters: list[Parameter], places: Mapping[str, str]) -> list[Parameter]:
     """Every key after the keys that its conditions read."""
-    rest, ordered = list(parameters), []
+    rest, ordered = sorted(parameters, key=lambda parameter: parameter.key != "auxiliary"), []
     while rest:
         waiting = {p.key for p in rest}
         ready = [p for p in rest if not any(key in waiting for key in p.when)]
@@ -329,6 +343,24 @@ class _Corner:
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
         return self._random.choice([low, high])
+
+
+def _check_backbone(config: Config, places: Mapping[str, str]) -> None:
+    """What the catalogue can tell of a backbone before torch is loaded. Raises ConfigError."""
+    backbone = config.backbone
+    if backbone.name is not None:
+        return
+    entry = catalog.lookup(backbone.family, backbone.size)
+    if backbone.patch_size is not None and entry["masking"] != "tokens":
+        place = f" ({places['backbone.patch_size']})" if "backbone.patch_size" in places else ""
+        raise ConfigError(
+            f"`backbone.patch_size` is for flat-token families, but {backbone.family} is none; add `when: {{backbone.family: [vit]}}` to it{place}"
+        )
+    if entry["masking"] != "tokens" and config.trains_auxiliary and config.masking.ratio is not None:
+        cells = (config.data.image_size // config.masking.unit) ** 2
+        if not 0 < int(cells * (1 - config.masking.ratio)) < cells:
+            place = f" ({places['masking.ratio']})" if "masking.ratio" in places else ""
+            raise ConfigError(f"`masking.ratio` {config.masking.ratio} hides all or none of the {cells} mask units; move it towards 0.5{place}")
 
 
 def _search_config(values: Mapping[str, Any], places: Mapping[str, str]) -> SearchConfig:

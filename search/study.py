@@ -29,7 +29,6 @@ from search.trial import resources, run_trial, trial_name
 DEATHS = 2  # of a trial's process that are forgiven: it goes on from its last epoch
 SETTINGS = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the Recorder writes
-    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",  # a reused actor waits this long for its last trial to leave: an epoch may be slow
     "TUNE_MAX_PENDING_TRIALS_PG": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # Ray's own snapshots are not used: the Optuna study and our JSON are the truth
     "TUNE_RESULT_BUFFER_LENGTH": "0",
@@ -91,7 +90,8 @@ def scheduler(space: Space, config: Config, folder: Path, over: list[leaderboard
     """One bracket of ASHA on our own `epoch`, fed with what finished trials of an earlier session had reported."""
     if space.search.scheduler == "none" or space.search.grace_epochs >= config.optim.epochs:
         return FIFOScheduler()
-    asha = AsyncHyperBandScheduler(
+    asha = ResumableAsha(
+        folder,
         time_attr="epoch",
         metric="val/best",
         mode="max",
@@ -100,11 +100,21 @@ def scheduler(space: Space, config: Config, folder: Path, over: list[leaderboard
         reduction_factor=space.search.reduction_factor,
     )
     for row in over:
-        earlier = SimpleNamespace(trial_id=f"earlier-{row.trial}")
-        asha.on_trial_add(None, earlier)
-        for result in leaderboard.metrics(folder / "trials" / row.trial):
-            asha.on_trial_result(None, earlier, result)
+        asha.on_trial_add(None, SimpleNamespace(trial_id=f"earlier-{row.trial}", config={"number": int(row.trial)}))
     return asha
+
+
+class ResumableAsha(AsyncHyperBandScheduler):  # type: ignore[misc]
+    """ASHA that knows what an interrupted trial had reported before it goes on."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._folder = folder
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        super().on_trial_add(tune_controller, trial)
+        for result in leaderboard.metrics(self._folder / "trials" / trial_name(trial.config["number"])):
+            self.on_trial_result(tune_controller, trial, result)
 
 
 def concurrency(space: Space, config: Config, streamed: bool) -> int:
@@ -122,6 +132,9 @@ def concurrency(space: Space, config: Config, streamed: bool) -> int:
             f"a trial needs {per_trial['CPU']} CPUs and {per_trial['GPU']:g} GPUs, but there are {have.get('CPU', 0):g} and {have.get('GPU', 0):g}{reserve};"
             " lower `resources.num_workers`, `resources.cpus_per_worker` or `resources.gpus_per_worker`"
         )
+    worker = {"CPU": wanted.cpus_per_worker, "GPU": wanted.gpus_per_worker}
+    if not any(node["Alive"] and all(node["Resources"].get(kind, 0) >= amount for kind, amount in worker.items()) for node in ray.nodes()):
+        raise ConfigError(f"a worker needs {worker['CPU']} CPUs and {worker['GPU']:g} GPUs, but no single node has them; lower `resources.cpus_per_worker`")
     return min(fits, space.search.max_concurrent or fits)
 
 

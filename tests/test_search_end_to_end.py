@@ -184,6 +184,7 @@ def test_a_trial_whose_process_is_killed_goes_on_from_its_last_epoch(tmp_path, t
         (["--num-trials", "0"], ["num_trials", "0"]),
         (["--profile", "laptop", "--name", "../x"], ["--name"]),
         (["--resume"], ["no study to resume"]),
+        (["--set", "resources.num_workers=64", "--set", "optim.batch_size=64"], ["num_workers"]),
         (["--classes", "0"], ["class"]),
     ],
 )

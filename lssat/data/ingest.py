@@ -20,7 +20,7 @@ from lssat.config import ConfigError
 from lssat.data.rows import Arrays, ResidentRows, Rows, StreamedRows
 
 BLOCK_ROWS = 256
-MEMORY_SHARE = 0.4  # of the cluster's object store that decoded data may fill; the rest is for what flows
+MEMORY_SHARE = 0.4  # of the smallest node's object store that decoded data may fill; the rest is for what flows
 SHUFFLE_ROWS = 2048  # streamed rows that are mixed
 
 
@@ -41,6 +41,7 @@ class Split:
     def share(self, rank: int) -> Dataset:
         if self.resident is not None:
             return self.resident[rank]
+        ray.data.DataContext.get_current().execution_options.preserve_order = True
         return _decoded(ray.data.read_parquet(list(self.paths[rank :: self.num_workers])), self.image_size)
 
     def share_rows(self, rank: int) -> int:
@@ -63,10 +64,12 @@ class EveryRow(TrainDataConfig):  # type: ignore[misc]
 
 def open_splits(folder: Path, splits: tuple[str, ...], image_size: int, num_workers: int = 1) -> dict[str, Split]:
     """The named splits of a prepared folder: all decoded into the object store, or all streamed. Raises ConfigError."""
+    ray.data.DataContext.get_current().execution_options.preserve_order = True  # or the same seed would give another order
     paths = {split: tuple(str(path) for path in sorted(folder.glob(f"{split}-*.parquet"))) for split in splits}
     rows = {split: tuple(pq.read_metadata(path).num_rows for path in paths[split]) for split in splits}
     decoded_bytes = sum(sum(counts) for counts in rows.values()) * image_size * image_size * 3
-    fits = decoded_bytes < MEMORY_SHARE * ray.cluster_resources().get("object_store_memory", 0)
+    stores = [node["Resources"].get("object_store_memory", 0) for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
+    fits = decoded_bytes < MEMORY_SHARE * min(stores, default=0)  # a trial holds all rows on its own node
     for split in splits:
         most = sum(rows[split]) if fits else len(paths[split])
         if num_workers > most:

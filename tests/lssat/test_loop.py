@@ -57,12 +57,14 @@ def test_it_learns():
 
 
 @pytest.mark.parametrize("stop_after", [1, 2])
-def test_a_killed_run_ends_as_if_nothing_had_happened(tmp_path, stop_after):
-    whole = train(config(), tmp_path / "whole")
+@pytest.mark.parametrize("backbone", ["test_vit", "test_convnext", "mobilenetv3_small_050"])
+def test_a_killed_run_ends_as_if_nothing_had_happened(tmp_path, backbone, stop_after):
+    settings = config(**{"backbone.name": backbone, "backbone.patch_size": 8 if backbone == "test_vit" else None})
+    whole = train(settings, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        train(config(), tmp_path / "killed", stop_after)
-    resumed = train(config(), tmp_path / "killed")
-    assert resumed == whole[stop_after:]
+        train(settings, tmp_path / "killed", stop_after)
+    resumed = train(settings, tmp_path / "killed")
+    assert resumed == whole[stop_after - 1 :], "the last saved epoch is reported again, then the rest follows"
     a, b = (checkpoint.load(tmp_path / name / "last")[0] for name in ("whole", "killed"))
     assert a.keys() == b.keys()
     assert all(torch.equal(a[name], b[name]) for name in a)

@@ -91,6 +91,17 @@ def test_every_family_is_tried_first(study, space):
     assert [asked.suggest(name)["config"]["backbone.family"] for name in "ab"] == ["vit", "resnet"]
 
 
+def test_a_trial_that_was_asked_but_never_suggested_is_replaced(study, space, tmp_path):
+    study.ask()
+    asked = searcher.OptunaSearcher(searcher.open_study(tmp_path, "test", space), space)
+    suggested = []
+    while (found := asked.suggest(f"t{len(suggested)}")) != searcher.Searcher.FINISHED:
+        suggested.append(found["number"])
+        asked.on_trial_complete(f"t{len(suggested) - 1}", result(4, 0.5))
+    assert len(suggested) == 12
+    assert 0 not in suggested
+
+
 def test_reconcile_closes_what_only_one_side_knows(study, space, tmp_path):
     asked = searcher.OptunaSearcher(study, space)
     for name in "abc":
