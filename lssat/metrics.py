@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, f1_score, recall_score, roc_auc_score
 
-Array = NDArray[Any]
+from lssat.task import Kind
 
-SCORES = {"binary": "balanced_accuracy", "multiclass": "macro_f1", "multilabel": "balanced_accuracy"}
+Array = NDArray[Any]
 
 
 def evaluate_scores(kind: str, logits: Array, labels: Array) -> dict[str, float]:
@@ -31,7 +31,7 @@ def evaluate_scores(kind: str, logits: Array, labels: Array) -> dict[str, float]
     if kind == "multilabel":
         each = [_binary(logits[:, k], labels[:, k], f"label {k}: ") for k in range(logits.shape[1])]
         return {name: float(np.mean([scores[name] for scores in each])) for name in each[0]}
-    raise ValueError(f"the kind of a task must be one of {', '.join(SCORES)}, but got {kind!r}")
+    raise ValueError(f"the kind of a task must be one of {', '.join(get_args(Kind))}, but got {kind!r}")
 
 
 def _binary(logits: Array, labels: Array, where: str) -> dict[str, float]:

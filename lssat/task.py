@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Kind = Literal["binary", "multiclass", "multilabel"]
+SCORES: dict[Kind, str] = {"binary": "balanced_accuracy", "multiclass": "macro_f1", "multilabel": "balanced_accuracy"}
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Task:
             return metric
         if self.name == "deepfake":
             return "auc"
-        return "macro_f1" if self.kind == "multiclass" else "balanced_accuracy"
+        return SCORES[self.kind]
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -22,7 +22,8 @@ from lssat.config import ConfigError, DataConfig
 from lssat.data.images import UnusableImage, check_image, in_threads, read_inside
 from lssat.data.reading import Read, damaged, image_files, listed, nearest, read_source, source_path
 from lssat.data.splits import assign_splits
-from lssat.data.table import SPLITS, DatasetInfo, Kind, Label, Reject, Row, check_counts, classes_of, with_counts
+from lssat.data.table import SPLITS, DatasetInfo, Label, Reject, Row, check_counts, classes_of, with_counts
+from lssat.task import Kind
 
 VAL_SHARE = TEST_SHARE = 0.15
 BATCH_ROWS = 256

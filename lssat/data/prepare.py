@@ -18,7 +18,8 @@ from typing import TypeVar, cast
 from lssat.config import ConfigError, DataConfig
 from lssat.data import own
 from lssat.data.reading import source_path
-from lssat.data.table import SPLITS, DatasetInfo, Kind, Label, Reject, Row, is_complete, partial_prefix, write_dataset
+from lssat.data.table import SPLITS, DatasetInfo, Label, Reject, Row, is_complete, partial_prefix, write_dataset
+from lssat.task import Kind
 
 FORMAT = 1  # of the prepared folder; raise it when older folders must not be found any more
 SECONDS_BETWEEN_NOTES = 5.0

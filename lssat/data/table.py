@@ -11,18 +11,18 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lssat.config import ConfigError
+from lssat.task import Kind
 
 SPLITS = ("train", "val", "test")
 SHARD_ROWS = 2048
 GROUP_ROWS = 256  # also the block that a reader streams
 INFO_FILE = "dataset.json"
-Kind = Literal["binary", "multiclass", "multilabel"]
 Label = int | tuple[int, ...]
 
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lssat.metrics import SCORES, evaluate_scores
+from lssat.metrics import evaluate_scores
+from lssat.task import SCORES
 
 
 def test_binary_by_hand() -> None:
