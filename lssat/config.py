@@ -111,6 +111,7 @@ class OptimConfig(Section):
     warmup_epochs: Float = Field(1.0, ge=0, description="linear warm-up, then a cosine to min_lr, both per step")
     min_lr: Float = Field(1e-6, ge=0, description="learning rate at the last step")
     clip_norm: Float = Field(1.0, gt=0, description="largest global gradient norm")
+    ema_decay: Float = Field(0.0, ge=0, lt=1, description="evaluate and keep a running mean of the weights that keeps this share per step; 0: off")
     class_balanced: bool = Field(False, description="weight the task loss inversely to class frequency")
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 autocast where the hardware gains from it")
 

@@ -15,6 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lssat import checkpoint
 from lssat.augment import augment, draw
@@ -67,6 +68,20 @@ class Place:
         return parts
 
 
+class Learner(NamedTuple):
+    """What a run changes as it trains."""
+
+    model: LSSAT
+    average: AveragedModel | None
+    """An exponential moving average of the model, its running statistics included."""
+    optimizer: torch.optim.Optimizer
+
+    @property
+    def evaluated(self) -> LSSAT:
+        """The model that is scored and kept."""
+        return unwrap(self.average) if self.average else self.model
+
+
 class Losses(NamedTuple):
     """Raw losses summed over the real rows of a batch, and their number."""
 
@@ -83,27 +98,27 @@ def fit(config: Config, task: Task, train: Rows, val: Rows, place: Place, report
     """
     torch.manual_seed(config.seed)
     model = build_model(config, task.num_outputs).to(place.device)
-    optimizer = build_optimizer(model, config.optim)
-    state = _resume(folder, model, optimizer) if folder else None
+    learner = Learner(model, weight_average(model, config.optim.ema_decay), build_optimizer(model, config.optim))
+    state = _resume(folder, config, learner) if folder else None
     done, best = (state["epoch"], state["best"]) if state else (0, -np.inf)
     if state:  # a kill may have come between saving an epoch and recording it
         report({**state["result"], "panel": None})
     trained: nn.Module = DistributedDataParallel(model) if place.world > 1 else model
     for epoch in range(done, config.optim.epochs):
-        measured = train_epoch(config, task, trained, optimizer, train, place, epoch)
-        place.share_buffers(model)
-        measured |= evaluate(config, task, model, val, place, prefix="val")
+        measured = train_epoch(config, task, trained, learner, train, place, epoch)
+        place.share_buffers(learner.evaluated)
+        measured |= evaluate(config, task, learner.evaluated, val, place, prefix="val")
         score = measured[f"val/{task.score_metric(config.objective.metric)}"]
         is_best, best = score > best, max(score, best)
         result = {**measured, "val/score": score, "val/best": best, "epoch": epoch + 1, "epochs": config.optim.epochs}
         result["parameters"] = sum(p.numel() for p in model.encoder.parameters())
         if folder and place.rank == 0:
-            _save(folder, config, task, model, optimizer, result, is_best)
-        panel = draw_panel(config, model, val, place.device) if place.rank == 0 and config.trains_auxiliary else None
+            _save(folder, config, task, learner, result, is_best)
+        panel = draw_panel(config, learner.evaluated, val, place.device) if place.rank == 0 and config.trains_auxiliary else None
         report({**result, "panel": panel})
 
 
-def train_epoch(config: Config, task: Task, model: nn.Module, optimizer: torch.optim.Optimizer, rows: Rows, place: Place, epoch: int) -> dict[str, float]:
+def train_epoch(config: Config, task: Task, model: nn.Module, learner: Learner, rows: Rows, place: Place, epoch: int) -> dict[str, float]:
     """One pass over the training rows. All randomness follows from (seed, epoch), so a resumed run repeats it."""
     started = time.perf_counter()
     seed = config.seed * 1_000_003 + epoch
@@ -116,12 +131,14 @@ def train_epoch(config: Config, task: Task, model: nn.Module, optimizer: torch.o
     model.train()
     for step, batch in enumerate(rows.batches(size, steps, seed)):
         lr = schedule(epoch * steps + step, config.optim.epochs * steps, round(config.optim.warmup_epochs * steps), config.optim.lr, config.optim.min_lr)
-        for group in optimizer.param_groups:
+        for group in learner.optimizer.param_groups:
             group["lr"] = lr
         losses = train_step(config, task, model, batch, place, generator, weights)
         nn.utils.clip_grad_norm_(model.parameters(), config.optim.clip_norm)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        learner.optimizer.step()
+        learner.optimizer.zero_grad(set_to_none=True)
+        if learner.average:
+            learner.average.update_parameters(learner.model)
         total = Losses(*(a + b for a, b in zip(total, losses, strict=True)))
         if step % CHECK_EVERY == 0 or step == steps - 1:
             _require_finite(total, epoch, step)
@@ -218,8 +235,13 @@ def autocast(config: Config, masking: str, device: torch.device) -> AbstractCont
     return stack
 
 
+def weight_average(model: LSSAT, decay: float) -> AveragedModel | None:
+    """The average that an epoch's end evaluates instead of the model; None where it is off."""
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True) if decay else None
+
+
 def unwrap(model: nn.Module) -> LSSAT:
-    inner = model.module if isinstance(model, DistributedDataParallel) else model
+    inner = model.module if isinstance(model, DistributedDataParallel | AveragedModel) else model
     assert isinstance(inner, LSSAT)
     return inner
 
@@ -235,18 +257,32 @@ def _require_finite(total: Losses, epoch: int, step: int) -> None:
         raise NonFiniteLoss(f"loss is not finite (epoch {epoch + 1}, step {step + 1}); lower `optim.lr` or set `optim.precision: float32`")
 
 
-def _save(folder: Path, config: Config, task: Task, model: LSSAT, optimizer: torch.optim.Optimizer, result: dict[str, Any], is_best: bool) -> None:
-    weights = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+def _save(folder: Path, config: Config, task: Task, learner: Learner, result: dict[str, Any], is_best: bool) -> None:
     state = {"epoch": result["epoch"], "best": result["val/best"], "result": result, "config": config.model_dump(), "task": task.to_json()}
     if is_best:
-        checkpoint.save(folder / "best", tensors=weights, state=state)
-    checkpoint.save(folder / "last", tensors=weights | checkpoint.flatten_optimizer(optimizer), state=state)
+        checkpoint.save(folder / "best", tensors=_named("model.", learner.evaluated), state=state)
+    tensors = _named("model.", learner.model) | checkpoint.flatten_optimizer(learner.optimizer)
+    if learner.average:
+        tensors |= _named("average.", learner.average)
+    checkpoint.save(folder / "last", tensors=tensors, state=state)
 
 
-def _resume(folder: Path, model: LSSAT, optimizer: torch.optim.Optimizer) -> dict[str, Any] | None:
+def _resume(folder: Path, config: Config, learner: Learner) -> dict[str, Any] | None:
     if not (folder / "last").exists():
         return None
     tensors, state = checkpoint.load(folder / "last")
-    model.load_state_dict({name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")})
-    checkpoint.restore_optimizer(optimizer, tensors)
+    if state["config"] != config.model_dump():
+        raise checkpoint.CheckpointError(f"the checkpoint in {folder / 'last'} was written by another config; delete it to start again")
+    learner.model.load_state_dict(_of("model.", tensors))
+    checkpoint.restore_optimizer(learner.optimizer, tensors)
+    if learner.average:
+        learner.average.load_state_dict(_of("average.", tensors))
     return state
+
+
+def _named(prefix: str, module: nn.Module) -> dict[str, Tensor]:
+    return {prefix + name: tensor for name, tensor in module.state_dict().items()}
+
+
+def _of(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -1,4 +1,8 @@
-"""Batch-norm under a mask: statistics of the visible positions of this batch, in float32, and no buffer touched."""
+"""Batch-norm where a plain one would be wrong.
+
+Under a mask: statistics of the visible positions of this batch, in float32, and no buffer touched. On several workers: statistics of the
+whole batch, not of one worker's part.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from jaxtyping import Bool, Float
 from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
@@ -25,14 +30,17 @@ def norms_masked(model: nn.Module, visible: Visible) -> Iterator[None]:
 
     Positions that are hidden are normalised too, by the same statistics. Running statistics are neither read nor written.
     """
-    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
-    for norm in norms:
-        norm.forward = partial(_forward, norm, visible)  # type: ignore[method-assign]
-    try:
+    with _replaced(_batch_norms(model), partial(_masked, visible)):
         yield
-    finally:
-        for norm in norms:
-            del norm.forward  # the instance attribute; the method of the class shows again
+
+
+def norms_synced(model: nn.Module) -> AbstractContextManager[None]:
+    """Within, where several workers train together, batch-norm sees the batch of all of them, as one worker with their batches would.
+
+    torch's SyncBatchNorm does so on GPUs only.
+    """
+    training = [norm for norm in _batch_norms(model) if norm.training] if _workers() > 1 else []
+    return _replaced(training, _synced)
 
 
 def check_norms(model: nn.Module) -> None:
@@ -59,41 +67,93 @@ def visibility(mask: Bool[Tensor, "B L"], grid: tuple[int, int]) -> Visible:
     return at
 
 
-def _forward(norm: nn.BatchNorm2d, visible: Visible, maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
-    normalised: Tensor = _VisibleNorm.apply(maps, visible((maps.shape[2], maps.shape[3])), norm.weight, norm.bias, norm.eps)
+def _batch_norms(model: nn.Module) -> list[nn.BatchNorm2d]:
+    return [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+
+
+@contextmanager
+def _replaced(norms: list[nn.BatchNorm2d], forward: Callable[[nn.BatchNorm2d, Tensor], Tensor]) -> Iterator[None]:
+    for norm in norms:
+        norm.forward = partial(forward, norm)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for norm in norms:
+            del norm.forward  # the instance attribute; the method of the class shows again
+
+
+def _masked(visible: Visible, norm: nn.BatchNorm2d, maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+    together = norm.training and _workers() > 1
+    normalised, *_ = _VisibleNorm.apply(maps, visible((maps.shape[2], maps.shape[3])), norm.weight, norm.bias, norm.eps, together)
+    return _activated(norm, normalised)
+
+
+def _synced(norm: nn.BatchNorm2d, maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+    everywhere = maps.new_ones((maps.shape[0], 1, *maps.shape[2:]), dtype=torch.bool)
+    normalised, mean, variance, count = _VisibleNorm.apply(maps, everywhere, norm.weight, norm.bias, norm.eps, True)
+    if norm.running_mean is not None and norm.running_var is not None and norm.num_batches_tracked is not None:
+        norm.num_batches_tracked.add_(1)
+        momentum = norm.momentum if norm.momentum is not None else 1 / float(norm.num_batches_tracked)
+        norm.running_mean.lerp_(mean, momentum)
+        norm.running_var.lerp_(variance * count / (count - 1), momentum)
+    return _activated(norm, normalised)
+
+
+def _activated(norm: nn.BatchNorm2d, normalised: Tensor) -> Tensor:
     if isinstance(norm, BatchNormAct2d):  # timm's batch-norm that also drops and activates
         normalised = norm.act(norm.drop(normalised))
     return normalised
 
 
-class _VisibleNorm(torch.autograd.Function):
-    """Batch-norm whose mean and variance weigh visible positions 1/n and hidden ones 0.
+def _workers() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
-    As one function with its own derivative it takes about the time of torch's batch-norm; composed of tensor operations, twice to
-    five times that.
+
+class _VisibleNorm(torch.autograd.Function):
+    """Batch-norm whose mean and variance weigh visible positions 1/n and hidden ones 0, of all workers `together` where asked.
+
+    Beside the normalised maps it returns mean, variance and n. As one function with its own derivative it takes about the time of torch's
+    batch-norm; composed of tensor operations, twice to five times that.
     """
 
     @staticmethod
-    def forward(ctx: Any, maps: Tensor, visible: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Float[Tensor, "B C H W"]:
+    def forward(ctx: Any, maps: Tensor, visible: Tensor, weight: Tensor, bias: Tensor, eps: float, together: bool) -> tuple[Tensor, ...]:
         rows = _rows(maps)
         rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
-        share = (visible.reshape(1, -1) / visible.sum()).to(rows.dtype)
+        shown = visible.reshape(1, -1).to(rows.dtype)
+        count = _total(shown.sum(), together)
+        share = shown / count
         with _full_precision(maps.device.type):
-            centred = rows - share @ rows
-            inverse = torch.rsqrt(share @ centred.square() + eps)
+            mean = _total(share @ rows, together)
+            centred = rows - mean
+            variance = _total(share @ centred.square(), together)
+        inverse = torch.rsqrt(variance + eps)
         ctx.save_for_backward(centred, share, inverse, weight)
+        ctx.together = together
         # The sum is made in the shape of the maps: a view of a sum could not be activated in place.
         scale, shift = inverse * weight, bias[:, None, None]
-        return torch.addcmul(shift, _maps(centred, maps), scale.reshape(-1, 1, 1)).to(maps.dtype)
+        normalised = torch.addcmul(shift, _maps(centred, maps), scale.reshape(-1, 1, 1)).to(maps.dtype)
+        statistics = mean[0], variance[0], count
+        ctx.mark_non_differentiable(*statistics)
+        return normalised, *statistics
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         centred, share, inverse, weight = ctx.saved_tensors
         rows = _rows(gradients[0]).to(centred.dtype)
         to_bias = rows.sum(0)
-        to_weight = (rows * centred).sum(0, keepdim=True) * inverse
-        to_rows = (rows - share.t() * (to_bias + centred * (inverse * to_weight))) * (inverse * weight)
-        return _maps(to_rows, gradients[0]).to(gradients[0].dtype), None, to_weight[0], to_bias, None
+        to_weight = (rows * centred).sum(0) * inverse[0]
+        through_mean, through_variance = _total(torch.stack([to_bias, to_weight]), ctx.together)
+        to_rows = (rows - share.t() * (through_mean + centred * (inverse * through_variance))) * (inverse * weight)
+        return _maps(to_rows, gradients[0]).to(gradients[0].dtype), None, to_weight, to_bias, None, None
+
+
+def _total(value: Tensor, together: bool) -> Tensor:
+    """The sum over all workers, the same on each."""
+    if together:
+        value = value.clone()  # new memory: the sum is made in place
+        dist.all_reduce(value)
+    return value
 
 
 def _full_precision(device: str) -> AbstractContextManager[object]:

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from lssat.config import ConfigError
 from lssat.encoders.base import Encoded, Encoder, check_grid
-from lssat.encoders.norms import Visible, check_norms, norms_masked, visibility
+from lssat.encoders.norms import Visible, check_norms, norms_masked, norms_synced, visibility
 
 FIRST_STRIDE = 4
 """The first stage is the first map at this stride or coarser; finer ones belong to the stem (ResNet, Swin, ConvNeXt all begin at 4)."""
@@ -59,7 +59,8 @@ class PyramidEncoder(Encoder):
         """See Encoder. `features` covers all positions, hidden ones included."""
         normalised = self.normalise(image)
         if mask is None:
-            return self._encode(normalised)
+            with norms_synced(self.model):
+                return self._encode(normalised)
         visible = visibility(mask, self.grid)
         shown = normalised.masked_fill(~visible((image.shape[2], image.shape[3])), 0)  # 0 is the mean colour
         with self._token_inserted(visible), norms_masked(self.model, visible):

@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from lssat import checkpoint
 from lssat.config import build
@@ -59,7 +60,7 @@ def test_it_learns():
 @pytest.mark.parametrize("stop_after", [1, 2])
 @pytest.mark.parametrize("backbone", ["test_vit", "test_convnext", "mobilenetv3_small_050"])
 def test_a_killed_run_ends_as_if_nothing_had_happened(tmp_path, backbone, stop_after):
-    settings = config(**{"backbone.name": backbone, "backbone.patch_size": 8 if backbone == "test_vit" else None})
+    settings = config(**{"backbone.name": backbone, "backbone.patch_size": 8 if backbone == "test_vit" else None, "optim.ema_decay": 0.9})
     whole = train(settings, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         train(settings, tmp_path / "killed", stop_after)
@@ -68,6 +69,27 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(tmp_path, backbone, stop_a
     a, b = (checkpoint.load(tmp_path / name / "last")[0] for name in ("whole", "killed"))
     assert a.keys() == b.keys()
     assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_the_kept_weights_are_the_running_mean_of_the_steps(tmp_path):
+    steps = []
+    hook = register_optimizer_step_post_hook(lambda optimizer, *_: steps.append(optimizer.param_groups[0]["params"][0].detach().clone()))
+    try:
+        train(config(**{"optim.epochs": 2, "optim.ema_decay": 0.7}), tmp_path)
+    finally:
+        hook.remove()
+    expected = steps[0]
+    for weight in steps[1:]:
+        expected = 0.7 * expected + 0.3 * weight
+    kept = checkpoint.load(tmp_path / "last")[0]
+    name = next(name for name in kept if name.startswith("average.") and kept[name].shape == expected.shape and torch.allclose(kept[name], expected, atol=1e-7))
+    assert not torch.allclose(kept[name.replace("average.module.", "model.")], expected, atol=1e-5)
+
+
+def test_a_checkpoint_of_another_config_is_refused(tmp_path):
+    train(config(), tmp_path)
+    with pytest.raises(checkpoint.CheckpointError, match="another config"):
+        train(config(**{"optim.lr": 2e-3}), tmp_path)
 
 
 def test_a_run_that_is_over_reports_its_last_result_again(tmp_path):
@@ -103,9 +125,9 @@ def test_padding_does_not_change_evaluation():
         assert all(math.isclose(other[key], measured[0][key], rel_tol=1e-5) for key in other)
 
 
-@pytest.mark.parametrize("backbone", ["test_vit", "test_convnext"])
+@pytest.mark.parametrize("backbone", ["test_vit", "test_convnext", "test_resnet", "test_efficientnet"])
 @pytest.mark.parametrize("real", [8, 5, 3])
-def test_two_workers_have_the_gradients_of_one(tmp_path, backbone, real):
+def test_two_workers_have_the_gradients_and_running_statistics_of_one(tmp_path, backbone, real):
     """Uneven shares included: with 5 or 3 real rows, the second worker has 1 or none."""
     patch = {"backbone.patch_size": 8 if backbone == "test_vit" else None}
     settings = config(**{"backbone.name": backbone, "data.image_size": 64, "masking.unit": 16, "resources.num_workers": 2, **patch})
@@ -113,12 +135,16 @@ def test_two_workers_have_the_gradients_of_one(tmp_path, backbone, real):
     torch.manual_seed(0)
     model = build_model(settings, 3)
     train_step(settings, TASK, model, batch, CPU, torch.Generator().manual_seed(5), None)
-    alone = {name: parameter.grad for name, parameter in model.named_parameters()}
+    alone = _learnt(model)
     mp.spawn(_worker, args=(str(tmp_path / "meet"), str(tmp_path / "grads"), settings, real), nprocs=2)
     together = torch.load(tmp_path / "grads", weights_only=True)
     assert alone.keys() == together.keys()
     for name, gradient in alone.items():
         torch.testing.assert_close(together[name], gradient, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def _learnt(model):
+    return {name: parameter.grad for name, parameter in model.named_parameters()} | dict(model.named_buffers())
 
 
 def _batch(real):
@@ -136,5 +162,5 @@ def _worker(rank, meet, out, settings, real):
     batch = type(whole := _batch(real))(*(part[rank * 4 : rank * 4 + 4] for part in whole))
     train_step(settings, TASK, ddp, batch, Place(torch.device("cpu"), rank, 2), torch.Generator().manual_seed(5), None)
     if rank == 0:
-        torch.save({name: parameter.grad for name, parameter in model.named_parameters()}, out)
+        torch.save(_learnt(model), out)
     dist.destroy_process_group()
