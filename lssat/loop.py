@@ -141,7 +141,7 @@ def train_epoch(config: Config, task: Task, model: nn.Module, learner: Learner, 
             learner.average.update_parameters(learner.model)
         total = Losses(*(a + b for a, b in zip(total, losses, strict=True)))
         if step % CHECK_EVERY == 0 or step == steps - 1:
-            _require_finite(total, epoch, step)
+            _require_finite(place.sum(total.task + total.reconstruction), epoch, step)
     task_sum, rec_sum, num_rows = (place.sum(value).item() for value in total)
     measured = {"train/task_loss": task_sum / num_rows, "train/lr": lr}
     if config.trains_auxiliary:
@@ -237,7 +237,7 @@ def autocast(config: Config, masking: str, device: torch.device) -> AbstractCont
 
 def weight_average(model: LSSAT, decay: float) -> AveragedModel | None:
     """The average that an epoch's end evaluates instead of the model; None where it is off."""
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True) if decay else None
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True) if decay else None  # type: ignore[no-untyped-call]
 
 
 def unwrap(model: nn.Module) -> LSSAT:
@@ -252,8 +252,9 @@ def _label_counts(task: Task) -> Tensor:
     return torch.stack([task.num_train - counts, counts], dim=1) if task.kind == "multilabel" else counts
 
 
-def _require_finite(total: Losses, epoch: int, step: int) -> None:
-    if not torch.isfinite(total.task + total.reconstruction):
+def _require_finite(total: Tensor, epoch: int, step: int) -> None:
+    """`total` of all workers, so that all of them end together."""
+    if not torch.isfinite(total):
         raise NonFiniteLoss(f"loss is not finite (epoch {epoch + 1}, step {step + 1}); lower `optim.lr` or set `optim.precision: float32`")
 
 

@@ -17,9 +17,10 @@ from ray.train.torch import TorchTrainer
 from ray.train.torch import get_device as ray_device
 from ray.tune.integration.ray_train import TuneReportCallback
 
+from lssat.checkpoint import CheckpointError
 from lssat.config import Config, ConfigError
 from lssat.data.ingest import EveryRow, Split, rows_of
-from lssat.loop import Place, Report, fit
+from lssat.loop import NonFiniteLoss, Place, Report, fit
 from lssat.task import Task
 
 REFUSALS = 10  # times, 60 s apart, that the cluster may have no room for a trial's workers before the trial fails: never wait silently
@@ -76,7 +77,10 @@ def _work_together(setting: Mapping[str, Run]) -> None:
     def report(result: dict[str, Any]) -> None:
         train.report(result)
 
-    _work(setting["run"], Place(ray_device(), dist.get_rank(), dist.get_world_size()), report)
+    try:
+        _work(setting["run"], Place(ray_device(), dist.get_rank(), dist.get_world_size()), report)
+    except (ConfigError, CheckpointError, NonFiniteLoss) as error:  # raised on every worker at once, and again after a restart: so no restart
+        report({"failed": f"{type(error).__name__}: {error}"})
 
 
 def _work(run: Run, place: Place, report: Report) -> None:

@@ -6,15 +6,16 @@ import os
 import socket
 import uuid
 from pathlib import Path
+from typing import Any
 
 import ray
+from ray._private import ray_constants
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from lssat.config import ConfigError
 
 LEFT_OUT = [".git", ".venv", "results", "docs", "tests", "*.parquet", "**/__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"]
 QUIET = {
-    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_TRAIN_ENABLE_STATE_TRACKING": "0",
@@ -27,6 +28,11 @@ KEEP_MEMORY = {  # glibc gives large tensors back to the kernel at once, and tak
 }
 
 
+LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""Makes Ray take 127.0.0.1 for the address of this machine, so that nothing listens elsewhere; without it `_node_ip_address` is
+replaced by an outer address (Ray 2.60)."""
+
+
 def connect(address: str | None, root: Path) -> None:
     """Start Ray on this machine, or join the cluster at `address`. Raises ConfigError.
 
@@ -35,17 +41,34 @@ def connect(address: str | None, root: Path) -> None:
     asks the dashboard, so that stays on as well.
     """
     os.environ.update(QUIET | KEEP_MEMORY)
-    if address is None:
-        os.environ["PYTHONPATH"] = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
-        port = str(_free_port())
-        os.environ.update({"RAY_GCS_SERVER_PORT": port, "RAY_ADDRESS": f"127.0.0.1:{port}"})
-        ray.init("local", num_cpus=len(os.sched_getaffinity(0)), include_dashboard=True, dashboard_host="127.0.0.1", _node_ip_address="127.0.0.1")
+    if address is not None:
+        address = _look(address)[0]
+        _join(address, {"working_dir": str(root), "excludes": LEFT_OUT, "env_vars": QUIET | KEEP_MEMORY | {"RAY_ADDRESS": address}})
         return
+    port = str(_free_port())
+    paths = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
+    os.environ.update(LOOPBACK | {"PYTHONPATH": paths, "RAY_GCS_SERVER_PORT": port, "RAY_ADDRESS": f"127.0.0.1:{port}"})
+    ray_constants.ENABLE_RAY_CLUSTER = False  # what this process has read when it imported Ray; its children read LOOPBACK
+    ray.init("local", num_cpus=len(os.sched_getaffinity(0)), include_dashboard=True, dashboard_host="127.0.0.1", _node_ip_address="127.0.0.1")
+
+
+def has_gpus(address: str) -> bool:
+    """Whether the cluster at `address` has any. Raises ConfigError."""
+    return _look(address)[1] > 0
+
+
+def _look(address: str) -> tuple[str, float]:
+    """The address of a cluster that is up, `auto` found out, and the number of its GPUs."""
+    _join(address)
     try:
-        if address == "auto":
-            address = _found_address()
-        variables = QUIET | KEEP_MEMORY | {"RAY_ADDRESS": address}
-        ray.init(address=address, runtime_env={"working_dir": str(root), "excludes": LEFT_OUT, "env_vars": variables})
+        return str(ray.get_runtime_context().gcs_address), ray.cluster_resources().get("GPU", 0)
+    finally:
+        ray.shutdown()
+
+
+def _join(address: str, runtime_env: dict[str, Any] | None = None) -> None:
+    try:
+        ray.init(address=address, runtime_env=runtime_env, log_to_driver=runtime_env is not None)
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         repair = "start one (README, Cluster), set RAY_AUTH_MODE=token if it demands a token, or leave `--address` out"
@@ -56,15 +79,6 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("", 0))
         return int(probe.getsockname()[1])
-
-
-def _found_address() -> str:
-    """The address of the Ray that runs on this node."""
-    ray.init(address="auto", log_to_driver=False)
-    try:
-        return str(ray.get_runtime_context().gcs_address)
-    finally:
-        ray.shutdown()
 
 
 def check_storage(storage: Path) -> None:

@@ -18,7 +18,7 @@ from search.space import Space
 PACKAGES = ("ray", "torch", "torchvision", "timm", "optuna", "scikit-image", "scikit-learn", "pyarrow", "numpy", "tensorboard")
 
 
-def start(folder: Path, name: str, space: Space, data: dict[str, Any], root: Path, resume: bool) -> dict[str, Any]:
+def start(folder: Path, storage: Path, space: Space, data: dict[str, Any], root: Path, resume: bool) -> dict[str, Any]:
     """Write the manifest of a new study, or check that a resumed one is still the same. Raises ConfigError."""
     path = folder / "manifest.json"
     resolved = {"space": json.loads(json.dumps(space.to_json())), "data": data["fingerprint"]}
@@ -29,12 +29,13 @@ def start(folder: Path, name: str, space: Space, data: dict[str, Any], root: Pat
             raise ConfigError(
                 f"`--resume` needs the same space and data, but these differ: {', '.join(differences)}; undo the change, or choose another `--name`"
             )
+        if manifest["storage"] != str(storage):
+            raise ConfigError(f"the checkpoints of this study are in {manifest['storage']}; resume it with `--storage {Path(manifest['storage']).parent}`")
         manifest["resolved"] = resolved
         manifest["sessions"].append(_session())
     else:
-        manifest = {"name": name, "resolved": resolved, "data": data, "versions": _versions(), "commit": _commit(root), "seed": space.search.seed}
-        manifest["sessions"] = [_session()]
-        manifest["test_opened"] = []
+        manifest = {"name": folder.name, "storage": str(storage), "resolved": resolved, "data": data, "seed": space.search.seed}
+        manifest |= {"versions": _versions(), "commit": _commit(root), "sessions": [_session()], "test_opened": []}
     write_json(path, manifest)
     return manifest
 

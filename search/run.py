@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import shlex
-import shutil
 import sys
 import traceback
 from pathlib import Path
@@ -70,49 +68,44 @@ def _parser() -> argparse.ArgumentParser:
 def _search(arguments: argparse.Namespace) -> int:
     from lssat.config import ConfigError
     from search import space as spaces
+    from search.folder import claimed, folder_name, has_begun
 
     profile = _profile(arguments)
     search = {} if arguments.num_trials is None else {"num_trials": arguments.num_trials}
-    pinned = _pinned(arguments)
-    space = spaces.load(arguments.space, profile, pinned, search)
-    data = space.example().data
-    source = "" if data.source == "synthetic" else f"-{Path(data.source).stem}"
-    name = arguments.name or _short(f"{arguments.space.stem}{source}-{data.task.replace(',', '+')}")
-    folder = arguments.results.resolve() / name
-    _check_name(name)
-    replaced = _claim(folder, arguments)
-    from search.screen import console_beside
+    space = spaces.load(arguments.space, profile, _pinned(arguments), search)
+    folder = arguments.results.resolve() / folder_name(arguments.name, arguments.space, space.example().data)
+    with claimed(folder, resume=arguments.resume, overwrite=arguments.overwrite):
+        from search.screen import console_beside
 
-    log = folder / "log.txt"
-    console = console_beside(log)
-    try:
-        from search import session
+        console = console_beside(folder / "log.txt")
+        try:
+            from search import session
 
-        has_winner = session.run(name, folder, space, arguments, console, ROOT, profile_found=arguments.profile == "auto")
-    except ConfigError as error:
-        console.print(f"error: {error}", markup=False, style="red")
-        if not arguments.resume and not (folder / "study.db").exists():  # nothing was run: leave everything as it was
-            shutil.rmtree(folder)
-            if replaced:
-                replaced.rename(folder)
-        return 2
-    except KeyboardInterrupt:
-        console.print(f"\ninterrupted; nothing is lost. Go on with:\n  {_resume_command()}", markup=False)
-        return 130
-    except Exception as error:
-        traceback.print_exc()
-        console.print(f"unexpected {type(error).__name__}: {error}\nthe traceback is in {log}; go on with:\n  {_resume_command()}", markup=False, style="red")
-        return 1
-    finally:
-        if replaced and (folder / "study.db").exists():
-            shutil.rmtree(replaced, ignore_errors=True)
+            has_winner = session.run(folder, space, arguments, console, ROOT)
+        except ConfigError as error:
+            console.print(f"error: {error}", markup=False, style="red")
+            return 2
+        except KeyboardInterrupt:
+            state = f"nothing is lost. Go on with:\n  {_resume_command()}" if has_begun(folder) else "the study had not begun, so nothing is left behind"
+            console.print(f"\ninterrupted; {state}", markup=False)
+            return 130
+        except Exception as error:
+            console.print(f"unexpected {type(error).__name__}: {error}", markup=False, style="red")
+            console.print(traceback.format_exc(), markup=False)
+            if has_begun(folder):
+                console.print(f"Ray's side of it is in {folder / 'log.txt'}; go on with:\n  {_resume_command()}", markup=False)
+            return 1
     return 0 if has_winner else 1
 
 
 def _profile(arguments: argparse.Namespace) -> str:
     if arguments.profile != "auto":
         return str(arguments.profile)
-    return "gpu" if arguments.address or Path("/dev/nvidiactl").exists() or Path("/dev/kfd").exists() else "laptop"
+    if arguments.address:
+        from search.cluster import has_gpus
+
+        return "gpu" if has_gpus(arguments.address) else "laptop"
+    return "gpu" if Path("/dev/nvidiactl").exists() or Path("/dev/kfd").exists() else "laptop"
 
 
 def _pinned(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -132,36 +125,6 @@ def _pinned(arguments: argparse.Namespace) -> dict[str, Any]:
             raise ConfigError(f"`--set` takes KEY=VALUE, but got {pin!r}")
         pinned[key] = scalar(value)
     return pinned
-
-
-def _check_name(name: str) -> None:
-    from lssat.config import ConfigError
-
-    if name != Path(name).name or name.startswith("."):
-        raise ConfigError(f"`--name` must be a plain folder name, but got {name!r}")
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 80 else f"{name[:70]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
-def _claim(folder: Path, arguments: argparse.Namespace) -> Path | None:
-    """Make the run folder, or refuse one that exists; where it is to be replaced, the old one, put aside until the new study runs."""
-    from lssat.config import ConfigError
-
-    replaced = None
-    if folder.exists() and arguments.overwrite:
-        if not (folder / "manifest.json").exists():
-            raise ConfigError(f"{folder} is no run folder of this project, so it is not overwritten; delete it yourself, or choose another `--name`")
-        replaced = folder.with_name(f".{folder.name}.replaced")
-        shutil.rmtree(replaced, ignore_errors=True)
-        folder.rename(replaced)
-    if folder.exists() and not arguments.resume:
-        raise ConfigError(f"{folder} exists; go on with it (`--resume`), replace it (`--overwrite`), or choose another `--name`")
-    if arguments.resume and not (folder / "manifest.json").exists():
-        raise ConfigError(f"there is no study to resume in {folder}; leave `--resume` out")
-    folder.mkdir(parents=True, exist_ok=True)
-    return replaced
 
 
 def _resume_command() -> str:

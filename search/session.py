@@ -23,9 +23,9 @@ from search.screen import show_leaderboard
 from search.space import Space
 
 
-def run(name: str, folder: Path, space: Space, arguments: argparse.Namespace, console: Console, root: Path, profile_found: bool) -> bool:
+def run(folder: Path, space: Space, arguments: argparse.Namespace, console: Console, root: Path) -> bool:
     """Everything from a validated space to a winner with its test score; whether there is a winner. Raises ConfigError."""
-    found = f" (taken because {'a GPU was' if space.profile == 'gpu' else 'no GPU was'} found)" if profile_found and not arguments.address else ""
+    found = f" (taken because {'a GPU was' if space.profile == 'gpu' else 'no GPU was'} found)" if arguments.profile == "auto" else ""
     console.print(f"[bold]L-SSAT Search[/bold]  {arguments.space}, profile {space.profile}{found}")
     config = space.example()
     cache = (arguments.storage.resolve() if arguments.storage else folder.parent) / ".data"  # data that are streamed are read on every node
@@ -34,8 +34,8 @@ def run(name: str, folder: Path, space: Space, arguments: argparse.Namespace, co
     _introduce(console, info, space)
     task = task_of(info)
     _check_metric(task, config.objective.metric)
-    record = manifest.start(folder, name, space, {**_summary(info), "prepared": str(prepared)}, root, arguments.resume)
-    storage = arguments.storage.resolve() / name if arguments.storage else folder
+    storage = arguments.storage.resolve() / folder.name if arguments.storage else folder
+    record = manifest.start(folder, storage, space, {**_summary(info), "prepared": str(prepared)}, root, arguments.resume)
     storage.mkdir(parents=True, exist_ok=True)
     if not arguments.resume:  # checkpoints that an older study of this name left there
         shutil.rmtree(storage / "trials", ignore_errors=True)
@@ -45,7 +45,7 @@ def run(name: str, folder: Path, space: Space, arguments: argparse.Namespace, co
 
         check_storage(storage)
         splits = open_splits(prepared, ("train", "val"), config.data.image_size, config.resources.num_workers)
-        study.run(study.Study(name, folder, storage, space, task, splits), console)
+        study.run(study.Study(folder, storage, space, task, splits), console)
     finally:
         ray.shutdown()
     return finish(folder, storage, prepared, record, console)

@@ -42,7 +42,6 @@ SETTINGS = {
 class Study:
     """A study that can be run."""
 
-    name: str
     folder: Path  # what the driver writes
     storage: Path  # checkpoints, on storage that all nodes see
     space: Space
@@ -55,7 +54,7 @@ def run(study: Study, console: Console) -> None:
     os.environ.update(SETTINGS)
     config = study.space.example()
     concurrent = concurrency(study.space, config, any(split.resident is None for split in study.splits.values()))
-    optuna_study = open_study(study.folder, study.name, study.space)
+    optuna_study = open_study(study.folder, study.folder.name, study.space)
     reconcile(study.folder, optuna_study)
     rows = leaderboard.rank(study.folder)
     over = [row for row in rows if row.status != "running"]
@@ -65,7 +64,7 @@ def run(study: Study, console: Console) -> None:
     best = leaderboard.winner(rows)
     best_so_far = (best.score, f"{best.backbone}, trial {best.trial}") if best and best.score is not None else None
     with Progress(console, study.space.search.num_trials, Counter(row.status for row in over), best_so_far) as progress:
-        trainable = tune.with_parameters(run_trial, splits=study.splits, task=study.task, storage=str(study.storage), study=study.name)
+        trainable = tune.with_parameters(run_trial, splits=study.splits, task=study.task, storage=str(study.storage), study=study.folder.name)
         tune.Tuner(
             tune.with_resources(trainable, resources(config)),
             tune_config=tune.TuneConfig(

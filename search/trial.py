@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from ray import tune
 from ray.tune import PlacementGroupFactory
 
@@ -23,6 +24,8 @@ def run_trial(suggestion: Mapping[str, Any], splits: Mapping[str, Split], task: 
     name = trial_name(suggestion["number"])
     try:
         train_run(Run(build(suggestion["config"]), task, splits, str(Path(storage) / "trials" / name), f"{study}-{name}"))
+    except torch.AcceleratorError:  # the device is lost to this process: a new one goes on from the last epoch
+        raise
     except Exception as error:
         traceback.print_exc()
         tune.report({"failed": reason(error)})
@@ -40,7 +43,8 @@ def reason(error: BaseException) -> str:
     cause = getattr(error, "cause", None)
     if isinstance(cause, BaseException):
         return reason(cause)
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+    lines = str(error).strip().splitlines() or [""]
+    return lines[-1] if lines[0].startswith("Traceback") else f"{type(error).__name__}: {lines[0]}"
 
 
 def resources(config: Config) -> PlacementGroupFactory:

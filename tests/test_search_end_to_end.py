@@ -121,7 +121,7 @@ def test_a_trial_that_fails_fails_alone(tmp_path, table):
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_study_is_finished_by_resume(tmp_path, table, how):
-    words = list(map(str, command(tmp_path, table, trials=4, epochs=6)))
+    words = list(map(str, command(tmp_path, table, trials=4, epochs=12)))
     folder = tmp_path / "results" / "small-noise-bright"
     with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True) as process:
         deadline = time.time() + 120
@@ -129,6 +129,9 @@ def test_an_interrupted_study_is_finished_by_resume(tmp_path, table, how):
             time.sleep(0.2)
         finished = {path.parent.name: path.read_text() for path in folder.glob("trials/*/outcome.json")}
         assert finished, "no trial finished within two minutes"
+        second = run([*words, "--resume"], tmp_path)
+        assert (second.returncode, "another process" in second.stderr) == (2, True), second.stderr
+        assert_loopback_only(process.pid)
         if how == signal.SIGINT:
             os.killpg(process.pid, how)  # as a terminal does: Ray's processes hear it too
         else:
@@ -148,18 +151,28 @@ def test_an_interrupted_study_is_finished_by_resume(tmp_path, table, how):
     assert len(json.loads((folder / "manifest.json").read_text())["sessions"]) == 2
 
 
+def assert_loopback_only(pid):
+    """No process of the study listens where another machine could reach it."""
+    processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    listening = [(p.name(), c.laddr.ip) for p in processes for c in p.net_connections() if c.status == psutil.CONN_LISTEN]
+    assert listening
+    assert {ip for _, ip in listening} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}, listening
+
+
 @pytest.mark.slow
-def test_a_trial_whose_process_is_killed_goes_on_from_its_last_epoch(tmp_path, table):
-    words = list(map(str, command(tmp_path, table, "--set", "backbone.name=test_convnext", trials=1, epochs=30)))
+@pytest.mark.parametrize(("num_workers", "trainer_name"), [(1, "ImplicitFunc"), (2, "RayTrainWorker")])
+def test_a_trial_whose_process_is_killed_goes_on_from_its_last_epoch(tmp_path, table, num_workers, trainer_name):
+    """The trial's own process where it trains alone, one of its workers where it has several."""
+    pins = ["--set", "backbone.name=test_convnext", "--set", f"resources.num_workers={num_workers}"]
+    words = list(map(str, command(tmp_path, table, *pins, trials=1, epochs=30)))
     metrics = tmp_path / "results" / "small-noise-bright" / "trials" / "0000" / "metrics.jsonl"
     with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         deadline = time.time() + 120
         while time.time() < deadline and not (metrics.exists() and metrics.read_text().count("\n") >= 3):
             time.sleep(0.05)
-        trainers = [child for child in psutil.Process(process.pid).children(recursive=True) if "ImplicitFunc" in " ".join(child.cmdline())]
-        assert trainers, "no trial was running"
-        for trainer in trainers:
-            trainer.kill()
+        trainers = [child for child in psutil.Process(process.pid).children(recursive=True) if trainer_name in " ".join(child.cmdline())]
+        assert len(trainers) == num_workers
+        trainers[0].kill()
         done = metrics.read_text().count("\n")
         output, _ = process.communicate(timeout=200)
     assert process.returncode == 0, output

@@ -41,7 +41,7 @@ class Split:
     def share(self, rank: int) -> Dataset:
         if self.resident is not None:
             return self.resident[rank]
-        ray.data.DataContext.get_current().execution_options.preserve_order = True
+        _set_context()
         return _decoded(ray.data.read_parquet(list(self.paths[rank :: self.num_workers])), self.image_size)
 
     def share_rows(self, rank: int) -> int:
@@ -64,7 +64,7 @@ class EveryRow(TrainDataConfig):  # type: ignore[misc]
 
 def open_splits(folder: Path, splits: tuple[str, ...], image_size: int, num_workers: int = 1) -> dict[str, Split]:
     """The named splits of a prepared folder: all decoded into the object store, or all streamed. Raises ConfigError."""
-    ray.data.DataContext.get_current().execution_options.preserve_order = True  # or the same seed would give another order
+    _set_context()
     paths = {split: tuple(str(path) for path in sorted(folder.glob(f"{split}-*.parquet"))) for split in splits}
     rows = {split: tuple(pq.read_metadata(path).num_rows for path in paths[split]) for split in splits}
     decoded_bytes = sum(sum(counts) for counts in rows.values()) * image_size * image_size * 3
@@ -97,6 +97,12 @@ def read_resident(paths: list[Path], image_size: int) -> Rows:
         for batch in pq.ParquetFile(path).iter_batches(BLOCK_ROWS, columns=["image", "label"]):
             blocks.append(_decode({"image": np.array(batch["image"].to_pylist(), dtype=object), "label": np.array(batch["label"].to_pylist())}, image_size))
     return ResidentRows(blocks)
+
+
+def _set_context() -> None:
+    context = ray.data.DataContext.get_current()
+    context.execution_options.preserve_order = True  # or the same seed would give another order
+    context.enable_progress_bars = False
 
 
 def _resident(paths: tuple[str, ...], image_size: int, num_workers: int) -> tuple[Dataset, ...]:

@@ -1,0 +1,74 @@
+"""The run folder: its name, whose it is, and what becomes of an older one of that name."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lssat.config import ConfigError, DataConfig
+
+
+def folder_name(asked: str | None, space: Path, data: DataConfig) -> str:
+    """The name that was asked for, or one of space, data and task. Raises ConfigError where it is no plain folder name."""
+    if asked is None:
+        source = "" if data.source == "synthetic" else f"-{Path(data.source).stem}"
+        name = f"{space.stem}{source}-{data.task.replace(',', '+')}"
+        return name if len(name) <= 80 else f"{name[:70]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    if asked != Path(asked).name or asked.startswith("."):
+        raise ConfigError(f"`--name` must be a plain folder name, but got {asked!r}")
+    return asked
+
+
+def has_begun(folder: Path) -> bool:
+    """Whether there is a study in the folder that can be gone on with."""
+    return (folder / "study.db").exists()
+
+
+@contextmanager
+def claimed(folder: Path, *, resume: bool, overwrite: bool) -> Iterator[None]:
+    """The run folder, made where it is new, for this process alone.
+
+    An older one that is to be replaced is put aside until the new study has begun; one that never begins, its input being bad for instance, leaves
+    everything as it was. Raises ConfigError.
+    """
+    with _held(folder):
+        replaced = _put_aside(folder) if overwrite and folder.exists() else None
+        if folder.exists() and not resume:
+            raise ConfigError(f"{folder} exists; go on with it (`--resume`), replace it (`--overwrite`), or choose another `--name`")
+        if resume and not has_begun(folder):
+            raise ConfigError(f"there is no study to resume in {folder}; leave `--resume` out")
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            yield
+        finally:
+            if not has_begun(folder):
+                shutil.rmtree(folder)
+            if replaced and has_begun(folder):
+                shutil.rmtree(replaced, ignore_errors=True)
+            elif replaced:
+                replaced.rename(folder)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Refuse a folder that another process works on; the system lets go of it when this process ends, however it ends."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f".{folder.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(f"another process runs the study in {folder}; wait for it, stop it, or choose another `--name`") from None
+        yield
+
+
+def _put_aside(folder: Path) -> Path:
+    if not (folder / "manifest.json").exists():
+        raise ConfigError(f"{folder} is no run folder of this project, so it is not overwritten; delete it yourself, or choose another `--name`")
+    replaced = folder.with_name(f".{folder.name}.replaced")
+    shutil.rmtree(replaced, ignore_errors=True)
+    folder.rename(replaced)
+    return replaced
