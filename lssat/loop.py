@@ -96,6 +96,8 @@ def fit(config: Config, task: Task, train: Rows, val: Rows, place: Place, report
     With a `folder`, `last` and `best` checkpoints are kept there, and a `last` that exists is gone on from.
     Raises NonFiniteLoss, ConfigError.
     """
+    if config.data.train_fraction < 1:
+        train = train.subset(config.data.train_fraction, config.seed)
     torch.manual_seed(config.seed)
     model = build_model(config, task.num_outputs).to(place.device)
     learner = Learner(model, weight_average(model, config.optim.ema_decay), build_optimizer(model, config.optim))

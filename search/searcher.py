@@ -27,12 +27,14 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 def open_study(folder: Path, name: str, space: Space) -> optuna.Study:
-    """The study in `<folder>/study.db`, made if it is not there: then every backbone family is queued once, so that none is never tried."""
+    """The study in `<folder>/study.db`, made if it is not there: then the points of a grid are queued; otherwise every backbone family once, so that
+    none is never tried."""
     storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'study.db'}", engine_kwargs={"connect_args": {"timeout": 60}})
     study = optuna.create_study(study_name=name, storage=storage, direction="maximize", load_if_exists=True)
     if not study.get_trials(deepcopy=False):
-        for family in next((p.choices for p in space.parameters if p.key == "backbone.family"), ()):
-            study.enqueue_trial({"backbone.family": family})
+        families = next((p.choices for p in space.parameters if p.key == "backbone.family"), ())
+        for parameters in space.points() if space.search.sampler == "grid" else [{"backbone.family": family} for family in families]:
+            study.enqueue_trial(parameters)
     return study
 
 
@@ -113,7 +115,7 @@ def ask(study: optuna.Study, space: Space) -> tuple[Trial, dict[str, Any] | None
 def sampler(search: SearchConfig, number: int) -> optuna.samplers.BaseSampler:
     """Seeded by (seed, number of the trial), so that a resumed study draws what the uninterrupted one would have drawn."""
     seed = search.seed * 100_003 + number
-    if search.sampler == "random":
+    if search.sampler != "tpe":  # all that a grid tries is queued
         return optuna.samplers.RandomSampler(seed=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

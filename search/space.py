@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 
 from lssat import catalog
 from lssat.config import Config, ConfigError, Int, Section, build, check_key, check_value, flatten
+from search import grid
 from search.yaml_lines import Document, read
 
 SECTIONS = ("data", "objective", "fixed", "space", "search", "profiles")
@@ -26,7 +27,7 @@ NUM_PROBES = 200  # random points of the space that must be valid configurations
 class SearchConfig(Section):
     """How the space is searched."""
 
-    sampler: Literal["tpe", "random"] = Field("tpe", description="tpe: multivariate, in groups of keys that occur together")
+    sampler: Literal["tpe", "random", "grid"] = Field("tpe", description="tpe: multivariate, in groups of keys that occur together; grid: every point once")
     scheduler: Literal["asha", "none"] = Field("asha", description="asha: stop trials that are behind, one bracket; none: full budget for all")
     num_trials: Int = Field(20, ge=1, description="trials of the study")
     max_concurrent: Int | None = Field(None, ge=1, description="trials at a time; None: as many as the machines hold")
@@ -93,6 +94,10 @@ class Space:
         """The configuration at a random corner of the space."""
         return build(self.sample(_Corner(seed)), self.places)
 
+    def points(self) -> list[dict[str, Any]]:
+        """The parameters of every point, for a grid. Raises ConfigError for a range without a step."""
+        return list(grid.points(self.sample))
+
     @property
     def searched_keys(self) -> list[str]:
         return list(dict.fromkeys(parameter.key for parameter in self.parameters))
@@ -130,7 +135,13 @@ def load(path: Path, profile: str, pinned: Mapping[str, Any], search: Mapping[st
     space = Space(profile, reader.fixed, tuple(parameters), settings, reader.places)
     for seed in range(NUM_PROBES if parameters else 1):  # so that a rule between keys is broken now and not in the third hour
         _check_backbone(space.example(seed), reader.places)
-    return space
+    return _as_long_as_its_grid(space) if settings.sampler == "grid" else space
+
+
+def _as_long_as_its_grid(space: Space) -> Space:
+    if "num_trials" in space.search.model_fields_set:
+        raise ConfigError("a grid tries every point, so it takes no `num_trials`; leave it out, or take `search.sampler` random")
+    return replace(space, search=space.search.model_copy(update={"num_trials": len(space.points())}))
 
 
 class _Reader:
@@ -314,10 +325,10 @@ def _sizes_of(family: str, place: str) -> list[str]:
 
 def _ordered(parameters: list[Parameter], places: Mapping[str, str]) -> list[Parameter]:
     """Every key after the keys that its conditions read."""
-    rest, ordered = sorted(parameters, key=lambda parameter: parameter.key != "auxiliary"), []
+    rest, ordered = list(parameters), []
     while rest:
         waiting = {p.key for p in rest}
-        ready = [p for p in rest if not any(key in waiting for key in p.when)]
+        ready = [p for p in rest if not any(key in waiting for key in _read_by(p))]
         if not ready:
             raise ConfigError(f"the conditions of {', '.join(sorted(waiting))} wait for each other ({places[rest[0].key]})")
         ready_keys = {p.key for p in ready if all(q in ready for q in rest if q.key == p.key)}
@@ -327,6 +338,10 @@ def _ordered(parameters: list[Parameter], places: Mapping[str, str]) -> list[Par
         ordered += ready
         rest = [p for p in rest if p not in ready]
     return ordered
+
+
+def _read_by(parameter: Parameter) -> set[str]:
+    return {*parameter.when, *(["auxiliary"] if parameter.key.startswith(AUXILIARY) else [])}
 
 
 class _Corner:

@@ -6,11 +6,14 @@ that runs out of batches before the others gives batches of weight 0.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from lssat.config import ConfigError
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -26,7 +29,15 @@ class Batch(NamedTuple):
 class Rows(Protocol):
     """A worker's share of a split."""
 
-    num_rows: int
+    @property
+    def num_rows(self) -> int: ...
+
+    def subset(self, fraction: float, seed: int) -> Rows:
+        """About this share of the rows. Image and seed alone decide whether a row is in, so it is the same for any number of workers.
+
+        Raises ConfigError for rows that are streamed.
+        """
+        ...
 
     def batches(self, size: int, steps: int, seed: int | None) -> Iterator[Batch]:
         """Exactly `steps` batches of `size` rows, shuffled by `seed`, or in order when it is None."""
@@ -39,10 +50,20 @@ class ResidentRows:
     def __init__(self, blocks: Sequence[Arrays]) -> None:
         self._blocks = blocks
         self._starts = np.cumsum([0, *(len(block["label"]) for block in blocks)])
-        self.num_rows = int(self._starts[-1])
+        self._rows = np.arange(self._starts[-1])
+
+    @property
+    def num_rows(self) -> int:
+        return len(self._rows)
+
+    def subset(self, fraction: float, seed: int) -> ResidentRows:
+        images = (image for block in self._blocks for image in block["image"])
+        kept = ResidentRows(self._blocks)
+        kept._rows = np.array([row for row, image in enumerate(images) if _share(image, seed) < fraction], dtype=np.int64)
+        return kept
 
     def batches(self, size: int, steps: int, seed: int | None) -> Iterator[Batch]:
-        order = np.arange(self.num_rows) if seed is None else np.random.default_rng(seed).permutation(self.num_rows)
+        order = self._rows if seed is None else np.random.default_rng(seed).permutation(self._rows)
         for step in range(steps):
             chosen = order[step * size : (step + 1) * size]
             yield fill_up(self._take(chosen if len(chosen) else order[:1]), size, len(chosen))
@@ -60,6 +81,9 @@ class StreamedRows:
         self._stream = stream
         self.num_rows = num_rows
 
+    def subset(self, fraction: float, seed: int) -> Rows:
+        raise ConfigError(f"`data.train_fraction` {fraction:g} needs data that fit into memory; give a smaller table instead")
+
     def batches(self, size: int, steps: int, seed: int | None) -> Iterator[Batch]:
         step, last = 0, None
         for arrays in self._stream(size, seed):
@@ -69,6 +93,12 @@ class StreamedRows:
         for _ in range(steps - step):
             assert last is not None
             yield fill_up(last, size, 0)
+
+
+def _share(image: npt.NDArray[np.uint8], seed: int) -> float:
+    """A number in [0, 1) that an image and a seed always give."""
+    digest = hashlib.blake2b(image.tobytes(), digest_size=7, key=str(seed).encode()).digest()
+    return int.from_bytes(digest) / 256**7
 
 
 def fill_up(arrays: Arrays, size: int, num_real: int) -> Batch:

@@ -164,3 +164,17 @@ def _worker(rank, meet, out, settings, real):
     if rank == 0:
         torch.save(_learnt(model), out)
     dist.destroy_process_group()
+
+
+def test_a_share_of_the_rows_is_the_same_for_any_number_of_workers():
+    whole = rows(300)
+    chosen = whole.subset(0.3, seed=1)
+    assert 60 < chosen.num_rows < 120
+    block = {name: np.concatenate([b[name] for b in whole._blocks]) for name in ("image", "label")}
+    halves = [ResidentRows([{name: array[part] for name, array in block.items()}]) for part in (slice(0, 133), slice(133, 300))]
+    pieces = [batch.image for half in halves for batch in half.subset(0.3, seed=1).batches(1, half.subset(0.3, seed=1).num_rows, None)]
+    together = [batch.image for batch in chosen.batches(1, chosen.num_rows, None)]
+    assert np.array_equal(np.concatenate(pieces), np.concatenate(together))
+    other = whole.subset(0.3, seed=2)
+    assert set(other._rows) != set(chosen._rows)
+    assert set(other._rows) & set(chosen._rows), "seeds draw independently"

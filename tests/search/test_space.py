@@ -171,3 +171,30 @@ space:
     for sample in samples(found):
         assert build(sample).target.encoding == sample["target.encoding"]
     assert len({parameter.name for parameter in found.parameters}) == 3
+
+
+GRID = """
+space:
+  seed: [0, 1]
+  auxiliary: [off, on]
+  streams: {choices: [MRGB/RLBP/CRGB, MRGB/RLDP/CRGB], when: {auxiliary: [on]}}
+  optim.lr: {low: 1e-3, high: 3e-3, step: 1e-3}
+search: {sampler: grid}
+"""
+
+
+def test_a_grid_has_every_point_once_and_keeps_the_order_of_the_file(tmp_path):
+    found = space(tmp_path, GRID)
+    points = found.points()
+    assert found.search.num_trials == len(points) == 2 * (1 + 2) * 3
+    assert len({tuple(sorted(point.items())) for point in points}) == len(points)
+    assert [point["seed"] for point in points] == [0] * 9 + [1] * 9
+    assert sorted({point["optim.lr"] for point in points}) == pytest.approx([1e-3, 2e-3, 3e-3])
+    assert all(("streams" in point) == point["auxiliary"] for point in points)
+
+
+def test_a_grid_refuses_what_it_cannot_enumerate(tmp_path):
+    with pytest.raises(ConfigError, match=r"`step`.*optim\.lr"):
+        space(tmp_path, GRID.replace(", step: 1e-3", ""))
+    with pytest.raises(ConfigError, match="num_trials"):
+        space(tmp_path, GRID.replace("sampler: grid", "sampler: grid, num_trials: 3"))

@@ -1,0 +1,35 @@
+"""Paired comparison: textbook numbers, and pairs that only pairing can tell apart."""
+
+import pytest
+
+from lssat.config import ConfigError
+from search.compare import compare, interval, report
+
+
+def test_interval_of_textbook_numbers():
+    """Mean 3, standard deviation sqrt(2.5), t(0.975, 4) = 2.776."""
+    mean, half = interval([1, 2, 3, 4, 5])
+    assert mean == 3
+    assert half == pytest.approx(2.776445 * 2.5**0.5 / 5**0.5, rel=1e-6)
+
+
+def test_pairing_sees_what_the_spread_of_seeds_hides():
+    base = {seed: 0.1 * seed for seed in range(5)}
+    arms = compare(
+        {"base": base, "up": {s: v + 0.01 + 0.0001 * s for s, v in base.items()}, "noise": {s: v + 0.01 * (-1) ** s for s, v in base.items()}}, "base"
+    )
+    assert [(arm.label, arm.verdict) for arm in arms] == [("base", "baseline"), ("up", "better"), ("noise", "tie")]
+    assert arms[1].half > 0.1 > 0.001 > arms[1].difference_half
+
+
+def test_seeds_that_the_baseline_lacks_are_not_compared():
+    arm = compare({"base": {0: 0.5, 1: 0.6}, "other": {1: 0.7, 2: 0.1, 0: 0.55}}, "base")[1]
+    assert (arm.seeds, arm.difference) == (3, pytest.approx(0.075))
+    assert compare({"base": {0: 0.5}, "other": {0: 0.7}}, "base")[1].verdict == "too few seeds"
+
+
+def test_unknown_columns_and_folders_are_named(tmp_path):
+    with pytest.raises(ConfigError, match="colour"):
+        report(tmp_path, ["colour"], None, "x")
+    with pytest.raises(ConfigError, match="no finished trials"):
+        report(tmp_path, ["streams"], None, "x")
