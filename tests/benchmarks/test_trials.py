@@ -18,6 +18,7 @@ from skimage.io import imsave
 
 ROOT = Path(__file__).resolve().parents[2]
 SPACE = """
+objective: {metric: auc} # of few images, accuracy ties too often for any trial to be stopped
 fixed:
   data.image_size: 32
   masking.unit: 8
@@ -111,7 +112,7 @@ def test_stopped_trials_leave_nothing_behind(tmp_path, table, trials, more):
     states = [row["status"] for row in rows(folder)]
     counted = {state: states.count(state) for state in set(states)}
     third = len(memory) // 3
-    early, late = np.median(memory[third : 2 * third]), np.median(memory[2 * third :])
+    early, late = (np.percentile(part, 90) for part in (memory[third : 2 * third], memory[2 * third :]))  # workers come and go: their peaks tell
     print(f"\n{trials} trials {' '.join(more)}: {counted} in {seconds:.0f} s; memory {early:.0f} MB in the middle third, {late:.0f} MB in the last")
     assert len(states) == trials
     assert set(states) <= {"complete", "stopped"}
