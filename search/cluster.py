@@ -42,7 +42,8 @@ def connect(address: str | None, root: Path) -> None:
     """
     os.environ.update(QUIET | KEEP_MEMORY)
     if address is not None:
-        address = _look(address)[0]
+        if address == "auto":
+            address = _look(address)[0]
         _join(address, {"working_dir": str(root), "excludes": LEFT_OUT, "env_vars": QUIET | KEEP_MEMORY | {"RAY_ADDRESS": address}})
         return
     port = str(_free_port())

@@ -65,7 +65,10 @@ def report(folder: Path, arms: Sequence[str], by: str | None, baseline: str) -> 
         if row.status == "complete":
             label = " ".join(str(getattr(row, column)) for column in arms)
             last = leaderboard.metrics(folder / "trials" / row.trial)[-1]
-            groups[str(getattr(row, by)) if by else folder.name][label][row.seed] = last["val/score"]
+            by_seed = groups[str(getattr(row, by)) if by else folder.name][label]
+            if row.seed in by_seed:
+                raise ConfigError(f"two trials of {label} have seed {row.seed}, so they differ in something else; name that column in `--arms` or `--by`")
+            by_seed[row.seed] = last["val/score"]
     if not groups:
         raise ConfigError(f"{folder} has no finished trials to compare; give a run folder of this project")
     return "\n\n".join(f"### {name}\n\n{_table(compare(scores, _only(baseline, scores)))}" for name, scores in sorted(groups.items()))

@@ -67,12 +67,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _search(arguments: argparse.Namespace) -> int:
     from lssat.config import ConfigError
-    from search import space as spaces
     from search.folder import claimed, folder_name, has_begun
+    from search.space_file import load
 
     profile = _profile(arguments)
     search = {} if arguments.num_trials is None else {"num_trials": arguments.num_trials}
-    space = spaces.load(arguments.space, profile, _pinned(arguments), search)
+    space = load(arguments.space, profile, _pinned(arguments), search)
     folder = arguments.results.resolve() / folder_name(arguments.name, arguments.space, space.example().data)
     with claimed(folder, resume=arguments.resume, overwrite=arguments.overwrite):
         from search.screen import console_beside

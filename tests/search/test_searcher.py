@@ -7,7 +7,7 @@ from optuna.trial import TrialState
 from search import searcher
 from search.recorder import write_json
 from search.recovery import reconcile
-from search.space import load
+from search.space_file import load
 
 TEXT = """
 fixed: {optim.epochs: 4}

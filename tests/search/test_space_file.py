@@ -6,7 +6,7 @@ import pytest
 
 from lssat import catalog
 from lssat.config import Config, ConfigError, build
-from search.space import load
+from search.space_file import load
 
 BASE = """
 fixed:
