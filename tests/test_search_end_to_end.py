@@ -121,7 +121,7 @@ def test_a_trial_that_fails_fails_alone(tmp_path, table):
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_study_is_finished_by_resume(tmp_path, table, how):
-    words = list(map(str, command(tmp_path, table, trials=4, epochs=12)))
+    words = list(map(str, command(tmp_path, table, trials=4, epochs=6)))
     folder = tmp_path / "results" / "small-noise-bright"
     with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True) as process:
         deadline = time.time() + 120
@@ -129,9 +129,6 @@ def test_an_interrupted_study_is_finished_by_resume(tmp_path, table, how):
             time.sleep(0.2)
         finished = {path.parent.name: path.read_text() for path in folder.glob("trials/*/outcome.json")}
         assert finished, "no trial finished within two minutes"
-        second = run([*words, "--resume"], tmp_path)
-        assert (second.returncode, "another process" in second.stderr) == (2, True), second.stderr
-        assert_loopback_only(process.pid)
         if how == signal.SIGINT:
             os.killpg(process.pid, how)  # as a terminal does: Ray's processes hear it too
         else:
@@ -151,12 +148,25 @@ def test_an_interrupted_study_is_finished_by_resume(tmp_path, table, how):
     assert len(json.loads((folder / "manifest.json").read_text())["sessions"]) == 2
 
 
-def assert_loopback_only(pid):
-    """No process of the study listens where another machine could reach it."""
-    processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-    listening = [(p.name(), c.laddr.ip) for p in processes for c in p.net_connections() if c.status == psutil.CONN_LISTEN]
-    assert listening
+@pytest.mark.slow
+def test_a_running_study_is_left_alone_and_listens_to_this_machine_alone(tmp_path, table):
+    words = list(map(str, command(tmp_path, table, trials=2, epochs=2000)))
+    folder = tmp_path / "results" / "small-noise-bright"
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+        try:
+            deadline = time.time() + 120
+            while time.time() < deadline and not list(folder.glob("trials/*/metrics.jsonl")):
+                time.sleep(0.2)
+            for how in ("--resume", "--overwrite"):
+                second = run([*words, how], tmp_path)
+                assert (second.returncode, "another process" in second.stderr) == (2, True), second.stderr
+            processes = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+            listening = {(p.name(), c.laddr.ip) for p in processes for c in p.net_connections() if c.status == psutil.CONN_LISTEN}
+            assert process.poll() is None
+        finally:
+            os.killpg(process.pid, signal.SIGINT)
     assert {ip for _, ip in listening} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}, listening
+    assert len(listening) > 3, "Ray's own processes listen"
 
 
 @pytest.mark.slow
