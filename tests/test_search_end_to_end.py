@@ -53,6 +53,14 @@ def table(tmp_path_factory):
     return path
 
 
+@pytest.fixture(autouse=True)
+def interruptible():
+    """A shell that runs the tests in the background makes them, and all they start, deaf to Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def command(tmp_path, table, *more, trials=4, epochs=3, second="test_convnext"):
     space = tmp_path / "small.yaml"
     space.write_text(SPACE.format(trials=trials, epochs=epochs, second=second))
@@ -152,7 +160,7 @@ def test_an_interrupted_study_is_finished_by_resume(tmp_path, table, how):
 def test_a_running_study_is_left_alone_and_listens_to_this_machine_alone(tmp_path, table):
     words = list(map(str, command(tmp_path, table, trials=2, epochs=2000)))
     folder = tmp_path / "results" / "small-noise-bright"
-    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             deadline = time.time() + 120
             while time.time() < deadline and not list(folder.glob("trials/*/metrics.jsonl")):
@@ -164,7 +172,7 @@ def test_a_running_study_is_left_alone_and_listens_to_this_machine_alone(tmp_pat
             listening = {(p.name(), c.laddr.ip) for p in processes for c in p.net_connections() if c.status == psutil.CONN_LISTEN}
             assert process.poll() is None
         finally:
-            os.killpg(process.pid, signal.SIGINT)
+            process.kill()
     assert {ip for _, ip in listening} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}, listening
     assert len(listening) > 3, "Ray's own processes listen"
 
