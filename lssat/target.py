@@ -4,7 +4,7 @@ Texture codes are nominal, so how they are encoded is a choice: `scaled` (code /
 map per bit, cross-entropy) or `histogram` (frequencies of the codes of a patch, soft cross-entropy). An RGB target is the normalised image.
 
 With `target.rgb_weight` the image is rebuilt beside the texture: its numbers follow those of the texture in every patch, and the two losses
-are weighted. Weight and design are our own; no paper names them.
+are weighted; this arrangement is our own.
 """
 
 from __future__ import annotations

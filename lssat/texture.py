@@ -197,9 +197,8 @@ def _uniform(signs: list[Tensor]) -> Int32[Tensor, "B H W"]:
 def _oriented_uniform(signs: list[Tensor]) -> Int32[Tensor, "B H W"]:
     """0 and P (P - 1) + 1 for no and all ones, 1 + (ones - 1) P + rotation between, P (P - 1) + 2 where not uniform."""
     points = len(signs)
-    ones, stacked = _count(signs), torch.stack(signs).to(torch.int8)
-    first_one, first_zero = stacked.argmax(0).int(), (1 - stacked).argmax(0).int()
-    rotation = torch.where(first_one == 0, ones - first_zero, points - first_one)
+    ones, leading_ones, leading_zeros = _count(signs), _leading(signs), _leading([~sign for sign in signs])
+    rotation = torch.where(signs[0], ones - leading_ones, points - leading_zeros)
     code = 1 + (ones - 1) * points + rotation
     code = torch.where(ones == 0, 0, torch.where(ones == points, points * (points - 1) + 1, code))
     return torch.where(_is_uniform(signs), code, points * (points - 1) + 2)
@@ -208,6 +207,16 @@ def _oriented_uniform(signs: list[Tensor]) -> Int32[Tensor, "B H W"]:
 def _is_uniform(signs: list[Tensor]) -> Bool[Tensor, "B H W"]:
     stacked = torch.stack(signs)
     return (stacked[1:] != stacked[:-1]).sum(0) <= 2
+
+
+def _leading(signs: list[Tensor]) -> Int32[Tensor, "*N"]:
+    """Number of ones before the first zero."""
+    run = signs[0].clone()
+    length = run.to(torch.int32)
+    for sign in signs[1:]:
+        run &= sign
+        length += run
+    return length
 
 
 def _count(signs: list[Tensor]) -> Int32[Tensor, "*N"]:
