@@ -28,6 +28,8 @@ def _integral(value: object) -> object:
 
 Int = Annotated[int, BeforeValidator(_integral)]
 Float = Annotated[float, Field(allow_inf_nan=False)]
+HISTOGRAM_POINTS = {"default": 8, "ror": 11, "uniform": 24, "nri_uniform": 16}
+"""Most LBP points whose codes fit into a histogram of 256 bins, per method: 2**P codes, 2**P up to rotation, P + 2, P (P - 1) + 3."""
 STREAMS_PATTERN = re.compile(r"M(RGB|LBP|LDP)/R(RGB|LBP|LDP)/C(RGB|LBP|LDP)")
 
 
@@ -69,10 +71,13 @@ class BackboneConfig(Section):
 
 class TargetConfig(Section):
     encoding: Literal["scaled", "bits", "histogram"] = Field("scaled", description="how texture codes become a target (METHOD: nominal codes)")
-    norm_pix: bool = Field(False, description="standardise each target patch (MAE); `scaled` only")
+    norm_pix: bool = Field(False, description="standardise each target patch (MAE); `scaled` only, and then of the RGB image beside it too")
+    rgb_weight: Float = Field(0.0, ge=0, lt=1, description="v in (1-v)*texture + v*RGB: the image is rebuilt beside the texture; 0: off")
+    lbp_method: Literal["default", "ror", "uniform", "nri_uniform", "var"] = Field("default", description="LBP: the code, named as in scikit-image")
     lbp_points: Int = Field(8, ge=1, le=24, description="LBP: number of neighbours P")
     lbp_radius: Float = Field(1.0, gt=0, description="LBP: radius R in pixels")
     ldp_k: Int = Field(3, ge=1, le=7, description="LDP: number of strongest directions")
+    ldp_signed: bool = Field(False, description="LDP: strongest by signed response, not by absolute one")
 
     @model_validator(mode="after")
     def _norm_pix_needs_scaled(self) -> TargetConfig:
@@ -155,11 +160,17 @@ class Config(Section):
             raise ValueError(f"`data.image_size` must be a multiple of `masking.unit` and at least 4 of them, but got {size} and {unit}")
         if self.optim.batch_size % self.resources.num_workers:
             raise ValueError(f"`resources.num_workers` must divide `optim.batch_size`, but got {self.resources.num_workers} and {self.optim.batch_size}")
-        if self.trains_auxiliary and self.target_stream == "RGB" and self.target.encoding != "scaled":
-            raise ValueError(f"an RGB target needs `target.encoding` scaled, but got {self.target.encoding!r}")
-        codes_exceed_a_byte = self.target_stream == "LBP" and self.target.lbp_points > 8
-        if self.trains_auxiliary and codes_exceed_a_byte and self.target.encoding != "scaled":
-            raise ValueError("`target.encoding` bits and histogram need `target.lbp_points` <= 8")
+        return self
+
+    @model_validator(mode="after")
+    def _target_fits_its_stream(self) -> Config:
+        if self.trains_auxiliary and self.target_stream == "RGB":
+            if self.target.encoding != "scaled":
+                raise ValueError(f"an RGB target needs `target.encoding` scaled, but got {self.target.encoding!r}")
+            if self.target.rgb_weight:
+                raise ValueError(f"`target.rgb_weight` rebuilds RGB beside a texture: it must be 0 in `streams` {self.streams}; choose RLBP or RLDP there")
+        if self.trains_auxiliary and self.target_stream == "LBP" and self.target.encoding != "scaled":
+            _check_lbp_codes(self.target)
         return self
 
     @property
@@ -187,6 +198,19 @@ class Config(Section):
         """Eight hex digits that name this configuration."""
         text = json.dumps(self.flat(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _check_lbp_codes(target: TargetConfig) -> None:
+    method, points = target.lbp_method, target.lbp_points
+    got = f"but got {method} with {points} points"
+    if method == "var":
+        raise ValueError("`target.lbp_method` var has no codes: it needs `target.encoding` scaled")
+    if target.encoding == "bits" and (method != "default" or points > 8):
+        raise ValueError(f"`target.encoding` bits needs `target.lbp_method` default and `target.lbp_points` <= 8, {got}")
+    if points > HISTOGRAM_POINTS[method]:
+        raise ValueError(
+            f"`target.encoding` histogram has at most 256 bins: `target.lbp_points` <= {HISTOGRAM_POINTS[method]} for `target.lbp_method` {method}, {got}"
+        )
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -27,7 +27,7 @@ from lssat.metrics import evaluate_scores
 from lssat.model import LSSAT, build_model
 from lssat.optim import build_optimizer, schedule
 from lssat.panel import draw_panel
-from lssat.target import make_target, reconstruction_loss
+from lssat.target import make_target, target_loss
 from lssat.task import Task
 from lssat.texture import stream_image
 
@@ -173,7 +173,7 @@ def train_step(config: Config, task: Task, model: nn.Module, batch: Batch, place
     reconstruction = None
     if mask is not None:
         target = make_target(image, config, encoder.unit, encoder.mean, encoder.std)
-        reconstruction = reconstruction_loss(output.pred.float(), target, mask, config.target.encoding)
+        reconstruction = target_loss(output.pred.float(), target, mask, config, encoder.unit)
     loss = joint_loss(balanced, reconstruction, config.aux_weight)
     torch.autograd.backward(scale * (loss * weight).sum())
     rec_sum = (reconstruction.detach() * weight).sum() if reconstruction is not None else torch.zeros_like(rows)

@@ -1,4 +1,8 @@
-"""Texture maps of a face: local binary patterns (LBP) and local directional patterns (LDP), in plain tensor arithmetic on any device."""
+"""Texture maps of a face: local binary patterns (LBP) and local directional patterns (LDP), in plain tensor arithmetic on any device.
+
+Grey rule: both read the whole grey levels 0..255 of `grey`, of the image after augmentation and before normalisation. Border rule: every
+pixel has a code; beyond the border LBP reads 0 (as scikit-image does), LDP the nearest pixel of the edge.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,8 @@ from torch.nn import functional as F
 
 from lssat.config import TargetConfig
 
-Texture = Callable[[Float[Tensor, "B 3 H W"], TargetConfig], Int[Tensor, "B 1 H W"]]
+Texture = Callable[[Float[Tensor, "B 3 H W"], TargetConfig], Num[Tensor, "B 1 H W"]]
+LARGEST_DEVIATION = 127.5  # grey levels: half of the neighbours black, half white
 
 
 def stream_image(image: Float[Tensor, "B 3 H W"], stream: str, config: TargetConfig) -> Float[Tensor, "B 3 H W"]:
@@ -24,8 +29,25 @@ def stream_image(image: Float[Tensor, "B 3 H W"], stream: str, config: TargetCon
 
 
 def largest_code(stream: str, config: TargetConfig) -> int:
-    """The code that is drawn white: all bits set, so 255 for 8 bits."""
-    return (1 << (config.lbp_points if stream == "LBP" else 8)) - 1
+    """The code that is drawn white: all bits set (255 for 8 bits), the last class of the uniform methods; 1 for `var`, a share already."""
+    points = config.lbp_points
+    if stream == "LDP":
+        return 255
+    largest = {"default": (1 << points) - 1, "ror": (1 << points) - 1, "uniform": points + 1, "nri_uniform": points * (points - 1) + 2, "var": 1}
+    return largest[config.lbp_method]
+
+
+def existing_codes(stream: str, config: TargetConfig, device: torch.device) -> Int[Tensor, " codes"]:
+    """All codes that can occur, ascending: with exactly k bits (LDP), smallest of their rotations (`ror`), else 0 to the largest.
+
+    Up to 3 points every pattern is uniform, so the last class of the uniform methods stays empty. Not for `var`, which has no codes.
+    """
+    codes = torch.arange(largest_code(stream, config) + 1, dtype=torch.int32, device=device)
+    if stream == "LDP":
+        return codes[_count(_unpack(codes, 8)) == config.ldp_k]
+    if config.lbp_method == "ror":
+        return codes[_smallest_rotation(_unpack(codes, config.lbp_points)) == codes]
+    return codes
 
 
 def grey(image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B H W"]:
@@ -81,12 +103,18 @@ def lbp(grey: Num[Tensor, "B H W"], points: int = 8, radius: float = 1.0, method
     return _pack(signs) if method == "default" else methods[method](signs)
 
 
-def _ldp_texture(image: Float[Tensor, "B 3 H W"], config: TargetConfig) -> Int[Tensor, "B 1 H W"]:
-    return ldp(grey(image), k=config.ldp_k)[:, None]
+def deviation_share(variance: Float[Tensor, "B H W"]) -> Float[Tensor, "B H W"]:
+    """LBP `var` as a picture in [0, 1]: the standard deviation of the neighbours as a share of the largest possible; 0 where there is none."""
+    return variance.nan_to_num(0).clamp(min=0).sqrt() / LARGEST_DEVIATION
 
 
-def _lbp_texture(image: Float[Tensor, "B 3 H W"], config: TargetConfig) -> Int[Tensor, "B 1 H W"]:
-    return lbp(grey(image), config.lbp_points, config.lbp_radius)[:, None]
+def _ldp_texture(image: Float[Tensor, "B 3 H W"], config: TargetConfig) -> Num[Tensor, "B 1 H W"]:
+    return ldp(grey(image), config.ldp_k, config.ldp_signed)[:, None]
+
+
+def _lbp_texture(image: Float[Tensor, "B 3 H W"], config: TargetConfig) -> Num[Tensor, "B 1 H W"]:
+    texture = lbp(grey(image), config.lbp_points, config.lbp_radius, config.lbp_method)
+    return (deviation_share(texture) if config.lbp_method == "var" else texture)[:, None]
 
 
 TEXTURES: dict[str, Texture] = {"LBP": _lbp_texture, "LDP": _ldp_texture}
@@ -107,12 +135,16 @@ def _kth_largest(keys: list[Tensor], k: int) -> Int32[Tensor, "B H W"]:
     return largest[-1]
 
 
-def _pack(signs: list[Tensor]) -> Int32[Tensor, "B H W"]:
+def _pack(signs: list[Tensor]) -> Int32[Tensor, "*N"]:
     """Bit i of the code is sign i."""
     code = signs[0].to(torch.int32)
     for bit, sign in enumerate(signs[1:], 1):
         code.add_(sign, alpha=2**bit)
     return code
+
+
+def _unpack(codes: Int32[Tensor, "*N"], num_bits: int) -> list[Tensor]:
+    return [(codes >> bit & 1).bool() for bit in range(num_bits)]
 
 
 def _neighbours(grey: Float[Tensor, "B H W"], points: int, radius: float) -> list[Tensor]:
@@ -149,7 +181,7 @@ def _variance(neighbours: list[Tensor]) -> Float[Tensor, "B H W"]:
     return variance.masked_fill(variance == 0, math.nan)
 
 
-def _smallest_rotation(signs: list[Tensor]) -> Int32[Tensor, "B H W"]:
+def _smallest_rotation(signs: list[Tensor]) -> Int32[Tensor, "*N"]:
     code = smallest = _pack(signs)
     for _ in range(len(signs) - 1):
         code = (code >> 1) | ((code & 1) << (len(signs) - 1))
@@ -165,9 +197,8 @@ def _uniform(signs: list[Tensor]) -> Int32[Tensor, "B H W"]:
 def _oriented_uniform(signs: list[Tensor]) -> Int32[Tensor, "B H W"]:
     """0 and P (P - 1) + 1 for no and all ones, 1 + (ones - 1) P + rotation between, P (P - 1) + 2 where not uniform."""
     points = len(signs)
-    ones, stacked = _count(signs), torch.stack(signs).to(torch.int8)
-    first_one, first_zero = stacked.argmax(0).int(), (1 - stacked).argmax(0).int()
-    rotation = torch.where(first_one == 0, ones - first_zero, points - first_one)
+    ones, leading_ones, leading_zeros = _count(signs), _leading(signs), _leading([~sign for sign in signs])
+    rotation = torch.where(signs[0], ones - leading_ones, points - leading_zeros)
     code = 1 + (ones - 1) * points + rotation
     code = torch.where(ones == 0, 0, torch.where(ones == points, points * (points - 1) + 1, code))
     return torch.where(_is_uniform(signs), code, points * (points - 1) + 2)
@@ -178,5 +209,15 @@ def _is_uniform(signs: list[Tensor]) -> Bool[Tensor, "B H W"]:
     return (stacked[1:] != stacked[:-1]).sum(0) <= 2
 
 
-def _count(signs: list[Tensor]) -> Int32[Tensor, "B H W"]:
+def _leading(signs: list[Tensor]) -> Int32[Tensor, "*N"]:
+    """Number of ones before the first zero."""
+    run = signs[0].clone()
+    length = run.to(torch.int32)
+    for sign in signs[1:]:
+        run &= sign
+        length += run
+    return length
+
+
+def _count(signs: list[Tensor]) -> Int32[Tensor, "*N"]:
     return torch.stack(signs).sum(0, dtype=torch.int32)

@@ -21,6 +21,18 @@ from lssat.config import Config, ConfigError, build, check_value, describe, keys
         ({"data.image_size": 70}, ["`data.image_size`", "`masking.unit`", "70"]),
         ({"optim.epochs": 2, "optim.warmup_epochs": 2.0}, ["`optim.warmup_epochs`", "`optim.epochs`"]),
         ({"streams": "MRGB/RRGB/CRGB", "target.encoding": "bits"}, ["RGB target", "scaled"]),
+        ({"streams": "MRGB/RRGB/CRGB", "target.rgb_weight": 0.5}, ["`target.rgb_weight`", "must be 0", "RLDP"]),
+        ({"target.rgb_weight": 1.0}, ["`target.rgb_weight`", "less than 1"]),
+        ({"target.lbp_method": "rotated"}, ["`target.lbp_method`", "'nri_uniform'", "'rotated'"]),
+        ({"streams": "MRGB/RLBP/CRGB", "target.encoding": "bits", "target.lbp_points": 9}, ["default and `target.lbp_points` <= 8", "9 points"]),
+        ({"streams": "MRGB/RLBP/CRGB", "target.encoding": "bits", "target.lbp_method": "ror"}, ["`target.lbp_method` default", "got ror"]),
+        ({"streams": "MRGB/RLBP/CRGB", "target.encoding": "bits", "target.lbp_method": "var"}, ["var has no codes", "scaled"]),
+        ({"streams": "MRGB/RLBP/CRGB", "target.encoding": "histogram", "target.lbp_method": "var"}, ["var has no codes", "scaled"]),
+        ({"streams": "MRGB/RLBP/CRGB", "target.encoding": "histogram", "target.lbp_points": 9}, ["256 bins", "<= 8", "default with 9 points"]),
+        (
+            {"streams": "MRGB/RLBP/CRGB", "target.encoding": "histogram", "target.lbp_points": 12, "target.lbp_method": "ror"},
+            ["256 bins", "<= 11", "ror with 12 points"],
+        ),
         ({"target.norm_pix": True, "target.encoding": "bits"}, ["`target.norm_pix`"]),
         ({"resources.num_workers": 3, "optim.batch_size": 64}, ["`resources.num_workers`", "`optim.batch_size`"]),
     ],
@@ -30,6 +42,12 @@ def test_refusal_names_rule_value_and_place(flat, parts):
         build(flat, {key: "spaces/my.yaml:7" for key in flat})
     for part in [*parts, "spaces/my.yaml:7"]:
         assert part in str(error.value)
+
+
+def test_rules_of_a_texture_bind_only_where_it_is_the_target():
+    build({"streams": "MLBP/RLDP/CRGB", "target.encoding": "bits", "target.lbp_method": "var"})
+    build({"streams": "MRGB/RRGB/CRGB", "target.rgb_weight": 0.5, "auxiliary": False})
+    build({"streams": "MRGB/RLBP/CRGB", "target.encoding": "histogram", "target.lbp_points": 16, "target.lbp_method": "nri_uniform"})
 
 
 def test_numbers_with_exponents_are_numbers():

@@ -1,16 +1,28 @@
 from __future__ import annotations
 
+import io
+import itertools
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from lssat.config import Config, build
+from lssat.data.rows import Batch, ResidentRows
+from lssat.loop import Losses, Place, train_step
 from lssat.masking import patchify, unpatchify
-from lssat.target import make_target, reconstruction_loss, target_picture, target_width
+from lssat.model import build_model
+from lssat.panel import TILE, draw_panel
+from lssat.target import make_target, reconstruction_loss, target_loss, target_picture, target_width
+from lssat.task import Task
 from lssat.texture import grey, lbp, ldp
 
 MEAN, STD = torch.tensor([0.5, 0.4, 0.3]), torch.tensor([0.2, 0.3, 0.4])
+METHODS = ("ror", "uniform", "nri_uniform")
+STREAMS = ("RGB", "LBP", "LDP")
 CASES = [
     ("RGB", {}),
     ("RGB", {"target.norm_pix": True}),
@@ -25,6 +37,13 @@ CASES = [
     ("LBP", {"target.encoding": "bits", "target.lbp_points": 6}),
     ("LBP", {"target.encoding": "histogram"}),
     ("LBP", {"target.encoding": "histogram", "target.lbp_points": 4}),
+    ("LBP", {"target.lbp_method": "var"}),
+    ("LBP", {"target.lbp_method": "var", "target.norm_pix": True}),
+    *[("LBP", {"target.lbp_method": method, "target.encoding": encoding}) for method in METHODS for encoding in ("scaled", "histogram")],
+    ("LDP", {"target.rgb_weight": 0.3}),
+    ("LDP", {"target.rgb_weight": 0.3, "target.norm_pix": True}),
+    ("LBP", {"target.rgb_weight": 0.3, "target.encoding": "bits"}),
+    ("LBP", {"target.rgb_weight": 0.3, "target.encoding": "histogram", "target.lbp_method": "uniform"}),
 ]
 
 
@@ -100,6 +119,88 @@ def test_histogram_holds_the_frequencies(stream: str, k: int) -> None:
     patch = codes[1, 8:16, 16:24]  # number 6
     expected = torch.tensor([(patch == code).sum().item() / 64 for code in existing])
     assert torch.equal(target[1, 6], expected)
+
+
+@pytest.mark.parametrize(("method", "width"), [("default", 256), ("ror", 36), ("uniform", 10), ("nri_uniform", 59)])
+def test_histogram_of_every_method_holds_the_frequencies(method: str, width: int) -> None:
+    image = images()
+    config = config_of("LBP", **{"target.encoding": "histogram", "target.lbp_method": method})
+    target = target_of(config, image)
+    assert target.shape[2] == target_width(config, 8) == width
+    assert torch.allclose(target.sum(-1), torch.ones(2, 16))
+    codes = lbp(grey(image), method=method)[0, 8:16, 8:16]  # patch 5
+    for code, count in zip(*codes.unique(return_counts=True), strict=True):
+        index = [value for value in range(256) if method != "ror" or is_smallest_rotation(value)].index(int(code))
+        assert target[0, 5, index] == count / 64
+
+
+def is_smallest_rotation(code: int) -> bool:
+    text = f"{code:08b}"
+    return text == min(text[i:] + text[:i] for i in range(8))
+
+
+def test_signed_directions_reach_the_target() -> None:
+    image = images()
+    target = target_of(config_of("LDP", **{"target.ldp_signed": True}), image)
+    assert torch.equal(target, patchify(ldp(grey(image), signed=True)[:, None] / 255, 8))
+    assert not torch.equal(target, target_of(config_of("LDP"), image))
+
+
+@pytest.mark.parametrize(("encoding", "norm_pix"), [("scaled", False), ("scaled", True), ("bits", False), ("histogram", False)])
+def test_rgb_beside_a_texture_is_both_targets_and_the_weighted_loss(encoding: str, norm_pix: bool) -> None:
+    settings = {"target.norm_pix": norm_pix}
+    texture, rgb = config_of("LDP", **settings, **{"target.encoding": encoding}), config_of("RGB", **settings)
+    both = config_of("LDP", **settings, **{"target.encoding": encoding, "target.rgb_weight": 0.3})
+    targets = [target_of(config, images()) for config in (texture, rgb)]
+    target = target_of(both, images())
+    assert torch.equal(target, torch.cat(targets, -1))
+    assert target_width(both, 8) == target_width(texture, 8) + 192
+    generator = torch.Generator().manual_seed(0)
+    pred, mask = torch.randn(target.shape, generator=generator), torch.rand(2, 16, generator=generator) < 0.5
+    preds = pred.split([target_width(texture, 8), 192], -1)
+    alone = [target_loss(*parts, mask, config, 8) for *parts, config in zip(preds, targets, (texture, rgb), strict=True)]
+    assert torch.allclose(target_loss(pred, target, mask, both, 8), 0.7 * alone[0] + 0.3 * alone[1])
+    assert torch.equal(alone[0], reconstruction_loss(preds[0], targets[0], mask, encoding))
+    assert torch.equal(target_picture(pred, both, 8, 32, MEAN, STD, is_pred=True), target_picture(preds[0], texture, 8, 32, MEAN, STD, is_pred=True))
+
+
+@pytest.mark.parametrize("triple", list(itertools.product(STREAMS, repeat=3)), ids="M{0[0]}/R{0[1]}/C{0[2]}".format)
+def test_every_triple_trains_one_joint_step(triple: tuple[str, str, str]) -> None:
+    losses, gradients = joint_step({"streams": "M{}/R{}/C{}".format(*triple)})
+    assert all(value.isfinite() and value > 0 for value in losses)
+    assert all(gradient is not None and gradient.isfinite().all() and gradient.any() for gradient in gradients)
+
+
+@pytest.mark.parametrize(("stream", "settings"), CASES)
+def test_every_target_trains_one_joint_step(stream: str, settings: dict[str, object]) -> None:
+    losses, gradients = joint_step({"streams": f"M{stream}/R{stream}/C{stream}", **settings})
+    assert all(value.isfinite() and value > 0 for value in losses)
+    assert all(gradient is not None and gradient.isfinite().all() and gradient.any() for gradient in gradients)
+
+
+def joint_step(settings: dict[str, object]) -> tuple[Losses, list[Tensor | None]]:
+    config = build({"backbone.name": "test_vit", "backbone.patch_size": 8, "data.image_size": 32, "masking.unit": 8, "optim.batch_size": 4, **settings})
+    torch.manual_seed(0)
+    model = build_model(config, 3)
+    random = np.random.default_rng(0)
+    batch = Batch(random.integers(0, 256, (4, 32, 32, 3), dtype=np.uint8), np.array([0, 1, 2, 0]), np.ones(4, dtype=np.float32))
+    task = Task("emotion", "multiclass", ("a", "b", "c"), (2, 1, 1), 4)
+    losses = train_step(config, task, model, batch, Place(torch.device("cpu")), torch.Generator().manual_seed(0), None)
+    return losses, [parameter.grad for parameter in model.parameters()]
+
+
+def test_panel_shows_the_texture_where_rgb_is_rebuilt_beside_it() -> None:
+    random = np.random.default_rng(0)
+    rows = ResidentRows([{"image": random.integers(0, 256, (4, 32, 32, 3), dtype=np.uint8), "label": np.zeros(4, dtype=np.int64)}])
+    settings = {"backbone.name": "test_vit", "backbone.patch_size": 8, "data.image_size": 32, "masking.unit": 8}
+    sheets = []
+    for weight in (0.0, 0.5):
+        config = build({**settings, "target.rgb_weight": weight})
+        torch.manual_seed(0)
+        sheets.append(Image.open(io.BytesIO(draw_panel(config, build_model(config, 3), rows, torch.device("cpu")))))
+    wanted = (0, 0, 3 * TILE, sheets[0].height)  # all but the prediction
+    assert sheets[0].size == sheets[1].size
+    assert sheets[0].crop(wanted).tobytes() == sheets[1].crop(wanted).tobytes()
 
 
 @pytest.mark.parametrize("encoding", ["scaled", "bits", "histogram"])
