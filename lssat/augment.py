@@ -5,7 +5,7 @@ What is random is drawn once for the global batch, on the CPU, and sliced per wo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -33,8 +33,8 @@ class Draws:
     erasure: Erasure | None = None
 
     def __getitem__(self, rows: slice) -> Draws:
-        drawn: list[Any] = [getattr(self, field.name) for field in fields(self)]
-        return Draws(*(None if numbers is None else numbers[rows] for numbers in drawn))
+        drawn: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: numbers[rows] for name, numbers in drawn.items() if numbers is not None})
 
 
 def draw(batch: int, config: AugmentConfig, generator: torch.Generator) -> Draws:
