@@ -1,18 +1,22 @@
-"""Augmentation of a batch on its device: mirror, random crop, brightness and contrast.
+"""Augmentation of a batch on its device: mirror, random crop, brightness and contrast, RandAugment, mixup.
 
 What is random is drawn once for the global batch, on the CPU, and sliced per worker: one and two workers see the same pictures.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from lssat.config import AugmentConfig
+from lssat.erasing import Erasure, draw_erasure
+from lssat.mixup import draw_shares, mix
+from lssat.randaugment import Operations, draw_operations, randaugment
+from lssat.warp import warp
 
 
 @dataclass(frozen=True)
@@ -24,13 +28,17 @@ class Draws:
     shift: Float[Tensor, "B 2"]  # of the crop's centre (across, down), in half image sides
     brightness: Float[Tensor, " B"]  # factors
     contrast: Float[Tensor, " B"]
+    operations: Operations | None = None  # of RandAugment
+    share: Float[Tensor, " B"] | None = None  # of the own image in the mix
+    erasure: Erasure | None = None
 
     def __getitem__(self, rows: slice) -> Draws:
-        return Draws(*(getattr(self, field.name)[rows] for field in fields(self)))
+        drawn: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: numbers[rows] for name, numbers in drawn.items() if numbers is not None})
 
 
 def draw(batch: int, config: AugmentConfig, generator: torch.Generator) -> Draws:
-    """Draw for `batch` images. Takes the same numbers from the generator whatever is switched on."""
+    """Draw for `batch` images. RandAugment, mixup and erasing take numbers from the generator only where they are on."""
     uniform = torch.rand(batch, 6, generator=generator)
     signed = 2 * uniform - 1
     side = config.crop_scale + (1 - config.crop_scale) * uniform[:, 1]
@@ -40,39 +48,36 @@ def draw(batch: int, config: AugmentConfig, generator: torch.Generator) -> Draws
         shift=signed[:, 2:4] * (1 - side)[:, None],
         brightness=1 + config.color * signed[:, 4],
         contrast=1 + config.color * signed[:, 5],
+        operations=draw_operations(batch, config.randaugment, generator) if config.randaugment else None,
+        share=draw_shares(batch, config.mixup, generator) if config.mixup else None,
+        erasure=draw_erasure(batch, config.erase, generator) if config.erase else None,
     )
 
 
 def augment(image: Float[Tensor, "B 3 H W"], draws: Draws, config: AugmentConfig) -> Float[Tensor, "B 3 H W"]:
-    """Images in [0, 1] -> images in [0, 1] of the same size. What is off leaves every pixel as it is."""
-    draws = Draws(*(getattr(draws, field.name).to(image.device) for field in fields(draws)))
+    """Images in [0, 1] -> images in [0, 1] of the same size. What is off leaves every pixel as it is.
+
+    Erasing is not done here: whether a target is made before or after it is a choice (`erase_before_texture`).
+    """
     if config.flip:
-        image = torch.where(draws.flip.view(-1, 1, 1, 1), image.flip(-1), image)
+        image = torch.where(draws.flip.to(image.device).view(-1, 1, 1, 1), image.flip(-1), image)
     if config.crop_scale < 1:
         image = _crop(image, draws)
     if config.color > 0:
         image = _recolor(image, draws)
-    return image
+    if draws.operations is not None:
+        image = randaugment(image, draws.operations)
+    return mix(image, draws.share)
 
 
 def _crop(image: Float[Tensor, "B 3 H W"], draws: Draws) -> Float[Tensor, "B 3 H W"]:
-    """Enlarge the crop to the whole image, bilinearly.
-
-    The sampling grid is computed elementwise, not as a matrix product: an image's pixels must not depend on how many share its batch.
-    """
-    across = draws.side[:, None] * _centres(image.shape[3], image.device) + draws.shift[:, :1]
-    down = draws.side[:, None] * _centres(image.shape[2], image.device) + draws.shift[:, 1:]
-    shape = (len(image), image.shape[2], image.shape[3])
-    grid = torch.stack([across[:, None, :].expand(shape), down[:, :, None].expand(shape)], dim=-1)
-    return F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)
-
-
-def _centres(size: int, device: torch.device) -> Float[Tensor, " size"]:
-    """Pixel centres, where the image reaches from -1 to 1."""
-    return (2 * torch.arange(size, device=device) + 1) / size - 1
+    """Enlarge the crop to the whole image."""
+    side, shift = draws.side.to(image.device), draws.shift.to(image.device)
+    none = torch.zeros_like(side)
+    return warp(image, torch.stack([side, none, shift[:, 0]], 1), torch.stack([none, side, shift[:, 1]], 1))
 
 
 def _recolor(image: Float[Tensor, "B 3 H W"], draws: Draws) -> Float[Tensor, "B 3 H W"]:
-    image = image * draws.brightness.view(-1, 1, 1, 1)
+    image = image * draws.brightness.to(image.device).view(-1, 1, 1, 1)
     average = image.mean((1, 2, 3), keepdim=True)
-    return (average + (image - average) * draws.contrast.view(-1, 1, 1, 1)).clamp(0, 1)
+    return (average + (image - average) * draws.contrast.to(image.device).view(-1, 1, 1, 1)).clamp(0, 1)

@@ -67,6 +67,7 @@ class BackboneConfig(Section):
     name: str | None = Field(None, description="any timm architecture, instead of family and size")
     patch_size: Int | None = Field(None, ge=2, description="flat-token backbones only: patch side in pixels; None: the native one")
     drop_path_rate: Float = Field(0.0, ge=0, lt=1, description="stochastic depth, where the architecture has it")
+    trainable: Literal["all", "head"] = Field("all", description="head: the backbone is frozen, only head and decoder learn (linear probe)")
 
 
 class TargetConfig(Section):
@@ -107,6 +108,10 @@ class AugmentConfig(Section):
     flip: bool = Field(True, description="mirror half of the images")
     crop_scale: Float = Field(0.8, gt=0, le=1, description="smallest side of the random crop, as a share of the image side; 1: off")
     color: Float = Field(0.2, ge=0, lt=1, description="largest relative change of brightness and contrast; 0: off")
+    randaugment: Float = Field(0.0, ge=0, le=10, description="magnitude of RandAugment, two operations per image; SSAT: 9; 0: off")
+    mixup: Float = Field(0.0, ge=0, description="alpha of mixup: images and task losses of neighbours are mixed; 0: off")
+    erase: Float = Field(0.0, ge=0, le=1, description="share of images that lose a random rectangle to noise; SSAT: 0.25; 0: off")
+    erase_before_texture: bool = Field(False, description="on: the target is made of the erased image; off: of the whole one")
 
 
 class OptimConfig(Section):
@@ -116,6 +121,9 @@ class OptimConfig(Section):
     weight_decay: Float = Field(0.05, ge=0, description="AdamW; not on biases, norms, tokens and positions")
     warmup_epochs: Float = Field(1.0, ge=0, description="linear warm-up, then a cosine to min_lr, both per step")
     min_lr: Float = Field(1e-6, ge=0, description="learning rate at the last step")
+    layer_decay: Float = Field(1.0, gt=0, le=1, description="each layer of the backbone learns at this share of the rate of the one above it; 1: off")
+    label_smoothing: Float = Field(0.0, ge=0, lt=1, description="share of each target spread evenly over the classes; training loss only; 0: off")
+    accumulate: Int = Field(1, ge=1, description="micro-batches that a batch is processed in, to save memory; batch norm sees one at a time")
     clip_norm: Float = Field(1.0, gt=0, description="largest global gradient norm")
     ema_decay: Float = Field(0.0, ge=0, lt=1, description="evaluate and keep a running mean of the weights that keeps this share per step; 0: off")
     class_balanced: bool = Field(False, description="weight the task loss inversely to class frequency")
@@ -160,6 +168,17 @@ class Config(Section):
             raise ValueError(f"`data.image_size` must be a multiple of `masking.unit` and at least 4 of them, but got {size} and {unit}")
         if self.optim.batch_size % self.resources.num_workers:
             raise ValueError(f"`resources.num_workers` must divide `optim.batch_size`, but got {self.resources.num_workers} and {self.optim.batch_size}")
+        rows, rest = divmod(self.optim.batch_size, self.resources.num_workers * self.optim.accumulate)
+        if rest:
+            raise ValueError(
+                "`optim.accumulate` x `resources.num_workers` must divide `optim.batch_size`, "
+                f"but got {self.optim.accumulate} x {self.resources.num_workers} and {self.optim.batch_size}"
+            )
+        if self.augment.mixup and rows % 2:
+            raise ValueError(
+                "`augment.mixup` needs an even number of rows at once (`optim.batch_size` / `resources.num_workers` / `optim.accumulate`), "
+                f"but got {rows}; change `optim.batch_size`"
+            )
         return self
 
     @model_validator(mode="after")

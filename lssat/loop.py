@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -18,18 +19,18 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lssat import checkpoint
-from lssat.augment import augment, draw
 from lssat.config import Config
 from lssat.data.rows import Batch, Rows
 from lssat.losses import class_weights, joint_loss, task_loss
-from lssat.masking import random_mask
 from lssat.metrics import evaluate_scores
-from lssat.model import LSSAT, build_model
-from lssat.optim import build_optimizer, schedule
+from lssat.mixup import mixed_loss
+from lssat.model import LSSAT, Output, build_model
+from lssat.optim import build_optimizer, freeze, schedule, set_rate, training_mode
 from lssat.panel import draw_panel
-from lssat.target import make_target, target_loss
+from lssat.target import target_loss
 from lssat.task import Task
 from lssat.texture import stream_image
+from lssat.views import Chance, Views, draw_chance, make_views
 
 Report = Callable[[dict[str, Any]], None]
 CHECK_EVERY = 50  # steps between two looks for a loss that is not finite: a look waits for the device
@@ -83,7 +84,7 @@ class Learner(NamedTuple):
 
 
 class Losses(NamedTuple):
-    """Raw losses summed over the real rows of a batch, and their number."""
+    """Raw losses summed over the real rows of a batch, and their number. Raw: before class weights, label smoothing and `aux_weight`."""
 
     task: Tensor
     reconstruction: Tensor
@@ -99,7 +100,7 @@ def fit(config: Config, task: Task, train: Rows, val: Rows, place: Place, report
     if config.data.train_fraction < 1:
         train = train.subset(config.data.train_fraction, config.seed)
     torch.manual_seed(config.seed)
-    model = build_model(config, task.num_outputs).to(place.device)
+    model = freeze(build_model(config, task.num_outputs).to(place.device), config.backbone.trainable)
     learner = Learner(model, weight_average(model, config.optim.ema_decay), build_optimizer(model, config.optim))
     state = _resume(folder, config, learner) if folder else None
     done, best = (state["epoch"], state["best"]) if state else (0, -np.inf)
@@ -130,18 +131,17 @@ def train_epoch(config: Config, task: Task, model: nn.Module, learner: Learner, 
     steps = num_steps(rows, size, place)
     weights = class_weights(_label_counts(task), task.kind).to(place.device) if config.optim.class_balanced else None
     total = Losses(*(torch.zeros((), device=place.device) for _ in Losses._fields))
-    model.train()
+    training_mode(learner.model, config.backbone.trainable)
     for step, batch in enumerate(rows.batches(size, steps, seed)):
         lr = schedule(epoch * steps + step, config.optim.epochs * steps, round(config.optim.warmup_epochs * steps), config.optim.lr, config.optim.min_lr)
-        for group in learner.optimizer.param_groups:
-            group["lr"] = lr
+        set_rate(learner.optimizer, lr)
         losses = train_step(config, task, model, batch, place, generator, weights)
         nn.utils.clip_grad_norm_(model.parameters(), config.optim.clip_norm)
         learner.optimizer.step()
         learner.optimizer.zero_grad(set_to_none=True)
         if learner.average:
             learner.average.update_parameters(learner.model)
-        total = Losses(*(a + b for a, b in zip(total, losses, strict=True)))
+        total = _added(total, losses)
         if step % CHECK_EVERY == 0 or step == steps - 1:
             _require_finite(place.sum(total.task + total.reconstruction), epoch, step)
     task_sum, rec_sum, num_rows = (place.sum(value).item() for value in total)
@@ -153,31 +153,53 @@ def train_epoch(config: Config, task: Task, model: nn.Module, learner: Learner, 
 
 
 def train_step(config: Config, task: Task, model: nn.Module, batch: Batch, place: Place, generator: torch.Generator, weights: Tensor | None) -> Losses:
-    """Gradients of the joint loss over the global batch: each worker adds its rows' part, DDP averages."""
+    """Gradients of the joint loss over the global batch: each worker adds its rows' part, micro-batch by micro-batch, DDP averages."""
     image, label, weight = to_device(batch, place.device)
-    mine = slice(place.rank * len(image), (place.rank + 1) * len(image))
-    image = augment(image, draw(config.optim.batch_size, config.augment, generator)[mine], config.augment)
-    classified = stream_image(image, config.classified_stream, config.target)
-    rows = weight.sum()
-    scale = place.world / place.sum(rows.clone()).clamp(min=1)
+    chance = draw_chance(config, unwrap(model).encoder, generator).of(slice(place.rank * len(image), (place.rank + 1) * len(image)))
+    scale = place.world / place.sum(weight.sum()).clamp(min=1)
+    size = len(image) // config.optim.accumulate
+    micro_batches = [slice(start, start + size) for start in range(0, len(image), size)]
+    parts = []
+    for rows in micro_batches:
+        with _unsynced(model) if rows is not micro_batches[-1] else nullcontext():
+            parts.append(_accumulate(config, task, model, image[rows], label[rows], weight[rows], chance.of(rows), weights, scale))
+    return functools.reduce(_added, parts)
+
+
+def _accumulate(
+    config: Config, task: Task, model: nn.Module, image: Tensor, label: Tensor, weight: Tensor, chance: Chance, weights: Tensor | None, scale: Tensor
+) -> Losses:
+    """Add `scale` times the gradients of some rows' joint losses."""
     encoder = unwrap(model).encoder
-    masked = mask = None
-    if config.trains_auxiliary:
-        noise = torch.rand(config.optim.batch_size, encoder.grid[0] * encoder.grid[1], generator=generator)[mine]
-        mask = random_mask(noise, config.masking.ratio or encoder.default_ratio).to(place.device)
-        masked = stream_image(image, config.masked_stream, config.target)
-    with autocast(config, encoder.masking, place.device):
-        output = model(classified, masked, mask)
-    raw_task = task_loss(output.logits.float(), label, task.kind, None)
-    balanced = raw_task if weights is None else task_loss(output.logits.float(), label, task.kind, weights)
-    reconstruction = None
-    if mask is not None:
-        target = make_target(image, config, encoder.unit, encoder.mean, encoder.std)
-        reconstruction = target_loss(output.pred.float(), target, mask, config, encoder.unit)
-    loss = joint_loss(balanced, reconstruction, config.aux_weight)
+    views = make_views(config, encoder, image, chance)
+    with autocast(config, encoder.masking, image.device):
+        output: Output = model(views.classified, views.masked, views.mask)
+
+    def mixed_task_loss(class_weight: Tensor | None, smoothing: float) -> Tensor:
+        return mixed_loss(lambda of: task_loss(output.logits.float(), of, task.kind, class_weight, smoothing), label, chance.draws.share)
+
+    raw_task = mixed_task_loss(None, 0.0)
+    trained_task = mixed_task_loss(weights, config.optim.label_smoothing)
+    reconstruction = _reconstruction(config, output, views, encoder.unit)
+    loss = joint_loss(trained_task, reconstruction, config.aux_weight)
     torch.autograd.backward(scale * (loss * weight).sum())
-    rec_sum = (reconstruction.detach() * weight).sum() if reconstruction is not None else torch.zeros_like(rows)
-    return Losses((raw_task.detach() * weight).sum(), rec_sum, rows)
+    rec_sum = (reconstruction.detach() * weight).sum() if reconstruction is not None else torch.zeros_like(weight.sum())
+    return Losses((raw_task.detach() * weight).sum(), rec_sum, weight.sum())
+
+
+def _reconstruction(config: Config, output: Output, views: Views, unit: int) -> Tensor | None:
+    if output.pred is None or views.target is None or views.mask is None:
+        return None
+    return target_loss(output.pred.float(), views.target, views.mask, config, unit)
+
+
+def _unsynced(model: nn.Module) -> AbstractContextManager[Any]:
+    """Within, gradients stay with each worker: those of the last micro-batch take all along."""
+    return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
+
+
+def _added(a: Losses, b: Losses) -> Losses:
+    return Losses(*(x + y for x, y in zip(a, b, strict=True)))
 
 
 @torch.no_grad()

@@ -10,19 +10,23 @@ from torch.nn import functional as F
 from lssat.task import Kind
 
 
-def task_loss(logits: Float[Tensor, "B K"], label: Int[Tensor, "B ..."], kind: Kind, class_weight: Tensor | None = None) -> Float[Tensor, " B"]:
+def task_loss(
+    logits: Float[Tensor, "B K"], label: Int[Tensor, "B ..."], kind: Kind, class_weight: Tensor | None = None, smoothing: float = 0.0
+) -> Float[Tensor, " B"]:
     """Unreduced loss of the primary task, so that padded rows can be left out and gaps between groups measured.
 
     binary: K = 1, label [B] of 0/1, weight [2] (negative, positive). multiclass: label [B] of 0..K-1, weight [K].
     multilabel: label [B, K] of 0/1, weight [K, 2], mean over the K labels.
+    `smoothing` (arXiv 1512.00567) spreads this share of each target evenly over the K classes, or over the two of a binary label; a row is
+    weighted by its true class.
     """
     logits = logits.float()
     if kind == "multiclass":
-        loss = F.cross_entropy(logits, label.long(), reduction="none")
+        loss = F.cross_entropy(logits, label.long(), reduction="none", label_smoothing=smoothing)
         return loss if class_weight is None else loss * class_weight[label.long()]
     if kind == "binary":
-        return _binary(logits, label[:, None], None if class_weight is None else class_weight[None]).squeeze(1)
-    return _binary(logits, label, class_weight).mean(1)
+        return _binary(logits, label[:, None], None if class_weight is None else class_weight[None], smoothing).squeeze(1)
+    return _binary(logits, label, class_weight, smoothing).mean(1)
 
 
 def class_weights(counts: Int[Tensor, "*K C"], kind: Kind) -> Float[Tensor, "*K C"]:
@@ -46,6 +50,7 @@ def joint_loss(task: Float[Tensor, "*B"], reconstruction: Float[Tensor, "*B"] | 
     return (1 - aux_weight) * task + aux_weight * reconstruction
 
 
-def _binary(logits: Float[Tensor, "B K"], label: Int[Tensor, "B K"], weight: Float[Tensor, "K 2"] | None) -> Float[Tensor, "B K"]:
-    loss = F.binary_cross_entropy_with_logits(logits, label.float(), reduction="none")
+def _binary(logits: Float[Tensor, "B K"], label: Int[Tensor, "B K"], weight: Float[Tensor, "K 2"] | None, smoothing: float) -> Float[Tensor, "B K"]:
+    target = (1 - smoothing) * label.float() + smoothing / 2
+    loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     return loss if weight is None else loss * torch.where(label > 0, weight[:, 1], weight[:, 0])

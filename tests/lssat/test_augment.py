@@ -23,7 +23,10 @@ def fixed(side: float = 1.0, shift: tuple[float, float] = (0.0, 0.0), brightness
     return Draws(torch.tensor([False]), side * one, torch.tensor([shift]), brightness * one, contrast * one)
 
 
-@pytest.mark.parametrize("config", [AugmentConfig(), AugmentConfig(crop_scale=0.3, color=0.9), AugmentConfig(crop_scale=1.0)])
+ALL_ON = AugmentConfig(randaugment=9.0, mixup=0.4, erase=0.5)
+
+
+@pytest.mark.parametrize("config", [AugmentConfig(), AugmentConfig(crop_scale=0.3, color=0.9), AugmentConfig(crop_scale=1.0), ALL_ON])
 def test_slices_of_the_global_draw_equal_the_whole(config: AugmentConfig) -> None:
     image, draws = images(), drawn(8, config)
     whole = augment(image, draws, config)
@@ -42,6 +45,14 @@ def test_switches_do_not_move_the_generator() -> None:
     for config, generator in zip((AugmentConfig(), OFF), generators, strict=True):
         draw(8, config, generator)
     assert torch.equal(generators[0].get_state(), generators[1].get_state())
+
+
+def test_what_is_switched_on_is_drawn_after_all_that_was_there_before() -> None:
+    plain, full = drawn(8, AugmentConfig()), drawn(8, ALL_ON)
+    for name in ("flip", "side", "shift", "brightness", "contrast"):
+        assert torch.equal(getattr(plain, name), getattr(full, name))
+    assert plain.operations is plain.share is plain.erasure is None
+    assert full.operations is not None and full.share is not None and full.erasure is not None
 
 
 def test_all_off_changes_nothing() -> None:

@@ -13,12 +13,22 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from lssat import checkpoint
 from lssat.config import build
 from lssat.data.rows import ResidentRows, fill_up
-from lssat.loop import NonFiniteLoss, Place, evaluate, fit, train_step
+from lssat.loop import NonFiniteLoss, Place, evaluate, fit, to_device, train_step
 from lssat.model import build_model
 from lssat.task import Task
+from lssat.views import draw_chance, make_views
 
 TASK = Task("emotion", "multiclass", ("a", "b", "c"), (10, 10, 10), 30)
 CPU = Place(torch.device("cpu"))
+RECIPE = {  # every option of the recipe that is off by default, but for the frozen backbone
+    "augment.randaugment": 9,
+    "augment.mixup": 0.4,
+    "augment.erase": 0.5,
+    "optim.label_smoothing": 0.1,
+    "optim.layer_decay": 0.7,
+    "optim.accumulate": 2,
+    "optim.class_balanced": True,
+}
 SMALL = {"backbone.name": "test_vit", "backbone.patch_size": 8, "data.image_size": 32, "masking.unit": 8, "decoder.dim": 32}
 
 
@@ -69,6 +79,26 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(tmp_path, backbone, stop_a
     a, b = (checkpoint.load(tmp_path / name / "last")[0] for name in ("whole", "killed"))
     assert a.keys() == b.keys()
     assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_killed_run_with_the_whole_recipe_ends_as_if_nothing_had_happened(tmp_path):
+    whole = train(config(**RECIPE), tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(config(**RECIPE), tmp_path / "killed", 1)
+    assert train(config(**RECIPE), tmp_path / "killed") == whole
+
+
+@pytest.mark.parametrize("backbone", ["test_vit", "test_resnet"])
+def test_a_frozen_backbone_does_not_move_while_head_and_decoder_learn(tmp_path, backbone):
+    patch = {"backbone.patch_size": 8 if backbone == "test_vit" else None}
+    settings = config(**{"backbone.name": backbone, "backbone.trainable": "head", "backbone.drop_path_rate": 0.3, "optim.weight_decay": 0.5, **patch})
+    torch.manual_seed(settings.seed)
+    before = build_model(settings, 3).state_dict()
+    results = train(settings, tmp_path)
+    after = checkpoint.load(tmp_path / "last")[0]
+    for name, tensor in before.items():
+        assert torch.equal(after[f"model.{name}"], tensor) == name.startswith("encoder."), name
+    assert results[-1]["train/task_loss"] < results[0]["train/task_loss"]
 
 
 def test_the_kept_weights_are_the_running_mean_of_the_steps(tmp_path):
@@ -125,22 +155,66 @@ def test_padding_does_not_change_evaluation():
         assert all(math.isclose(other[key], measured[0][key], rel_tol=1e-5) for key in other)
 
 
-@pytest.mark.parametrize("backbone", ["test_vit", "test_convnext", "test_resnet", "test_efficientnet"])
-@pytest.mark.parametrize("real", [8, 5, 3])
-def test_two_workers_have_the_gradients_and_running_statistics_of_one(tmp_path, backbone, real):
-    """Uneven shares included: with 5 or 3 real rows, the second worker has 1 or none."""
-    patch = {"backbone.patch_size": 8 if backbone == "test_vit" else None}
-    settings = config(**{"backbone.name": backbone, "data.image_size": 64, "masking.unit": 16, "resources.num_workers": 2, **patch})
-    batch = _batch(real)
+@pytest.mark.parametrize("backbone", ["test_vit", "test_convnext"])
+@pytest.mark.parametrize("real", [8, 5])
+@pytest.mark.parametrize("options", [{}, RECIPE])
+def test_micro_batches_have_the_gradients_of_the_whole_batch(backbone, real, options):
+    """Norms are layer norms here; batch norm would see one micro-batch at a time."""
+    whole, losses = _step(_sized(backbone, **options | {"optim.accumulate": 1}), real)
+    for number in (2, 4):
+        parts, same_losses = _step(_sized(backbone, **options | {"optim.accumulate": number}), real)
+        torch.testing.assert_close(same_losses, losses, rtol=1e-5, atol=1e-5)
+        for name, gradient in whole.items():
+            torch.testing.assert_close(parts[name], gradient, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_batch_norm_sees_micro_batches():
+    """Its running mean after two micro-batches: that of two steps over their rows."""
+    parts, _ = _step(_sized("test_resnet", auxiliary=False, **{"optim.accumulate": 2}), 8)
+    settings = _sized("test_resnet", auxiliary=False)
     torch.manual_seed(0)
     model = build_model(settings, 3)
-    train_step(settings, TASK, model, batch, CPU, torch.Generator().manual_seed(5), None)
-    alone = _learnt(model)
+    image, _, _ = to_device(_batch(8), CPU.device)
+    image = make_views(settings, model.encoder, image, draw_chance(settings, model.encoder, torch.Generator().manual_seed(5))).classified
+    for rows in (slice(0, 4), slice(4, 8)):
+        model(image[rows])
+    for name, buffer in model.named_buffers():
+        torch.testing.assert_close(parts[name], buffer, msg=name)
+
+
+def test_the_logged_task_loss_is_neither_smoothed_nor_weighted():
+    _, plain = _step(_sized("test_vit"), 8)
+    trained, smoothed = _step(_sized("test_vit", **{"optim.label_smoothing": 0.3}), 8, torch.tensor([1.0, 5.0, 0.2]))
+    assert smoothed == plain
+    assert not torch.equal(trained["head.weight"], _step(_sized("test_vit"), 8)[0]["head.weight"])
+
+
+@pytest.mark.parametrize(
+    ("backbone", "options"),
+    [("test_vit", {}), ("test_convnext", {}), ("test_resnet", {}), ("test_efficientnet", {}), ("test_vit", RECIPE)],
+)
+@pytest.mark.parametrize("real", [8, 5, 3])
+def test_two_workers_have_the_gradients_and_running_statistics_of_one(tmp_path, backbone, options, real):
+    """Uneven shares included: with 5 or 3 real rows, the second worker has 1 or none."""
+    settings = _sized(backbone, **options, **{"resources.num_workers": 2})
+    alone, _ = _step(settings, real)
     mp.spawn(_worker, args=(str(tmp_path / "meet"), str(tmp_path / "grads"), settings, real), nprocs=2)
     together = torch.load(tmp_path / "grads", weights_only=True)
     assert alone.keys() == together.keys()
     for name, gradient in alone.items():
         torch.testing.assert_close(together[name], gradient, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def _sized(backbone, **settings):
+    patch = {"backbone.patch_size": 8 if backbone == "test_vit" else None}
+    return config(**{"backbone.name": backbone, "data.image_size": 64, "masking.unit": 16, **patch, **settings})
+
+
+def _step(settings, real, weights=None):
+    torch.manual_seed(0)
+    model = build_model(settings, 3)
+    losses = train_step(settings, TASK, model, _batch(real), CPU, torch.Generator().manual_seed(5), weights)
+    return _learnt(model), losses
 
 
 def _learnt(model):

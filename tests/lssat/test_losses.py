@@ -39,6 +39,34 @@ def test_multilabel_is_the_mean_over_labels() -> None:
     assert torch.allclose(task_loss(logits(2, 3), label, "multilabel", weight), expected)
 
 
+@pytest.mark.parametrize("smoothing", [0.1, 0.5])
+def test_smoothed_multiclass_is_cross_entropy_with_soft_targets(smoothing: float) -> None:
+    label = torch.tensor([0, 4, 2, 1])
+    soft = (1 - smoothing) * F.one_hot(label, 5) + smoothing / 5
+    expected = -(soft * logits(4, 5).log_softmax(1)).sum(1)
+    assert torch.allclose(task_loss(logits(4, 5), label, "multiclass", smoothing=smoothing), expected)
+    weight = torch.rand(5)
+    assert torch.allclose(task_loss(logits(4, 5), label, "multiclass", weight, smoothing), expected * weight[label])
+
+
+@pytest.mark.parametrize("smoothing", [0.1, 0.5])
+def test_smoothed_binary_is_the_two_class_case_of_the_same_rule(smoothing: float) -> None:
+    """A binary logit z is the pair of logits (0, z)."""
+    label = torch.tensor([0, 1, 1, 0])
+    pair = torch.cat([torch.zeros(4, 1), logits(4, 1)], 1)
+    expected = task_loss(pair, label, "multiclass", smoothing=smoothing)
+    assert torch.allclose(task_loss(logits(4, 1), label, "binary", smoothing=smoothing), expected)
+    weighted = task_loss(logits(4, 1), label, "binary", torch.tensor([0.5, 2.0]), smoothing)
+    assert torch.allclose(weighted, expected * torch.tensor([0.5, 2.0, 2.0, 0.5]))
+
+
+def test_smoothed_multilabel_is_binary_per_label() -> None:
+    label = torch.tensor([[0, 1, 1], [1, 0, 1]])
+    weight = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    each = [task_loss(logits(2, 3)[:, k : k + 1], label[:, k], "binary", weight[k], 0.2) for k in range(3)]
+    assert torch.allclose(task_loss(logits(2, 3), label, "multilabel", weight, 0.2), torch.stack(each).mean(0))
+
+
 def test_half_precision_logits_and_small_labels_are_fine() -> None:
     loss = task_loss(logits(4, 5).bfloat16(), torch.tensor([0, 4, 2, 1], dtype=torch.int32), "multiclass")
     assert loss.dtype == torch.float32
