@@ -93,10 +93,13 @@ def create(plan: Any, name: str, options: dict[str, Any]) -> Any:
 
 
 def fitted_window(plan: Any, image_size: int) -> dict[str, int]:
-    """For backbones with attention windows: the largest window, not above the native one, that tiles every stage at this image size."""
-    if "window_size" not in accepted(plan):
+    """For backbones with square attention windows: the largest, not above the native one, that tiles every stage at this image size.
+
+    Where windows differ between stages or are padded, timm sees to them.
+    """
+    native = next((module.window_size[0] for module in plan.modules() if isinstance(getattr(module, "window_size", None), tuple)), None)
+    if native is None or "window_size" not in accepted(plan):
         return {}
-    native = next(module.window_size[0] for module in plan.modules() if hasattr(module, "window_size"))
     sides = [image_size // stage.stride for stage in read_stages(plan)]
     return {"window_size": next(w for w in range(native, 0, -1) if all(side <= w or side % w == 0 for side in sides))}
 
