@@ -95,10 +95,10 @@ def create(plan: Any, name: str, options: dict[str, Any]) -> Any:
 def fitted_window(plan: Any, image_size: int) -> dict[str, int]:
     """For backbones with square attention windows: the largest, not above the native one, that tiles every stage at this image size.
 
-    Where windows differ between stages or are padded, timm sees to them.
+    Some classes of timm need none: they pad, or take windows as a share of the image.
     """
     native = next((module.window_size[0] for module in plan.modules() if isinstance(getattr(module, "window_size", None), tuple)), None)
-    if native is None or "window_size" not in accepted(plan):
+    if native is None or "window_size" not in accepted(plan) or "window_ratio" in accepted(plan):
         return {}
     sides = [image_size // stage.stride for stage in read_stages(plan)]
     return {"window_size": next(w for w in range(native, 0, -1) if all(side <= w or side % w == 0 for side in sides))}

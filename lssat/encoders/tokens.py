@@ -104,11 +104,12 @@ def tokens_dropped(model: Any, visible: Int[Tensor, "B N"]) -> Iterator[None]:
 
 @contextmanager
 def _biases_cut(model: Beit, visible: Int[Tensor, "B N"]) -> Iterator[None]:
-    """Within, BEiT's biases of relative position [1,heads,M,M] are those between the class token and the visible patches [B,heads,K,K]."""
+    """Within, BEiT's biases of relative position [1,heads,M,M] (shared ones: [heads,M,M]) are those between the class token and
+    the visible patches [B,heads,K,K]."""
     kept = torch.cat([torch.zeros_like(visible[:, :1]), visible + 1], dim=1)
 
-    def cut(bias: Float[Tensor, "1 h M M"]) -> Float[Tensor, "B h K K"]:
-        return bias[0][:, kept[:, :, None], kept[:, None, :]].transpose(0, 1)
+    def cut(bias: Float[Tensor, "*one h M M"]) -> Float[Tensor, "B h K K"]:
+        return bias.reshape(bias.shape[-3:])[:, kept[:, :, None], kept[:, None, :]].transpose(0, 1)
 
     def cut_output(_module: nn.Module, _inputs: object, bias: Tensor) -> Tensor:
         return cut(bias)
