@@ -1,12 +1,14 @@
 """Backbones of timm that can look at a partly hidden image: `build_encoder` picks how.
 
-Plain vision transformers drop hidden tokens (tokens.py); everything else with feature maps overwrites and marks them (pyramid.py).
+Vision transformers that can drop hidden tokens (tokens.py); everything else overwrites and marks them (pyramid.py).
 """
 
 from __future__ import annotations
 
 import difflib
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import timm
@@ -16,7 +18,7 @@ from lssat import catalog
 from lssat.config import BackboneConfig, ConfigError, MaskingConfig
 from lssat.encoders.base import Encoded, Encoder, check_grid
 from lssat.encoders.pyramid import PyramidEncoder, first_stage, read_stages
-from lssat.encoders.tokens import TokenEncoder, drops_tokens
+from lssat.encoders.tokens import TokenEncoder, drops_tokens, token_unit
 
 __all__ = ["Encoded", "Encoder", "build_encoder"]
 
@@ -30,19 +32,21 @@ def build_encoder(backbone: BackboneConfig, masking: MaskingConfig, image_size: 
     check_name(name)
     with torch.device("meta"):
         plan = timm.create_model(name, pretrained=False, num_classes=0)
-    options = {"img_size": image_size, "drop_path_rate": backbone.drop_path_rate}
-    encoder: Encoder
-    if drops_tokens(plan):
-        patch = backbone.patch_size or catalog.patch_size(backbone) or plan.patch_embed.patch_size[0]
-        check_grid(image_size, patch, "backbone.patch_size")
-        encoder = TokenEncoder(create(plan, name, options | {"patch_size": patch}), image_size)
-    elif backbone.patch_size is not None:
+    drops, takes_patch = drops_tokens(plan), "patch_size" in accepted(plan)
+    if backbone.patch_size is not None and not (drops and takes_patch):
         raise ConfigError(f"`backbone.patch_size` is for plain vision transformers, but got {backbone.patch_size} with {name}; leave it out")
+    options: dict[str, Any] = {"img_size": image_size, "drop_path_rate": backbone.drop_path_rate}
+    if drops:
+        unit = backbone.patch_size or catalog.patch_size(backbone) or token_unit(plan)
+        check_grid(image_size, unit, "backbone.patch_size" if takes_patch else "data.image_size")
+        options |= {"patch_size": unit} if takes_patch else {}
     else:
         first_stage(read_stages(plan), masking.unit)
-        model = create(plan, name, options | fitted_window(plan, image_size))
-        encoder = PyramidEncoder(model, image_size, masking.unit, masked)
-    check_runs(encoder, name, image_size, masked)
+        options |= fitted_window(plan, image_size)
+    with refusing(name, image_size):
+        model = create(plan, name, options)
+        encoder: Encoder = TokenEncoder(model, image_size) if drops else PyramidEncoder(model, image_size, masking.unit, masked)
+        check_runs(encoder, name, image_size, masked)
     return encoder
 
 
@@ -55,20 +59,28 @@ def check_name(name: str) -> None:
     raise ConfigError(f"`backbone.name` must be an architecture of timm, but got {name!r}; {hint}")
 
 
-def check_runs(encoder: Encoder, name: str, image_size: int, masked: bool) -> None:
-    """Encode one image, so that a backbone that does not take its size fails here, not in the first step. Raises ConfigError."""
-    training = encoder.training
-    image = torch.zeros(1, 3, image_size, image_size, device=encoder.mean.device)
-    cells = encoder.grid[0] * encoder.grid[1]
-    mask = (torch.arange(cells, device=image.device) % 2 == 0)[None] if masked and encoder.masking == "pyramid" else None
+@contextmanager
+def refusing(name: str, image_size: int) -> Iterator[None]:
+    """Within, whatever timm's model raises tells of name and size: they fail in many ways, all of them the fault of these two."""
     try:
-        with torch.inference_mode():
-            encoded = encoder.eval().encode(image, mask)
-    except Exception as error:  # timm's models fail in many ways, all of them the fault of name and size
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:
         raise ConfigError(
             f"`backbone.name`: timm's {name} does not encode masked images of {image_size} pixels ({type(error).__name__}: {error}); "
             "change `data.image_size`, or choose a family of lssat/catalog.json"
         ) from error
+
+
+def check_runs(encoder: Encoder, name: str, image_size: int, masked: bool) -> None:
+    """Encode one image, so that a backbone that does not take its size fails here, not in the first step."""
+    training = encoder.training
+    image = torch.zeros(1, 3, image_size, image_size, device=encoder.mean.device)
+    cells = encoder.grid[0] * encoder.grid[1]
+    mask = (torch.arange(cells, device=image.device) % 2 == 0)[None] if masked and encoder.masking == "pyramid" else None
+    with torch.inference_mode():
+        encoded = encoder.eval().encode(image, mask)
     encoder.train(training)
     assert encoded.features.shape == (1, cells, encoder.features_dim), name
     assert encoded.pooled.shape == (1, encoder.pooled_dim), name
@@ -81,10 +93,13 @@ def create(plan: Any, name: str, options: dict[str, Any]) -> Any:
 
 
 def fitted_window(plan: Any, image_size: int) -> dict[str, int]:
-    """For backbones with attention windows: the largest window, not above the native one, that tiles every stage at this image size."""
-    if "window_size" not in accepted(plan):
+    """For backbones with square attention windows: the largest, not above the native one, that tiles every stage at this image size.
+
+    Some classes of timm need none: they pad, or take windows as a share of the image.
+    """
+    native = next((module.window_size[0] for module in plan.modules() if isinstance(getattr(module, "window_size", None), tuple)), None)
+    if native is None or "window_size" not in accepted(plan) or "window_ratio" in accepted(plan):
         return {}
-    native = next(module.window_size[0] for module in plan.modules() if hasattr(module, "window_size"))
     sides = [image_size // stage.stride for stage in read_stages(plan)]
     return {"window_size": next(w for w in range(native, 0, -1) if all(side <= w or side % w == 0 for side in sides))}
 

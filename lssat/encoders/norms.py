@@ -6,6 +6,7 @@ whole batch, not of one worker's part.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
@@ -20,6 +21,7 @@ from torch.nn import functional as F
 
 from lssat.config import ConfigError
 
+BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
 Visible = Callable[[tuple[int, int]], Bool[Tensor, "B 1 H W"]]
 """Which positions of a map of a given size (H, W) are visible, for the mask of this batch."""
 
@@ -44,10 +46,10 @@ def norms_synced(model: nn.Module) -> AbstractContextManager[None]:
 
 
 def check_norms(model: nn.Module) -> None:
-    """Refuse norms with running statistics that are no plain batch-norm of maps: a masked pass would leak in. Raises ConfigError."""
+    """Refuse norms with running statistics that are no plain batch-norm: a masked pass would leak in. Raises ConfigError."""
     for name, module in model.named_modules():
         keeps = any(buffer.startswith("running_") for buffer, _ in module.named_buffers(recurse=False))
-        if keeps and not (isinstance(module, nn.BatchNorm2d) and module.affine):
+        if keeps and not (isinstance(module, BatchNorm) and module.affine):
             raise ConfigError(
                 f"`backbone.name`: {type(module).__name__} (`{name}`) keeps running statistics that a masked pass would spoil; "
                 "choose another backbone, or train without the auxiliary task (`auxiliary: false`)"
@@ -67,12 +69,12 @@ def visibility(mask: Bool[Tensor, "B L"], grid: tuple[int, int]) -> Visible:
     return at
 
 
-def _batch_norms(model: nn.Module) -> list[nn.BatchNorm2d]:
-    return [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+def _batch_norms(model: nn.Module) -> list[BatchNorm]:
+    return [module for module in model.modules() if isinstance(module, BatchNorm)]
 
 
 @contextmanager
-def _replaced(norms: list[nn.BatchNorm2d], forward: Callable[[nn.BatchNorm2d, Tensor], Tensor]) -> Iterator[None]:
+def _replaced(norms: list[BatchNorm], forward: Callable[[BatchNorm, Tensor], Tensor]) -> Iterator[None]:
     for norm in norms:
         norm.forward = partial(forward, norm)  # type: ignore[method-assign]
     try:
@@ -82,13 +84,15 @@ def _replaced(norms: list[nn.BatchNorm2d], forward: Callable[[nn.BatchNorm2d, Te
             del norm.forward  # the instance attribute; the method of the class shows again
 
 
-def _masked(visible: Visible, norm: nn.BatchNorm2d, maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+def _masked(visible: Visible, norm: BatchNorm, given: Float[Tensor, "N C ..."]) -> Float[Tensor, "N C ..."]:
     together = norm.training and _workers() > 1
-    normalised, *_ = _VisibleNorm.apply(maps, visible((maps.shape[2], maps.shape[3])), norm.weight, norm.bias, norm.eps, together)
-    return _activated(norm, normalised)
+    maps, shown = _as_maps(given), _shown(visible, given)
+    normalised, *_ = _VisibleNorm.apply(maps, shown, norm.weight, norm.bias, norm.eps, together)
+    return _activated(norm, normalised if given.ndim == 4 else normalised.reshape(given.shape))
 
 
-def _synced(norm: nn.BatchNorm2d, maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+def _synced(norm: BatchNorm, given: Float[Tensor, "N C ..."]) -> Float[Tensor, "N C ..."]:
+    maps = _as_maps(given)
     everywhere = maps.new_ones((maps.shape[0], 1, *maps.shape[2:]), dtype=torch.bool)
     normalised, mean, variance, count = _VisibleNorm.apply(maps, everywhere, norm.weight, norm.bias, norm.eps, True)
     if norm.running_mean is not None and norm.running_var is not None and norm.num_batches_tracked is not None:
@@ -96,10 +100,26 @@ def _synced(norm: nn.BatchNorm2d, maps: Float[Tensor, "B C H W"]) -> Float[Tenso
         momentum = norm.momentum if norm.momentum is not None else 1 / float(norm.num_batches_tracked)
         norm.running_mean.lerp_(mean, momentum)
         norm.running_var.lerp_(variance * count / (count - 1), momentum)
-    return _activated(norm, normalised)
+    return _activated(norm, normalised if given.ndim == 4 else normalised.reshape(given.shape))
 
 
-def _activated(norm: nn.BatchNorm2d, normalised: Tensor) -> Tensor:
+def _as_maps(given: Float[Tensor, "N C ..."]) -> Float[Tensor, "N C H W"]:
+    """Maps as they are; vectors [N,C] and sequences [N,C,L] as maps of one column."""
+    return given if given.ndim == 4 else given.reshape(*given.shape[:2], -1, 1)
+
+
+def _shown(visible: Visible, given: Float[Tensor, "N C ..."]) -> Bool[Tensor, "N 1 H W"]:
+    """Which positions are visible. Vectors are those of a batch of square maps, row by row (LeViT); sequences are pools of many tokens
+    (NextViT), all of which count as visible."""
+    if given.ndim == 4:
+        return visible((given.shape[2], given.shape[3]))
+    if given.ndim == 2:
+        side = math.isqrt(given.shape[0] // visible((1, 1)).shape[0])
+        return visible((side, side)).reshape(-1, 1, 1, 1)
+    return given.new_ones((given.shape[0], 1, given.shape[2], 1), dtype=torch.bool)
+
+
+def _activated(norm: BatchNorm, normalised: Tensor) -> Tensor:
     if isinstance(norm, BatchNormAct2d):  # timm's batch-norm that also drops and activates
         normalised = norm.act(norm.drop(normalised))
     return normalised

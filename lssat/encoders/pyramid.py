@@ -1,15 +1,14 @@
-"""Hierarchical and convolutional backbones: tokens cannot be dropped, so hidden units are overwritten and marked (SimMIM, 2111.09886).
+"""Backbones whose tokens cannot be dropped: hidden units are overwritten and marked (SimMIM, arXiv 2111.09886).
 
-Hidden pixels become the mean colour before the stem; a learnable token takes the hidden positions of the first stage's output. Batch-norm
-normalises the masked pass by that batch's visible positions and updates nothing, so that masked statistics never reach the clean pass.
+Hidden pixels become the mean colour before the stem; a learnable token takes the hidden positions of the first stage's output (of the patch
+embedding, where all blocks work at one resolution). Batch-norm normalises the masked pass by that batch's visible positions and updates
+nothing, so that masked statistics never reach the clean pass.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -18,23 +17,18 @@ from torch.nn import functional as F
 
 from lssat.config import ConfigError
 from lssat.encoders.base import Encoded, Encoder, check_grid
-from lssat.encoders.norms import Visible, check_norms, norms_masked, norms_synced, visibility
+from lssat.encoders.norms import check_norms, norms_masked, norms_synced, visibility
+from lssat.encoders.places import Stage, find_place, token_inserted
 
 FIRST_STRIDE = 4
 """The first stage is the first map at this stride or coarser; finer ones belong to the stem (ResNet, Swin, ConvNeXt all begin at 4)."""
 
 
-class Stage(NamedTuple):
-    """One resolution of a backbone, as timm's `feature_info` has it."""
-
-    number: int
-    module: str
-    width: int
-    stride: int
-
-
 class PyramidEncoder(Encoder):
-    """Any timm backbone with feature maps. `features` joins the map nearest to the mask unit with the last one."""
+    """Any timm backbone with feature maps. `features` joins the map nearest to the mask unit with the last one.
+
+    Where all blocks work at one resolution, it is the last map, normalised as for the head.
+    """
 
     masking = "pyramid"
     default_ratio = 0.6
@@ -49,8 +43,8 @@ class PyramidEncoder(Encoder):
             check_norms(model)
         config = model.pretrained_cfg
         super().__init__(grid, unit, (sum(stage.width for stage in kept), model.head_hidden_size), (config["mean"], config["std"]))
-        self.first = first
-        self.channels_last = getattr(model, "output_fmt", "NCHW") == "NHWC"
+        self.place = find_place(model, first, not is_flat(stages), image_size) if masked else None
+        self.flat = is_flat(stages)
         self.kept = [stage.number for stage in kept]
         self.mask_token = nn.Parameter(torch.zeros(first.width)) if masked else None
         self.model: Any = model.to(memory_format=torch.channels_last)
@@ -63,44 +57,26 @@ class PyramidEncoder(Encoder):
                 return self._encode(normalised)
         visible = visibility(mask, self.grid)
         shown = normalised.masked_fill(~visible((image.shape[2], image.shape[3])), 0)  # 0 is the mean colour
-        with self._token_inserted(visible), norms_masked(self.model, visible):
+        assert self.place is not None and self.mask_token is not None, "an encoder built with masked=False takes no mask"
+        with token_inserted(self.model, self.place, visible, self.mask_token), norms_masked(self.model, visible):
             return self._encode(shown)
 
     def _encode(self, normalised: Float[Tensor, "B 3 H W"]) -> Encoded:
         pixels = normalised.contiguous(memory_format=torch.channels_last)
-        last, maps = self.model.forward_intermediates(pixels, indices=self.kept)
+        last, maps = self.model.forward_intermediates(pixels, indices=self.kept, norm=self.flat)
         features = torch.cat([resample(features, self.grid) for features in maps], dim=1)
         pooled = self.model.forward_head(last, pre_logits=True)
         return Encoded(features.flatten(2).transpose(1, 2), pooled, None)
 
-    @contextmanager
-    def _token_inserted(self, visible: Visible) -> Iterator[None]:
-        """Within, the mask token stands at the hidden positions of the first stage's output."""
-        token = self.mask_token
-        assert token is not None, "an encoder built with masked=False takes no mask"
-
-        def insert(_module: nn.Module, _inputs: object, maps: Tensor) -> Tensor:
-            if self.channels_last:
-                return torch.where(visible((maps.shape[1], maps.shape[2]))[:, 0, :, :, None], maps, token.to(maps.dtype))
-            return torch.where(visible((maps.shape[2], maps.shape[3])), maps, token.to(maps.dtype)[:, None, None])
-
-        handle = self.model.get_submodule(self.first.module).register_forward_hook(insert)
-        try:
-            yield
-        finally:
-            handle.remove()
-
 
 def read_stages(model: Any) -> list[Stage]:
-    """The backbone's stages, fine to coarse. Raises ConfigError where it has no feature maps of several strides."""
-    info = getattr(model, "feature_info", None) or []
-    stages = [Stage(i, entry["module"], entry["num_chs"], entry["reduction"]) for i, entry in enumerate(info)]
-    if len({stage.stride for stage in stages}) < 2:
-        raise ConfigError(
-            f"`backbone.name`: timm's {type(model).__name__} is neither a plain vision transformer nor has feature maps of several strides, "
-            "so it cannot look at a masked image; choose a family of lssat/catalog.json"
-        )
-    return stages
+    """The backbone's stages, fine to coarse, as timm's `feature_info` has them."""
+    return [Stage(i, entry["module"], entry["num_chs"], entry["reduction"]) for i, entry in enumerate(model.feature_info)]
+
+
+def is_flat(stages: list[Stage]) -> bool:
+    """Whether all blocks work at one resolution."""
+    return len({stage.stride for stage in stages}) == 1
 
 
 def first_stage(stages: list[Stage], unit: int) -> Stage:
@@ -112,8 +88,11 @@ def first_stage(stages: list[Stage], unit: int) -> Stage:
 
 
 def kept_stages(stages: list[Stage], unit: int) -> list[Stage]:
-    """The stages whose maps are the features: the one whose stride is nearest to the unit (the finer of two), and the last."""
-    nearest = min(stages, key=lambda stage: (abs(math.log2(stage.stride / unit)), stage.stride))
+    """The stages whose maps are the features: the one whose stride is nearest to the unit (the finer of two), and the last.
+
+    Of several with one stride it is the deepest.
+    """
+    nearest = min(stages, key=lambda stage: (abs(math.log2(stage.stride / unit)), stage.stride, -stage.number))
     return [nearest] if nearest == stages[-1] else [nearest, stages[-1]]
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from timm.layers import PatchEmbed
+from timm.models.beit import Attention as BeitAttention
+from timm.models.beit import Beit, RelativePositionBias
+from timm.models.eva import Eva
+from timm.models.hiera import Hiera
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
@@ -16,38 +21,52 @@ from lssat.encoders.base import Encoded, Encoder, check_grid
 
 
 class TokenEncoder(Encoder):
-    """A plain vision transformer of timm. The unit of masking is its patch; class and register tokens always stay."""
+    """A vision transformer of timm. The unit of masking is its patch (Hiera: its mask unit); class and register tokens always stay."""
 
     masking = "tokens"
     default_ratio = 0.75
 
     def __init__(self, model: Any, image_size: int) -> None:
-        """`model` must pass `drops_tokens`. Raises ConfigError where the patches do not tile the image or are fewer than 16."""
-        patch = model.patch_embed.patch_size[0]
-        grid = check_grid(image_size, patch, "backbone.patch_size")
+        """`model` must pass `drops_tokens`. Raises ConfigError where the units do not tile the image or are fewer than 16."""
+        unit = token_unit(model)
+        grid = check_grid(image_size, unit, "backbone.patch_size")
         colours = model.pretrained_cfg["mean"], model.pretrained_cfg["std"]
-        super().__init__(grid, patch, (model.num_features, model.head_hidden_size), colours)
+        super().__init__(grid, unit, (model.num_features, model.head_hidden_size), colours)
+        self.prefix = getattr(model, "num_prefix_tokens", 0)
         self.model: Any = model
 
     def encode(self, image: Float[Tensor, "B 3 H W"], mask: Bool[Tensor, "B L"] | None = None) -> Encoded:
-        """See Encoder. With a mask, `features` holds the visible patches only. Raises ValueError where samples hide unequal numbers."""
+        """See Encoder. With a mask, `features` holds the visible units only. Raises ValueError where samples hide unequal numbers."""
         normalised = self.normalise(image)
-        if mask is None:
-            tokens, visible = self.model.forward_features(normalised), None
+        visible = None if mask is None else visible_positions(mask)
+        if mask is None or visible is None:
+            tokens = self.model.forward_features(normalised)
+        elif isinstance(self.model, Hiera):
+            tokens = self.model.forward_features(normalised, mask=~mask)  # Hiera drops them itself; its polarity is True = keep
         else:
-            visible = visible_positions(mask)
             with tokens_dropped(self.model, visible):
                 tokens = self.model.forward_features(normalised)
         pooled = self.model.forward_head(tokens, pre_logits=True)
-        return Encoded(tokens[:, self.model.num_prefix_tokens :], pooled, visible)
+        return Encoded(tokens[:, self.prefix :], pooled, visible)
 
 
 def drops_tokens(model: Any) -> bool:
-    """Whether hidden tokens can be dropped from `model` without leaking: a plain ViT whose patch embedding does not overlap patches."""
+    """Whether hidden tokens can be dropped from `model` without leaking.
+
+    So it is in ViT, EVA and BEiT where the patch embedding does not overlap patches, and in Hiera where one token per mask unit is left.
+    """
+    if isinstance(model, Hiera):
+        return all(side == stride**model.q_pool for side, stride in zip(model.mask_unit_size, model.q_stride, strict=True))
     embed = getattr(model, "patch_embed", None)
-    if not isinstance(model, VisionTransformer) or not isinstance(embed, PatchEmbed):
+    if not isinstance(model, VisionTransformer | Eva | Beit) or not isinstance(embed, PatchEmbed):
         return False
     return tuple(embed.proj.kernel_size) == tuple(embed.proj.stride) == tuple(embed.patch_size)
+
+
+def token_unit(model: Any) -> int:
+    """Side in pixels of what one token of the last block stands for."""
+    unit: int = model.patch_stride[0] * model.mask_unit_size[0] if isinstance(model, Hiera) else model.patch_embed.patch_size[0]
+    return unit
 
 
 def visible_positions(mask: Bool[Tensor, "B L"]) -> Int[Tensor, "B N"]:
@@ -62,7 +81,8 @@ def visible_positions(mask: Bool[Tensor, "B L"]) -> Int[Tensor, "B N"]:
 def tokens_dropped(model: Any, visible: Int[Tensor, "B N"]) -> Iterator[None]:
     """Within, the blocks of `model` see the prefix tokens and the patches at `visible` only.
 
-    timm passes the embedded tokens, positions added, through `patch_drop`: a hook there keeps everything else timm's own.
+    timm passes the embedded tokens, positions added, through `patch_drop` (ViT, EVA) or `pos_drop` (BEiT), which is where they are
+    dropped; what tells the blocks of relative positions is cut down to them. Everything else stays timm's own.
     """
     prefix = model.num_prefix_tokens
 
@@ -70,8 +90,41 @@ def tokens_dropped(model: Any, visible: Int[Tensor, "B N"]) -> Iterator[None]:
         index = visible[:, :, None].expand(-1, -1, tokens.shape[2])
         return torch.cat([tokens[:, :prefix], tokens[:, prefix:].gather(1, index)], dim=1)
 
-    handle = model.patch_drop.register_forward_hook(keep)
+    with ExitStack() as stack:
+        if isinstance(model, Eva):
+            dropping, model.patch_drop = model.patch_drop, lambda tokens: (keep(model, (), tokens), visible)
+            stack.callback(setattr, model, "patch_drop", dropping)
+        elif isinstance(model, Beit):
+            stack.callback(model.pos_drop.register_forward_hook(keep).remove)
+            stack.enter_context(_biases_cut(model, visible))
+        else:
+            stack.callback(model.patch_drop.register_forward_hook(keep).remove)
+        yield
+
+
+@contextmanager
+def _biases_cut(model: Beit, visible: Int[Tensor, "B N"]) -> Iterator[None]:
+    """Within, BEiT's biases of relative position [1,heads,M,M] (shared ones: [heads,M,M]) are those between the class token and
+    the visible patches [B,heads,K,K]."""
+    kept = torch.cat([torch.zeros_like(visible[:, :1]), visible + 1], dim=1)
+
+    def cut(bias: Float[Tensor, "*one h M M"]) -> Float[Tensor, "B h K K"]:
+        return bias.reshape(bias.shape[-3:])[:, kept[:, :, None], kept[:, None, :]].transpose(0, 1)
+
+    def cut_output(_module: nn.Module, _inputs: object, bias: Tensor) -> Tensor:
+        return cut(bias)
+
+    def cut_own(attention: BeitAttention) -> Tensor:
+        return cut(type(attention)._get_rel_pos_bias(attention))
+
+    shared = [module.register_forward_hook(cut_output) for module in model.modules() if isinstance(module, RelativePositionBias)]
+    attentions = [module for module in model.modules() if isinstance(module, BeitAttention)]
+    for attention in attentions:
+        attention._get_rel_pos_bias = partial(cut_own, attention)
     try:
         yield
     finally:
-        handle.remove()
+        for attention in attentions:
+            del attention._get_rel_pos_bias  # the instance attribute; the method of the class shows again
+        for handle in shared:
+            handle.remove()

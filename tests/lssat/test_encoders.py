@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import pytest
 import torch
+from timm.models.beit import Beit
+from timm.models.hiera import Hiera
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from lssat.config import BackboneConfig, ConfigError, MaskingConfig
-from lssat.encoders import Encoder, build_encoder
+from lssat.encoders import Encoded, Encoder, build_encoder
+from lssat.encoders.contract import broken_promises
 from lssat.encoders.norms import norms_masked, visibility
-from lssat.encoders.tokens import visible_positions
+from lssat.encoders.places import token_inserted
+from lssat.encoders.pyramid import PyramidEncoder
+from lssat.encoders.tokens import TokenEncoder, visible_positions
 from lssat.masking import patchify, pixel_mask, random_mask
 
 PIXELS = 64
@@ -38,11 +45,18 @@ def state(encoder: Encoder) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in [*encoder.named_parameters(), *encoder.named_buffers()]}
 
 
+def encode(encoder: Encoder, image: Tensor, mask: Tensor | None = None) -> Encoded:
+    """A pass from a fixed state of the generator: some of timm's blocks drop at random."""
+    torch.manual_seed(0)
+    return encoder.encode(image, mask)
+
+
 class EncoderContract:
     backbones: tuple[str, ...]
     patch: int | None = None
     unit = 16
     other_pixels = 96
+    learning_pixels = PIXELS
 
     def encoder(self, backbone: str, image_size: int = PIXELS) -> Encoder:
         return copy.deepcopy(built(backbone, image_size, self.patch, self.unit))
@@ -52,8 +66,9 @@ class EncoderContract:
         encoder = self.encoder(backbone).train(training)
         image, _ = draw(encoder)
         plain = copy.deepcopy(encoder.model)
+        torch.manual_seed(0)
         expected = plain((image - encoder.mean[:, None, None]) / encoder.std[:, None, None])
-        encoded = encoder.encode(image)
+        encoded = encode(encoder, image)
         torch.testing.assert_close(encoded.pooled, expected)
         for name, buffer in plain.named_buffers():  # running statistics move exactly as timm's do
             torch.testing.assert_close(encoder.model.get_buffer(name), buffer)
@@ -64,16 +79,16 @@ class EncoderContract:
         image, mask = draw(encoder)
         other, _ = draw(encoder, seed=1)
         hidden = pixel_mask(mask, encoder.grid, (PIXELS, PIXELS))
-        first = encoder.encode(image, mask)
-        second = encoder.encode(torch.where(hidden, other, image), mask)
+        first = encode(encoder, image, mask)
+        second = encode(encoder, torch.where(hidden, other, image), mask)
         assert torch.equal(first.features, second.features)
         assert torch.equal(first.pooled, second.pooled)
-        changed = encoder.encode(torch.where(hidden, image, other), mask)
+        changed = encode(encoder, torch.where(hidden, image, other), mask)
         assert not torch.allclose(first.features, changed.features)
 
     def test_every_parameter_learns_from_a_joint_step(self, backbone: str) -> None:
-        encoder = self.encoder(backbone).train()
-        image, mask = draw(encoder)
+        encoder = self.encoder(backbone, self.learning_pixels).train()
+        image, mask = draw(encoder, image_size=self.learning_pixels)
         generator = torch.Generator().manual_seed(2)
         with torch.no_grad():  # timm starts the last norms of residual branches at zero, behind which nothing learns in the very first step
             for parameter in encoder.parameters():
@@ -94,7 +109,7 @@ class EncoderContract:
         for name, tensor in state(encoder).items():
             assert torch.equal(tensor, before[name]), name
         assert count_hooks(encoder) == hooks
-        assert torch.equal(encoder.encode(image).pooled, untouched.encode(image).pooled)
+        assert torch.equal(encode(encoder, image).pooled, encode(untouched, image).pooled)
 
     def test_masked_pass_that_fails_leaves_no_trace(self, backbone: str) -> None:
         encoder = self.encoder(backbone).train()
@@ -122,7 +137,7 @@ def count_hooks(encoder: nn.Module) -> int:
 
 
 class TestTokenEncoder(EncoderContract):
-    backbones = ("test_vit", "test_vit2", "test_vit3", "deit3_small_patch16_224")
+    backbones = ("test_vit", "test_vit2", "test_vit3", "deit3_small_patch16_224", "vit_tiny_patch16_dinov3_qkvb")
     patch = 8
 
     def test_dropping_equals_attention_that_ignores_hidden_tokens(self, backbone: str) -> None:
@@ -155,6 +170,37 @@ class TestTokenEncoder(EncoderContract):
         mask[0] = ~mask[0]
         with pytest.raises(ValueError, match="equally many"):
             encoder.encode(image, mask)
+
+
+class TestFlatEncoder(EncoderContract):
+    """All blocks at one resolution, and no token may go: mixers, class attention, biases of relative position."""
+
+    backbones = ("gmlp_ti16_224", "xcit_nano_12_p8_224", "test_vit_relpos", "convit_tiny")
+
+    def test_mask_token_stands_at_the_hidden_patches(self, backbone: str) -> None:
+        encoder = self.encoder(backbone).eval()
+        image, mask = draw(encoder)
+        nn.init.normal_(encoder.mask_token)
+        seen = []
+        model, place = encoder.model, encoder.place.module
+
+        def look(_module: nn.Module, _inputs: object, output: Tensor | tuple[Tensor, ...]) -> None:
+            seen.append(output if isinstance(output, Tensor) else output[0])
+
+        with token_inserted(model, encoder.place, visibility(mask, encoder.grid), encoder.mask_token):
+            model.get_submodule(place).register_forward_hook(look)
+            model(encoder.normalise(image))
+        per_unit = encoder.unit // model.feature_info[0]["reduction"]
+        hidden = mask.reshape(-1, *encoder.grid).repeat_interleave(per_unit, 1).repeat_interleave(per_unit, 2).flatten(1)
+        assert (seen[0][hidden] == encoder.mask_token).all()
+        assert (seen[0][~hidden] != encoder.mask_token).any(1).all()
+
+
+class TestOtherLayouts(EncoderContract):
+    """Tuples, token sequences, modules that timm names but does not run, batch-norm of vectors."""
+
+    backbones = ("levit_128s", "coat_tiny", "pit_ti_224", "mobilevit_xxs", "test_coatnet")
+    learning_pixels = 128  # at 64 the last stage of LeViT is one position, where attention has nothing to weigh
 
 
 class TestPyramidEncoder(EncoderContract):
@@ -208,6 +254,117 @@ class TestSwin(TestPyramidEncoder):
         with torch.device("meta"):
             model = build_encoder(BackboneConfig(name=backbone), MaskingConfig(unit=16), pixels).model
         assert model.layers[0].blocks[0].window_size == (window, window)
+
+
+class TestBeit:
+    """Biases of relative position, of each block or shared, follow the patches that stay."""
+
+    def encoder(self, own: bool) -> TokenEncoder:
+        torch.manual_seed(0)
+        model = Beit(64, 8, num_classes=0, embed_dim=32, depth=2, num_heads=2, init_values=0.1, use_rel_pos_bias=own, use_shared_rel_pos_bias=not own)
+        for name, parameter in model.named_parameters():
+            if "bias_table" in name:
+                nn.init.normal_(parameter)
+        model.pretrained_cfg = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+        return TokenEncoder(model, 64).eval()
+
+    @pytest.mark.parametrize("own", [True, False])
+    def test_dropping_equals_attention_that_ignores_hidden_tokens(self, own: bool) -> None:
+        encoder = self.encoder(own)
+        image, mask = draw(encoder)
+        masked = encoder.encode(image, mask)
+        slow = copy.deepcopy(encoder)
+        ignore = torch.zeros(len(mask), 1, 1, 65).masked_fill(torch.cat([torch.zeros(len(mask), 1, dtype=torch.bool), mask], 1)[:, None, None], -1e9)
+        for block in slow.model.blocks:
+            block.register_forward_pre_hook(with_bias_added(ignore), with_kwargs=True)
+        tokens = slow.model.forward_features(slow.normalise(image))[:, 1:]
+        for row in range(len(mask)):
+            torch.testing.assert_close(masked.features[row], tokens[row, ~mask[row]])
+
+    @pytest.mark.parametrize("own", [True, False])
+    def test_contract(self, own: bool) -> None:
+        encoder = self.encoder(own)
+        image, mask = draw(encoder)
+        own_methods = [vars(block.attn).keys() for block in encoder.model.blocks]
+        assert broken_promises(encoder, image, mask) == []
+        assert count_hooks(encoder) == 0
+        assert [vars(block.attn).keys() for block in encoder.model.blocks] == own_methods
+
+
+def with_bias_added(ignore: Tensor) -> Callable[..., tuple[Any, dict[str, Any]]]:
+    """Attention of BEiT adds a shared bias to its own: there the hidden keys are ruled out."""
+
+    def hook(_module: nn.Module, given: Any, named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        shared = named["shared_rel_pos_bias"]
+        return given, {"shared_rel_pos_bias": ignore if shared is None else shared + ignore}
+
+    return hook
+
+
+class TestHiera:
+    def encoder(self) -> TokenEncoder:
+        torch.manual_seed(0)
+        model = Hiera((128, 128), embed_dim=16, num_heads=1, stages=(1, 1, 1, 1), mask_unit_attn=(True, True, True, True), num_classes=0)
+        model.pretrained_cfg = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+        return TokenEncoder(model, 128).eval()
+
+    def test_contract(self) -> None:
+        encoder = self.encoder()
+        image, mask = draw(encoder, image_size=128)
+        assert (encoder.unit, encoder.grid) == (32, (4, 4))
+        assert broken_promises(encoder, image, mask) == []
+
+    def test_each_feature_is_of_the_unit_it_says(self) -> None:
+        """With attention inside of units alone, what changes in the middle of one changes one feature."""
+        encoder = self.encoder()
+        image, mask = draw(encoder, batch=1, image_size=128)
+        before = encoder.encode(image, mask)
+        for place, unit in enumerate(before.visible[0].tolist()):
+            row, column = divmod(unit, 4)
+            changed = image.clone()
+            changed[:, :, row * 32 + 8 : row * 32 + 24, column * 32 + 8 : column * 32 + 24] = 0
+            differs = (encoder.encode(changed, mask).features != before.features).any(-1)[0]
+            assert differs.nonzero().flatten().tolist() == [place]
+
+
+class Leaky(PyramidEncoder):
+    """Encodes the whole image, whatever the mask."""
+
+    def encode(self, image: Tensor, mask: Tensor | None = None) -> Encoded:
+        return super().encode(image)
+
+
+class Forgetful(PyramidEncoder):
+    """Does what is asked, and leaves what it saw in a buffer and in a parameter."""
+
+    def encode(self, image: Tensor, mask: Tensor | None = None) -> Encoded:
+        encoded = super().encode(image, mask)
+        if mask is not None:
+            self.mean += 0.01
+            with torch.no_grad():
+                self.mask_token += 1
+        return encoded
+
+
+@pytest.mark.parametrize(
+    ("kind", "broken"),
+    [
+        (PyramidEncoder, set()),
+        (Leaky, {"the masked pass changes buffers (training)", *(f"hidden pixels influence the masked pass ({mode})" for mode in ("training", "evaluating"))}),
+        (Forgetful, {f"the masked pass changes {what} ({mode})" for what in ("buffers", "parameters") for mode in ("training", "evaluating")}),
+    ],
+)
+def test_broken_promises_are_named(kind: type[PyramidEncoder], broken: set[str]) -> None:
+    model = copy.deepcopy(built("test_resnet", PIXELS, None, 16).model)
+    encoder = kind(model, PIXELS, 16, masked=True)
+    assert set(broken_promises(encoder, *draw(encoder))) >= broken
+    assert bool(broken) == bool(broken_promises(encoder, *draw(encoder)))
+
+
+def test_windows_as_a_share_of_the_image_are_left_to_timm() -> None:
+    with torch.device("meta"):
+        model = build_encoder(BackboneConfig(name="gcvit_xxtiny"), MaskingConfig(), PIXELS).model
+    assert model.stages[0].blocks[0].attn.window_size == (2, 2)
 
 
 def slow_norm(norm: nn.BatchNorm2d, maps: Tensor, mask: Tensor, grid: tuple[int, int]) -> Tensor:
@@ -283,9 +440,10 @@ def test_token_unit_is_the_patch_of_the_target() -> None:
         (BackboneConfig(name="vit_tiny_patch16_224", patch_size=32), MaskingConfig(), 64, "at least 16 mask units"),
         (BackboneConfig(name="test_resnet", patch_size=8), MaskingConfig(), 64, "plain vision transformers"),
         (BackboneConfig(name="test_resnet"), MaskingConfig(unit=2), 64, "must be a multiple of 4"),
-        (BackboneConfig(name="vit_tiny_r_s16_p8_224"), MaskingConfig(), 64, "neither a plain vision transformer"),
-        (BackboneConfig(name="levit_128s"), MaskingConfig(), 224, "must be a multiple of 16|running statistics"),
-        (BackboneConfig(name="hrnet_w18_small"), MaskingConfig(), 64, "does not encode masked images"),
+        (BackboneConfig(name="vit_tiny_r_s16_p8_224"), MaskingConfig(), 64, "must be a multiple of 32"),
+        (BackboneConfig(name="crossvit_tiny_240"), MaskingConfig(unit=12), 96, "does not encode masked images of 96 pixels"),
+        (BackboneConfig(name="hiera_tiny_224"), MaskingConfig(), 96, "at least 16 mask units"),
+        (BackboneConfig(name="hiera_tiny_224", patch_size=8), MaskingConfig(), 128, "leave it out"),
     ],
 )
 def test_what_cannot_be_masked_is_refused(backbone: BackboneConfig, masking: MaskingConfig, pixels: int, message: str) -> None:
