@@ -97,7 +97,7 @@ def fit(config: Config, task: Task, train: Rows, val: Rows, place: Place, report
     Raises NonFiniteLoss, ConfigError.
     """
     torch.manual_seed(config.seed)
-    model = build_model(config, task.num_outputs).to(place.device)
+    model = build_model(config, task.num_outputs, trained=folder is not None and (folder / "last").exists()).to(place.device)
     learner = Learner(model, weight_average(model, config.optim.ema_decay), build_optimizer(model, config.optim))
     state = _resume(folder, config, learner) if folder else None
     done, best = (state["epoch"], state["best"]) if state else (0, -np.inf)

@@ -18,7 +18,7 @@ from search.yaml_lines import Document, read
 
 SECTIONS = ("data", "objective", "fixed", "space", "search", "profiles")
 ONE_FOR_ALL = ("data.", "objective.", "resources.", "optim.epochs")  # equal for all trials, or they could not be compared
-AUXILIARY = ("aux_weight", "masking.", "target.", "decoder.")  # not drawn where `auxiliary` is off
+AUXILIARY = ("aux_weight", "masking.", "target.", "decoder.", "head.fusion")  # not drawn where `auxiliary` is off
 RANGE_KEYS = {"low", "high", "log", "step"}
 NUM_PROBES = 200  # random points of the space that must be valid configurations before anything starts
 

@@ -27,7 +27,7 @@ class TokenEncoder(Encoder):
         grid = check_grid(image_size, patch, "backbone.patch_size")
         colours = model.pretrained_cfg["mean"], model.pretrained_cfg["std"]
         super().__init__(grid, patch, (model.num_features, model.head_hidden_size), colours)
-        self.model: Any = model
+        self.model = model
 
     def encode(self, image: Float[Tensor, "B 3 H W"], mask: Bool[Tensor, "B L"] | None = None) -> Encoded:
         """See Encoder. With a mask, `features` holds the visible patches only. Raises ValueError where samples hide unequal numbers."""
