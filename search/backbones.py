@@ -21,13 +21,15 @@ def check_backbones(space: Space, say: Callable[[str], None]) -> None:
         backbone, pooling = config.backbone, config.head.pooling
         if not (backbone.pretrained or backbone.name or pooling != "native"):
             continue
+        from lssat.encoders import build_encoder
         from lssat.model import build_model
         from lssat.pretrained import load_pretrained
 
-        model = build_model(config, 1, trained=True)
+        build_model(config, 1, trained=True)
         if backbone.pretrained:
             name = catalog.architecture(backbone)
-            say(f"weights   {name}: {load_pretrained(model.encoder.model, name, backbone.pretrained)}")
+            encoder = build_encoder(backbone, config.masking, config.data.image_size, masked=config.trains_auxiliary, trained=True)
+            say(f"weights   {name}: {load_pretrained(encoder.model, name, backbone.pretrained)}")
 
 
 def drawn(space: Space) -> Iterator[Config]:

@@ -47,9 +47,9 @@ def build_encoder(
         first_stage(read_stages(plan), masking.unit)
         model = create(plan, name, options | fitted_window(plan, image_size))
         encoder = PyramidEncoder(model, image_size, masking.unit, masked)
-    set_pooling(encoder.model, name, pooling)
     if backbone.pretrained and not trained:
         load_pretrained(encoder.model, name, backbone.pretrained)
+    set_pooling(encoder.model, name, pooling)  # now, as it drops native pooling's weights, which the file may hold
     check_runs(encoder, name, image_size, masked)
     return encoder
 

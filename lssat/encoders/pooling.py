@@ -23,3 +23,5 @@ def set_pooling(model: Any, name: str, pooling: Pooling) -> None:
         model.reset_classifier(0, NAMES[pooling])
     except Exception as error:  # each class of timm refuses in its own way
         raise ConfigError(f"`head.pooling`: timm's {name} does not pool by {pooling} ({type(error).__name__}: {error}); choose native") from error
+    if hasattr(model, "pool_include_prefix"):
+        model.pool_include_prefix = False  # registers are no patches

@@ -97,6 +97,13 @@ def test_position_embeddings_and_patches_of_another_size_are_resampled(tmp_path:
     torch.testing.assert_close(small, large, rtol=0.05, atol=0)  # on a picture of one colour a resampled patch answers nearly as the original one
 
 
+def test_weights_of_a_pooling_that_is_not_wanted_are_no_other_architecture(tmp_path: Path) -> None:
+    model = trained("test_vit3", img_size=PIXELS, patch_size=16)  # pools by attention
+    built = encoder("test_vit3", saved(model.state_dict(), tmp_path / "w.safetensors"), patch=16, pooling="mean")
+    image = torch.rand(2, 3, PIXELS, PIXELS)
+    torch.testing.assert_close(built.encode(image).pooled, model.forward_features(built.normalise(image))[:, model.num_prefix_tokens :].mean(1))
+
+
 def test_loading_draws_no_random_numbers(tmp_path: Path) -> None:
     """So a pretrained and a scratch model start from the same head and decoder."""
     source = saved(trained("test_vit").state_dict(), tmp_path / "w.safetensors")

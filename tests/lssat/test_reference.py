@@ -110,7 +110,7 @@ def mae(weights: Weights, image: Tensor, hidden: list[bool], norm_pix: bool) -> 
     full = [latent[visible.index(cell)] if cell in visible else weights["decoder.mask_token"] for cell in range(GRID * GRID)]
     x = torch.stack([token + position(cell, len(token)) for cell, token in enumerate(full)])
     for number in range(2):
-        x = block(x, weights, f"decoder.blocks.{number}", DECODER_HEADS, 1e-6 if False else 1e-5)
+        x = block(x, weights, f"decoder.blocks.{number}", DECODER_HEADS, 1e-5)
     pred = affine(standardise(x, 1e-5) * weights["decoder.norm.weight"] + weights["decoder.norm.bias"], weights, "decoder.predict")
     errors = []
     for cell, patch in enumerate(patches(image)):
@@ -129,9 +129,7 @@ def classify(weights: Weights, image: Tensor) -> Tensor:
 
 def patches(image: Tensor) -> list[Tensor]:
     """[PATCH, PATCH, 3] each, row by row."""
-    return [
-        image[:, row * PATCH : (row + 1) * PATCH, column * PATCH : (column + 1) * PATCH].permute(1, 2, 0) for row in range(GRID) for column in range(GRID)
-    ]
+    return [image[:, row * PATCH : (row + 1) * PATCH, column * PATCH : (column + 1) * PATCH].permute(1, 2, 0) for row in range(GRID) for column in range(GRID)]
 
 
 def embed(weights: Weights, image: Tensor) -> Tensor:
