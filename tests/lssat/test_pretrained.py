@@ -157,7 +157,7 @@ def test_code_in_a_file_is_refused_and_not_run(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_none_or_damaged_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="there is no file .*; every worker must see it"):
+    with pytest.raises(ConfigError, match=r"there is no file .*; every worker must see it"):
         encoder("test_vit", str(tmp_path / "none.pth"))
     for suffix in ("pth", "safetensors"):
         path = tmp_path / f"damaged.{suffix}"
@@ -168,7 +168,7 @@ def test_a_file_that_is_none_or_damaged_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", ["weights.pth", "~/weights.pth", "/weights.npz", "true"])
 def test_a_path_that_depends_on_where_it_is_read_is_refused(value: str) -> None:
-    with pytest.raises(ConfigError, match="`backbone.pretrained` must be true, false or the absolute path"):
+    with pytest.raises(ConfigError, match=r"`backbone.pretrained` must be true, false or the absolute path"):
         build({"backbone.pretrained": value})
 
 
