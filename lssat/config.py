@@ -12,6 +12,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -68,6 +69,21 @@ class BackboneConfig(Section):
     patch_size: Int | None = Field(None, ge=2, description="flat-token backbones only: patch side in pixels; None: the native one")
     drop_path_rate: Float = Field(0.0, ge=0, lt=1, description="stochastic depth, where the architecture has it")
     trainable: Literal["all", "head"] = Field("all", description="head: the backbone is frozen, only head and decoder learn (linear probe)")
+    pretrained: bool | str = Field(False, description="start from weights: true: timm's from the hub; absolute path of a .safetensors or .pth: its own")
+
+    @model_validator(mode="after")
+    def _weights_are_one_file_for_all_workers(self) -> BackboneConfig:
+        if isinstance(self.pretrained, str) and not (PurePath(self.pretrained).is_absolute() and self.pretrained.endswith((".safetensors", ".pth"))):
+            raise ValueError(
+                "`backbone.pretrained` must be true, false or the absolute path of a .safetensors or .pth file, which every worker reads, "
+                f"but got {self.pretrained!r}"
+            )
+        return self
+
+
+class HeadConfig(Section):
+    pooling: Literal["native", "cls", "mean"] = Field("native", description="what the head reads: native: timm's choice; class token; mean over patches")
+    fusion: Literal["none", "concat"] = Field("none", description="concat: beside it the mean of what the decoder makes of the unmasked image (Fusion-SSAT)")
 
 
 class TargetConfig(Section):
@@ -148,6 +164,7 @@ class Config(Section):
     data: DataConfig = DataConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
     backbone: BackboneConfig = BackboneConfig()
+    head: HeadConfig = HeadConfig()
     auxiliary: bool = Field(True, description="off: the supervised baseline, no masked pass")
     aux_weight: Float = Field(0.9, ge=0, lt=1, description="w in (1-w)*task + w*reconstruction; SSAT publishes 0.1 on the task, so 0.9 here")
     streams: str = Field("MRGB/RLDP/CRGB", description="image of the Masked pass / Reconstruction target / Classified pass, each RGB, LBP or LDP")
@@ -179,6 +196,8 @@ class Config(Section):
                 "`augment.mixup` needs an even number of rows at once (`optim.batch_size` / `resources.num_workers` / `optim.accumulate`), "
                 f"but got {rows}; change `optim.batch_size`"
             )
+        if self.head.fusion != "none" and not self.trains_auxiliary:
+            raise ValueError("`head.fusion` concat reads the decoder, so it needs `auxiliary` on and `aux_weight` above 0; set it to none")
         return self
 
     @model_validator(mode="after")

@@ -33,8 +33,17 @@ class Decoder(nn.Module):
         tokens = self.embed(encoded.features)
         if encoded.visible is not None:
             tokens = self._fill(tokens, encoded.visible, mask)
-        pred: Tensor = self.predict(self.norm(self.blocks(tokens + self.position)))
+        pred: Tensor = self.predict(self._mixed(tokens))
         return pred
+
+    def pooled(self, encoded: Encoded) -> Float[Tensor, "B E"]:
+        """The mean over all patches of what the decoder makes, before its prediction, of an image of which nothing is hidden."""
+        assert encoded.visible is None, "nothing may be hidden"
+        return self._mixed(self.embed(encoded.features)).mean(1)
+
+    def _mixed(self, tokens: Float[Tensor, "B L E"]) -> Float[Tensor, "B L E"]:
+        mixed: Tensor = self.norm(self.blocks(tokens + self.position))
+        return mixed
 
     def _fill(self, tokens: Float[Tensor, "B N E"], visible: Tensor, mask: Bool[Tensor, "B L"]) -> Float[Tensor, "B L E"]:
         assert self.mask_token is not None, "a decoder built with fills=False needs features at every position"

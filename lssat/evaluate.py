@@ -21,7 +21,7 @@ def export(trained: Path, bundle: Path) -> None:
     """A `best` checkpoint -> a bundle: `weights.safetensors`, `config.json`, `labels.json`, `preprocessing.json`."""
     tensors, state = checkpoint.load(trained)
     config, task = Config.model_validate(state["config"]), Task.from_json(state["task"])
-    encoder = build_model(config, task.num_outputs).encoder
+    encoder = build_model(config, task.num_outputs, trained=True).encoder
     preprocessing = {
         "image_size": config.data.image_size,
         "resize": "bilinear, to a square",
@@ -42,7 +42,7 @@ def open_bundle(bundle: Path) -> tuple[Config, Task, LSSAT]:
     """A bundle -> its configuration, task and trained model."""
     config = Config.model_validate_json((bundle / "config.json").read_text())
     task = Task.from_json(json.loads((bundle / "labels.json").read_text()))
-    model = build_model(config, task.num_outputs)
+    model = build_model(config, task.num_outputs, trained=True)
     model.load_state_dict(load_file(bundle / "weights.safetensors"))
     return config, task, model
 

@@ -100,7 +100,8 @@ def fit(config: Config, task: Task, train: Rows, val: Rows, place: Place, report
     if config.data.train_fraction < 1:
         train = train.subset(config.data.train_fraction, config.seed)
     torch.manual_seed(config.seed)
-    model = freeze(build_model(config, task.num_outputs).to(place.device), config.backbone.trainable)
+    begun = folder is not None and (folder / "last").exists()
+    model = freeze(build_model(config, task.num_outputs, trained=begun).to(place.device), config.backbone.trainable)
     learner = Learner(model, weight_average(model, config.optim.ema_decay), build_optimizer(model, config.optim))
     state = _resume(folder, config, learner) if folder else None
     done, best = (state["epoch"], state["best"]) if state else (0, -np.inf)

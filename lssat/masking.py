@@ -16,7 +16,13 @@ def random_mask(noise: Float[Tensor, "B L"], ratio: float) -> Bool[Tensor, "B L"
     The caller draws `noise`, one uniform number per patch; the `int(L * (1 - ratio))` patches with the smallest stay visible.
     Raises ConfigError where that leaves nothing visible or nothing hidden.
     """
-    length = noise.shape[1]
+    visible = num_visible(noise.shape[1], ratio)
+    order = noise.argsort(dim=1, stable=True)
+    return torch.ones_like(noise, dtype=torch.bool).scatter(1, order[:, :visible], False)
+
+
+def num_visible(length: int, ratio: float) -> int:
+    """How many of `length` patches stay visible. Raises ConfigError where that is none or all of them."""
     visible = int(length * (1 - ratio))
     if not 0 < visible < length:
         left = "no patch visible" if visible == 0 else "no patch hidden"
@@ -24,8 +30,7 @@ def random_mask(noise: Float[Tensor, "B L"], ratio: float) -> Bool[Tensor, "B L"
             f"`masking.ratio` must hide some of the {length} patches and leave some visible, but {ratio} leaves {left}; "
             "move the ratio towards 0.5, or make patches smaller (`backbone.patch_size`, `masking.unit`)"
         )
-    order = noise.argsort(dim=1, stable=True)
-    return torch.ones_like(noise, dtype=torch.bool).scatter(1, order[:, :visible], False)
+    return visible
 
 
 def patchify(maps: Shaped[Tensor, "B C H W"], patch: int) -> Shaped[Tensor, "B L P"]:

@@ -16,13 +16,17 @@ SORTING = {"complete": 0, "stopped": 1, "running": 2, "failed": 3}
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the leaderboard. `score` is val/best; `test` the same metric on the test split, of the winner only."""
+    """One line of the leaderboard. `score` is val/best; `test` the same metric on the test split, of the winner only.
+
+    `pretrained`: no, hub or a file's name. Compare rows of one kind: where weights were pretrained, other images helped.
+    """
 
     rank: int
     trial: str
     family: str
     size: str
     backbone: str
+    pretrained: str
     streams: str
     encoding: str
     aux_weight: float
@@ -95,6 +99,7 @@ def _row(folder: Path) -> Row:
         family=config.backbone.family if config.backbone.name is None else "-",
         size=config.backbone.size if config.backbone.name is None else "-",
         backbone=architecture,
+        pretrained=_origin(config.backbone.pretrained),
         streams=config.streams if config.trains_auxiliary else f"none/{config.streams.split('/')[2]}",
         encoding=config.target.encoding if config.trains_auxiliary else "-",
         aux_weight=config.aux_weight if config.trains_auxiliary else 0.0,
@@ -109,6 +114,13 @@ def _row(folder: Path) -> Row:
         config_hash=written["hash"],
         seed=config.seed,
     )
+
+
+def _origin(pretrained: bool | str) -> str:
+    """Where a backbone's first weights came from: `no` (drawn), `hub` or the name of a file."""
+    if isinstance(pretrained, str):
+        return Path(pretrained).name
+    return "hub" if pretrained else "no"
 
 
 def _shown(value: Any) -> str:

@@ -42,7 +42,8 @@ def _cells(row: Row) -> list[Any]:
     millions = None if row.parameters is None else f"{row.parameters / 1e6:.2f}M"
     rate = None if row.images_per_s is None else f"{row.images_per_s:.0f}"
     weight = f"{row.aux_weight:.2f}" if row.encoding != "-" else "-"
-    columns = [row.rank, row.trial, row.backbone, row.size, row.streams, row.encoding, weight, row.mask_ratio, row.score, row.test]
+    backbone = row.backbone if row.pretrained == "no" else f"{row.backbone} (pretrained)"
+    columns = [row.rank, row.trial, backbone, row.size, row.streams, row.encoding, weight, row.mask_ratio, row.score, row.test]
     return [*columns, row.epochs, millions, rate, row.status]
 
 

@@ -17,6 +17,7 @@ from lssat.data.prepare import prepare
 from lssat.data.table import DatasetInfo, read_info, shard_paths
 from lssat.task import Task
 from search import leaderboard, manifest, study
+from search.backbones import check_backbones
 from search.cluster import check_storage, connect
 from search.recorder import write_json
 from search.screen import show_leaderboard
@@ -28,6 +29,8 @@ def run(folder: Path, space: Space, arguments: argparse.Namespace, console: Cons
     found = f" (taken because {'a GPU was' if space.profile == 'gpu' else 'no GPU was'} found)" if arguments.profile == "auto" else ""
     console.print(f"[bold]L-SSAT Search[/bold]  {arguments.space}, profile {space.profile}{found}")
     config = space.example()
+    if not arguments.resume:  # a resumed trial has its own weights
+        check_backbones(space, lambda text: console.print(f"  {text}", markup=False))
     cache = (arguments.storage.resolve() if arguments.storage else folder.parent) / ".data"  # data that are streamed are read on every node
     prepared = prepare(config.data, cache, lambda text: console.print(f"  {text}", markup=False))
     info = read_info(prepared)

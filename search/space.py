@@ -12,7 +12,7 @@ from pydantic import Field
 from lssat.config import Config, Int, Section, build
 from search import grid
 
-AUXILIARY = ("aux_weight", "masking.", "target.", "decoder.")  # not drawn where `auxiliary` is off
+AUXILIARY = ("aux_weight", "masking.", "target.", "decoder.", "head.fusion")  # not drawn where `auxiliary` is off
 
 
 class SearchConfig(Section):

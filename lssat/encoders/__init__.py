@@ -17,16 +17,21 @@ import torch
 from lssat import catalog
 from lssat.config import BackboneConfig, ConfigError, MaskingConfig
 from lssat.encoders.base import Encoded, Encoder, check_grid
+from lssat.encoders.pooling import Pooling, set_pooling
 from lssat.encoders.pyramid import PyramidEncoder, first_stage, read_stages
 from lssat.encoders.tokens import TokenEncoder, drops_tokens, token_unit
+from lssat.pretrained import load_pretrained
 
 __all__ = ["Encoded", "Encoder", "build_encoder"]
 
 
-def build_encoder(backbone: BackboneConfig, masking: MaskingConfig, image_size: int, *, masked: bool = True) -> Encoder:
-    """A new encoder with random weights for square images of `image_size` pixels.
+def build_encoder(
+    backbone: BackboneConfig, masking: MaskingConfig, image_size: int, *, masked: bool = True, pooling: Pooling = "native", trained: bool = False
+) -> Encoder:
+    """A new encoder for square images of `image_size` pixels, with random weights or those of `backbone.pretrained`.
 
-    `masked` False leaves out what only a masked pass needs. Raises ConfigError for unknown names and for rules that the backbone breaks.
+    `masked` False leaves out what only a masked pass needs; `trained` leaves out pretrained weights, as others will take their place.
+    Raises ConfigError for unknown names, for rules that the backbone breaks and for weights that do not fit it.
     """
     name = catalog.architecture(backbone)
     check_name(name)
@@ -46,6 +51,10 @@ def build_encoder(backbone: BackboneConfig, masking: MaskingConfig, image_size: 
     with refusing(name, image_size):
         model = create(plan, name, options)
         encoder: Encoder = TokenEncoder(model, image_size) if drops else PyramidEncoder(model, image_size, masking.unit, masked)
+    if backbone.pretrained and not trained:
+        load_pretrained(encoder.model, name, backbone.pretrained)
+    set_pooling(encoder.model, name, pooling)  # now, as it drops native pooling's weights, which the file may hold
+    with refusing(name, image_size):
         check_runs(encoder, name, image_size, masked)
     return encoder
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -36,6 +36,8 @@ class Encoder(nn.Module, ABC):
 
     masking: ClassVar[Literal["tokens", "pyramid"]]
     default_ratio: ClassVar[float]
+    model: Any
+    """The backbone, as timm makes it."""
     mean: Float[Tensor, " 3"]
     std: Float[Tensor, " 3"]
 

@@ -47,7 +47,7 @@ class PyramidEncoder(Encoder):
         self.flat = is_flat(stages)
         self.kept = [stage.number for stage in kept]
         self.mask_token = nn.Parameter(torch.zeros(first.width)) if masked else None
-        self.model: Any = model.to(memory_format=torch.channels_last)
+        self.model = model.to(memory_format=torch.channels_last)
 
     def encode(self, image: Float[Tensor, "B 3 H W"], mask: Bool[Tensor, "B L"] | None = None) -> Encoded:
         """See Encoder. `features` covers all positions, hidden ones included."""

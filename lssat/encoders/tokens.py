@@ -33,7 +33,7 @@ class TokenEncoder(Encoder):
         colours = model.pretrained_cfg["mean"], model.pretrained_cfg["std"]
         super().__init__(grid, unit, (model.num_features, model.head_hidden_size), colours)
         self.prefix = getattr(model, "num_prefix_tokens", 0)
-        self.model: Any = model
+        self.model = model
 
     def encode(self, image: Float[Tensor, "B 3 H W"], mask: Bool[Tensor, "B L"] | None = None) -> Encoded:
         """See Encoder. With a mask, `features` holds the visible units only. Raises ValueError where samples hide unequal numbers."""

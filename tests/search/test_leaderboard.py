@@ -61,6 +61,15 @@ def test_a_repeated_epoch_and_a_cut_line_count_once(folder):
     assert [entry["epoch"] for entry in leaderboard.metrics(path.parent)] == [1, 2, 3, 4]
 
 
+def test_where_the_first_weights_came_from_is_in_every_row(tmp_path):
+    for number, pretrained in enumerate([False, True, "/w/lite0.safetensors"]):
+        trial(tmp_path, number, [0.5], "complete", **{"backbone.pretrained": pretrained})
+    leaderboard.write(leaderboard.rank(tmp_path), tmp_path)
+    with (tmp_path / "leaderboard.csv").open() as file:
+        assert [line["pretrained"] for line in csv.DictReader(file)] == ["no", "hub", "lite0.safetensors"]
+    assert "| pretrained |" in (tmp_path / "leaderboard.md").read_text()
+
+
 def test_files(folder):
     rows = leaderboard.rank(folder)
     leaderboard.write(rows, folder)
