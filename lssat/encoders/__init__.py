@@ -1,6 +1,7 @@
 """Backbones of timm that can look at a partly hidden image: `build_encoder` picks how.
 
-Plain vision transformers drop hidden tokens (tokens.py); everything else with feature maps overwrites and marks them (pyramid.py).
+Plain vision transformers drop hidden tokens (tokens.py); everything else with feature maps overwrites and marks them (pyramid.py)
+or, where asked for and exact, computes visible positions alone (sparse.py).
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import torch
 from lssat import catalog
 from lssat.config import BackboneConfig, ConfigError, MaskingConfig
 from lssat.encoders.base import Encoded, Encoder, check_grid
+from lssat.encoders.exactness import check_exact
 from lssat.encoders.pyramid import PyramidEncoder, first_stage, read_stages
+from lssat.encoders.sparse import SparseEncoder
 from lssat.encoders.tokens import TokenEncoder, drops_tokens
 
 __all__ = ["Encoded", "Encoder", "build_encoder"]
@@ -33,6 +36,8 @@ def build_encoder(backbone: BackboneConfig, masking: MaskingConfig, image_size: 
     options = {"img_size": image_size, "drop_path_rate": backbone.drop_path_rate}
     encoder: Encoder
     if drops_tokens(plan):
+        if masked and masking.mode == "sparse":
+            raise ConfigError(f"`masking.mode` sparse is for convolutional backbones, but {name} drops hidden tokens, which is as exact; leave it out")
         patch = backbone.patch_size or catalog.patch_size(backbone) or plan.patch_embed.patch_size[0]
         check_grid(image_size, patch, "backbone.patch_size")
         encoder = TokenEncoder(create(plan, name, options | {"patch_size": patch}), image_size)
@@ -41,8 +46,11 @@ def build_encoder(backbone: BackboneConfig, masking: MaskingConfig, image_size: 
     else:
         first_stage(read_stages(plan), masking.unit)
         model = create(plan, name, options | fitted_window(plan, image_size))
-        encoder = PyramidEncoder(model, image_size, masking.unit, masked)
+        sparse = masked and masking.mode == "sparse"
+        encoder = SparseEncoder(model, image_size, masking.unit) if sparse else PyramidEncoder(model, image_size, masking.unit, masked)
     check_runs(encoder, name, image_size, masked)
+    if isinstance(encoder, SparseEncoder):
+        check_exact(encoder, name, image_size)
     return encoder
 
 

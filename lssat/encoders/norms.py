@@ -6,10 +6,10 @@ whole batch, not of one worker's part.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -22,6 +22,7 @@ from lssat.config import ConfigError
 
 Visible = Callable[[tuple[int, int]], Bool[Tensor, "B 1 H W"]]
 """Which positions of a map of a given size (H, W) are visible, for the mask of this batch."""
+Module = TypeVar("Module", bound=nn.Module)
 
 
 @contextmanager
@@ -30,7 +31,7 @@ def norms_masked(model: nn.Module, visible: Visible) -> Iterator[None]:
 
     Positions that are hidden are normalised too, by the same statistics. Running statistics are neither read nor written.
     """
-    with _replaced(_batch_norms(model), partial(_masked, visible)):
+    with replaced(_batch_norms(model), partial(_masked, visible)):
         yield
 
 
@@ -40,7 +41,7 @@ def norms_synced(model: nn.Module) -> AbstractContextManager[None]:
     torch's SyncBatchNorm does so on GPUs only.
     """
     training = [norm for norm in _batch_norms(model) if norm.training] if _workers() > 1 else []
-    return _replaced(training, _synced)
+    return replaced(training, _synced)
 
 
 def check_norms(model: nn.Module) -> None:
@@ -67,19 +68,20 @@ def visibility(mask: Bool[Tensor, "B L"], grid: tuple[int, int]) -> Visible:
     return at
 
 
-def _batch_norms(model: nn.Module) -> list[nn.BatchNorm2d]:
-    return [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
-
-
 @contextmanager
-def _replaced(norms: list[nn.BatchNorm2d], forward: Callable[[nn.BatchNorm2d, Tensor], Tensor]) -> Iterator[None]:
-    for norm in norms:
-        norm.forward = partial(forward, norm)  # type: ignore[method-assign]
+def replaced(modules: Sequence[Module], forward: Callable[[Module, Tensor], Tensor]) -> Iterator[None]:
+    """Within, each of `modules` runs `forward(module, input)` in place of its own forward."""
+    for module in modules:
+        module.forward = partial(forward, module)  # type: ignore[method-assign]
     try:
         yield
     finally:
-        for norm in norms:
-            del norm.forward  # the instance attribute; the method of the class shows again
+        for module in modules:
+            del module.forward  # the instance attribute; the method of the class shows again
+
+
+def _batch_norms(model: nn.Module) -> list[nn.BatchNorm2d]:
+    return [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
 
 
 def _masked(visible: Visible, norm: nn.BatchNorm2d, maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
