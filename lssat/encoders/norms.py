@@ -72,7 +72,7 @@ def visibility(mask: Bool[Tensor, "B L"], grid: tuple[int, int]) -> Visible:
 def replaced(modules: Sequence[Module], forward: Callable[[Module, Tensor], Tensor]) -> Iterator[None]:
     """Within, each of `modules` runs `forward(module, input)` in place of its own forward."""
     for module in modules:
-        module.forward = partial(forward, module)  # type: ignore[method-assign]
+        module.forward = partial(forward, module)
     try:
         yield
     finally:

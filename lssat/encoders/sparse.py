@@ -43,7 +43,7 @@ class SparseEncoder(PyramidEncoder):
         with positions_masked(self.model, visible):
             maps, pooled = self.run(shown)
         assert self.mask_token is not None
-        tokens = self.mask_token.split([stage.shape[1] for stage in maps])
+        tokens = torch.split(self.mask_token, [stage.shape[1] for stage in maps])
         filled = [torch.where(visible(_size(stage)), stage, token.to(stage.dtype)[:, None, None]) for stage, token in zip(maps, tokens, strict=True)]
         return self._joined(filled, pooled)
 
