@@ -106,6 +106,10 @@ class TargetConfig(Section):
 class MaskingConfig(Section):
     ratio: Float | None = Field(None, gt=0, lt=1, description="hidden share of patches; None: 0.75 where tokens are dropped, 0.6 elsewhere")
     unit: Int = Field(16, ge=2, description="side in pixels of what is masked at once in backbones that cannot drop tokens")
+    mode: Literal["token", "sparse"] = Field(
+        "token",
+        description="backbones that cannot drop tokens: a mask token after the first stage (SimMIM), or hidden positions left out of every layer (SparK)",
+    )
 
 
 class DecoderConfig(Section):

@@ -1,6 +1,7 @@
 """Backbones of timm that can look at a partly hidden image: `build_encoder` picks how.
 
-Vision transformers that can drop hidden tokens (tokens.py); everything else overwrites and marks them (pyramid.py).
+Vision transformers that can drop hidden tokens (tokens.py); everything else overwrites and marks them (pyramid.py) or, where asked for and
+exact, computes visible positions alone (sparse.py).
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ import torch
 from lssat import catalog
 from lssat.config import BackboneConfig, ConfigError, MaskingConfig
 from lssat.encoders.base import Encoded, Encoder, check_grid
+from lssat.encoders.exactness import check_exact
 from lssat.encoders.pooling import Pooling, set_pooling
 from lssat.encoders.pyramid import PyramidEncoder, first_stage, read_stages
+from lssat.encoders.sparse import SparseEncoder
 from lssat.encoders.tokens import TokenEncoder, drops_tokens, token_unit
 from lssat.pretrained import load_pretrained
 
@@ -48,15 +51,26 @@ def build_encoder(
     else:
         first_stage(read_stages(plan), masking.unit)
         options |= fitted_window(plan, image_size)
+    sparse = masked and masking.mode == "sparse"
+    if sparse and drops:
+        raise ConfigError(f"`masking.mode` sparse is for convolutional backbones, but {name} drops hidden tokens, which is as exact; leave it out")
     with refusing(name, image_size):
-        model = create(plan, name, options)
-        encoder: Encoder = TokenEncoder(model, image_size) if drops else PyramidEncoder(model, image_size, masking.unit, masked)
+        encoder = wrap(create(plan, name, options), drops, sparse, image_size, masking.unit, masked)
     if backbone.pretrained and not trained:
         load_pretrained(encoder.model, name, backbone.pretrained)
     set_pooling(encoder.model, name, pooling)  # now, as it drops native pooling's weights, which the file may hold
     with refusing(name, image_size):
         check_runs(encoder, name, image_size, masked)
+        if isinstance(encoder, SparseEncoder):
+            check_exact(encoder, name, image_size)
     return encoder
+
+
+def wrap(model: Any, drops: bool, sparse: bool, image_size: int, unit: int, masked: bool) -> Encoder:
+    """The encoder around timm's model."""
+    if drops:
+        return TokenEncoder(model, image_size)
+    return SparseEncoder(model, image_size, unit) if sparse else PyramidEncoder(model, image_size, unit, masked)
 
 
 def check_name(name: str) -> None:

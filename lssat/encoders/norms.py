@@ -7,10 +7,10 @@ whole batch, not of one worker's part.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -24,6 +24,7 @@ from lssat.config import ConfigError
 BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
 Visible = Callable[[tuple[int, int]], Bool[Tensor, "B 1 H W"]]
 """Which positions of a map of a given size (H, W) are visible, for the mask of this batch."""
+Module = TypeVar("Module", bound=nn.Module)
 
 
 @contextmanager
@@ -32,7 +33,7 @@ def norms_masked(model: nn.Module, visible: Visible) -> Iterator[None]:
 
     Positions that are hidden are normalised too, by the same statistics. Running statistics are neither read nor written.
     """
-    with _replaced(_batch_norms(model), partial(_masked, visible)):
+    with replaced(_batch_norms(model), partial(_masked, visible)):
         yield
 
 
@@ -42,7 +43,7 @@ def norms_synced(model: nn.Module) -> AbstractContextManager[None]:
     torch's SyncBatchNorm does so on GPUs only.
     """
     training = [norm for norm in _batch_norms(model) if norm.training] if _workers() > 1 else []
-    return _replaced(training, _synced)
+    return replaced(training, _synced)
 
 
 def check_norms(model: nn.Module) -> None:
@@ -74,14 +75,15 @@ def _batch_norms(model: nn.Module) -> list[BatchNorm]:
 
 
 @contextmanager
-def _replaced(norms: list[BatchNorm], forward: Callable[[BatchNorm, Tensor], Tensor]) -> Iterator[None]:
-    for norm in norms:
-        norm.forward = partial(forward, norm)  # type: ignore[method-assign]
+def replaced(modules: Sequence[Module], forward: Callable[[Module, Tensor], Tensor]) -> Iterator[None]:
+    """Within, each of `modules` runs `forward(module, input)` in place of its own forward."""
+    for module in modules:
+        module.forward = partial(forward, module)
     try:
         yield
     finally:
-        for norm in norms:
-            del norm.forward  # the instance attribute; the method of the class shows again
+        for module in modules:
+            del module.forward  # the instance attribute; the method of the class shows again
 
 
 def _masked(visible: Visible, norm: BatchNorm, given: Float[Tensor, "N C ..."]) -> Float[Tensor, "N C ..."]:

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from lssat.config import ConfigError
 from lssat.encoders.base import Encoded, Encoder, check_grid
-from lssat.encoders.norms import check_norms, norms_masked, norms_synced, visibility
+from lssat.encoders.norms import Visible, check_norms, norms_masked, norms_synced, visibility
 from lssat.encoders.places import Stage, find_place, token_inserted
 
 FIRST_STRIDE = 4
@@ -57,15 +57,26 @@ class PyramidEncoder(Encoder):
                 return self._encode(normalised)
         visible = visibility(mask, self.grid)
         shown = normalised.masked_fill(~visible((image.shape[2], image.shape[3])), 0)  # 0 is the mean colour
+        return self._encode_masked(shown, visible)
+
+    def _encode_masked(self, shown: Float[Tensor, "B 3 H W"], visible: Visible) -> Encoded:
+        """`shown`: normalised images, hidden pixels 0."""
         assert self.place is not None and self.mask_token is not None, "an encoder built with masked=False takes no mask"
         with token_inserted(self.model, self.place, visible, self.mask_token), norms_masked(self.model, visible):
             return self._encode(shown)
 
     def _encode(self, normalised: Float[Tensor, "B 3 H W"]) -> Encoded:
+        maps, pooled = self.run(normalised)
+        return self._joined(maps, pooled)
+
+    def run(self, normalised: Float[Tensor, "B 3 H W"]) -> tuple[list[Tensor], Float[Tensor, "B P"]]:
+        """The maps [B,C,h,w] of the kept stages, and what the head reads."""
         pixels = normalised.contiguous(memory_format=torch.channels_last)
         last, maps = self.model.forward_intermediates(pixels, indices=self.kept, norm=self.flat)
-        features = torch.cat([resample(features, self.grid) for features in maps], dim=1)
-        pooled = self.model.forward_head(last, pre_logits=True)
+        return maps, self.model.forward_head(last, pre_logits=True)
+
+    def _joined(self, maps: list[Tensor], pooled: Float[Tensor, "B P"]) -> Encoded:
+        features = torch.cat([resample(stage, self.grid) for stage in maps], dim=1)
         return Encoded(features.flatten(2).transpose(1, 2), pooled, None)
 
 
