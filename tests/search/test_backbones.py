@@ -10,7 +10,7 @@ import timm
 from safetensors.torch import save_file
 
 from lssat.config import ConfigError
-from search import space as spaces
+from search import space_file
 from search.backbones import check_backbones, drawn
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 def load(path, text, **pinned):
     path.write_text(text)
-    return spaces.load(path, "none", pinned, {})
+    return space_file.load(path, "none", pinned, {})
 
 
 def test_every_combination_of_choices_is_drawn_once(tmp_path):
