@@ -9,17 +9,17 @@ from lssat import catalog
 from lssat.config import Config, build
 from search.space import Space
 
-DECIDING = ("backbone.family", "backbone.size", "backbone.name", "backbone.patch_size", "backbone.pretrained", "head.pooling", "auxiliary")
+DECIDING = ("backbone.family", "backbone.size", "backbone.name", "backbone.patch_size", "backbone.pretrained", "head.pooling", "masking.mode", "auxiliary")
 
 
 def check_backbones(space: Space, say: Callable[[str], None]) -> None:
-    """Build each backbone that a space can draw and that has pretrained weights, a name of timm's or a pooling of its own.
+    """Build each backbone that a space can draw and that has pretrained weights, a name of timm's, a pooling or a masking of its own.
 
     Weights from the hub are then in the cache, and how they match is said. Raises ConfigError: better now than in every trial.
     """
     for config in drawn(space):
         backbone, pooling = config.backbone, config.head.pooling
-        if not (backbone.pretrained or backbone.name or pooling != "native"):
+        if not (backbone.pretrained or backbone.name or pooling != "native" or config.masking.mode != "token"):
             continue
         from lssat.encoders import build_encoder
         from lssat.model import build_model
