@@ -27,10 +27,11 @@ fixed:
   decoder.dim: 32
   optim.lr: 2e-3
 space:
-  backbone.name: [test_vit, {second}]
+  backbone.name: [test_vit, test_convnext]
   backbone.patch_size: {{choices: [8], when: {{backbone.name: [test_vit]}}}}
   streams: [MRGB/RRGB/CRGB, MRGB/RLDP/CRGB]
   aux_weight: {{low: 0.1, high: 0.5}}
+  masking.ratio: [0.6, {ratio}]
 search: {{num_trials: {trials}, grace_epochs: 1, reduction_factor: 2}}
 """
 
@@ -61,9 +62,9 @@ def interruptible():
     signal.signal(signal.SIGINT, before)
 
 
-def command(tmp_path, table, *more, trials=4, epochs=3, second="test_convnext"):
+def command(tmp_path, table, *more, trials=4, epochs=3, ratio=0.75):
     space = tmp_path / "small.yaml"
-    space.write_text(SPACE.format(trials=trials, epochs=epochs, second=second))
+    space.write_text(SPACE.format(trials=trials, epochs=epochs, ratio=ratio))
     return [sys.executable, ROOT / "search/run.py", "--space", space, "--data", table, "--task", "bright", "--results", tmp_path / "results", *more]
 
 
@@ -116,8 +117,8 @@ def _check_tensorboard(folder):
 
 @pytest.mark.slow
 def test_a_trial_that_fails_fails_alone(tmp_path, table):
-    """Patches of 32 pixels leave one mask unit in an image of 32: such trials fail with a reason, the others go on."""
-    done = run(command(tmp_path, table, trials=5, epochs=2, second="vit_base_patch32_224"), tmp_path)
+    """Of 16 patches a share of 0.99 hides all: such trials fail with a reason, the others go on."""
+    done = run(command(tmp_path, table, trials=5, epochs=2, ratio=0.99), tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = leaderboard(tmp_path / "results" / "small-noise-bright")
     by_status = {row["status"] for row in rows}
