@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lssat import catalog
-from lssat.config import build
+from lssat.config import Config, TargetConfig, build
 
 SORTING = {"complete": 0, "stopped": 1, "running": 2, "failed": 3}
 
@@ -92,6 +92,8 @@ def _row(folder: Path) -> Row:
     last = reported[-1] if reported else {}
     rates = sorted(entry["train/images_per_s"] for entry in reported)
     ratio = "auto" if config.masking.ratio is None else f"{config.masking.ratio:.2f}"
+    if config.masking.mode == "sparse":
+        ratio += " sparse"
     architecture = catalog.architecture(config.backbone)
     return Row(
         rank=0,
@@ -101,7 +103,7 @@ def _row(folder: Path) -> Row:
         backbone=architecture,
         pretrained=_origin(config.backbone.pretrained),
         streams=config.streams if config.trains_auxiliary else f"none/{config.streams.split('/')[2]}",
-        encoding=config.target.encoding if config.trains_auxiliary else "-",
+        encoding=_encoding(config) if config.trains_auxiliary else "-",
         aux_weight=config.aux_weight if config.trains_auxiliary else 0.0,
         mask_ratio=ratio if config.trains_auxiliary else "-",
         score=last.get("val/best"),
@@ -114,6 +116,27 @@ def _row(folder: Path) -> Row:
         config_hash=written["hash"],
         seed=config.seed,
     )
+
+
+def _encoding(config: Config) -> str:
+    """The target's encoding and what of it is not the default: `scaled`, `histogram uniform P16 R2`, `bits signed + 0.3 RGB`."""
+    target, usual = config.target, TargetConfig()
+    parts = [target.encoding]
+    if target.norm_pix:
+        parts.append("norm_pix")
+    if "LBP" in config.streams:
+        if target.lbp_method != usual.lbp_method:
+            parts.append(target.lbp_method)
+        if (target.lbp_points, target.lbp_radius) != (usual.lbp_points, usual.lbp_radius):
+            parts.append(f"P{target.lbp_points} R{target.lbp_radius:g}")
+    if "LDP" in config.streams:
+        if target.ldp_k != usual.ldp_k:
+            parts.append(f"k{target.ldp_k}")
+        if target.ldp_signed:
+            parts.append("signed")
+    if target.rgb_weight:
+        parts.append(f"+ {target.rgb_weight:g} RGB")
+    return " ".join(parts)
 
 
 def _origin(pretrained: bool | str) -> str:
