@@ -80,3 +80,20 @@ def test_files(folder):
     markdown = (folder / "leaderboard.md").read_text().splitlines()
     assert len(markdown) == 2 + len(rows)
     assert all(line.count("|") == markdown[0].count("|") for line in markdown)
+
+
+@pytest.mark.parametrize(
+    ("settings", "encoding", "ratio"),
+    [
+        ({}, "scaled", "auto"),
+        ({"target.encoding": "histogram", "target.ldp_signed": True, "target.rgb_weight": 0.3}, "histogram signed + 0.3 RGB", "auto"),
+        ({"streams": "MRGB/RLBP/CRGB", "target.lbp_method": "uniform", "target.lbp_points": 16, "target.lbp_radius": 2.0}, "scaled uniform P16 R2", "auto"),
+        ({"streams": "MRGB/RLBP/CRGB", "target.ldp_signed": True, "target.norm_pix": True}, "scaled norm_pix", "auto"),
+        ({"masking.mode": "sparse", "masking.ratio": 0.5}, "scaled", "0.50 sparse"),
+        ({"auxiliary": False, "target.ldp_signed": True}, "-", "-"),
+    ],
+)
+def test_variants_of_texture_and_masking_have_names(tmp_path, settings, encoding, ratio):
+    trial(tmp_path, 0, [0.5], "complete", **settings)
+    row = leaderboard.rank(tmp_path)[0]
+    assert (row.encoding, row.mask_ratio) == (encoding, ratio)
