@@ -121,7 +121,7 @@ def _row(folder: Path) -> Row:
 def _encoding(config: Config) -> str:
     """The target's encoding and what of it is not the default: `scaled`, `histogram uniform P16 R2`, `bits signed + 0.3 RGB`."""
     target, usual = config.target, TargetConfig()
-    parts = [target.encoding]
+    parts: list[str] = [target.encoding]
     if target.norm_pix:
         parts.append("norm_pix")
     if "LBP" in config.streams:
