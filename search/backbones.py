@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from optuna.trial import FixedTrial
 
 from lssat import catalog
 from lssat.config import Config, build
-from search.space import Space
+from search.space import Parameter, Space
 
 DECIDING = ("backbone.family", "backbone.size", "backbone.name", "backbone.patch_size", "backbone.pretrained", "head.pooling", "masking.mode", "auxiliary")
 
@@ -35,13 +37,13 @@ def check_backbones(space: Space, say: Callable[[str], None]) -> None:
 def drawn(space: Space) -> Iterator[Config]:
     """A configuration for each combination of the choices that decide what is built; of other keys the first choice or the low end."""
     keys = _with_conditions(space)
-    pending: list[tuple[int, ...]] = [()]
-    while pending:
-        turns = pending.pop()
-        walk = _Walk(turns, keys)
-        yield build(space.sample(walk), space.places)
-        taken = turns + (0,) * (len(walk.offered) - len(turns))
-        pending += [(*taken[:at], other) for at in range(len(turns), len(taken)) for other in range(1, walk.offered[at])]
+    narrowed = replace(space, parameters=tuple(p if p.choices and p.key in keys else _first_alone(p) for p in space.parameters))
+    for point in narrowed.points():
+        yield build(narrowed.sample(FixedTrial(point)), space.places)
+
+
+def _first_alone(parameter: Parameter) -> Parameter:
+    return replace(parameter, choices=parameter.choices[:1] or (parameter.low,))
 
 
 def _with_conditions(space: Space) -> set[str]:
@@ -50,25 +52,3 @@ def _with_conditions(space: Space) -> set[str]:
     while more := {key for parameter in space.parameters if parameter.key in keys for key in parameter.when} - keys:
         keys |= more
     return keys
-
-
-class _Walk:
-    """A trial that takes given turns where a key of `keys` is drawn, the first choice after those, and notes how many there were."""
-
-    def __init__(self, turns: Sequence[int], keys: set[str]) -> None:
-        self._turns = turns
-        self._keys = keys
-        self.offered: list[int] = []
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        if name.split("@")[0] not in self._keys:
-            return choices[0]
-        at = len(self.offered)
-        self.offered.append(len(choices))
-        return choices[self._turns[at] if at < len(self._turns) else 0]
-
-    def suggest_float(self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False) -> float:
-        return low
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        return low

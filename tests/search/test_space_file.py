@@ -1,6 +1,7 @@
 """Spaces: precedence, conditions, and one clear message for everything that is wrong."""
 
 import random
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,7 @@ from lssat import catalog
 from lssat.config import Config, ConfigError, build
 from search.space_file import load
 
+SPACES = Path(__file__).resolve().parent.parent.parent / "spaces"
 BASE = """
 fixed:
   optim.epochs: 4
@@ -198,3 +200,11 @@ def test_a_grid_refuses_what_it_cannot_enumerate(tmp_path):
         space(tmp_path, GRID.replace(", step: 1e-3", ""))
     with pytest.raises(ConfigError, match="num_trials"):
         space(tmp_path, GRID.replace("sampler: grid", "sampler: grid, num_trials: 3"))
+
+
+@pytest.mark.parametrize(
+    ("name", "profile"),
+    [("backbones", "laptop"), ("backbones", "gpu"), ("paper", "laptop"), ("paper", "gpu"), ("texture_ablation", "none")],
+)
+def test_the_spaces_that_ship_are_valid(name, profile):
+    assert load(SPACES / f"{name}.yaml", profile, {}, {}).search.num_trials >= 12
