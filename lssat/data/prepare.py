@@ -21,7 +21,7 @@ from lssat.data.reading import source_path
 from lssat.data.table import SPLITS, DatasetInfo, Label, Reject, Row, is_complete, partial_prefix, write_dataset
 from lssat.task import Kind
 
-FORMAT = 1  # of the prepared folder; raise it when older folders must not be found any more
+FORMAT = 2  # of the prepared folder; raise it when older folders must not be found any more
 SECONDS_BETWEEN_NOTES = 5.0
 Note = Callable[[str], None]
 Item = TypeVar("Item")

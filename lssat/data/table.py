@@ -27,12 +27,17 @@ Label = int | tuple[int, ...]
 
 
 class Row(NamedTuple):
-    """One image. `label` is the class index (binary: 1 is positive), or one 0/1 per label; `identity` is "" where unknown."""
+    """One image. `label` is the class index (binary: 1 is positive), or one 0/1 per label; `identity` and `video` are "" where unknown.
+
+    `columns` are the values of `DatasetInfo.columns`: what a score may be split by, such as method, compression or `Male`.
+    """
 
     image: bytes
     label: Label
     identity: str
     split: str
+    video: str = ""
+    columns: tuple[str, ...] = ()
 
 
 class Reject(NamedTuple):
@@ -55,6 +60,7 @@ class DatasetInfo:
     kind: Kind
     classes: tuple[str, ...]
     synthetic: bool
+    columns: tuple[str, ...] = ()
     fingerprint: str = ""
     options: dict[str, Any] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
@@ -68,7 +74,7 @@ class DatasetInfo:
     def from_json(cls, text: str) -> DatasetInfo:
         """Raises KeyError, TypeError or ValueError where the text is not what `to_json` writes."""
         tree = json.loads(text)
-        return cls(**{**tree, "classes": tuple(tree["classes"]), "rejects": tuple(tree["rejects"])})
+        return cls(**{**tree, **{name: tuple(tree[name]) for name in ("classes", "columns", "rejects")}})
 
 
 def write_dataset(folder: Path, items: Iterable[Row | Reject], info: DatasetInfo) -> DatasetInfo:
@@ -119,7 +125,7 @@ def shard_paths(folder: Path, split: str) -> list[Path]:
 
 
 def read_split(folder: Path, split: str) -> pa.Table:
-    """One split, whole: columns image (binary), label (int64 or list<int64>), identity (string)."""
+    """One split, whole: columns image (binary), label (int64 or list<int64>), identity, video, and `DatasetInfo.columns` (string)."""
     paths = shard_paths(folder, split)
     if not paths:
         raise ConfigError(f"`{folder}` has no split `{split}`; a prepared data set has {', '.join(SPLITS)}; prepare the data again")
@@ -188,7 +194,7 @@ def _write_into(folder: Path, items: Iterable[Row | Reject], info: DatasetInfo) 
     labels: list[tuple[str, Label]] = []
     rejects: list[Reject] = []
     with ExitStack() as stack:
-        writers = {split: stack.enter_context(_ShardWriter(folder, split, _schema(info.kind))) for split in SPLITS}
+        writers = {split: stack.enter_context(_ShardWriter(folder, split, _schema(info))) for split in SPLITS}
         for item in items:
             if isinstance(item, Reject):
                 rejects.append(item)
@@ -204,9 +210,15 @@ def _write_into(folder: Path, items: Iterable[Row | Reject], info: DatasetInfo) 
     return complete
 
 
-def _schema(kind: Kind) -> pa.Schema:
-    label = pa.list_(pa.int64()) if kind == "multilabel" else pa.int64()
-    return pa.schema([("image", pa.binary()), ("label", label), ("identity", pa.string())])
+def _schema(info: DatasetInfo) -> pa.Schema:
+    label = pa.list_(pa.int64()) if info.kind == "multilabel" else pa.int64()
+    texts = [(name, pa.string()) for name in ("identity", "video", *info.columns)]
+    return pa.schema([("image", pa.binary()), ("label", label), *texts])
+
+
+def _cells(row: Row) -> tuple[object, ...]:
+    """The values of a row, in the order of the schema."""
+    return (row.image, row.label, row.identity, row.video, *row.columns)
 
 
 class _ShardWriter:
@@ -237,8 +249,10 @@ class _ShardWriter:
         if self.written % SHARD_ROWS == 0:
             self._next_shard()
         assert self.shard is not None
-        columns = {name: [getattr(row, name) for row in self.waiting] for name in self.schema.names}
-        self.shard.write_table(pa.table(columns, schema=self.schema), row_group_size=GROUP_ROWS)
+        columns = zip(*map(_cells, self.waiting), strict=True)
+        self.shard.write_table(
+            pa.table([pa.array(values, kind.type) for values, kind in zip(columns, self.schema, strict=True)], schema=self.schema), row_group_size=GROUP_ROWS
+        )
         self.written += len(self.waiting)
         self.waiting = []
 
@@ -247,4 +261,4 @@ class _ShardWriter:
             self.shard.close()
         path = self.folder / f"{self.split}-{self.written // SHARD_ROWS:05d}.parquet"
         # Images are compressed already, and all different: compressing or indexing them again costs time and gains nothing.
-        self.shard = pq.ParquetWriter(path, self.schema, compression="none", use_dictionary=["identity"], write_statistics=False)
+        self.shard = pq.ParquetWriter(path, self.schema, compression="none", use_dictionary=self.schema.names[2:], write_statistics=False)
