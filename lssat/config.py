@@ -45,7 +45,7 @@ class Section(BaseModel):
 class DataConfig(Section):
     source: str = Field("synthetic", description="`synthetic`, a CSV or Parquet table, a folder per class, or `kind:path?option=value`")
     task: str = Field(
-        "emotion", description="synthetic: emotion, attributes or deepfake; own data: label column(s), comma-separated; else what the kind is for"
+        "emotion", description="synthetic: emotion, attributes or deepfake; own data: label column(s), comma-separated; a kind: its own"
     )
     classes: list[str] | None = Field(None, description="keep only rows whose label is one of these; None keeps all")
     image_size: Int = Field(64, ge=16, description="side of the square image in pixels")

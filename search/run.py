@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--space", type=Path, required=True, metavar="FILE", help="the search space, see spaces/")
     parser.add_argument(
-        "--data", metavar="PATH", help="a data set as published (celeba:PATH, ...), your own table, or a folder per class; default: synthetic faces"
+        "--data", metavar="PATH", help="a published data set (celeba:PATH, ...), a table, or a folder per class; default: synthetic faces"
     )
     parser.add_argument("--task", metavar="NAME", help="synthetic: emotion, attributes, deepfake; own table: label column(s), comma-separated")
     parser.add_argument("--classes", metavar="A,B,...", help="keep only these classes of the label column")

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -91,7 +91,7 @@ def strangers(tree: Tree, folder: str, media: str) -> list[str]:
     return [name for name in tree.files(folder) if PurePosixPath(name).suffix.lower() not in endings]
 
 
-def media_of(tree: Tree, folders: dict[str, str]) -> tuple[str, dict[str, str]]:
+def media_of(tree: Tree, folders: dict[str, str]) -> tuple[Literal["images", "videos"], dict[str, str]]:
     """Whether videos or extracted frames are there in every one of these folders (by what they are called), and where in each.
 
     Videos are in `videos/` or in the folder itself, frames in `frames/`. Raises ConfigError where neither is in all of them.
