@@ -44,9 +44,7 @@ class Section(BaseModel):
 
 class DataConfig(Section):
     source: str = Field("synthetic", description="`synthetic`, a CSV or Parquet table, a folder per class, or `kind:path?option=value`")
-    task: str = Field(
-        "emotion", description="synthetic: emotion, attributes or deepfake; own data: label column(s), comma-separated; a kind: its own"
-    )
+    task: str = Field("emotion", description="synthetic: emotion, attributes or deepfake; own data: label column(s), comma-separated; a kind: its own")
     classes: list[str] | None = Field(None, description="keep only rows whose label is one of these; None keeps all")
     image_size: Int = Field(64, ge=16, description="side of the square image in pixels")
     train_fraction: Float = Field(1.0, gt=0, le=1, description="share of the training rows that a run sees, drawn by `seed`, to learn from little data")
