@@ -31,6 +31,8 @@ Int = Annotated[int, BeforeValidator(_integral)]
 Float = Annotated[float, Field(allow_inf_nan=False)]
 HISTOGRAM_POINTS = {"default": 8, "ror": 11, "uniform": 24, "nri_uniform": 16}
 """Most LBP points whose codes fit into a histogram of 256 bins, per method: 2**P codes, 2**P up to rotation, P + 2, P (P - 1) + 3."""
+NATURAL_TASKS = {"celeba": "attributes", "affectnet": "emotion", **dict.fromkeys(("faceforensics", "celebdf", "dfdc", "deepfakebench"), "deepfake")}
+"""What is learnt of each kind of published data set where no task is named."""
 STREAMS_PATTERN = re.compile(r"M(RGB|LBP|LDP)/R(RGB|LBP|LDP)/C(RGB|LBP|LDP)")
 
 
@@ -41,13 +43,21 @@ class Section(BaseModel):
 
 
 class DataConfig(Section):
-    source: str = Field("synthetic", description="`synthetic`, a CSV or Parquet table, or a folder with one folder per class")
-    task: str = Field("emotion", description="synthetic: emotion, attributes or deepfake; own data: label column(s), comma-separated")
+    source: str = Field("synthetic", description="`synthetic`, a CSV or Parquet table, a folder per class, or `kind:path?option=value`")
+    task: str = Field("emotion", description="synthetic: emotion, attributes or deepfake; own data: label column(s), comma-separated; a kind: its own")
     classes: list[str] | None = Field(None, description="keep only rows whose label is one of these; None keeps all")
     image_size: Int = Field(64, ge=16, description="side of the square image in pixels")
     train_fraction: Float = Field(1.0, gt=0, le=1, description="share of the training rows that a run sees, drawn by `seed`, to learn from little data")
     num_images: Int = Field(4000, ge=200, description="synthetic only: number of training images")
     seed: Int = Field(0, ge=0, description="seed of the synthetic images and of splits that the data do not bring")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _each_kind_has_its_task(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping) or "task" in values:
+            return values
+        kind = str(values.get("source", "")).partition(":")[0]
+        return {**values, "task": NATURAL_TASKS[kind]} if kind in NATURAL_TASKS and ":" in str(values["source"]) else values
 
     @field_validator("classes", mode="before")
     @classmethod

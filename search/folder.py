@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lssat.config import ConfigError, DataConfig
+from lssat.data.source import short_name
 
 
 def folder_name(asked: str | None, space: Path, data: DataConfig) -> str:
     """The name that was asked for, or one of space, data and task. Raises ConfigError where it is no plain folder name."""
     if asked is None:
-        source = "" if data.source == "synthetic" else f"-{Path(data.source).stem}"
+        source = "" if data.source == "synthetic" else f"-{short_name(data.source)}"
         name = f"{space.stem}{source}-{data.task.replace(',', '+')}"
         return name if len(name) <= 80 else f"{name[:70]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
     if asked != Path(asked).name or asked.startswith("."):

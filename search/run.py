@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--space", type=Path, required=True, metavar="FILE", help="the search space, see spaces/")
-    parser.add_argument("--data", metavar="PATH", help="your own CSV or Parquet table, or a folder per class; default: synthetic faces")
+    parser.add_argument("--data", metavar="PATH", help="a published data set (celeba:PATH, ...), a table, or a folder per class; default: synthetic faces")
     parser.add_argument("--task", metavar="NAME", help="synthetic: emotion, attributes, deepfake; own table: label column(s), comma-separated")
     parser.add_argument("--classes", metavar="A,B,...", help="keep only these classes of the label column")
     parser.add_argument("--profile", default="auto", metavar="NAME", help="profile of the space; auto: gpu where there is one, else laptop")
@@ -110,11 +110,12 @@ def _profile(arguments: argparse.Namespace) -> str:
 
 def _pinned(arguments: argparse.Namespace) -> dict[str, Any]:
     from lssat.config import ConfigError
+    from lssat.data.source import absolute
     from search.yaml_lines import scalar
 
     pinned: dict[str, Any] = {}
     if arguments.data is not None:
-        pinned["data.source"] = arguments.data if arguments.data == "synthetic" else str(Path(arguments.data).resolve())
+        pinned["data.source"] = arguments.data if arguments.data == "synthetic" else absolute(arguments.data)
     if arguments.task is not None:
         pinned["data.task"] = arguments.task
     if arguments.classes is not None:

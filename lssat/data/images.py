@@ -37,6 +37,14 @@ def in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Ite
 
 def read_inside(root: Path, name: str) -> bytes:
     """The file `name` below `root` (resolved). Raises UnusableImage, also where the path leads out of `root`."""
+    try:
+        return resolve_inside(root, name).read_bytes()
+    except OSError as error:
+        raise UnusableImage(f"cannot be read: {error.__class__.__name__}") from None
+
+
+def resolve_inside(root: Path, name: str) -> Path:
+    """Where the file `name` below `root` (resolved) is. Raises UnusableImage, also where the path or a link leads out of `root`."""
     if not name:
         raise UnusableImage("no image path")
     if PurePath(name).is_absolute() or PureWindowsPath(name).is_absolute() or ".." in PurePath(name).parts:
@@ -49,7 +57,7 @@ def read_inside(root: Path, name: str) -> bytes:
             raise UnusableImage("file not found")
         if not path.is_file():
             raise UnusableImage("not a regular file")
-        return path.read_bytes()
+        return path
     except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: a loop of links; ValueError: a null byte in the name
         raise UnusableImage(f"cannot be read: {error.__class__.__name__}") from None
 

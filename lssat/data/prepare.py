@@ -17,7 +17,9 @@ from typing import TypeVar, cast
 
 from lssat.config import ConfigError, DataConfig
 from lssat.data import own
-from lssat.data.reading import source_path
+from lssat.data.assemble import pick_classes
+from lssat.data.layouts.door import open_listing
+from lssat.data.source import located
 from lssat.data.table import SPLITS, DatasetInfo, Label, Reject, Row, is_complete, partial_prefix, write_dataset
 from lssat.task import Kind
 
@@ -34,7 +36,7 @@ def prepare(data: DataConfig, cache: Path, note: Note) -> Path:
     out is in `read_info(folder).rejects`. `note` is told in one line at a time what happens. Raises ConfigError.
     """
     fingerprint = _fingerprint(data)
-    name = data.source if data.source == "synthetic" else source_path(data).name
+    name = data.source if data.source == "synthetic" else located(data.source).path.name
     folder = cache.absolute() / f"{_slug(name)}-{_slug(data.task)}-{fingerprint[:12]}"
     if is_complete(folder):
         return folder
@@ -48,7 +50,7 @@ def prepare(data: DataConfig, cache: Path, note: Note) -> Path:
 
 
 def _own(data: DataConfig, note: Note) -> tuple[DatasetInfo, Iterator[Row | Reject]]:
-    source = own.open_source(data)
+    source = open_listing(data)
     if source.shared_identities:
         note(f"{source.shared_identities} identities of {source.info.source} are in more than one split: its scores will flatter")
     return source.info, _told(own.read_rows(source), len(source.entries), "checking images", note)
@@ -62,7 +64,7 @@ def _synthetic(data: DataConfig, note: Note) -> tuple[DatasetInfo, Iterator[Row]
     kind, found = cast(Kind, synthetic.KINDS[data.task]), synthetic.CLASSES[data.task]
     if data.classes is not None and kind == "multilabel":
         raise ConfigError(f"`data.classes` selects classes of one label, but task `{data.task}` has several; remove it")
-    classes = found if kind == "multilabel" else own.pick_classes(found, data)
+    classes = found if kind == "multilabel" else pick_classes(found, data)
     if kind == "multiclass" and len(classes) == 2:
         kind = "binary"
     index: dict[Label, int] = {found.index(name): position for position, name in enumerate(classes)}
@@ -91,6 +93,8 @@ def _options(data: DataConfig) -> dict[str, object]:
     """The options that change what is prepared: images of own data are kept in their own size."""
     classes = None if data.classes is None else sorted(set(data.classes))
     options: dict[str, object] = {"task": data.task, "classes": classes, "seed": data.seed}
+    if data.source != "synthetic" and (source := located(data.source)).kind != "own":
+        options |= {"kind": source.kind, **{f"{source.kind}.{name}": value for name, value in source.options.items()}}
     return options | ({"num_images": data.num_images, "image_size": data.image_size} if data.source == "synthetic" else {})
 
 

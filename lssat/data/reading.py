@@ -18,6 +18,8 @@ from lssat.config import ConfigError, DataConfig
 
 SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 TABLES = (".csv", ".parquet")
+RESERVED = ("image", "path", "label", "identity", "video", "split")
+MOST_GROUPS = 50
 Value = int | str | None
 
 
@@ -25,33 +27,33 @@ class Read(NamedTuple):
     """Columns of equal length.
 
     names: image path, or position in a table that holds its images. labels: one column per label, None where empty.
-    identities: "" where unknown. splits: train, val, test, "" (all rows, where the data bring no splits), or why the row has none.
+    identities: "" where unknown. splits: train, val, test, "" (all rows, where the data bring no splits), or why the row has none. videos: "" where
+    unknown. columns: whatever else the table says with few distinct values.
     """
 
     names: list[str | int]
     labels: list[list[Value]]
     identities: list[str]
     splits: list[str]
+    videos: list[str]
+    columns: dict[str, list[str]]
     options: dict[str, Any]
 
 
-def source_path(data: DataConfig) -> Path:
-    """Where `data.source` is. Raises ConfigError where there is nothing that can be read."""
-    path = Path(data.source).expanduser().absolute()
-    if path.is_dir():
-        return path.resolve()
+def existing(path: Path, source: str) -> Path:
+    """The path, if it exists; `source` is how it was given. Raises ConfigError."""
     if not path.exists():
         folder = next(parent for parent in path.parents if parent.is_dir())
         found = [*sorted(item.name for item in folder.iterdir()), "synthetic"]
         missing = path.relative_to(folder).parts[0]
-        raise ConfigError(f"`data.source`: there is no `{data.source}`; {nearest(missing, found, f'`{folder}` holds')}")
-    if path.suffix.lower() not in TABLES:
-        raise ConfigError(f"`data.source` must be a .csv or .parquet table, or a folder with one folder per class, but got `{data.source}`")
+        raise ConfigError(f"`data.source`: there is no `{source}`; {nearest(missing, found, f'`{folder}` holds')}")
     return path
 
 
 def read_source(path: Path, data: DataConfig) -> Read:
-    """Read the table or folder at `path` (of `source_path`). Raises ConfigError."""
+    """Read the table or folder at `path`, which exists. Raises ConfigError."""
+    if not path.is_dir() and path.suffix.lower() not in TABLES:
+        raise ConfigError(f"`data.source` must be a .csv or .parquet table, or a folder with one folder per class, but got `{data.source}`")
     return _read_folder(path) if path.is_dir() else _read_table(path, data)
 
 
@@ -74,7 +76,7 @@ def _read_folder(root: Path) -> Read:
     if not rows:
         raise ConfigError(f"`{root}` holds no images in class folders; it needs <class>/<image>, or <split>/<class>/<image>")
     names, folders, splits = zip(*rows, strict=True)
-    return Read([*names], [[*folders]], [""] * len(rows), [*splits], {"images": "files"})
+    return Read([*names], [[*folders]], [""] * len(rows), [*splits], [""] * len(rows), {}, {"images": "files"})
 
 
 def _folders(root: Path) -> list[str]:
@@ -103,7 +105,21 @@ def _read_table(path: Path, data: DataConfig) -> Read:
     group = next((name for name in ("identity", "video") if name in columns), None)
     identities = _texts(path, group) if group else [""] * len(names)
     splits = _splits(_texts(path, "split")) if "split" in columns else [""] * len(names)
-    return Read(names, labels, identities, splits, {**options, "kept_together": group})
+    videos = _texts(path, "video") if "video" in columns else [""] * len(names)
+    further = {name: texts for name in columns if name not in {*RESERVED, *wanted} and (texts := _few(path, name)) is not None}
+    return Read(names, labels, identities, splits, videos, further, {**options, "kept_together": group})
+
+
+def _few(path: Path, name: str) -> list[str] | None:
+    """A column as text if it may tell subgroups apart: single values, few of them distinct."""
+    if not name:
+        return None
+    if path.suffix.lower() == ".parquet":
+        kind = pq.read_schema(path).field(name).type
+        if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+            return None
+    texts = _texts(path, name)
+    return texts if len(set(texts)) <= MOST_GROUPS else None
 
 
 def _splits(texts: list[str]) -> list[str]:

@@ -18,7 +18,9 @@ import pytest
 from PIL import Image
 
 from lssat.config import ConfigError, DataConfig
-from lssat.data.own import Record, Source, fingerprint, open_source, read_rows
+from lssat.data.layouts.door import open_listing
+from lssat.data.listing import Listing, Record
+from lssat.data.own import fingerprint, read_rows
 from lssat.data.table import Reject, Row
 
 
@@ -44,15 +46,15 @@ def csv(folder: Path, columns: Mapping[str, Sequence[Any]], name: str = "faces.c
     return str(folder / name)
 
 
-def opened(source: str, task: str, classes: list[str] | None = None, seed: int = 0) -> Source:
-    return open_source(DataConfig(source=source, task=task, classes=classes, seed=seed))
+def opened(source: str, task: str, classes: list[str] | None = None, seed: int = 0) -> Listing:
+    return open_listing(DataConfig(source=source, task=task, classes=classes, seed=seed))
 
 
-def records(source: Source) -> list[Record]:
+def records(source: Listing) -> list[Record]:
     return [entry for entry in source.entries if isinstance(entry, Record)]
 
 
-def rejects(source: Source) -> list[Reject]:
+def rejects(source: Listing) -> list[Reject]:
     return [entry for entry in source.entries if isinstance(entry, Reject)]
 
 

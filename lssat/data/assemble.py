@@ -1,0 +1,111 @@
+"""Entries of a data set -> its listing: splits that are missing are made, counts are taken and checked."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from lssat.config import ConfigError, DataConfig
+from lssat.data.listing import Listing, Record
+from lssat.data.reading import listed, nearest
+from lssat.data.splits import assign_splits
+from lssat.data.table import SPLITS, DatasetInfo, Reject, check_counts, classes_of, with_counts
+from lssat.task import Kind
+
+VAL_SHARE = TEST_SHARE = 0.15
+DEEPFAKE_CLASSES = ("real", "fake")
+Entries = list[Record | Reject]
+
+
+def assemble(
+    path: Path,
+    data: DataConfig,
+    task: tuple[Kind, tuple[str, ...]],
+    entries: Entries,
+    *,
+    media: Literal["table", "images", "videos"],
+    crop: bool,
+    columns: tuple[str, ...],
+    options: Mapping[str, Any],
+    name: str,
+) -> Listing:
+    """The listing of entries whose splits are complete. `name`: what the data set is called. Raises ConfigError (`check_counts`)."""
+    kind, classes = task
+    info = DatasetInfo(
+        source=name,
+        task=data.task,
+        kind=kind,
+        classes=classes,
+        synthetic=False,
+        columns=columns,
+        options={"task": data.task, "classes": data.classes, "seed": data.seed, **options},
+        rejects=tuple(entry._asdict() for entry in entries if isinstance(entry, Reject)),
+    )
+    info = with_counts(info, ((entry.split, entry.label) for entry in entries if isinstance(entry, Record)))
+    check_counts(info)
+    return Listing(path, info, tuple(entries), media, crop, shared_identities(entries))
+
+
+def shared_identities(entries: Sequence[Record | Reject]) -> int:
+    """How many identities are in more than one split."""
+    splits: dict[str, set[str]] = defaultdict(set)
+    for entry in entries:
+        if isinstance(entry, Record) and entry.identity:
+            splits[entry.identity].add(entry.split)
+    return sum(len(found) > 1 for found in splits.values())
+
+
+def complete_splits(entries: Entries, given: set[str], seed: int) -> tuple[Entries, str]:
+    """Cut the splits that the data do not bring out of train, or out of everything where they bring none. Says what was done."""
+    source = "" if given == {""} else "train"
+    missing = {name: share for name, share in (("val", VAL_SHARE), ("test", TEST_SHARE)) if name not in given}
+    if source not in given or not missing:
+        return entries, "as given"
+    shares = {"train": 1 - sum(missing.values()), **missing}
+    return cut(entries, source, shares, seed), ", ".join(f"{name} {share:.0%}" for name, share in shares.items()) + f" of {source or 'all'}"
+
+
+def cut(entries: Entries, source: str, shares: Mapping[str, float], seed: int) -> Entries:
+    """Deal the records of split `source` out to `shares`, no identity in two of them."""
+    part = [entry for entry in entries if isinstance(entry, Record) and entry.split == source]
+    splits = iter(assign_splits([classes_of(record.label) for record in part], [record.identity for record in part], shares, seed))
+    return [entry._replace(split=next(splits)) if isinstance(entry, Record) and entry.split == source else entry for entry in entries]
+
+
+def given_splits(entries: Entries) -> set[str]:
+    """The splits that records have, "" for none."""
+    return {entry.split for entry in entries if isinstance(entry, Record)} & {*SPLITS, ""}
+
+
+def numbered(entries: Entries) -> Entries:
+    """The entries with records numbered by their place."""
+    return [entry._replace(position=place) if isinstance(entry, Record) else entry for place, entry in enumerate(entries)]
+
+
+def pick_classes(found: Sequence[str], data: DataConfig) -> tuple[str, ...]:
+    """The classes that `data.classes` keeps of those found, in the order found. Raises ConfigError for unknown ones."""
+    place = f"task `{data.task}` of `{data.source}`"
+    for name in data.classes or ():
+        if name not in found:
+            raise ConfigError(f"`data.classes` names `{name}`, which {place} does not have; {nearest(name, found, 'its classes are')}")
+    kept = tuple(name for name in found if data.classes is None or name in data.classes)
+    if len(kept) < 2:
+        what = "all labels are" if data.classes is None else "`data.classes` keeps only"
+        raise ConfigError(f"{what} {listed(kept) or 'none'} in {place}; a task needs at least two classes")
+    return kept
+
+
+def refuse_classes(data: DataConfig) -> None:
+    """For tasks whose classes cannot be chosen. Raises ConfigError."""
+    if data.classes is not None:
+        raise ConfigError(f"`data.classes` cannot be chosen in task `{data.task}` of `{data.source}`; remove it")
+
+
+def deepfake_task(data: DataConfig) -> tuple[Kind, tuple[str, ...]]:
+    """Real or fake: the only task of the deepfake data sets. Raises ConfigError for another."""
+    if data.task != "deepfake":
+        raise ConfigError(f"`data.task` of `{data.source}` must be deepfake, but got `{data.task}`; leave it out")
+    refuse_classes(data)
+    return "binary", DEEPFAKE_CLASSES
