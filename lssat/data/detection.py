@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def steady(boxes: Sequence[Box | None]) -> list[Box | None]:
     result: list[Box | None] = [None] * len(boxes)
     for frame, values in zip(seen, smooth, strict=True):
         result[frame] = _box(values)
-    for place, (before, after) in enumerate(zip(seen, seen[1:], strict=False)):
+    for place, (before, after) in enumerate(pairwise(seen)):
         if after - before - 1 <= LONGEST_GAP:
             for frame in range(before + 1, after):
                 share = (frame - before) / (after - before)

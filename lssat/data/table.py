@@ -84,7 +84,8 @@ def write_dataset(folder: Path, items: Iterable[Row | Reject], info: DatasetInfo
     """Write rows as shards, and the rejects beside them; return `info` with `rows`, `counts` and `rejects` filled in.
 
     `folder` appears whole or not at all: everything is written in a sibling that is renamed at the end. An existing `folder` is
-    replaced. `check` sees the written shards and may refuse them or add to the info. Raises ConfigError where the rows cannot train and test a classifier (`check_counts`).
+    replaced. `check` sees the written shards and may refuse them or add to the info. Raises ConfigError where the rows cannot train and
+    test a classifier (`check_counts`), or as `check` does.
     """
     partial = folder.with_name(f"{partial_prefix(folder)}{uuid.uuid4().hex[:8]}")
     partial.mkdir(parents=True)

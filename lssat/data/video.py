@@ -54,7 +54,8 @@ def read_frames(path: Path, frames: int = FRAMES) -> Iterator[tuple[int, Picture
                 if number in wanted:
                     if frame.width * frame.height > MOST_PIXELS:
                         raise UnusableImage(f"frames of {frame.width}x{frame.height} pixels refused")
-                    yield number, np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90)).copy()
+                    picture = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+                    yield number, np.rot90(picture, round(frame.rotation / 90)).copy()
         if number + 1 < total or not total:
             raise UnusableImage(f"damaged video: {number + 1} of {total} frames can be decoded")
     except (av.FFmpegError, OSError, ValueError, RuntimeError) as error:
