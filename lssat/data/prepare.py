@@ -12,18 +12,20 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar, cast
 
 from lssat.config import ConfigError, DataConfig
 from lssat.data import own
 from lssat.data.assemble import pick_classes
+from lssat.data.audit import check_leaks
 from lssat.data.layouts.door import open_listing
 from lssat.data.source import located
 from lssat.data.table import SPLITS, DatasetInfo, Label, Reject, Row, is_complete, partial_prefix, write_dataset
 from lssat.task import Kind
 
-FORMAT = 2  # of the prepared folder; raise it when older folders must not be found any more
+FORMAT = 3  # of the prepared folder; raise it when older folders must not be found any more
 SECONDS_BETWEEN_NOTES = 5.0
 Note = Callable[[str], None]
 Item = TypeVar("Item")
@@ -44,15 +46,14 @@ def prepare(data: DataConfig, cache: Path, note: Note) -> Path:
         if not is_complete(folder):  # another process may have made it meanwhile
             begun = time.monotonic()
             info, items = _synthetic(data, note) if data.source == "synthetic" else _own(data, note)
-            info = write_dataset(folder, items, replace(info, fingerprint=fingerprint, options=_options(data) | info.options))
+            info = replace(info, fingerprint=fingerprint, options=_options(data) | info.options)
+            info = write_dataset(folder, items, info, partial(check_leaks, allow=data.allow_leaks))
             note(_summary(info, time.monotonic() - begun))
     return folder
 
 
 def _own(data: DataConfig, note: Note) -> tuple[DatasetInfo, Iterator[Row | Reject]]:
     source = open_listing(data)
-    if source.shared_identities:
-        note(f"{source.shared_identities} identities of {source.info.source} are in more than one split: its scores will flatter")
     return source.info, _told(own.read_rows(source), len(source.entries), "checking images", note)
 
 
@@ -92,7 +93,7 @@ def _fingerprint(data: DataConfig) -> str:
 def _options(data: DataConfig) -> dict[str, object]:
     """The options that change what is prepared: images of own data are kept in their own size."""
     classes = None if data.classes is None else sorted(set(data.classes))
-    options: dict[str, object] = {"task": data.task, "classes": classes, "seed": data.seed}
+    options: dict[str, object] = {"task": data.task, "classes": classes, "seed": data.seed, "allow_leaks": data.allow_leaks}
     if data.source != "synthetic" and (source := located(data.source)).kind != "own":
         options |= {"kind": source.kind, **{f"{source.kind}.{name}": value for name, value in source.options.items()}}
     return options | ({"num_images": data.num_images, "image_size": data.image_size} if data.source == "synthetic" else {})
@@ -138,4 +139,5 @@ def _duration(seconds: float) -> str:
 def _summary(info: DatasetInfo, seconds: float) -> str:
     rows = ", ".join(f"{info.rows[split]} {split}" for split in SPLITS)
     rejected = f", {len(info.rejects)} left out" if info.rejects else ""
-    return f"prepared {info.source}: {rows}{rejected}, in {seconds:.1f} s"
+    leaks = f", {info.options['leaks']} leaks across splits allowed" if info.options["leaks"] else ""
+    return f"prepared {info.source}: {rows}{rejected}{leaks}, in {seconds:.1f} s"

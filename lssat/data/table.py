@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -77,16 +77,23 @@ class DatasetInfo:
         return cls(**{**tree, **{name: tuple(tree[name]) for name in ("classes", "columns", "rejects")}})
 
 
-def write_dataset(folder: Path, items: Iterable[Row | Reject], info: DatasetInfo) -> DatasetInfo:
+Check = Callable[[Path, DatasetInfo], DatasetInfo]
+
+
+def write_dataset(folder: Path, items: Iterable[Row | Reject], info: DatasetInfo, check: Check | None = None) -> DatasetInfo:
     """Write rows as shards, and the rejects beside them; return `info` with `rows`, `counts` and `rejects` filled in.
 
     `folder` appears whole or not at all: everything is written in a sibling that is renamed at the end. An existing `folder` is
-    replaced. Raises ConfigError where the rows cannot train and test a classifier (`check_counts`).
+    replaced. `check` sees the written shards and may refuse them or add to the info. Raises ConfigError where the rows cannot train and
+    test a classifier (`check_counts`), or as `check` does.
     """
     partial = folder.with_name(f"{partial_prefix(folder)}{uuid.uuid4().hex[:8]}")
     partial.mkdir(parents=True)
     try:
         complete = _write_into(partial, items, info)
+        if check is not None:
+            complete = check(partial, complete)
+        (partial / INFO_FILE).write_text(complete.to_json(), encoding="utf-8")
         if folder.exists():
             shutil.rmtree(folder)
         os.rename(partial, folder)
@@ -206,7 +213,6 @@ def _write_into(folder: Path, items: Iterable[Row | Reject], info: DatasetInfo) 
     check_counts(complete)
     with (folder / "rejects.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([Reject._fields, *rejects])
-    (folder / INFO_FILE).write_text(complete.to_json(), encoding="utf-8")
     return complete
 
 

@@ -50,7 +50,7 @@ def test_rows_come_back_in_order_in_shards_of_2048_and_groups_of_256(tmp_path: P
     assert info.counts["val"] == {"0": 150, "1": 150}
     table = read_split(tmp_path / "set", "train")
     assert table.schema.equals(pa.schema([("image", pa.binary()), ("label", pa.int64()), ("identity", pa.string()), ("video", pa.string())]))
-    assert [Row(*values, "train") for values in zip(*(column.to_pylist() for column in table.columns), strict=True)] == rows[:4700]
+    assert [Row(*values, "train") for values in zip(*(table[name].to_pylist() for name in ("image", "label", "identity")), strict=True)] == rows[:4700]
 
 
 def test_multilabel_rows_keep_one_value_per_label_and_count_positives(tmp_path: Path) -> None:
