@@ -49,6 +49,7 @@ class DataConfig(Section):
     image_size: Int = Field(64, ge=16, description="side of the square image in pixels")
     train_fraction: Float = Field(1.0, gt=0, le=1, description="share of the training rows that a run sees, drawn by `seed`, to learn from little data")
     num_images: Int = Field(4000, ge=200, description="synthetic only: number of training images")
+    max_rejects: Float = Field(0.01, ge=0, le=1, description="largest share of images or rows that may be unusable; they are listed in rejects.csv")
     allow_leaks: bool = Field(False, description="record leaks across splits instead of refusing them")
     seed: Int = Field(0, ge=0, description="seed of the synthetic images and of splits that the data do not bring")
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 from PIL import Image, UnidentifiedImageError
 
 FORMATS = ("JPEG", "PNG")
-CHUNK = 256
+CHUNK = 64
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 

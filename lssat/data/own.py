@@ -1,29 +1,23 @@
 """A user's own data: a CSV or Parquet table, or a folder with one folder per class.
 
 A source is opened in two steps, so that mistakes answer before any image is touched: `listing` reads names, labels and
-splits; `read_rows` opens every image. Nothing is renamed, and whatever is left out is named with its reason.
+splits; `opening` opens every image. Nothing is renamed, and whatever is left out is named with its reason.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
 from itertools import repeat
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from lssat.config import ConfigError, DataConfig
 from lssat.data.assemble import assemble, complete_splits, pick_classes
-from lssat.data.images import UnusableImage, check_image, in_threads, read_inside
 from lssat.data.listing import Listing, Record
-from lssat.data.reading import Read, damaged, image_files, listed, read_source
+from lssat.data.reading import TABLES, Read, image_files, listed, read_source
 from lssat.data.source import located
-from lssat.data.table import SPLITS, Reject, Row
+from lssat.data.table import SPLITS, Reject
 from lssat.task import Kind
 
 BATCH_ROWS = 256
@@ -39,27 +33,6 @@ def listing(path: Path, options: dict[str, str], data: DataConfig) -> Listing:
     return assemble(path, data, (kind, classes), entries, media=media, crop=False, columns=tuple(read.columns), options=made_of, name=path.name)
 
 
-def read_rows(source: Listing) -> Iterator[Row | Reject]:
-    """Every entry of the source once, its image decoded to prove that it can be.
-
-    Image files come in a seeded random order, so that readers who can only shuffle a few thousand neighbours do not meet one class at
-    a time; a table that holds its images is streamed in its own order.
-    """
-    root = (source.path if source.path.is_dir() else source.path.parent).resolve()
-
-    def usable(item: tuple[Record | Reject, bytes | None]) -> Row | Reject:
-        entry, image = item
-        if isinstance(entry, Reject):
-            return entry
-        try:
-            image = check_image(image if source.media == "table" else read_inside(root, str(entry.name)))
-        except UnusableImage as reason:
-            return Reject(entry.name, str(reason))
-        return Row(image, entry.label, entry.identity, entry.split, entry.video, entry.columns)
-
-    return in_threads(usable, _stored_images(source) if source.media == "table" else _shuffled(source))
-
-
 def fingerprint(data: DataConfig) -> str:
     """sha256 of what the source holds: a table's bytes; name, size and time of change of image files. Raises ConfigError."""
     path = located(data.source).path
@@ -69,7 +42,7 @@ def fingerprint(data: DataConfig) -> str:
         root = path.parent
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
-    for name in image_files(path):
+    for name in image_files(root) if path.suffix.lower() not in TABLES else image_files(path):
         try:
             status = (root / name).stat()
             state = f"{status.st_size} {status.st_mtime_ns}"
@@ -123,22 +96,3 @@ def _entries(read: Read, kind: Kind, classes: tuple[str, ...]) -> list[Record | 
             label = tuple(int(value) for value in values if value is not None) if kind == "multilabel" else index[str(values[0])]
             entries.append(Record(position, name, label, identity, split, video, None, columns))
     return entries
-
-
-def _shuffled(source: Listing) -> Iterator[tuple[Record | Reject, None]]:
-    order = np.random.default_rng(source.info.options["seed"]).permutation(len(source.entries))
-    return ((source.entries[position], None) for position in order)
-
-
-def _stored_images(source: Listing) -> Iterator[tuple[Record | Reject, bytes | None]]:
-    """Entries with the image bytes that the table holds for them, one batch of the table in memory at a time."""
-    waiting = {entry.position if isinstance(entry, Record) else entry.row: entry for entry in source.entries}
-    position = 0
-    try:
-        for batch in pq.ParquetFile(source.path).iter_batches(BATCH_ROWS, columns=[source.info.options["image_column"]]):
-            for image in batch.column(0):
-                if position in waiting:
-                    yield waiting[position], image.as_py()
-                position += 1
-    except (OSError, pa.ArrowException) as error:
-        raise damaged(source.path, error) from None

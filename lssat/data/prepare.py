@@ -20,9 +20,12 @@ from lssat.config import ConfigError, DataConfig
 from lssat.data import own
 from lssat.data.assemble import pick_classes
 from lssat.data.audit import check_leaks
+from lssat.data.images import in_threads
 from lssat.data.layouts.door import open_listing
+from lssat.data.opening import read_table
+from lssat.data.resumable import Spread, write_listing
 from lssat.data.source import located
-from lssat.data.table import SPLITS, DatasetInfo, Label, Reject, Row, is_complete, partial_prefix, write_dataset
+from lssat.data.table import INFO_FILE, SPLITS, DatasetInfo, Label, Row, is_complete, partial_prefix, read_info, write_dataset
 from lssat.task import Kind
 
 FORMAT = 3  # of the prepared folder; raise it when older folders must not be found any more
@@ -31,30 +34,58 @@ Note = Callable[[str], None]
 Item = TypeVar("Item")
 
 
-def prepare(data: DataConfig, cache: Path, note: Note) -> Path:
-    """The folder of the prepared data set, `cache/<source>-<task>-<fingerprint>`.
+def prepare(data: DataConfig, cache: Path, note: Note, spread: Spread = in_threads) -> Path:
+    """The folder of the prepared data set, `cache/<source>-<task>-<fingerprint>`; a source that is one is taken as it is.
 
     Made when it is not there whole; found again as long as neither the source nor an option that matters has changed. What was left
     out is in `read_info(folder).rejects`. `note` is told in one line at a time what happens. Raises ConfigError.
     """
-    fingerprint = _fingerprint(data)
+    if data.source != "synthetic" and (given := located(data.source).path / INFO_FILE).is_file():
+        return _as_given(given.parent, data)
+    fingerprint = fingerprint_of(data)
     name = data.source if data.source == "synthetic" else located(data.source).path.name
     folder = cache.absolute() / f"{_slug(name)}-{_slug(data.task)}-{fingerprint[:12]}"
-    if is_complete(folder):
-        return folder
-    with _alone(folder, note):
-        if not is_complete(folder):  # another process may have made it meanwhile
-            begun = time.monotonic()
-            info, items = _synthetic(data, note) if data.source == "synthetic" else _own(data, note)
-            info = replace(info, fingerprint=fingerprint, options=_options(data) | info.options)
-            info = write_dataset(folder, items, info, partial(check_leaks, allow=data.allow_leaks))
-            note(_summary(info, time.monotonic() - begun))
+    write(folder, data, fingerprint, note, spread)
     return folder
 
 
-def _own(data: DataConfig, note: Note) -> tuple[DatasetInfo, Iterator[Row | Reject]]:
-    source = open_listing(data)
-    return source.info, _told(own.read_rows(source), len(source.entries), "checking images", note)
+def write(folder: Path, data: DataConfig, fingerprint: str, note: Note, spread: Spread) -> None:
+    """Make `folder` if it is not there whole. Raises ConfigError."""
+    if is_complete(folder):
+        return
+    with _alone(folder, note):
+        if is_complete(folder):  # another process has made it meanwhile
+            return
+        begun = time.monotonic()
+        check = partial(check_leaks, allow=data.allow_leaks)
+        if data.source == "synthetic":
+            info, items = _synthetic(data, note)
+            info = write_dataset(folder, items, _described(info, data, fingerprint), check)
+        else:
+            listing = open_listing(data)
+            info = _described(listing.info, data, fingerprint)
+            if listing.media == "table":
+                rows = _told(read_table(listing), len(listing.entries), "checking images", note)
+                info = write_dataset(folder, rows, info, check, data.max_rejects)
+            else:
+                told = partial(_told, what="opening files", note=note)
+                info = write_listing(folder, listing, info, spread, told, check, data.max_rejects)
+        note(_summary(info, time.monotonic() - begun))
+
+
+def _described(info: DatasetInfo, data: DataConfig, fingerprint: str) -> DatasetInfo:
+    return replace(info, fingerprint=fingerprint, options=_options(data) | info.options)
+
+
+def _as_given(folder: Path, data: DataConfig) -> Path:
+    info = read_info(folder)
+    if not is_complete(folder):
+        raise ConfigError(f"`data.source`: the prepared data set `{folder}` lacks shards; prepare it again")
+    if "task" in data.model_fields_set and data.task != info.task:
+        raise ConfigError(f"`data.source`: `{folder}` was prepared for task `{info.task}`, not `{data.task}`; leave `data.task` out, or prepare it anew")
+    if data.classes is not None:
+        raise ConfigError("`data.classes` cannot be changed of a prepared data set; leave it out, or prepare the source anew")
+    return folder
 
 
 def _synthetic(data: DataConfig, note: Note) -> tuple[DatasetInfo, Iterator[Row]]:
@@ -79,7 +110,7 @@ def _synthetic(data: DataConfig, note: Note) -> tuple[DatasetInfo, Iterator[Row]
     return DatasetInfo("synthetic", data.task, kind, classes, synthetic=True), rows
 
 
-def _fingerprint(data: DataConfig) -> str:
+def fingerprint_of(data: DataConfig) -> str:
     """sha256 of the source and the options. The source of synthetic faces is the code that draws them."""
     if data.source == "synthetic":
         here = Path(__file__).parent
@@ -118,9 +149,9 @@ def _alone(folder: Path, note: Note) -> Iterator[None]:
         yield
 
 
-def _told(items: Iterable[Item], total: int, what: str, note: Note) -> Iterator[Item]:
-    """The items, with a note every few seconds of how many there were and how long the rest will take."""
-    note(f"{what} 0/{total}")
+def _told(items: Iterable[Item], total: int, what: str, note: Note, done: int = 0) -> Iterator[Item]:
+    """The items, with a note every few seconds of how many there were, how fast they come and how long the rest will take."""
+    note(f"{what} {done}/{total}")
     first = told = time.monotonic()
     for count, item in enumerate(items):
         yield item
@@ -129,7 +160,9 @@ def _told(items: Iterable[Item], total: int, what: str, note: Note) -> Iterator[
             first = now  # what comes before the first item, such as starting processes, says nothing about the rest
         elif now - told >= SECONDS_BETWEEN_NOTES:
             told = now
-            note(f"{what} {count + 1}/{total}, {_duration((now - first) / count * (total - count - 1))} left")
+            rate = count / max(now - first, 1e-9)
+            rest = total - done - count - 1
+            note(f"{what} {done + count + 1}/{total}, {rate:.0f}/s, {_duration(rest / rate)} left")
 
 
 def _duration(seconds: float) -> str:
@@ -141,3 +174,11 @@ def _summary(info: DatasetInfo, seconds: float) -> str:
     rejected = f", {len(info.rejects)} left out" if info.rejects else ""
     leaks = f", {info.options['leaks']} leaks across splits allowed" if info.options["leaks"] else ""
     return f"prepared {info.source}: {rows}{rejected}{leaks}, in {seconds:.1f} s"
+
+
+if __name__ == "__main__":
+    import sys
+
+    from lssat.data.command import main
+
+    sys.exit(main())

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
+import re
 import shutil
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
@@ -23,6 +26,7 @@ SPLITS = ("train", "val", "test")
 SHARD_ROWS = 2048
 GROUP_ROWS = 256  # also the block that a reader streams
 INFO_FILE = "dataset.json"
+REJECTS_FILE = "rejects.csv"
 Label = int | tuple[int, ...]
 
 
@@ -80,26 +84,54 @@ class DatasetInfo:
 Check = Callable[[Path, DatasetInfo], DatasetInfo]
 
 
-def write_dataset(folder: Path, items: Iterable[Row | Reject], info: DatasetInfo, check: Check | None = None) -> DatasetInfo:
+def write_dataset(folder: Path, items: Iterable[Row | Reject], info: DatasetInfo, check: Check | None = None, max_rejects: float = 1.0) -> DatasetInfo:
     """Write rows as shards, and the rejects beside them; return `info` with `rows`, `counts` and `rejects` filled in.
 
     `folder` appears whole or not at all: everything is written in a sibling that is renamed at the end. An existing `folder` is
     replaced. `check` sees the written shards and may refuse them or add to the info. Raises ConfigError where the rows cannot train and
-    test a classifier (`check_counts`), or as `check` does.
+    test a classifier (`check_counts`), where more than the share `max_rejects` of the items are rejects, or as `check` does.
     """
     partial = folder.with_name(f"{partial_prefix(folder)}{uuid.uuid4().hex[:8]}")
     partial.mkdir(parents=True)
     try:
-        complete = _write_into(partial, items, info)
-        if check is not None:
-            complete = check(partial, complete)
-        (partial / INFO_FILE).write_text(complete.to_json(), encoding="utf-8")
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.rename(partial, folder)
+        labels, rejects = _write_into(partial, items, info)
+        written = complete(partial, info, labels, rejects)
+        check_rejects(folder, rejects, len(labels) + len(rejects), max_rejects)
+        publish(partial, folder, check(partial, written) if check else written)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return complete
+    return read_info(folder)
+
+
+def complete(folder: Path, info: DatasetInfo, labels: Iterable[tuple[str, Label]], rejects: Sequence[Reject]) -> DatasetInfo:
+    """`info` of the shards in `folder` that hold rows of these (split, label); the rejects are listed beside them. Raises ConfigError (`check_counts`)."""
+    ordered = _sorted(rejects)
+    written = replace(with_counts(info, labels), rejects=tuple(reject._asdict() for reject in ordered))
+    check_counts(written)
+    _write_rejects(folder / REJECTS_FILE, ordered)
+    return written
+
+
+def publish(unfinished: Path, folder: Path, info: DatasetInfo) -> None:
+    """Describe what was written and give it its name; an older folder of that name is replaced."""
+    (unfinished / INFO_FILE).write_text(info.to_json(), encoding="utf-8")
+    if folder.exists():
+        shutil.rmtree(folder)
+    os.rename(unfinished, folder)
+
+
+def check_rejects(folder: Path, rejects: Sequence[Reject], total: int, most: float) -> None:
+    """Refuse data of which more than the share `most` was left out; the list of them stays beside `folder`. Raises ConfigError."""
+    if len(rejects) <= most * total:
+        return
+    listed = folder.with_name(f"{folder.name}.{REJECTS_FILE}")
+    _write_rejects(listed, _sorted(rejects))
+    reasons = Counter(re.sub(r"[`\d].*", "...", reject.reason) for reject in rejects).most_common(3)
+    commonest = ", ".join(f"{reason} ({count})" for reason, count in reasons)
+    raise ConfigError(
+        f"{len(rejects)} of {total} images or rows cannot be used, more than `data.max_rejects` {most:g} allows: {commonest}; all are listed in {listed}; "
+        f"repair them, or allow them by `data.max_rejects: {math.ceil(100 * len(rejects) / total) / 100:g}`"
+    )
 
 
 def partial_prefix(folder: Path) -> str:
@@ -197,23 +229,27 @@ def _names(names: Sequence[str], most: int = 8) -> str:
     return ", ".join(f"`{name}`" for name in names[:most]) + more
 
 
-def _write_into(folder: Path, items: Iterable[Row | Reject], info: DatasetInfo) -> DatasetInfo:
+def _write_into(folder: Path, items: Iterable[Row | Reject], info: DatasetInfo) -> tuple[list[tuple[str, Label]], list[Reject]]:
     labels: list[tuple[str, Label]] = []
     rejects: list[Reject] = []
     with ExitStack() as stack:
-        writers = {split: stack.enter_context(_ShardWriter(folder, split, _schema(info))) for split in SPLITS}
+        writers = {split: stack.enter_context(_SplitWriter(folder, split, info)) for split in SPLITS}
         for item in items:
             if isinstance(item, Reject):
                 rejects.append(item)
             else:
                 writers[item.split].add(item)
                 labels.append((item.split, item.label))
-    rejects.sort(key=lambda reject: (0, reject.row, "") if isinstance(reject.row, int) else (1, 0, reject.row))
-    complete = replace(with_counts(info, labels), rejects=tuple(reject._asdict() for reject in rejects))
-    check_counts(complete)
-    with (folder / "rejects.csv").open("w", encoding="utf-8", newline="") as file:
+    return labels, rejects
+
+
+def _sorted(rejects: Sequence[Reject]) -> list[Reject]:
+    return sorted(rejects, key=lambda reject: (0, reject.row, "") if isinstance(reject.row, int) else (1, 0, reject.row))
+
+
+def _write_rejects(path: Path, rejects: Sequence[Reject]) -> None:
+    with path.open("w", encoding="utf-8", newline="", errors="surrogateescape") as file:
         csv.writer(file, lineterminator="\n").writerows([Reject._fields, *rejects])
-    return complete
 
 
 def _schema(info: DatasetInfo) -> pa.Schema:
@@ -227,22 +263,42 @@ def _cells(row: Row) -> tuple[object, ...]:
     return (row.image, row.label, row.identity, row.video, *row.columns)
 
 
-class _ShardWriter:
-    """Rows of one split -> numbered shards, one row group in memory at a time."""
+class ShardWriter:
+    """Rows -> one Parquet file, a row group at a time."""
 
-    def __init__(self, folder: Path, split: str, schema: pa.Schema) -> None:
-        self.folder, self.split, self.schema = folder, split, schema
-        self.waiting: list[Row] = []
-        self.written = 0
-        self.shard: pq.ParquetWriter | None = None
+    def __init__(self, path: Path, info: DatasetInfo) -> None:
+        self._schema = _schema(info)
+        # Images are compressed already, and all different: compressing or indexing them again costs time and gains nothing.
+        self._file = pq.ParquetWriter(path, self._schema, compression="none", use_dictionary=self._schema.names[2:], write_statistics=False)
 
-    def __enter__(self) -> _ShardWriter:
+    def __enter__(self) -> ShardWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, rows: Sequence[Row]) -> None:
+        columns = zip(*map(_cells, rows), strict=True)
+        arrays = [pa.array(values, kind.type) for values, kind in zip(columns, self._schema, strict=True)]
+        self._file.write_table(pa.table(arrays, schema=self._schema), row_group_size=GROUP_ROWS)
+
+
+class _SplitWriter:
+    """Rows of one split -> numbered shards, one row group in memory at a time."""
+
+    def __init__(self, folder: Path, split: str, info: DatasetInfo) -> None:
+        self.folder, self.split, self.info = folder, split, info
+        self.waiting: list[Row] = []
+        self.written = 0
+        self.shard: ShardWriter | None = None
+
+    def __enter__(self) -> _SplitWriter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
         self._write_group()
         if self.shard is not None:
-            self.shard.close()
+            self.shard.__exit__()
 
     def add(self, row: Row) -> None:
         self.waiting.append(row)
@@ -253,18 +309,10 @@ class _ShardWriter:
         if not self.waiting:
             return
         if self.written % SHARD_ROWS == 0:
-            self._next_shard()
+            if self.shard is not None:
+                self.shard.__exit__()
+            self.shard = ShardWriter(self.folder / f"{self.split}-{self.written // SHARD_ROWS:05d}.parquet", self.info)
         assert self.shard is not None
-        columns = zip(*map(_cells, self.waiting), strict=True)
-        self.shard.write_table(
-            pa.table([pa.array(values, kind.type) for values, kind in zip(columns, self.schema, strict=True)], schema=self.schema), row_group_size=GROUP_ROWS
-        )
+        self.shard.write(self.waiting)
         self.written += len(self.waiting)
         self.waiting = []
-
-    def _next_shard(self) -> None:
-        if self.shard is not None:
-            self.shard.close()
-        path = self.folder / f"{self.split}-{self.written // SHARD_ROWS:05d}.parquet"
-        # Images are compressed already, and all different: compressing or indexing them again costs time and gains nothing.
-        self.shard = pq.ParquetWriter(path, self.schema, compression="none", use_dictionary=self.schema.names[2:], write_statistics=False)

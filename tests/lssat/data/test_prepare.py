@@ -93,13 +93,13 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from lssat.config import DataConfig
-from lssat.data import own, prepare
-def dying(source, read=own.read_rows):
+from lssat.data import prepare
+def dying(source, read=prepare.read_table):
     for number, row in enumerate(read(source)):
         if number == 350:
             os.kill(os.getpid(), signal.SIGKILL)
         yield row
-own.read_rows = dying
+prepare.read_table = dying
 prepare.prepare(DataConfig(source=sys.argv[1], task="male"), Path(sys.argv[2]), print)
 """
 
@@ -147,7 +147,7 @@ def test_notes_tell_how_long_the_rest_will_take(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(prepare_module.time, "monotonic", lambda: float(next(clock)))
     notes: list[str] = []
     assert list(prepare_module._told(iter("abcd"), 4, "drawing", notes.append)) == [*"abcd"]
-    assert notes == ["drawing 0/4", "drawing 2/4, 6 s left", "drawing 4/4, 0 s left"]
+    assert notes == ["drawing 0/4", "drawing 2/4, 0/s, 6 s left", "drawing 4/4, 0/s, 0 s left"]
 
 
 class TestSynthetic:
