@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-RAY_ROOMS = {"lssat/data/ingest.py", "lssat/worker.py"}
+RAY_ROOMS = {"lssat/data/ingest.py", "lssat/data/spread.py", "lssat/worker.py"}
 LIGHT = ("lssat.config", "lssat.catalog", "search.space", "search.space_file", "search.yaml_lines")
 
 

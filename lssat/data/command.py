@@ -11,6 +11,7 @@ from rich.console import Console
 from lssat.config import Config, ConfigError, build
 from lssat.data.images import in_threads
 from lssat.data.prepare import fingerprint_of, write
+from lssat.data.resumable import Spread
 from lssat.data.source import OPTIONS, absolute
 from lssat.data.table import SPLITS, read_info
 
@@ -72,7 +73,7 @@ def _prepare(arguments: argparse.Namespace, console: Console) -> None:
     fingerprint = fingerprint_of(config.data)
     if folder.exists() and (not (folder / "dataset.json").exists() or read_info(folder).fingerprint != fingerprint):
         raise ConfigError(f"`{folder}` exists and holds something else; delete it, or name another folder")
-    spread = in_threads
+    spread: Spread = in_threads
     if arguments.address:
         from lssat.data.spread import on_cluster
 

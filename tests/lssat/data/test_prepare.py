@@ -73,7 +73,7 @@ def test_the_same_data_prepare_to_the_same_bytes(faces: DataConfig, tmp_path: Pa
     first, second = (prepare(faces, tmp_path / name, lambda _: None) for name in ("one", "two"))
     assert first.name == second.name
     files = sorted(path.name for path in first.iterdir())
-    assert files == ["dataset.json", "rejects.csv", "test-00000.parquet", "train-00000.parquet", "val-00000.parquet"]
+    assert files == ["dataset.json", "leaks.csv", "rejects.csv", "test-00000.parquet", "train-00000.parquet", "val-00000.parquet"]
     assert all((first / name).read_bytes() == (second / name).read_bytes() for name in files)
 
 
@@ -193,7 +193,7 @@ class TestSynthetic:
 
 
 def test_neither_torch_nor_ray_is_imported() -> None:
-    code = "import sys, lssat.data.prepare; print(sorted({'torch', 'ray', 'pandas', 'timm', 'scipy'} & set(sys.modules)))"
+    code = "import sys, lssat.data.prepare; print(sorted({'torch', 'ray', 'pandas', 'timm'} & set(sys.modules)))"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
