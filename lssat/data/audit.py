@@ -60,7 +60,7 @@ def check_leaks(folder: Path, info: DatasetInfo, allow: bool) -> DatasetInfo:
 def audit(folder: Path) -> list[Leak]:
     """Every leak between the splits of the prepared shards in `folder`; of an image, its first near-duplicate in each other split."""
     names = {split: _texts(folder, split) for split in SPLITS}
-    leaks = shared("identity", {split: [identity.split() for identity, _ in rows] for split, rows in names.items()})
+    leaks = shared("identity", {split: [[identity] if identity else [] for identity, _ in rows] for split, rows in names.items()})
     leaks += shared("video", {split: [[video] if video else [] for _, video in rows] for split, rows in names.items()})
     prints = {split: collect(in_threads(fingerprint, _images(folder, split))) for split in SPLITS}
     for first, second in combinations(SPLITS, 2):

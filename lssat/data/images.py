@@ -45,10 +45,7 @@ def read_inside(root: Path, name: str) -> bytes:
 
 def resolve_inside(root: Path, name: str) -> Path:
     """Where the file `name` below `root` (resolved) is. Raises UnusableImage, also where the path or a link leads out of `root`."""
-    if not name:
-        raise UnusableImage("no image path")
-    if PurePath(name).is_absolute() or PureWindowsPath(name).is_absolute() or ".." in PurePath(name).parts:
-        raise UnusableImage("path leaves the data folder")
+    check_name(name)
     try:
         path = (root / name).resolve()
         if not path.is_relative_to(root):
@@ -60,6 +57,14 @@ def resolve_inside(root: Path, name: str) -> Path:
         return path
     except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: a loop of links; ValueError: a null byte in the name
         raise UnusableImage(f"cannot be read: {error.__class__.__name__}") from None
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that leads out of its folder, or none at all. Raises UnusableImage."""
+    if not name:
+        raise UnusableImage("no image path")
+    if PurePath(name).is_absolute() or PureWindowsPath(name).is_absolute() or ".." in PurePath(name).parts:
+        raise UnusableImage("path leaves the data folder")
 
 
 def check_image(image: bytes | None) -> bytes:

@@ -41,7 +41,8 @@ def listing(root: Path, options: dict[str, str], data: DataConfig) -> Listing:
         label: Label = tuple(int(bits[index]) for index in wanted) if task[0] == "multilabel" else int(bits[wanted[0]])
         entries.append(Record(0, name, label, identities.get(short, ""), SPLITS[splits[short]], columns=bits))
     entries += [Reject(name, _stray(name)) for name in tree.files(folder) if name not in named]
-    entries += [Reject(f"{folder}/{short}", "no label for this file") for short in splits if not {f"{folder}/{short}"} & (named | {*tree.files(folder)})]
+    named.update(tree.files(folder))
+    entries += [Reject(f"{folder}/{short}", "no label for this file") for short in splits if f"{folder}/{short}" not in named]
     entries, made = complete_splits(numbered(entries), given_splits(entries), data.seed)
     return assemble(root, data, task, entries, media="images", crop=False, columns=attributes, options={"kind": "celeba", "splits": made}, name=root.name)
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lssat.config import ConfigError
-from lssat.data.images import UnusableImage, resolve_inside
+from lssat.data.images import UnusableImage, check_name, resolve_inside
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
 VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv")
@@ -27,14 +27,16 @@ class Tree:
     def files(self, folder: str) -> dict[str, bool]:
         """All files below a folder, sorted by name -> whether it is a link. Hidden ones are passed over."""
         if folder not in self._folders:
-            self._folders[folder] = dict(sorted(_walk(self.root / folder, f"{folder}/" if folder else "")))
+            inside = (self.root / folder).resolve().is_relative_to(self.root)
+            self._folders[folder] = dict(sorted(_walk(self.root / folder, f"{folder}/" if folder else ""))) if inside else {folder: True}
         return self._folders[folder]
 
     def fault(self, name: str, folder: str) -> str:
         """Why the file `name`, expected below `folder`, cannot be read; "" where nothing speaks against it."""
-        if self.files(folder).get(name) is False:
-            return ""
         try:
+            check_name(name)
+            if self.files(folder).get(name) is False:
+                return ""
             resolve_inside(self.root, name)
         except UnusableImage as reason:
             return str(reason)

@@ -243,3 +243,12 @@ def test_deepfakebench_names_frames_below_the_folder(tmp_path: Path) -> None:
         assert listing.info.options["dropped"] == {"train videos that are in val": 1}
         assert {record.columns for record in records(listing)} == {("FF-real", "c23"), ("FF-DF", "c23"), ("FF-FS", "c23")}
         assert len(Counter(record.video for record in records(listing))) == 60 - 1
+
+
+def test_a_folder_that_is_a_link_outwards_is_not_read(tmp_path: Path) -> None:
+    trees.celebdf(tmp_path / "x")
+    (tmp_path / "x" / "YouTube-real").rename(tmp_path / "elsewhere")
+    (tmp_path / "x" / "YouTube-real").symlink_to(tmp_path / "elsewhere")
+    listing = opened(f"celebdf:{tmp_path / 'x'}")
+    assert rejects(listing)["YouTube-real"] == "link leaves the data folder"
+    assert not any("YouTube" in str(record.name) for record in records(listing))
