@@ -47,6 +47,7 @@ class DataConfig(Section):
     task: str = Field("emotion", description="synthetic: emotion, attributes or deepfake; own data: label column(s), comma-separated; a kind: its own")
     classes: list[str] | None = Field(None, description="keep only rows whose label is one of these; None keeps all")
     image_size: Int = Field(64, ge=16, description="side of the square image in pixels")
+    sampling: Literal["natural", "balanced"] = Field("natural", description="balanced: rows are drawn with replacement, every class equally often")
     train_fraction: Float = Field(1.0, gt=0, le=1, description="share of the training rows that a run sees, drawn by `seed`, to learn from little data")
     num_images: Int = Field(4000, ge=200, description="synthetic only: number of training images")
     max_rejects: Float = Field(0.01, ge=0, le=1, description="largest share of images or rows that may be unusable; they are listed in rejects.csv")
@@ -68,7 +69,7 @@ class DataConfig(Section):
 
 
 class ObjectiveConfig(Section):
-    metric: Literal["auto", "accuracy", "balanced_accuracy", "macro_f1", "auc"] = Field(
+    metric: Literal["auto", "accuracy", "balanced_accuracy", "macro_f1", "auc", "average_precision"] = Field(
         "auto",
         description="what `val/score` is; auto: macro_f1 (multi-class), balanced_accuracy (binary, multi-label), auc (deepfake)",
     )

@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lssat import checkpoint
-from lssat.config import Config
+from lssat.config import Config, ConfigError
 from lssat.data.rows import Batch, Rows
 from lssat.losses import class_weights, joint_loss, task_loss
 from lssat.metrics import evaluate_scores
@@ -99,6 +99,10 @@ def fit(config: Config, task: Task, train: Rows, val: Rows, place: Place, report
     """
     if config.data.train_fraction < 1:
         train = train.subset(config.data.train_fraction, config.seed)
+    if config.data.sampling == "balanced":
+        if task.kind == "multilabel":
+            raise ConfigError("`data.sampling` balanced needs one label per row, but the task has several; take `optim.class_balanced` instead")
+        train = train.balanced(np.array(task.counts))
     torch.manual_seed(config.seed)
     begun = folder is not None and (folder / "last").exists()
     model = freeze(build_model(config, task.num_outputs, trained=begun).to(place.device), config.backbone.trainable)
@@ -222,7 +226,11 @@ def predict_rows(config: Config, model: LSSAT, rows: Rows, place: Place) -> tupl
 
 def evaluate(config: Config, task: Task, model: LSSAT, rows: Rows, place: Place, prefix: str) -> dict[str, float]:
     """All metrics of the task on a split, and its task loss, as `<prefix>/<metric>`."""
-    logits, labels = predict_rows(config, model, rows, place)
+    return score_predictions(task, *predict_rows(config, model, rows, place), prefix)
+
+
+def score_predictions(task: Task, logits: np.ndarray[Any, Any], labels: np.ndarray[Any, Any], prefix: str) -> dict[str, float]:
+    """All metrics and the task loss of logits [N,K], as `<prefix>/<metric>`. Raises NonFiniteLoss."""
     if not np.isfinite(logits).all():
         raise NonFiniteLoss(f"logits on {prefix} are not finite; lower `optim.lr` or set `optim.precision: float32`")
     loss = task_loss(torch.from_numpy(logits), torch.from_numpy(labels), task.kind, None).mean().item()

@@ -6,18 +6,21 @@ from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, f1_score, recall_score, roc_auc_score
+from scipy.special import expit, softmax
+from sklearn.metrics import accuracy_score, average_precision_score, f1_score, recall_score, roc_auc_score, roc_curve
 
 from lssat.task import Kind
 
 Array = NDArray[Any]
+BINS = 15  # equal in width, of the calibration error (Guo et al., 2017)
 
 
 def evaluate_scores(kind: str, logits: Array, labels: Array) -> dict[str, float]:
     """Scores of `logits` [N, K] against `labels`: [N] of 0/1 (binary, K = 1) or classes (multiclass), [N, K] of 0/1 (multilabel).
 
-    binary: accuracy, balanced accuracy, macro-F1 (mean over both classes) at probability 0.5, and AUC. multiclass: accuracy, balanced
-    accuracy (mean recall over the classes among the labels), macro-F1 (mean over the classes among labels or predictions). multilabel: the
+    binary: accuracy, balanced accuracy, macro-F1 (mean over both classes) at probability 0.5, AUC, average precision, equal error rate (where false
+    positives are as frequent as false negatives) and expected calibration error of the positive class's probability. multiclass: calibration error
+    of the predicted class's probability, accuracy, balanced accuracy (mean recall over the classes among the labels), macro-F1 (mean over the classes among labels or predictions). multilabel: the
     binary scores, mean over labels. Raises ValueError where a score is undefined: no rows, logits not finite, labels of a single class.
     """
     if len(logits) == 0:
@@ -27,16 +30,36 @@ def evaluate_scores(kind: str, logits: Array, labels: Array) -> dict[str, float]
     if kind == "binary":
         return _binary(logits.reshape(-1), labels, "")
     if kind == "multiclass":
-        return _multiclass(logits.argmax(1), labels)
+        probability = softmax(logits.astype(float), axis=1)
+        return _multiclass(logits.argmax(1), labels) | {"ece": calibration_error(probability.max(1), logits.argmax(1) == labels)}
     if kind == "multilabel":
         each = [_binary(logits[:, k], labels[:, k], f"label {k}: ") for k in range(logits.shape[1])]
         return {name: float(np.mean([scores[name] for scores in each])) for name in each[0]}
     raise ValueError(f"the kind of a task must be one of {', '.join(get_args(Kind))}, but got {kind!r}")
 
 
+def calibration_error(probability: Array, happened: Array) -> float:
+    """Mean distance of probability [N] and frequency over BINS bins, weighted by their rows (expected calibration error)."""
+    bins = np.minimum((probability * BINS).astype(int), BINS - 1)
+    rows = np.bincount(bins, minlength=BINS)
+    gaps = np.bincount(bins, probability, BINS) - np.bincount(bins, happened.astype(float), BINS)
+    return float(np.abs(gaps).sum() / rows.sum())
+
+
+def equal_error_rate(labels: Array, logits: Array) -> float:
+    """Where the ROC curve, joined by straight lines, meets false positive rate = false negative rate."""
+    false_positive, true_positive, _ = roc_curve(labels, logits, drop_intermediate=False)
+    difference = false_positive - (1 - true_positive)
+    after = int(np.argmax(difference >= 0))
+    before = after - 1
+    share = -difference[before] / (difference[after] - difference[before])
+    return float(false_positive[before] + share * (false_positive[after] - false_positive[before]))
+
+
 def _binary(logits: Array, labels: Array, where: str) -> dict[str, float]:
     scores = _multiclass((logits > 0).astype(int), labels, where)
-    return {**scores, "auc": float(roc_auc_score(labels, logits))}
+    ranked = {"auc": roc_auc_score(labels, logits), "average_precision": average_precision_score(labels, logits), "eer": equal_error_rate(labels, logits)}
+    return scores | {name: float(value) for name, value in ranked.items()} | {"ece": calibration_error(expit(logits.astype(float)), labels)}
 
 
 def _multiclass(predictions: Array, labels: Array, where: str = "") -> dict[str, float]:

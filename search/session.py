@@ -55,8 +55,8 @@ def run(folder: Path, space: Space, arguments: argparse.Namespace, console: Cons
 
 
 def _check_metric(task: Task, metric: str) -> None:
-    if task.kind == "multiclass" and task.score_metric(metric) == "auc":
-        raise ConfigError("`objective.metric` auc needs a binary or multi-label task; choose macro_f1, balanced_accuracy or accuracy")
+    if task.kind == "multiclass" and metric in ("auc", "average_precision"):
+        raise ConfigError(f"`objective.metric` {metric} needs a binary or multi-label task; choose macro_f1, balanced_accuracy or accuracy")
 
 
 def task_of(info: DatasetInfo) -> Task:

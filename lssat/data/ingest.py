@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import ray
 from PIL import Image
-from ray.data import DataIterator, Dataset
+from ray.data import DataIterator, Dataset, FileShuffleConfig
 from ray.train import DataConfig as TrainDataConfig
 
 from lssat.config import ConfigError
@@ -42,7 +42,7 @@ class Split:
         if self.resident is not None:
             return self.resident[rank]
         _set_context()
-        return _decoded(ray.data.read_parquet(list(self.paths[rank :: self.num_workers])), self.image_size)
+        return _decoded(ray.data.read_parquet(list(self.paths[rank :: self.num_workers]), shuffle=FileShuffleConfig(seed=rank)), self.image_size)
 
     def share_rows(self, rank: int) -> int:
         if self.resident is not None:

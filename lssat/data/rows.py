@@ -39,6 +39,10 @@ class Rows(Protocol):
         """
         ...
 
+    def balanced(self, counts: npt.NDArray[np.int64]) -> Rows:
+        """The same number of rows, drawn with replacement at chances inverse to `counts` [K], the rows of each class. Raises ConfigError if streamed."""
+        ...
+
     def batches(self, size: int, steps: int, seed: int | None) -> Iterator[Batch]:
         """Exactly `steps` batches of `size` rows, shuffled by `seed`, or in order when it is None."""
         ...
@@ -51,6 +55,7 @@ class ResidentRows:
         self._blocks = blocks
         self._starts = np.cumsum([0, *(len(block["label"]) for block in blocks)])
         self._rows = np.arange(self._starts[-1])
+        self._chances: npt.NDArray[np.float64] | None = None
 
     @property
     def num_rows(self) -> int:
@@ -62,11 +67,24 @@ class ResidentRows:
         kept._rows = np.array([row for row, image in enumerate(images) if _share(image, seed) < fraction], dtype=np.int64)
         return kept
 
+    def balanced(self, counts: npt.NDArray[np.int64]) -> ResidentRows:
+        drawn = ResidentRows(self._blocks)
+        drawn._rows = self._rows
+        labels = np.concatenate([block["label"] for block in self._blocks])[self._rows] if len(self._rows) else np.zeros(0, np.int64)
+        chances = 1 / counts[labels]
+        drawn._chances = chances / chances.sum()
+        return drawn
+
     def batches(self, size: int, steps: int, seed: int | None) -> Iterator[Batch]:
-        order = self._rows if seed is None else np.random.default_rng(seed).permutation(self._rows)
+        order = self._rows if seed is None else self._order(np.random.default_rng(seed))
         for step in range(steps):
             chosen = order[step * size : (step + 1) * size]
             yield fill_up(self._take(chosen if len(chosen) else order[:1]), size, len(chosen))
+
+    def _order(self, generator: np.random.Generator) -> npt.NDArray[np.int64]:
+        if self._chances is None:
+            return generator.permutation(self._rows)
+        return generator.choice(self._rows, len(self._rows), p=self._chances)
 
     def _take(self, rows: npt.NDArray[np.int64]) -> Arrays:
         block = np.searchsorted(self._starts, rows, side="right") - 1
@@ -83,6 +101,9 @@ class StreamedRows:
 
     def subset(self, fraction: float, seed: int) -> Rows:
         raise ConfigError(f"`data.train_fraction` {fraction:g} needs data that fit into memory; give a smaller table instead")
+
+    def balanced(self, counts: npt.NDArray[np.int64]) -> Rows:
+        raise ConfigError("`data.sampling` balanced needs data that fit into memory; take `optim.class_balanced` instead")
 
     def batches(self, size: int, steps: int, seed: int | None) -> Iterator[Batch]:
         step, last = 0, None

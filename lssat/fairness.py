@@ -1,0 +1,64 @@
+"""Scores by subgroup: the worst group, the gap between groups, and the equalised-odds difference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lssat.metrics import Array, evaluate_scores
+from lssat.uncertainty import bootstrap
+
+LEAST_ROWS = 10  # of a group that is scored
+
+
+def by_subgroup(kind: str, metric: str, logits: Array, labels: Array, groups: Array, units: Array) -> dict[str, Any]:
+    """What `metric` is in each group, and how unequal that is. logits [N,K]; groups [N] texts; units [N]: what intervals are resampled by.
+
+    `equalised_odds`: the largest difference between groups of the rate at which a class is found where it is (true positives) or is not (false
+    positives), over the classes or labels (Hardt et al., 2016). Groups of fewer than LEAST_ROWS rows, or without a class, are listed unscored.
+    """
+    rows_of = {str(name): np.flatnonzero(groups == name) for name in np.unique(groups)}
+    scores: dict[str, float] = {}
+    for name, rows in rows_of.items():
+        try:
+            if len(rows) >= LEAST_ROWS:
+                scores[name] = evaluate_scores(kind, logits[rows], labels[rows])[metric]
+        except ValueError:  # a class is missing
+            continue
+    result: dict[str, Any] = {
+        "groups": {name: {"rows": len(rows), metric: scores.get(name)} for name, rows in rows_of.items()},
+        "unscored": sorted(rows_of.keys() - scores.keys()),
+    }
+    if len(scores) < 2:
+        return result
+    kept = [rows_of[name] for name in scores]
+    worst = min(scores, key=lambda name: scores[name])
+
+    def gap(rows: Array) -> float:
+        found = [evaluate_scores(kind, logits[part], labels[part])[metric] for name in scores if len(part := rows[groups[rows] == name])]
+        return max(found) - min(found)
+
+    return result | {
+        "worst_group": worst,
+        "worst_score": scores[worst],
+        "gap": scores[max(scores, key=lambda name: scores[name])] - scores[worst],
+        "gap_interval": bootstrap(units, gap),
+        "equalised_odds": equalised_odds(kind, logits, labels, kept),
+    }
+
+
+def equalised_odds(kind: str, logits: Array, labels: Array, groups: list[Array]) -> float:
+    """Largest difference between `groups` (rows of each) of a true or false positive rate; rates that a group cannot have are left out."""
+    if kind == "multiclass":
+        classes = np.arange(logits.shape[1])
+        predicted, true = logits.argmax(1)[:, None] == classes, labels[:, None] == classes
+    else:
+        predicted, true = logits > 0, labels.reshape(len(labels), -1) == 1
+    largest = 0.0
+    for column in range(predicted.shape[1]):
+        for outcome in (True, False):
+            cells = [rows[true[rows, column] == outcome] for rows in groups]
+            rates = [float(predicted[rows, column].mean()) for rows in cells if len(rows)]
+            largest = max(largest, max(rates) - min(rates)) if len(rates) > 1 else largest
+    return largest
