@@ -73,6 +73,7 @@ class ObjectiveConfig(Section):
         "auto",
         description="what `val/score` is; auto: macro_f1 (multi-class), balanced_accuracy (binary, multi-label), auc (deepfake)",
     )
+    subgroups: list[str] = Field([], description="columns of the data, such as Male: the test score is also given by subgroup")
 
 
 class BackboneConfig(Section):

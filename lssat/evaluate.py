@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +13,16 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lssat import catalog, checkpoint
-from lssat.config import Config
+from lssat.config import Config, ConfigError, DataConfig, build
+from lssat.data.ingest import read_resident
+from lssat.data.prepare import prepare
 from lssat.data.rows import Rows
-from lssat.loop import Place, evaluate
+from lssat.data.source import absolute
+from lssat.data.table import SPLITS, read_info, read_texts, shard_paths
+from lssat.loop import Place, predict_rows, score_predictions
+from lssat.metrics import Array
 from lssat.model import LSSAT, build_model
+from lssat.scorecard import scorecard, shown
 from lssat.task import Task
 
 
@@ -47,10 +56,70 @@ def open_bundle(bundle: Path) -> tuple[Config, Task, LSSAT]:
     return config, task, model
 
 
-def score_bundle(bundle: Path, rows: Rows) -> dict[str, Any]:
-    """All metrics of the task on a split, and under `score` the one the study selects by."""
+def score_bundle(bundle: Path, rows: Rows, texts: Mapping[str, Array], subgroups: Sequence[str] = ()) -> dict[str, Any]:
+    """Everything that is said of a split (`lssat.scorecard`); `texts` as of `table.read_texts`, in the order of the rows."""
     config, task, model = open_bundle(bundle)
     place = Place(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    measured = evaluate(config, task, model.to(place.device), rows, place, prefix="test")
-    metric = task.score_metric(config.objective.metric)
-    return {"metric": metric, "score": measured[f"test/{metric}"], **{name.removeprefix("test/"): value for name, value in measured.items()}}
+    logits, labels = predict_rows(config, model.to(place.device), rows, place)
+    scores = {name.removeprefix("test/"): value for name, value in score_predictions(task, logits, labels, "test").items()}
+    return scorecard(task, task.score_metric(config.objective.metric), scores, logits, labels, texts, subgroups)
+
+
+def evaluate_on(bundle: Path, data: DataConfig, split: str, subgroups: Sequence[str], cache: Path, note: Callable[[str], None]) -> dict[str, Any]:
+    """The scorecard of a bundle on another data set of the same task. Raises ConfigError."""
+    if not (bundle / "weights.safetensors").is_file():
+        raise ConfigError(f"`{bundle}` is no bundle of a winner; give the folder `best/` of a run")
+    config, task, _ = open_bundle(bundle)
+    prepared = prepare(data, cache, note)
+    info = read_info(prepared)
+    if (info.kind, info.classes) != (task.kind, task.classes):
+        raise ConfigError(
+            f"the bundle tells {', '.join(task.classes)} apart ({task.kind}), but the data hold {', '.join(info.classes)} ({info.kind}); "
+            "name data of the same task, or choose labels by `--task` and `--classes`"
+        )
+    unknown = [name for name in subgroups if name not in info.columns]
+    if unknown:
+        raise ConfigError(f"the data have no column `{unknown[0]}` to tell subgroups by; they have {', '.join(info.columns) or 'none'}")
+    rows = read_resident(shard_paths(prepared, split), config.data.image_size)
+    return {"data": data.source, "split": split, **score_bundle(bundle, rows, read_texts(prepared, split), subgroups)}
+
+
+def main() -> int:
+    """0: done, 2: bad input."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lssat.evaluate",
+        description="Score a winner on another data set of the same task.",
+        epilog="example:\n  python -m lssat.evaluate results/backbones-faceforensics-deepfake/best --data celebdf:/data/Celeb-DF-v2 --allow-leaks",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("bundle", type=Path, help="the folder best/ of a run")
+    parser.add_argument("--data", required=True, help="as of search/run.py: kind:PATH?option=value, a table, a folder per class, or a prepared folder")
+    parser.add_argument("--task", help="label column(s); default: the natural task of the kind")
+    parser.add_argument("--classes", metavar="A,B,...", help="keep only these classes of the label")
+    parser.add_argument("--split", default="test", choices=SPLITS)
+    parser.add_argument("--subgroups", default="", metavar="A,B", help="columns of the data to give the score by")
+    parser.add_argument("--allow-leaks", action="store_true", help="the other data set's own splits may share persons or images")
+    parser.add_argument("--cache", type=Path, default=Path("results/.data"), metavar="DIR", help="where prepared data are kept (default results/.data)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the scorecard as JSON")
+    arguments = parser.parse_args()
+    keys = {
+        "data.source": absolute(arguments.data),
+        "data.task": arguments.task,
+        "data.classes": arguments.classes.split(",") if arguments.classes else None,
+        "data.allow_leaks": arguments.allow_leaks,
+    }
+    try:
+        data = build({key: value for key, value in keys.items() if value is not None}).data
+        subgroups = [name for name in arguments.subgroups.split(",") if name]
+        card = evaluate_on(arguments.bundle, data, arguments.split, subgroups, arguments.cache, lambda text: print(text, file=sys.stderr))
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(shown(card))
+    if arguments.out:
+        arguments.out.write_text(json.dumps(card, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

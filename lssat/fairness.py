@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lssat.metrics import Array, evaluate_scores
+from lssat.metrics import Array, one_score
 from lssat.uncertainty import bootstrap
 
 LEAST_ROWS = 10  # of a group that is scored
@@ -23,7 +23,7 @@ def by_subgroup(kind: str, metric: str, logits: Array, labels: Array, groups: Ar
     for name, rows in rows_of.items():
         try:
             if len(rows) >= LEAST_ROWS:
-                scores[name] = evaluate_scores(kind, logits[rows], labels[rows])[metric]
+                scores[name] = one_score(kind, metric, logits[rows], labels[rows])
         except ValueError:  # a class is missing
             continue
     result: dict[str, Any] = {
@@ -36,7 +36,7 @@ def by_subgroup(kind: str, metric: str, logits: Array, labels: Array, groups: Ar
     worst = min(scores, key=lambda name: scores[name])
 
     def gap(rows: Array) -> float:
-        found = [evaluate_scores(kind, logits[part], labels[part])[metric] for name in scores if len(part := rows[groups[rows] == name])]
+        found = [one_score(kind, metric, logits[part], labels[part]) for name in scores if len(part := rows[groups[rows] == name])]
         return max(found) - min(found)
 
     return result | {

@@ -18,10 +18,11 @@ BINS = 15  # equal in width, of the calibration error (Guo et al., 2017)
 def evaluate_scores(kind: str, logits: Array, labels: Array) -> dict[str, float]:
     """Scores of `logits` [N, K] against `labels`: [N] of 0/1 (binary, K = 1) or classes (multiclass), [N, K] of 0/1 (multilabel).
 
-    binary: accuracy, balanced accuracy, macro-F1 (mean over both classes) at probability 0.5, AUC, average precision, equal error rate (where false
-    positives are as frequent as false negatives) and expected calibration error of the positive class's probability. multiclass: calibration error
-    of the predicted class's probability, accuracy, balanced accuracy (mean recall over the classes among the labels), macro-F1 (mean over the classes among labels or predictions). multilabel: the
-    binary scores, mean over labels. Raises ValueError where a score is undefined: no rows, logits not finite, labels of a single class.
+    binary: accuracy, balanced accuracy, macro-F1 (mean over both classes) at probability 0.5, AUC, average precision, equal error rate (where
+    false positives are as frequent as false negatives) and expected calibration error (ece) of the positive class. multiclass: accuracy, balanced
+    accuracy (mean recall over the classes among the labels), macro-F1 (mean over the classes among labels or predictions) and ece of the predicted
+    class. multilabel: the binary scores, mean over labels. Raises ValueError where a score is undefined: no rows, logits not finite, labels of a
+    single class.
     """
     if len(logits) == 0:
         raise ValueError("no rows to score; give the split some rows")
@@ -36,6 +37,37 @@ def evaluate_scores(kind: str, logits: Array, labels: Array) -> dict[str, float]
         each = [_binary(logits[:, k], labels[:, k], f"label {k}: ") for k in range(logits.shape[1])]
         return {name: float(np.mean([scores[name] for scores in each])) for name in each[0]}
     raise ValueError(f"the kind of a task must be one of {', '.join(get_args(Kind))}, but got {kind!r}")
+
+
+def one_score(kind: str, metric: str, logits: Array, labels: Array) -> float:
+    """One of the scores of `evaluate_scores`, in a fraction of the time: for intervals, which need it many times. Raises ValueError where undefined."""
+    if metric not in ("accuracy", "balanced_accuracy", "macro_f1"):
+        return evaluate_scores(kind, logits, labels)[metric]
+    if kind == "multiclass":
+        return _of_confusion(metric, confusion(logits, labels))
+    predicted, true = logits > 0, labels.reshape(len(labels), -1) == 1
+    both, found, there, rows = (predicted & true).sum(0), predicted.sum(0), true.sum(0), len(labels)
+    tables = zip(rows - found - there + both, found - both, there - both, both, strict=True)
+    return float(np.mean([_of_confusion(metric, np.array(cells).reshape(2, 2)) for cells in tables]))
+
+
+def confusion(logits: Array, labels: Array) -> Array:
+    """[K, K]: rows of class i that were taken for class j. binary: logits [N, 1]."""
+    classes = max(logits.shape[1], 2)
+    predicted = logits.argmax(1) if logits.shape[1] > 1 else (logits[:, 0] > 0).astype(int)
+    return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+
+def _of_confusion(metric: str, table: Array) -> float:
+    right, there, found = table.diagonal(), table.sum(1), table.sum(0)
+    if np.count_nonzero(there) < 2:
+        raise ValueError("all rows are of one class, so scores are undefined; add rows of other classes")
+    if metric == "accuracy":
+        return float(right.sum() / table.sum())
+    if metric == "balanced_accuracy":
+        return float((right[there > 0] / there[there > 0]).mean())
+    among = there + found > 0
+    return float((2 * right[among] / (there + found)[among]).mean())
 
 
 def calibration_error(probability: Array, happened: Array) -> float:

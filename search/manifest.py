@@ -42,15 +42,15 @@ def start(folder: Path, storage: Path, space: Space, data: dict[str, Any], root:
 
 def save(folder: Path, manifest: dict[str, Any]) -> None:
     """Write the manifest with the end of this session."""
-    manifest["sessions"][-1]["ended"] = _now()
+    manifest["sessions"][-1]["ended"] = now()
     write_json(folder / "manifest.json", manifest)
 
 
 def _session() -> dict[str, Any]:
-    return {"command": [Path(sys.executable).name, *sys.argv], "started": _now(), "ended": None}
+    return {"command": [Path(sys.executable).name, *sys.argv], "started": now(), "ended": None}
 
 
-def _now() -> str:
+def now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S%z")
 
 

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from lssat.config import ConfigError
 from lssat.data.prepare import prepare
-from lssat.data.table import DatasetInfo, read_info, shard_paths
+from lssat.data.table import DatasetInfo, read_info, read_texts, shard_paths
 from lssat.task import Task
 from search import leaderboard, manifest, study
 from search.backbones import check_backbones
@@ -37,6 +37,7 @@ def run(folder: Path, space: Space, arguments: argparse.Namespace, console: Cons
     _introduce(console, info, space)
     task = task_of(info)
     _check_metric(task, config.objective.metric)
+    _check_subgroups(info, config.objective.subgroups)
     storage = arguments.storage.resolve() / folder.name if arguments.storage else folder
     record = manifest.start(folder, storage, space, {**_summary(info), "prepared": str(prepared)}, root, arguments.resume)
     storage.mkdir(parents=True, exist_ok=True)
@@ -59,6 +60,12 @@ def _check_metric(task: Task, metric: str) -> None:
         raise ConfigError(f"`objective.metric` {metric} needs a binary or multi-label task; choose macro_f1, balanced_accuracy or accuracy")
 
 
+def _check_subgroups(info: DatasetInfo, subgroups: list[str]) -> None:
+    for name in subgroups:
+        if name not in info.columns:
+            raise ConfigError(f"`objective.subgroups` names `{name}`, but the data have no such column; they have {', '.join(info.columns) or 'none'}")
+
+
 def task_of(info: DatasetInfo) -> Task:
     """What the loop needs to know of a prepared data set."""
     counts = tuple(info.counts["train"][name] for name in info.classes)
@@ -77,7 +84,7 @@ def finish(folder: Path, storage: Path, prepared: Path, record: dict[str, Any], 
         return False
     opened = next((entry for entry in record["test_opened"] if entry["trial"] == best.trial), None)
     if opened is None:
-        opened = {"trial": best.trial, "result": _test(folder, storage, prepared, best.trial)}
+        opened = {"trial": best.trial, "time": manifest.now(), "result": _test(folder, storage, prepared, best.trial)}
         record["test_opened"].append(opened)
     rows = leaderboard.with_test(rows, best.trial, opened["result"]["score"])
     leaderboard.write(rows, folder)
@@ -93,7 +100,8 @@ def _test(folder: Path, storage: Path, prepared: Path, trial: str) -> dict[str, 
 
     export(storage / "trials" / trial / "best", folder / "best")
     image_size = open_bundle(folder / "best")[0].data.image_size
-    result = score_bundle(folder / "best", read_resident(shard_paths(prepared, "test"), image_size))
+    subgroups = open_bundle(folder / "best")[0].objective.subgroups
+    result = score_bundle(folder / "best", read_resident(shard_paths(prepared, "test"), image_size), read_texts(prepared, "test"), subgroups)
     write_json(folder / "best" / "test.json", result)
     return result
 
@@ -121,9 +129,13 @@ def _summary(info: DatasetInfo) -> dict[str, Any]:
 
 
 def _conclude(console: Console, folder: Path, best: leaderboard.Row, result: dict[str, Any], openings: int) -> None:
-    others = ", ".join(f"{key} {value:.4f}" for key, value in result.items() if key not in ("metric", "score", "task_loss", result["metric"]))
+    others = ", ".join(
+        f"{key} {value:.4f}" for key, value in result.items() if isinstance(value, float) and key not in ("score", "task_loss", result["metric"])
+    )
+    low, high = result["interval"]
     shown = Path(os.path.relpath(folder)) if folder.is_relative_to(Path.cwd()) else folder
     console.print(f"\nwinner: trial {best.trial}, {best.backbone}, {result['metric']} {best.score:.4f} on validation, {result['score']:.4f} on test ({others})")
+    console.print(f"95% interval of the test score: {low:.4f} to {high:.4f} (other test images of such people, the same model); more in best/test.json")
     times = "once" if openings == 1 else f"{openings} times in all, once for each winner that an extension of the study brought"
     console.print(f"the choice was made on validation alone; then test was opened for the winner ({times})")
     console.print(f"  weights and config   {shown / 'best'}\n  leaderboard          {shown / 'leaderboard.md'}", markup=False)

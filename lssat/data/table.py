@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -169,6 +171,14 @@ def read_split(folder: Path, split: str) -> pa.Table:
     if not paths:
         raise ConfigError(f"`{folder}` has no split `{split}`; a prepared data set has {', '.join(SPLITS)}; prepare the data again")
     return pa.concat_tables([pq.ParquetFile(path).read() for path in paths])
+
+
+def read_texts(folder: Path, split: str) -> dict[str, npt.NDArray[Any]]:
+    """What a split says of its rows in words, in their order: `identity`, `video` and `DatasetInfo.columns`, each [N]."""
+    names = ["identity", "video", *read_info(folder).columns]
+    tables = [pq.ParquetFile(path).read(columns=names) for path in shard_paths(folder, split)]
+    whole = pa.concat_tables(tables)
+    return {name: np.array(whole[name].to_pylist(), dtype=object).astype(str) for name in names}
 
 
 def with_counts(info: DatasetInfo, labels: Iterable[tuple[str, Label]]) -> DatasetInfo:
