@@ -38,7 +38,8 @@ def test_equal_error_rate_is_where_the_curve_meets_the_diagonal() -> None:
     for _ in range(20):
         logits, labels = drawn("binary", 61)
         false_positive, true_positive, _ = roc_curve(labels, logits[:, 0])
-        root = brentq(lambda x: 1 - x - interp1d(false_positive, true_positive)(x), 0, 1)
+        curve = interp1d(false_positive, true_positive)
+        root = brentq(lambda x, curve=curve: 1 - x - curve(x), 0, 1)
         assert equal_error_rate(labels, logits[:, 0]) == pytest.approx(root, abs=0.02)
     assert equal_error_rate(np.array([0, 0, 1, 1]), np.array([0.1, 0.2, 0.3, 0.4])) == 0
     assert equal_error_rate(np.array([1, 1, 0, 0]), np.array([0.1, 0.2, 0.3, 0.4])) == 1
