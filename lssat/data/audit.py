@@ -90,6 +90,7 @@ def shared(kind: Literal["identity", "video"], values: dict[str, Sequence[Sequen
 def fingerprint(image: bytes) -> Print:
     """The print of an encoded picture."""
     with Image.open(io.BytesIO(image)) as picture:
+        picture.draft("L", (2 * THUMBNAIL, 2 * THUMBNAIL))  # a JPEG is decoded no larger than needed
         grey = picture.convert("L")
     small = np.asarray(grey.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX), np.uint8)
     return Print(int(str(imagehash.phash(grey)), 16), small.ravel())

@@ -69,15 +69,22 @@ def check_name(name: str) -> None:
 
 def check_image(image: bytes | None) -> bytes:
     """The bytes themselves, once they have decoded to the last row. Raises UnusableImage."""
+    decoded(image)
+    assert image
+    return image
+
+
+def decoded(image: bytes | None) -> Image.Image:
+    """The picture, decoded to the last row. Raises UnusableImage."""
     if not image:
         raise UnusableImage("no image bytes")
     try:
-        with Image.open(io.BytesIO(image), formats=FORMATS) as picture:
-            picture.load()
+        picture = Image.open(io.BytesIO(image), formats=FORMATS)
+        picture.load()
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UnusableImage("decompression bomb refused") from None
     except UnidentifiedImageError:
         raise UnusableImage("not a JPEG or PNG image") from None
     except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, ...
         raise UnusableImage(f"damaged image: {error}") from None
-    return image
+    return picture

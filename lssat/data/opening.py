@@ -14,7 +14,7 @@ from PIL import Image
 
 from lssat.data.cropping import SIZE, Picture, square_crop
 from lssat.data.detection import largest_face
-from lssat.data.images import UnusableImage, check_image, in_threads, read_inside, resolve_inside
+from lssat.data.images import UnusableImage, check_image, decoded, in_threads, read_inside, resolve_inside
 from lssat.data.listing import Box, Listing, Record
 from lssat.data.reading import damaged
 from lssat.data.table import Reject, Row
@@ -52,8 +52,8 @@ def open_entry(way: How, entry: Record) -> Opened:
     try:
         if way.media == "videos":
             return _open_video(way, entry)
-        image = check_image(read_inside(way.root, str(entry.name)))
-        return Opened((_row(entry, image if way.own else _face(image, entry.box, way.crop)),))
+        image = read_inside(way.root, str(entry.name))
+        return Opened((_row(entry, check_image(image) if way.own else _face(image, entry.box, way.crop)),))
     except UnusableImage as reason:
         return Opened((), Reject(entry.name, str(reason)))
 
@@ -72,10 +72,10 @@ def _open_video(way: How, entry: Record) -> Opened:
 
 def _face(image: bytes, box: Box | None, crop: bool) -> bytes:
     """The face cut out by its box or, where there is none, by detection; else the central square, at most SIZE wide. As it is where it is that already."""
-    with Image.open(io.BytesIO(image)) as opened:
-        if not crop and opened.width == opened.height <= SIZE:
-            return image
-        picture = np.asarray(opened.convert("RGB"))
+    opened = decoded(image)
+    if not crop and opened.width == opened.height <= SIZE:
+        return image
+    picture = np.asarray(opened.convert("RGB"))
     if not crop:
         return _encoded(_central(picture))
     face = box or largest_face(picture)
