@@ -16,8 +16,15 @@ def by_subgroup(kind: str, metric: str, logits: Array, labels: Array, groups: Ar
     """What `metric` is in each group, and how unequal that is. logits [N,K]; groups [N] texts; units [N]: what intervals are resampled by.
 
     `equalised_odds`: the largest difference between groups of the rate at which a class is found where it is (true positives) or is not (false
-    positives), over the classes or labels (Hardt et al., 2016). Groups of fewer than LEAST_ROWS rows, or without a class, are listed unscored.
+    positives), over the classes or labels (Hardt et al., 2016). Groups of fewer than LEAST_ROWS rows, or without a class, are listed unscored; of
+    several labels those count that every other group has with and without (the label Male says nothing of groups by Male).
     """
+    left_out = []
+    if kind == "multilabel":
+        large = [labels[groups == name] for name in np.unique(groups) if (groups == name).sum() >= LEAST_ROWS]
+        telling = np.all([(part.any(0) & ~part.all(0)) for part in large], axis=0)
+        left_out = np.flatnonzero(~telling).tolist()
+        logits, labels = logits[:, telling], labels[:, telling]
     rows_of = {str(name): np.flatnonzero(groups == name) for name in np.unique(groups)}
     scores: dict[str, float] = {}
     for name, rows in rows_of.items():
@@ -28,6 +35,7 @@ def by_subgroup(kind: str, metric: str, logits: Array, labels: Array, groups: Ar
             continue
     result: dict[str, Any] = {
         "groups": {name: {"rows": len(rows), metric: scores.get(name)} for name, rows in rows_of.items()},
+        "labels_left_out": left_out,
         "unscored": sorted(rows_of.keys() - scores.keys()),
     }
     if len(scores) < 2:

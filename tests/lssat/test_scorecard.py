@@ -76,6 +76,16 @@ def test_unequal_groups_are_seen_and_small_ones_left_out() -> None:
     assert equalised_odds("binary", logits, labels, [rates[0], rates[0]]) == 0
 
 
+def test_a_label_that_is_the_group_itself_is_left_out() -> None:
+    logits, labels = drawn("multilabel")
+    groups = labels[:, 2].astype(str)
+    found = by_subgroup("multilabel", "balanced_accuracy", logits, labels, groups, np.arange(300).astype(str))
+    assert found["labels_left_out"] == [2]
+    others = [0, 1, 3, 4]
+    of_one = evaluate_scores("multilabel", logits[groups == "1"][:, others], labels[groups == "1"][:, others])
+    assert found["groups"]["1"]["balanced_accuracy"] == pytest.approx(of_one["balanced_accuracy"])
+
+
 def test_correlated_rows_widen_the_interval() -> None:
     person = np.repeat(np.arange(40), 25)
     right = np.repeat(RNG.random(40) < 0.7, 25)
