@@ -99,6 +99,7 @@ def main() -> int:
     parser.add_argument("--split", default="test", choices=SPLITS)
     parser.add_argument("--subgroups", default="", metavar="A,B", help="columns of the data to give the score by")
     parser.add_argument("--allow-leaks", action="store_true", help="the other data set's own splits may share persons or images")
+    parser.add_argument("--max-rejects", type=float, metavar="SHARE", help="largest share of images that may be unusable (default 0.01)")
     parser.add_argument("--cache", type=Path, default=Path("results/.data"), metavar="DIR", help="where prepared data are kept (default results/.data)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the scorecard as JSON")
     arguments = parser.parse_args()
@@ -107,6 +108,7 @@ def main() -> int:
         "data.task": arguments.task,
         "data.classes": arguments.classes.split(",") if arguments.classes else None,
         "data.allow_leaks": arguments.allow_leaks,
+        "data.max_rejects": arguments.max_rejects,
     }
     try:
         data = build({key: value for key, value in keys.items() if value is not None}).data

@@ -152,17 +152,14 @@ def _alone(folder: Path, note: Note) -> Iterator[None]:
 def _told(items: Iterable[Item], total: int, what: str, note: Note, done: int = 0) -> Iterator[Item]:
     """The items, with a note every few seconds of how many there were, how fast they come and how long the rest will take."""
     note(f"{what} {done}/{total}")
-    first = told = time.monotonic()
-    for count, item in enumerate(items):
+    begun = told = time.monotonic()
+    for count, item in enumerate(items, start=1):
         yield item
         now = time.monotonic()
-        if count == 0:
-            first = now  # what comes before the first item, such as starting processes, says nothing about the rest
-        elif now - told >= SECONDS_BETWEEN_NOTES:
+        if now - told >= SECONDS_BETWEEN_NOTES:
             told = now
-            rate = count / max(now - first, 1e-9)
-            rest = total - done - count - 1
-            note(f"{what} {done + count + 1}/{total}, {rate:.0f}/s, {_duration(rest / rate)} left")
+            rate = count / (now - begun)
+            note(f"{what} {done + count}/{total}, {rate:.0f}/s, {_duration((total - done - count) / rate)} left")
 
 
 def _duration(seconds: float) -> str:
