@@ -17,7 +17,7 @@ def on_cluster(address: str) -> Callable[[Callable[[Any], Any], Iterable[Any]], 
     import ray
 
     package = Path(__file__).resolve().parent.parent
-    ray.init(address, runtime_env={"py_modules": [str(package)]}, log_to_driver=False)
+    ray.init(address, runtime_env={"py_modules": [str(package)]}, log_to_driver=False, logging_level="WARNING")
 
     def spread(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
         task = ray.remote(lambda chunk: [function(item) for item in chunk])
