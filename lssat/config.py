@@ -69,11 +69,17 @@ class DataConfig(Section):
 
 
 class ObjectiveConfig(Section):
-    metric: Literal["auto", "accuracy", "balanced_accuracy", "macro_f1", "auc", "average_precision"] = Field(
+    metric: Literal["auto", "accuracy", "balanced_accuracy", "macro_f1", "auc", "average_precision", "worst_group"] = Field(
         "auto",
         description="what `val/score` is; auto: macro_f1 (multi-class), balanced_accuracy (binary, multi-label), auc (deepfake)",
     )
-    subgroups: list[str] = Field([], description="columns of the data, such as Male: the test score is also given by subgroup")
+    subgroups: list[str] = Field([], description="columns of the data, such as Male: scores are also given by subgroup")
+
+    @model_validator(mode="after")
+    def _worst_group_of_some(self) -> ObjectiveConfig:
+        if self.metric == "worst_group" and not self.subgroups:
+            raise ValueError("`objective.metric` worst_group needs `objective.subgroups`: the columns that tell groups apart")
+        return self
 
 
 class BackboneConfig(Section):

@@ -60,7 +60,7 @@ def score_bundle(bundle: Path, rows: Rows, texts: Mapping[str, Array], subgroups
     """Everything that is said of a split (`lssat.scorecard`); `texts` as of `table.read_texts`, in the order of the rows."""
     config, task, model = open_bundle(bundle)
     place = Place(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    logits, labels = predict_rows(config, model.to(place.device), rows, place)
+    logits, labels, _ = predict_rows(config, model.to(place.device), rows, place)
     scores = {name.removeprefix("test/"): value for name, value in score_predictions(task, logits, labels, "test").items()}
     return scorecard(task, task.score_metric(config.objective.metric), scores, logits, labels, texts, subgroups)
 

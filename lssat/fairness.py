@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,16 @@ from lssat.metrics import Array, one_score
 from lssat.uncertainty import bootstrap
 
 LEAST_ROWS = 10  # of a group that is scored
+Groups = Mapping[str, Array]
+"""Column -> the subgroup of each row of a split [N], in words."""
+
+
+def worst_group(kind: str, metric: str, logits: Array, labels: Array, groups: Groups) -> dict[str, float]:
+    """`worst_group`: the lowest score of any group of any column; `gap`: the largest difference within a column. NaN where no column has two."""
+    found = [[*scores.values()] for texts in groups.values() if len(scores := _by_group(kind, metric, logits, labels, texts)[0]) > 1]
+    if not found:
+        return {"worst_group": float("nan"), "gap": float("nan")}
+    return {"worst_group": min(map(min, found)), "gap": max(max(scores) - min(scores) for scores in found)}
 
 
 def by_subgroup(kind: str, metric: str, logits: Array, labels: Array, groups: Array, units: Array) -> dict[str, Any]:
@@ -19,22 +30,13 @@ def by_subgroup(kind: str, metric: str, logits: Array, labels: Array, groups: Ar
     positives), over the classes or labels (Hardt et al., 2016). Groups of fewer than LEAST_ROWS rows, or without a class, are listed unscored; of
     several labels those count that every other group has with and without (the label Male says nothing of groups by Male).
     """
-    left_out = []
-    if kind == "multilabel":
-        large = [labels[groups == name] for name in np.unique(groups) if (groups == name).sum() >= LEAST_ROWS]
-        telling = np.all([(part.any(0) & ~part.all(0)) for part in large], axis=0)
-        left_out = np.flatnonzero(~telling).tolist()
-        logits, labels = logits[:, telling], labels[:, telling]
     rows_of = {str(name): np.flatnonzero(groups == name) for name in np.unique(groups)}
-    scores: dict[str, float] = {}
-    for name, rows in rows_of.items():
-        try:
-            if len(rows) >= LEAST_ROWS:
-                scores[name] = one_score(kind, metric, logits[rows], labels[rows])
-        except ValueError:  # a class is missing
-            continue
+    scores, left_out = _by_group(kind, metric, logits, labels, groups)
+    if left_out:
+        logits, labels = np.delete(logits, left_out, 1), np.delete(labels, left_out, 1)
     result: dict[str, Any] = {
-        "groups": {name: {"rows": len(rows), metric: scores.get(name)} for name, rows in rows_of.items()},
+        "groups": {name: {"rows": len(rows), "score": scores.get(name)} for name, rows in rows_of.items()},
+        "metric": metric,
         "labels_left_out": left_out,
         "unscored": sorted(rows_of.keys() - scores.keys()),
     }
@@ -54,6 +56,24 @@ def by_subgroup(kind: str, metric: str, logits: Array, labels: Array, groups: Ar
         "gap_interval": bootstrap(units, gap),
         "equalised_odds": equalised_odds(kind, logits, labels, kept),
     }
+
+
+def _by_group(kind: str, metric: str, logits: Array, labels: Array, groups: Array) -> tuple[dict[str, float], list[int]]:
+    """The score of each group that can be scored, and the labels that are left out."""
+    left_out: list[int] = []
+    if kind == "multilabel":
+        large = [labels[groups == name] for name in np.unique(groups) if (groups == name).sum() >= LEAST_ROWS]
+        left_out = np.flatnonzero(~np.all([part.any(0) & ~part.all(0) for part in large], axis=0)).tolist() if large else []
+        logits, labels = np.delete(logits, left_out, 1), np.delete(labels, left_out, 1)
+    scores: dict[str, float] = {}
+    for name in np.unique(groups):
+        rows = np.flatnonzero(groups == name)
+        try:
+            if len(rows) >= LEAST_ROWS and logits.shape[1]:
+                scores[str(name)] = one_score(kind, metric, logits[rows], labels[rows])
+        except ValueError:  # a class is missing
+            continue
+    return scores, left_out
 
 
 def equalised_odds(kind: str, logits: Array, labels: Array, groups: list[Array]) -> float:

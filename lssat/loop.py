@@ -21,8 +21,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from lssat import checkpoint
 from lssat.config import Config, ConfigError
 from lssat.data.rows import Batch, Rows
+from lssat.fairness import Groups, worst_group
 from lssat.losses import class_weights, joint_loss, task_loss
-from lssat.metrics import evaluate_scores
+from lssat.metrics import Array, evaluate_scores
 from lssat.mixup import mixed_loss
 from lssat.model import LSSAT, Output, build_model
 from lssat.optim import build_optimizer, freeze, schedule, set_rate, training_mode
@@ -91,8 +92,8 @@ class Losses(NamedTuple):
     rows: Tensor
 
 
-def fit(config: Config, task: Task, train: Rows, val: Rows, place: Place, report: Report, folder: Path | None = None) -> None:
-    """Train to the last epoch and report once per epoch.
+def fit(config: Config, task: Task, train: Rows, val: Rows, place: Place, report: Report, folder: Path | None = None, groups: Groups | None = None) -> None:
+    """Train to the last epoch and report once per epoch; `groups` tells subgroups of the validation rows apart.
 
     With a `folder`, `last` and `best` checkpoints are kept there, and a `last` that exists is gone on from.
     Raises NonFiniteLoss, ConfigError.
@@ -115,7 +116,7 @@ def fit(config: Config, task: Task, train: Rows, val: Rows, place: Place, report
     for epoch in range(done, config.optim.epochs):
         measured = train_epoch(config, task, trained, learner, train, place, epoch)
         place.share_buffers(learner.evaluated)
-        measured |= evaluate(config, task, learner.evaluated, val, place, prefix="val")
+        measured |= evaluate(config, task, learner.evaluated, val, place, prefix="val", groups=groups)
         score = measured[f"val/{task.score_metric(config.objective.metric)}"]
         is_best, best = score > best, max(score, best)
         result = {**measured, "val/score": score, "val/best": best, "epoch": epoch + 1, "epochs": config.optim.epochs}
@@ -208,11 +209,11 @@ def _added(a: Losses, b: Losses) -> Losses:
 
 
 @torch.no_grad()
-def predict_rows(config: Config, model: LSSAT, rows: Rows, place: Place) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Logits [N,K] and labels of all real rows of all workers, the same on each."""
+def predict_rows(config: Config, model: LSSAT, rows: Rows, place: Place) -> tuple[Array, Array, Array]:
+    """Logits [N,K], labels and places in the split [N] of all real rows of all workers, the same on each."""
     model.eval()
     size = max(1, config.optim.batch_size // place.world)
-    logits, labels = [], []
+    logits, labels, places = [], [], []
     for batch in rows.batches(size, num_steps(rows, size, place), None):
         image, _, _ = to_device(batch, place.device)
         with autocast(config, model.encoder.masking, place.device):
@@ -220,16 +221,25 @@ def predict_rows(config: Config, model: LSSAT, rows: Rows, place: Place) -> tupl
         real = batch.weight > 0
         logits.append(output.logits.float().cpu().numpy()[real])
         labels.append(batch.label[real])
-    parts = place.gather((np.concatenate(logits), np.concatenate(labels)))
-    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+        places.append(batch.row[real])
+    parts = place.gather((np.concatenate(logits), np.concatenate(labels), np.concatenate(places)))
+    together = [np.concatenate(of_workers) for of_workers in zip(*parts, strict=True)]
+    return together[0], together[1], together[2]
 
 
-def evaluate(config: Config, task: Task, model: LSSAT, rows: Rows, place: Place, prefix: str) -> dict[str, float]:
-    """All metrics of the task on a split, and its task loss, as `<prefix>/<metric>`."""
-    return score_predictions(task, *predict_rows(config, model, rows, place), prefix)
+def evaluate(config: Config, task: Task, model: LSSAT, rows: Rows, place: Place, prefix: str, groups: Groups | None = None) -> dict[str, float]:
+    """All metrics of the task on a split, and its task loss, as `<prefix>/<metric>`; with groups also `worst_group` and `gap`."""
+    logits, labels, places = predict_rows(config, model, rows, place)
+    scores = score_predictions(task, logits, labels, prefix)
+    if groups:
+        if (places < 0).any():
+            raise ConfigError("`objective.subgroups` needs data that fit into memory; leave it out, or give a smaller table")
+        found = worst_group(task.kind, task.score_metric("auto"), logits, labels, {name: texts[places] for name, texts in groups.items()})
+        scores |= {f"{prefix}/{name}": value for name, value in found.items()}
+    return scores
 
 
-def score_predictions(task: Task, logits: np.ndarray[Any, Any], labels: np.ndarray[Any, Any], prefix: str) -> dict[str, float]:
+def score_predictions(task: Task, logits: Array, labels: Array, prefix: str) -> dict[str, float]:
     """All metrics and the task loss of logits [N,K], as `<prefix>/<metric>`. Raises NonFiniteLoss."""
     if not np.isfinite(logits).all():
         raise NonFiniteLoss(f"logits on {prefix} are not finite; lower `optim.lr` or set `optim.precision: float32`")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lssat.fairness import by_subgroup
+from lssat.fairness import by_subgroup, worst_group
 from lssat.metrics import Array, confusion, evaluate_scores, one_score
 from lssat.task import Task
 from lssat.uncertainty import bootstrap
@@ -21,11 +21,15 @@ def scorecard(
     logits [N,K], labels [N] or [N,K], texts: `identity`, `video` and the columns that `subgroups` name, each [N].
     """
     units = independent(texts)
+    groups = {name: texts[name] for name in subgroups}
+    base = task.score_metric("auto") if metric == "worst_group" else metric
 
     def score(rows: Array) -> float:
+        if metric == "worst_group":
+            return worst_group(task.kind, base, logits[rows], labels[rows], {name: words[rows] for name, words in groups.items()})[metric]
         return one_score(task.kind, metric, logits[rows], labels[rows])
 
-    card: dict[str, Any] = {"metric": metric, "score": scores[metric], "interval": bootstrap(units, score), **scores}
+    card: dict[str, Any] = {"metric": metric, "score": score(np.arange(len(logits))), "interval": bootstrap(units, score), **scores}
     if task.kind == "multilabel":
         card["labels"] = {name: evaluate_scores("binary", logits[:, [k]], labels[:, k]) for k, name in enumerate(task.classes)}
     else:
@@ -33,7 +37,7 @@ def scorecard(
     if task.kind == "binary" and any(texts["video"]):
         card["video"] = by_video(logits[:, 0], labels, texts["video"])
     if subgroups:
-        card["subgroups"] = {name: by_subgroup(task.kind, metric, logits, labels, texts[name], units) for name in subgroups}
+        card["subgroups"] = {name: by_subgroup(task.kind, base, logits, labels, texts[name], units) for name in subgroups}
     return card
 
 
@@ -63,9 +67,7 @@ def shown(card: Mapping[str, Any]) -> str:
     for name, values in card.get("labels", {}).items():
         lines.append(f"  {name:<24}" + ", ".join(f"{key} {values[key]:.4f}" for key in ("accuracy", "balanced_accuracy", "auc")))
     for name, found in card.get("subgroups", {}).items():
-        each = ", ".join(
-            f"{group} {entry[card['metric']]:.4f} ({entry['rows']})" for group, entry in found["groups"].items() if entry[card["metric"]] is not None
-        )
+        each = ", ".join(f"{group} {entry['score']:.4f} ({entry['rows']})" for group, entry in found["groups"].items() if entry["score"] is not None)
         lines.append(f"by {name}: {each}")
         if "gap" in found:
             low, high = found["gap_interval"]

@@ -20,6 +20,7 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from lssat.checkpoint import CheckpointError
 from lssat.config import Config, ConfigError
 from lssat.data.ingest import EveryRow, Split, rows_of
+from lssat.fairness import Groups
 from lssat.loop import NonFiniteLoss, Place, Report, fit
 from lssat.task import Task
 
@@ -36,6 +37,7 @@ class Run:
     splits: Mapping[str, Split]
     folder: str  # checkpoints: storage that every worker's node sees
     name: str
+    groups: Groups | None = None  # subgroups of the validation rows
 
 
 def train_run(run: Run) -> None:
@@ -91,7 +93,7 @@ def _work(run: Run, place: Place, report: Report) -> None:
     shards = ((run.splits[name], train.get_dataset_shard(name)) for name in ("train", "val"))
     train_rows, val_rows = (rows_of(shard, split.resident is not None, split.share_rows(place.rank)) for split, shard in shards)
     try:
-        fit(run.config, run.task, train_rows, val_rows, place, report, Path(run.folder))
+        fit(run.config, run.task, train_rows, val_rows, place, report, Path(run.folder), run.groups)
     finally:
         if place.device.type == "cuda":  # the next trial in this process, or beside it, needs the memory
             torch.cuda.empty_cache()

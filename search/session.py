@@ -15,6 +15,7 @@ from rich.console import Console
 from lssat.config import ConfigError
 from lssat.data.prepare import prepare
 from lssat.data.table import DatasetInfo, read_info, read_texts, shard_paths
+from lssat.fairness import Groups
 from lssat.task import Task
 from search import leaderboard, manifest, study
 from search.backbones import check_backbones
@@ -49,7 +50,7 @@ def run(folder: Path, space: Space, arguments: argparse.Namespace, console: Cons
 
         check_storage(storage)
         splits = open_splits(prepared, ("train", "val"), config.data.image_size, config.resources.num_workers)
-        study.run(study.Study(folder, storage, space, task, splits), console)
+        study.run(study.Study(folder, storage, space, task, splits, _groups(prepared, config.objective.subgroups)), console)
     finally:
         ray.shutdown()
     return finish(folder, storage, prepared, record, console)
@@ -64,6 +65,13 @@ def _check_subgroups(info: DatasetInfo, subgroups: list[str]) -> None:
     for name in subgroups:
         if name not in info.columns:
             raise ConfigError(f"`objective.subgroups` names `{name}`, but the data have no such column; they have {', '.join(info.columns) or 'none'}")
+
+
+def _groups(prepared: Path, subgroups: list[str]) -> Groups | None:
+    if not subgroups:
+        return None
+    texts = read_texts(prepared, "val")
+    return {name: texts[name] for name in subgroups}
 
 
 def task_of(info: DatasetInfo) -> Task:

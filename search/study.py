@@ -17,6 +17,7 @@ from rich.console import Console
 
 from lssat.config import Config, ConfigError
 from lssat.data.ingest import Split
+from lssat.fairness import Groups
 from lssat.task import Task
 from search import leaderboard
 from search.progress import Progress
@@ -47,6 +48,7 @@ class Study:
     space: Space
     task: Task
     splits: Mapping[str, Split]
+    groups: Groups | None = None  # subgroups of the validation rows
 
 
 def run(study: Study, console: Console) -> None:
@@ -64,7 +66,9 @@ def run(study: Study, console: Console) -> None:
     best = leaderboard.winner(rows)
     best_so_far = (best.score, f"{best.backbone}, trial {best.trial}") if best and best.score is not None else None
     with Progress(console, study.space.search.num_trials, Counter(row.status for row in over), best_so_far) as progress:
-        trainable = tune.with_parameters(run_trial, splits=study.splits, task=study.task, storage=str(study.storage), study=study.folder.name)
+        trainable = tune.with_parameters(
+            run_trial, splits=study.splits, task=study.task, storage=str(study.storage), study=study.folder.name, groups=study.groups
+        )
         tune.Tuner(
             tune.with_resources(trainable, resources(config)),
             tune_config=tune.TuneConfig(

@@ -13,17 +13,18 @@ from ray.tune import PlacementGroupFactory
 
 from lssat.config import Config, build
 from lssat.data.ingest import Split
+from lssat.fairness import Groups
 from lssat.task import Task
 from lssat.worker import Run, train_run
 
 WAITING = {"memory": 1 << 20}  # bytes; what a trial that only waits for its workers holds: they need every CPU, and Ray refuses nothing at all
 
 
-def run_trial(suggestion: Mapping[str, Any], splits: Mapping[str, Split], task: Task, storage: str, study: str) -> None:
+def run_trial(suggestion: Mapping[str, Any], splits: Mapping[str, Split], task: Task, storage: str, study: str, groups: Groups | None = None) -> None:
     """Train what was suggested. An exception becomes the result `failed`, so that it ends this trial alone."""
     name = trial_name(suggestion["number"])
     try:
-        train_run(Run(build(suggestion["config"]), task, splits, str(Path(storage) / "trials" / name), f"{study}-{name}"))
+        train_run(Run(build(suggestion["config"]), task, splits, str(Path(storage) / "trials" / name), f"{study}-{name}", groups))
     except torch.AcceleratorError:  # the device is lost to this process: a new one goes on from the last epoch
         raise
     except Exception as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import ray
 from PIL import Image
@@ -99,6 +100,12 @@ def read_resident(paths: list[Path], image_size: int) -> Rows:
     return ResidentRows(blocks)
 
 
+def _numbered(tables: list[pa.Table]) -> list[pa.Table]:
+    """With a column `row`: where in the split."""
+    starts = np.cumsum([0, *map(len, tables)])
+    return [table.append_column("row", pa.array(np.arange(start, start + len(table)))) for start, table in zip(starts, tables, strict=False)]
+
+
 def _set_context() -> None:
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True  # or the same seed would give another order
@@ -107,7 +114,7 @@ def _set_context() -> None:
 
 def _resident(paths: tuple[str, ...], image_size: int, num_workers: int) -> tuple[Dataset, ...]:
     """Read on this machine, so that no other node needs the files; decode wherever there is a free core."""
-    tables = [pq.read_table(path, columns=["image", "label"]) for path in paths]
+    tables = _numbered([pq.read_table(path, columns=["image", "label"]) for path in paths])
     pieces = [table.slice(start, BLOCK_ROWS) for table in tables for start in range(0, len(table), BLOCK_ROWS)]
     dataset = _decoded(ray.data.from_arrow(pieces), image_size).materialize()
     inner = _cuts(sum(map(len, tables)), num_workers)[1:-1]
@@ -124,9 +131,10 @@ def _decoded(dataset: Dataset, image_size: int) -> Dataset:
 
 
 def _decode(batch: Mapping[str, Any], image_size: int) -> Arrays:
-    """JPEG or PNG bytes -> `image` uint8 [N,H,W,3], `label` int64."""
+    """JPEG or PNG bytes -> `image` uint8 [N,H,W,3], `label` int64, and `row` where it is known."""
     images = np.stack([_pixels(data, image_size) for data in batch["image"]])
-    return {"image": images, "label": np.stack([np.asarray(label, dtype=np.int64) for label in batch["label"]])}
+    numbers = {"row": np.asarray(batch["row"])} if "row" in batch else {}
+    return {"image": images, "label": np.stack([np.asarray(label, dtype=np.int64) for label in batch["label"]]), **numbers}
 
 
 def _pixels(data: bytes, image_size: int) -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -16,14 +16,16 @@ import numpy.typing as npt
 from lssat.config import ConfigError
 
 Arrays = dict[str, npt.NDArray[Any]]
+UNKNOWN_ROW = -1  # of streamed data
 
 
 class Batch(NamedTuple):
-    """`image` uint8 [B,H,W,3]; `label` int64 [B] or [B,K]; `weight` float32 [B], 0 for rows that only fill up."""
+    """`image` uint8 [B,H,W,3]; `label` int64 [B] or [B,K]; `weight` float32 [B], 0 for rows that only fill up; `row` int64 [B], where in its split."""
 
     image: npt.NDArray[np.uint8]
     label: npt.NDArray[np.int64]
     weight: npt.NDArray[np.float32]
+    row: npt.NDArray[np.int64]
 
 
 class Rows(Protocol):
@@ -89,7 +91,7 @@ class ResidentRows:
     def _take(self, rows: npt.NDArray[np.int64]) -> Arrays:
         block = np.searchsorted(self._starts, rows, side="right") - 1
         where = list(zip(block.tolist(), (rows - self._starts[block]).tolist(), strict=True))
-        return {name: np.stack([self._blocks[b][name][i] for b, i in where]) for name in ("image", "label")}
+        return {name: np.stack([self._blocks[b][name][i] for b, i in where]) for name in self._blocks[0]}
 
 
 class StreamedRows:
@@ -124,6 +126,8 @@ def _share(image: npt.NDArray[np.uint8], seed: int) -> float:
 
 def fill_up(arrays: Arrays, size: int, num_real: int) -> Batch:
     """Repeat rows up to `size`; only the first `num_real` have weight 1."""
-    repeat = np.arange(size) % len(arrays["label"])
-    image, label = (arrays["image"], arrays["label"]) if len(arrays["label"]) == size else (arrays["image"][repeat], arrays["label"][repeat])
-    return Batch(image, label, (np.arange(size) < num_real).astype(np.float32))
+    if len(arrays["label"]) != size:
+        repeat = np.arange(size) % len(arrays["label"])
+        arrays = {name: array[repeat] for name, array in arrays.items()}
+    row = arrays.get("row", np.full(size, UNKNOWN_ROW))
+    return Batch(arrays["image"], arrays["label"], (np.arange(size) < num_real).astype(np.float32), row)

@@ -6,7 +6,7 @@ from scipy.interpolate import interp1d
 from scipy.optimize import brentq
 from sklearn.metrics import confusion_matrix, roc_curve
 
-from lssat.fairness import by_subgroup, equalised_odds
+from lssat.fairness import by_subgroup, equalised_odds, worst_group
 from lssat.metrics import calibration_error, confusion, equal_error_rate, evaluate_scores, one_score
 from lssat.scorecard import by_video, independent
 from lssat.uncertainty import bootstrap
@@ -66,7 +66,7 @@ def test_unequal_groups_are_seen_and_small_ones_left_out() -> None:
     logits[100:150] *= -1  # of the men's 95 first rows, 50 are wrong
     found = by_subgroup("binary", "accuracy", logits, labels, groups, np.arange(200).astype(str))
     assert found["unscored"] == ["x"]
-    assert (found["worst_group"], found["groups"]["f"]["accuracy"]) == ("m", 1.0)
+    assert (found["worst_group"], found["groups"]["f"]["score"]) == ("m", 1.0)
     assert found["gap"] == pytest.approx(50 / 95)
     low, high = found["gap_interval"]
     assert low < found["gap"] < high
@@ -83,7 +83,7 @@ def test_a_label_that_is_the_group_itself_is_left_out() -> None:
     assert found["labels_left_out"] == [2]
     others = [0, 1, 3, 4]
     of_one = evaluate_scores("multilabel", logits[groups == "1"][:, others], labels[groups == "1"][:, others])
-    assert found["groups"]["1"]["balanced_accuracy"] == pytest.approx(of_one["balanced_accuracy"])
+    assert found["groups"]["1"]["score"] == pytest.approx(of_one["balanced_accuracy"])
 
 
 def test_correlated_rows_widen_the_interval() -> None:
@@ -99,3 +99,13 @@ def test_correlated_rows_widen_the_interval() -> None:
 def test_rows_are_resampled_by_person_or_else_by_video() -> None:
     texts = {"identity": np.array(["a", "", ""]), "video": np.array(["v", "w", ""])}
     assert independent(texts).tolist() == ["a", "w", "row 2"]
+
+
+def test_worst_group_over_all_columns_whatever_the_order_of_rows() -> None:
+    logits, labels = drawn("binary")
+    groups = {"a": RNG.choice(["x", "y"], 300), "b": RNG.choice(["u", "v", "w"], 300)}
+    each = [[one_score("binary", "accuracy", logits[texts == name], labels[texts == name]) for name in np.unique(texts)] for texts in groups.values()]
+    found = worst_group("binary", "accuracy", logits, labels, groups)
+    assert found == {"worst_group": min(map(min, each)), "gap": max(max(scores) - min(scores) for scores in each)}
+    order = RNG.permutation(300)
+    assert worst_group("binary", "accuracy", logits[order], labels[order], {name: texts[order] for name, texts in groups.items()}) == found
