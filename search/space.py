@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 
 from pydantic import Field
 
-from lssat.config import Config, Int, Section, build
+from lssat.config import Config, Float, Int, Section, build
 from search import grid
 
 AUXILIARY = ("aux_weight", "masking.", "target.", "decoder.", "head.fusion")  # not drawn where `auxiliary` is off
@@ -18,14 +18,28 @@ AUXILIARY = ("aux_weight", "masking.", "target.", "decoder.", "head.fusion")  # 
 class SearchConfig(Section):
     """How the space is searched."""
 
-    sampler: Literal["tpe", "random", "grid"] = Field("tpe", description="tpe: multivariate, in groups of keys that occur together; grid: every point once")
-    scheduler: Literal["asha", "none"] = Field("asha", description="asha: stop trials that are behind, one bracket; none: full budget for all")
+    sampler: Literal["tpe", "random", "grid", "gp", "nsga2"] = Field(
+        "tpe", description="tpe: multivariate, in groups of keys that occur together; grid: every point once; gp, nsga2: Optuna's"
+    )
+    scheduler: Literal["asha", "hyperband", "median", "none"] = Field(
+        "asha", description="asha: stop trials that are behind, one bracket; hyperband: several; median: stop those below the median; none: full budget for all"
+    )
+    objectives: list[Literal["score", "parameters", "images_per_s", "gap"]] = Field(
+        ["score"], description="score and images_per_s up, parameters and gap between subgroups down; the scheduler works on the first, which is the score"
+    )
     num_trials: Int = Field(20, ge=1, description="trials of the study")
     max_concurrent: Int | None = Field(None, ge=1, description="trials at a time; None: as many as the machines hold")
     seed: Int = Field(0, ge=0, description="seed of the sampler")
-    startup_trials: Int = Field(8, ge=1, description="random trials before tpe models the space")
-    grace_epochs: Int = Field(2, ge=1, description="asha: epochs that every trial gets")
-    reduction_factor: Int = Field(3, ge=2, description="asha: one of this many goes on at each rung")
+    startup_trials: Int = Field(8, ge=1, description="random trials before tpe or gp models the space; nsga2: its population")
+    grace_epochs: Int = Field(2, ge=1, description="epochs that every trial gets before a scheduler may stop it")
+    reduction_factor: Int = Field(3, ge=2, description="asha, hyperband: one of this many goes on at each rung")
+    max_epochs: Int | None = Field(None, ge=1, description="budget: epochs of all trials together")
+    max_hours: Float | None = Field(None, gt=0, description="budget: hours on the clock")
+    max_gpu_hours: Float | None = Field(None, gt=0, description="budget: hours of GPUs held by trials")
+    patience: Int | None = Field(None, ge=1, description="budget: end after this many trials in a row without a better score")
+    min_improvement: Float = Field(0.0, ge=0, description="patience: how much better counts as better")
+    finalists: Int = Field(3, ge=0, description="best configurations that are trained anew, beside their supervised baselines, to choose the winner; 0: no final stage")
+    final_seeds: Int = Field(3, ge=2, description="fresh seeds that each finalist is trained with")
 
 
 class Trial(Protocol):
