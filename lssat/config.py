@@ -12,6 +12,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
@@ -287,9 +288,10 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def keys() -> list[str]:
+@lru_cache(maxsize=1)
+def keys() -> tuple[str, ...]:
     """All dotted keys, in the order of the tree."""
-    return list(Config().flat())
+    return tuple(Config().flat())
 
 
 def build(flat: Mapping[str, Any], places: Mapping[str, str] | None = None) -> Config:
