@@ -12,7 +12,7 @@ import yaml
 from lssat.config import ConfigError
 
 FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$")
-MOST_VALUES = 10_000  # of a file: aliases of aliases grow without bound
+MOST_VALUES = 5_000  # of a file: aliases of aliases grow without bound
 MOST = 2**63  # an integer beyond it fits into nothing that follows
 
 
@@ -126,6 +126,8 @@ def _key_of(node: yaml.Node, file: str) -> str:
 
 
 def _scalar_of(node: yaml.Node, file: str) -> Any:
+    if node.tag == "tag:yaml.org,2002:str":
+        return node.value
     loader = _Loader("")
     try:
         value = loader.construct_object(node)
