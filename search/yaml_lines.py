@@ -132,7 +132,8 @@ def _scalar_of(node: yaml.Node, file: str) -> Any:
     try:
         value = loader.construct_object(node)
     except Exception as error:  # PyYAML's constructors raise what they like
-        raise ConfigError(f"cannot read {node.value!r} as {node.tag.rpartition(':')[2]}: {error} ({file}:{node.start_mark.line + 1})") from None
+        why = getattr(error, "problem", None) or error
+        raise ConfigError(f"cannot read {node.value!r} as {node.tag.rpartition(':')[2]}: {why} ({file}:{node.start_mark.line + 1})") from None
     finally:
         loader.dispose()
     if isinstance(value, int) and abs(value) >= MOST:
