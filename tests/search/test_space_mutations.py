@@ -96,7 +96,7 @@ def grow_by_aliases(text, rng):
 
 
 def nest_deeply(text, rng):
-    return text + "\nextra: " + "[" * rng.choice([50, 3000])
+    return text + "\nextra: " + "[" * rng.choice([50, 600])
 
 
 def rearrange(text, rng):
