@@ -14,13 +14,22 @@ MOST_POINTS = 10_000  # of a grid
 
 def checked(space: Space) -> Space:
     """The space, a grid's with its number of trials. Raises ConfigError for settings that contradict each other or that nothing would come of."""
-    _check_objectives(space, space.example())
-    _check_budgets(space, space.example())
-    _check_stopping(space, space.example())
+    config = space.example()
+    _check_names(space)
+    _check_objectives(space, config)
+    _check_budgets(space, config)
+    _check_stopping(space, config)
     if space.search.sampler == "grid":
         return _as_long_as_its_grid(space)
     _check_sampler(space)
     return space
+
+
+def _check_names(space: Space) -> None:
+    names = [parameter for parameter in space.parameters if parameter.key == "backbone.name"]
+    unused = next((parameter.key for parameter in space.parameters if parameter.key in ("backbone.family", "backbone.size")), None)
+    if unused and names and not any(parameter.when or None in parameter.choices for parameter in names):
+        raise ConfigError(f"`backbone.name` stands instead of family and size, so `{unused}` decides nothing; delete one ({space.places[unused]})")
 
 
 def _check_objectives(space: Space, config: Config) -> None:

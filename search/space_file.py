@@ -82,12 +82,15 @@ class _Reader:
         document = self._document
         if path:
             _check_sections(document, SECTIONS[:-1], *path)
-        for section, prefix in (("data", "data."), ("objective", "objective."), ("fixed", "")):
+        for section in ("data", "objective"):
             for key, value in document.mapping(*path, section).items():
-                place = document.place(*path, section, key)
-                if section == "fixed" and key.startswith(("data.", "objective.")) and key.partition(".")[2] in document.mapping(*path, key.partition(".")[0]):
-                    raise ConfigError(f"`{key}` is written twice, in `{key.partition('.')[0]}` too; delete one ({place})")
-                self._fix(f"{prefix}{key}", value, place)
+                self._fix(f"{section}.{key}", value, document.place(*path, section, key))
+        for key, value in document.mapping(*path, "fixed").items():
+            section, _, leaf = key.partition(".")
+            place = document.place(*path, "fixed", key)
+            if section in ("data", "objective") and leaf in document.mapping(*path, section):
+                raise ConfigError(f"`{key}` is written twice, in `{section}` too; delete one ({place})")
+            self._fix(key, value, place)
         for key, value in document.mapping(*path, "space").items():
             self._search(key, value, path)
         for size, key, value, place in resource_table.rows(document, *path, "resources"):

@@ -98,6 +98,7 @@ def test_a_grid_without_end_is_refused(tmp_path):
         ("space:\n  optim.lr: {low: 1e-3, high: 1e-2, step: 1e-3, log: on}", ["does not go with log", "my.yaml:2"]),
         ("space:\n  optim.lr: [1, 1.0]", ["twice", "my.yaml:2"]),
         ("fixed: {backbone.size: femto}\nspace:\n  backbone.family: [vit, resnet]", ["resnet comes as", "my.yaml:1"]),
+        ("space:\n  backbone.name: [test_vit, test_resnet]\n  backbone.size: [atto, tiny]", ["instead of family and size", "my.yaml:3"]),
         ("data: {seed: 1}\nfixed: {data.seed: 2}", ["written twice", "my.yaml:2"]),
         ("fixed: {optim: {lr: 1}}", ["unknown key `optim`", "my.yaml:1"]),
         ("fixed: &a {seed: 1, x: *a}", ["alias", "my.yaml:1"]),
