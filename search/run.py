@@ -83,8 +83,8 @@ def _search(arguments: argparse.Namespace) -> int:
         search["num_trials"] = arguments.num_trials
     space = load(arguments.space, profile, pinned, search)
     folder = arguments.results.resolve() / folder_name(arguments.name, arguments.space, space.example().data)
-    arguments.resume = arguments.resume or arguments.extend is not None
-    with claimed(folder, resume=arguments.resume, overwrite=arguments.overwrite):
+    with claimed(folder, resume=arguments.resume or arguments.extend is not None, overwrite=arguments.overwrite) as begun:
+        arguments.resume = begun
         if arguments.resume:
             space = continued(space, folder, arguments.extend, keep="num_trials" not in search)
         from search.screen import console_beside
