@@ -78,6 +78,11 @@ def _check_sampler(space: Space) -> None:
             f"`search.startup_trials` must be at most `search.num_trials` {search.num_trials}, or all trials are random, but got {search.startup_trials};"
             f" lower it{_at(space, 'startup_trials')}"
         )
+    if search.sampler == "gp" and search.scheduler != "none":
+        raise ConfigError(
+            f"`search.sampler` gp learns from trials alone that had the full budget, so none may be stopped, but `search.scheduler` is {search.scheduler};"
+            f" take none, or tpe{_at(space, 'sampler')}"
+        )
     if search.sampler in ("gp", "nsga2"):
         for parameter in space.parameters:
             if decides := sorted(parameter.reads & set(space.searched_keys)):

@@ -25,6 +25,8 @@ EPILOG = """examples:
       go on with an interrupted study, or with one whose budget was spent
   python search/run.py --space spaces/backbones.yaml --extend 50
       add 50 trials to a study, finished or not
+  python search/run.py --space results/backbones-emotion/manifest.json --name again
+      run a recorded study again, as it was
   python search/run.py --space spaces/backbones.yaml --set search.sampler=random --set search.max_hours=2
       how the space is searched can be set as well
 """
@@ -52,7 +54,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f"{EPILOG}\nsettings for `fixed`, `space` and --set (default in brackets):\n{keys}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--space", type=Path, required=True, metavar="FILE", help="the search space, see spaces/")
+    parser.add_argument(
+        "--space", type=Path, required=True, metavar="FILE", help="the search space, see spaces/; or the manifest.json of a study, to run it again"
+    )
     parser.add_argument("--data", metavar="PATH", help="a published data set (celeba:PATH, ...), a table, or a folder per class; default: synthetic faces")
     parser.add_argument("--task", metavar="NAME", help="synthetic: emotion, attributes, deepfake; own table: label column(s), comma-separated")
     parser.add_argument("--classes", metavar="A,B,...", help="keep only these classes of the label column")
@@ -73,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
 def _search(arguments: argparse.Namespace) -> int:
     from lssat.config import ConfigError
     from search.folder import claimed, folder_name, has_begun
-    from search.manifest import continued
+    from search.manifest import continued, rebuilt
     from search.space_file import load
 
     profile = _profile(arguments)
@@ -81,7 +85,13 @@ def _search(arguments: argparse.Namespace) -> int:
     search = {key.removeprefix("search."): pinned.pop(key) for key in list(pinned) if key.startswith("search.")}
     if arguments.num_trials is not None:
         search["num_trials"] = arguments.num_trials
-    space = load(arguments.space, profile, pinned, search)
+    if arguments.space.suffix == ".json":
+        if pinned or search:
+            raise ConfigError("a manifest is run again as it is; leave out `--set`, `--data`, `--task`, `--classes` and `--num-trials`, or give a space file")
+        recorded, space = rebuilt(arguments.space, print)
+        arguments.name = arguments.name or recorded
+    else:
+        space = load(arguments.space, profile, pinned, search)
     folder = arguments.results.resolve() / folder_name(arguments.name, arguments.space, space.example().data)
     with claimed(folder, resume=arguments.resume or arguments.extend is not None, overwrite=arguments.overwrite) as begun:
         arguments.resume = begun

@@ -18,6 +18,7 @@ from lssat.task import Task
 from search import conclusion, finals, leaderboard, manifest, study
 from search.backbones import check_backbones
 from search.cluster import check_storage, connect
+from search.reach import demands
 from search.screen import show_leaderboard
 from search.space import Space
 
@@ -48,8 +49,7 @@ def run(folder: Path, space: Space, arguments: argparse.Namespace, console: Cons
 
         check_storage(storage)
         splits = {
-            number: open_splits(prepared, ("train", "val"), config.data.image_size, number)
-            for number in {wanted.num_workers for wanted in study.requests(space)}
+            number: open_splits(prepared, ("train", "val"), config.data.image_size, number) for number in {wanted.num_workers for wanted in demands(space)}
         }
         running = study.Study(folder, storage, space, task, splits, _groups(prepared, config.objective.subgroups))
         study.search(running, console)

@@ -38,6 +38,7 @@ def refused(tmp_path, text, parts):
         ("min_improvement: 0.1", ["search.patience"]),
         ("grace_epochs: 10", ["less than `optim.epochs` 10", "none"]),
         ("sampler: nsga2, startup_trials: 1", ["population"]),
+        ("sampler: gp", ["full budget", "scheduler", "none"]),
         ("num_trials: 5, startup_trials: 6", ["at most `search.num_trials` 5"]),
         ("sampler: grid", ["`step`", "optim.lr"]),
         ("sampler: grid, num_trials: 3", ["num_trials"]),
@@ -64,7 +65,7 @@ def test_a_short_try_from_the_command_line_is_no_contradiction(tmp_path):
 
 @pytest.mark.parametrize("sampler", ["gp", "nsga2"])
 def test_a_sampler_that_models_shared_keys_only_wants_no_others(tmp_path, sampler):
-    search = f"search: {{sampler: {sampler}}}\n"
+    search = f"search: {{sampler: {sampler}, scheduler: none}}\n"
     assert space(tmp_path, SPACE + search).search.sampler == sampler
     conditional = SPACE.replace("[atto, tiny]", "[atto, femto, tiny]") + search  # ResNet has no femto
     refused(tmp_path, conditional, ["backbone.size", "depends on `backbone.family`", "take tpe", "my.yaml:5"])
