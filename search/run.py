@@ -23,6 +23,8 @@ EPILOG = """examples:
       pin settings; a pinned setting leaves the search
   python search/run.py --space spaces/backbones.yaml --resume
       go on with an interrupted study; with a larger --num-trials, extend a finished one
+  python search/run.py --space spaces/backbones.yaml --plan
+      what the study will take, in half a minute and without data; beside what it took where it has been run
 """
 
 
@@ -61,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--address", metavar="HOST:PORT", help="run on a Ray cluster that is up: auto, or its address; default: Ray on this machine")
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument("--resume", action="store_true", help="go on with an existing run folder")
+    existing.add_argument("--plan", action="store_true", help="only say what the study will take: trials, epochs, memory, time, disk; launches nothing")
     existing.add_argument("--overwrite", action="store_true", help="delete an existing run folder first")
     return parser
 
@@ -74,6 +77,11 @@ def _search(arguments: argparse.Namespace) -> int:
     search = {} if arguments.num_trials is None else {"num_trials": arguments.num_trials}
     space = load(arguments.space, profile, _pinned(arguments), search)
     folder = arguments.results.resolve() / folder_name(arguments.name, arguments.space, space.example().data)
+    if arguments.plan:
+        from search.planning import plan_study
+
+        plan_study(space, folder, (arguments.storage or arguments.results).resolve() / ".data")
+        return 0
     with claimed(folder, resume=arguments.resume, overwrite=arguments.overwrite):
         from search.screen import console_beside
 
