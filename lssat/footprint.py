@@ -95,11 +95,11 @@ def _activations(config: Config, model: LSSAT, rows: int) -> int:
     return sum(kept.values())
 
 
-class _Visible(TorchDispatchMode):
+class _Visible(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Answers the one question of a forward pass that fake tensors cannot: how many patches each row of a mask shows."""
 
     def __init__(self, visible: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._visible = visible
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

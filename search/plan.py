@@ -24,7 +24,6 @@ RUNTIME = 400 << 20  # bytes of a worker's Python and torch, measured; a CUDA co
 ASSUMED_ROWS = {"train": 10_000, "val": 2_000, "test": 2_000}
 ASSUMED_OUTPUTS = 10
 BYTES_PER_PIXEL = 0.6  # of a JPEG of a face at the quality that preparation writes
-MOST_MICRO_BATCHES = 1024
 
 
 @dataclass(frozen=True)
@@ -57,11 +56,15 @@ class Backbone:
     workers: int
     cpus_per_worker: int
     gpus_per_worker: float
-    at_a_time: int  # trials that this machine holds; 0: none
+    at_a_time: int  # trials that this machine has CPUs and GPUs for; 0: none
     micro_batches: int  # with which it fits; 0: with none
     memory: int  # bytes of one worker
     available: int  # bytes that one worker may have
     seconds_per_epoch: float | None
+
+    @property
+    def runs_here(self) -> bool:
+        return self.at_a_time > 0 and self.micro_batches > 0
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,7 @@ def look_at_data(data: DataConfig, cache: Path) -> Data:
     if prepared:
         folder, info = prepared
         size = sum(path.stat().st_size for path in folder.glob("*.parquet"))
-        return Data(info.rows, max(2, len(info.classes)), size, "as prepared earlier")
+        return Data(info.rows, max(2, len(info.classes)), size, f"as prepared in {folder.name}")
     if data.source == "synthetic":
         from lssat.data import synthetic
 
@@ -153,15 +156,18 @@ def this_machine() -> Machine:
 
 
 def _prepared(data: DataConfig, cache: Path) -> tuple[Path, DatasetInfo] | None:
-    source = data.source if data.source == "synthetic" else str(located(data.source).path)
-    for path in [Path(source) / INFO_FILE, *sorted(cache.glob(f"*/{INFO_FILE}"), key=lambda path: -path.stat().st_mtime)]:
+    """The newest prepared data set of this name and task; a source that is one is taken as it is."""
+    synthetic = data.source == "synthetic"
+    path = Path(data.source) if synthetic else located(data.source).path
+    if not synthetic and (path / INFO_FILE).is_file():
+        return path, read_info(path)
+    for found in sorted(cache.glob(f"*/{INFO_FILE}"), key=lambda file: -file.stat().st_mtime):
         try:
-            info = read_info(path.parent)
+            info = read_info(found.parent)
         except ConfigError:
             continue
-        same = info.source == source and info.task == data.task and (not info.synthetic or _same_faces(info, data))
-        if path.parent == Path(source) or same:
-            return path.parent, info
+        if (info.source, info.task) == (path.name, data.task) and (not synthetic or _same_faces(info, data)):
+            return found.parent, info
     return None
 
 
@@ -177,7 +183,7 @@ def _fitting(config: Config, data: Data, machine: Machine) -> Backbone:
     at_a_time = _at_a_time(config, machine)
     available = _available(config, data, machine, max(1, at_a_time))
     found = footprint(config, data.num_outputs, number)
-    while RUNTIME + found.total > available and number < min(MOST_MICRO_BATCHES, config.optim.batch_size // wanted.num_workers):
+    while RUNTIME + found.total > available and number < config.optim.batch_size // wanted.num_workers:
         number *= 2
         found = footprint(config, data.num_outputs, number)
     return Backbone(
@@ -213,7 +219,7 @@ def _rates(sized: list[tuple[Config, Backbone]], data: Data, machine: Machine, s
     """Parameters -> images per second of one worker, from the smallest and the largest backbone that can run here; None where none can."""
     from search.rates import between, measure
 
-    able = [(config, backbone) for config, backbone in sized if backbone.at_a_time and backbone.micro_batches]
+    able = [(config, backbone) for config, backbone in sized if backbone.runs_here]
     if not able:
         return None
     ends = []
@@ -224,7 +230,7 @@ def _rates(sized: list[tuple[Config, Backbone]], data: Data, machine: Machine, s
 
 
 def _timed(backbone: Backbone, config: Config, data: Data, rate: Callable[[int], Rate] | None) -> Backbone:
-    if rate is None or not backbone.at_a_time or not backbone.micro_batches:
+    if rate is None or not backbone.runs_here:
         return backbone
     per_worker = rate(backbone.parameters)
     work = data.rows["train"] * config.data.train_fraction / per_worker.train + data.rows["val"] / per_worker.evaluate

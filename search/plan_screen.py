@@ -11,14 +11,17 @@ from search.actual import Actual
 from search.epochs import Span
 from search.plan import Backbone, Plan
 
+NOTES = """low: every trial but one is stopped at the first rung; expected: the usual share goes on at each rung; high: none is stopped.
+Each backbone counts as drawn equally often, with the first choice of what else is searched. The smallest and the largest were measured, each
+alone beside what runs on this machine now; the others lie between them by parameters, which is rough. Left out: start-up, preparation of data,
+what trials side by side take from each other, and the memory that an operation needs for a moment (up to a third more)."""
+
 
 def show(plan: Plan, console: Console) -> None:
     """Everything that is in a plan, and what it rests on."""
     console.print(f"[bold]Plan[/bold] (an estimate, nothing was started), profile {plan.profile}")
-    space = Table("searched key", "choices or range", header_style="bold")
     for key, text in plan.space:
-        space.add_row(key, text)
-    console.print(space)
+        console.print(f"  {key:<22} {text}", markup=False)
     console.print(f"  points    {'continuous' if plan.points is None else f'{plan.points:,}'}")
     rows = ", ".join(f"{count:,} {split}" for split, count in plan.data.rows.items())
     console.print(f"  data      {rows} ({plan.data.origin})", markup=False)
@@ -27,12 +30,7 @@ def show(plan: Plan, console: Console) -> None:
     _show_backbones(plan, console)
     console.print(f"  time      {_span(plan.seconds, duration) if plan.seconds else 'unknown: no backbone can run on this machine, so none was measured'}")
     console.print(f"  disk      {size(plan.disk)} when most is there")
-    console.print(
-        "low: every trial is stopped at the first rung but one; expected: the usual share goes on at each rung; high: none is stopped. Each backbone counts\n"
-        "as drawn equally often. The smallest and the largest were measured, each alone on this machine; the others lie between them by parameters. Start-up,\n"
-        "preparation of data and what trials side by side take from each other are left out; memory leaves out what an operation needs for a moment.",
-        style="dim",
-    )
+    console.print(NOTES, style="dim", soft_wrap=True)
 
 
 def compare(plan: Plan, actual: Actual, console: Console) -> None:
@@ -59,20 +57,24 @@ def size(count: float) -> str:
 
 def _show_backbones(plan: Plan, console: Console) -> None:
     table = Table(header_style="bold")
-    for name in ("backbone", "size", "parameters", "workers", "CPUs, GPUs each", "trials at a time", "memory of a worker", "has", "micro-batches", "epoch"):
-        table.add_column(name, justify="left" if name in ("backbone", "size") else "right")
+    for name in ("backbone", "size", "params", "workers", "CPUs", "GPUs", "at a time", "memory", "of", "pieces", "an epoch"):
+        table.add_column(name, justify="left" if name in ("backbone", "size") else "right", no_wrap=name != "backbone")
     for backbone in plan.backbones:
-        table.add_row(*_backbone(backbone), style="" if backbone.micro_batches and backbone.at_a_time else "yellow")
+        table.add_row(*_backbone(backbone), style="" if backbone.runs_here else "yellow")
     console.print(table)
+    console.print("  CPUs, GPUs, memory: of one worker; at a time: trials; pieces: micro-batches of a batch", style="dim")
+    for backbone in plan.backbones:
+        if not backbone.at_a_time:
+            console.print(f"  {backbone.name}: this machine has too few CPUs or GPUs for a trial", style="yellow", markup=False)
+        elif not backbone.micro_batches:
+            console.print(f"  {backbone.name}: one row at a time needs more memory than there is", style="yellow", markup=False)
 
 
 def _backbone(backbone: Backbone) -> list[str]:
-    each = f"{backbone.cpus_per_worker}, {backbone.gpus_per_worker:g}"
-    room = str(backbone.at_a_time) if backbone.at_a_time else "too few CPUs or GPUs here"
-    fits = str(backbone.micro_batches) if backbone.micro_batches else "does not fit here"
-    epoch = duration(backbone.seconds_per_epoch) if backbone.seconds_per_epoch is not None else ""
-    start = [backbone.name, backbone.size, f"{backbone.parameters / 1e6:.2f}M", str(backbone.workers), each, room]
-    return [*start, size(backbone.memory), size(backbone.available), fits, epoch]
+    resources = [str(backbone.workers), str(backbone.cpus_per_worker), f"{backbone.gpus_per_worker:g}", str(backbone.at_a_time)]
+    memory = [size(backbone.memory), size(backbone.available), str(backbone.micro_batches or "-")]
+    epoch = duration(backbone.seconds_per_epoch) if backbone.seconds_per_epoch is not None else "-"
+    return [backbone.name, backbone.size, f"{backbone.parameters / 1e6:.2f}M", *resources, *memory, epoch]
 
 
 def _cells(span: Span, form: Callable[[float], str]) -> tuple[str, str, str]:

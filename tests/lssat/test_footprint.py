@@ -23,6 +23,7 @@ from lssat.task import Task
 
 torch.set_num_threads(1)
 name, precision, accumulate = sys.argv[1:]
+task = Task("t", "multiclass", ("a", "b", "c"), (1, 1, 1), 3)
 settings = {"backbone.name": name, "data.image_size": 128, "masking.unit": 32, "optim.batch_size": 64, "optim.precision": precision}
 config = build(settings)
 estimate = footprint(config, 3, int(accumulate)).total
@@ -40,7 +41,7 @@ def watch():
 watching = threading.Thread(target=watch)
 watching.start()
 for _ in range(2):
-    train_step(config, Task("t", "multiclass", ("a", "b", "c"), (1, 1, 1), 3), model, batch, Place(torch.device("cpu")), torch.Generator(), None, int(accumulate))
+    train_step(config, task, model, batch, Place(torch.device("cpu")), torch.Generator(), None, int(accumulate))
     optimizer.step()
     optimizer.zero_grad()
 done.set()

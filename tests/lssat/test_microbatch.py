@@ -61,18 +61,15 @@ def device(monkeypatch):
 
     class Device:
         rows = evaluated = 10**6
-        seen: list[int] = []
 
     forward = VisionTransformer._pos_embed
 
     def limited(self, x):
         if len(x) > (Device.rows if torch.is_grad_enabled() else Device.evaluated):
             raise torch.OutOfMemoryError("CUDA out of memory.")
-        Device.seen.append(len(x))
         return forward(self, x)
 
     monkeypatch.setattr(VisionTransformer, "_pos_embed", limited)
-    Device.seen.clear()
     return Device
 
 
@@ -140,7 +137,6 @@ def test_a_probe_finds_the_largest_micro_batch_before_the_first_step(tmp_path, m
     monkeypatch.setattr(loop, "has_own_memory", lambda device: True)
     expected = train(config(**{"optim.accumulate": 4}))
     device.rows = 2
-    device.seen.clear()
     assert train(config(), tmp_path) == expected
     device.rows = 0
     with pytest.raises(DoesNotFit):
