@@ -139,7 +139,9 @@ def _attempt(job: Job, number: int, kills: microbatch.Kills) -> int | None:
             if kept:
                 microbatch.keep(kept, number, kills)
         _train(job, learner, state, number)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
+        if microbatch.is_starved(error) and number > job.config.optim.accumulate:
+            raise microbatch.too_large(job.config, microbatch.TWO_ROWS) from error
         if job.place.world > 1 or not microbatch.is_out_of_memory(error):
             raise
         return number

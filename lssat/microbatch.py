@@ -18,6 +18,7 @@ from torch import nn
 
 from lssat.config import Config
 
+TWO_ROWS = "two rows, which batch norm needs,"
 FILE = "micro_batches.json"
 Kills = dict[str, int]
 Step = Callable[[int], None]
@@ -42,6 +43,19 @@ def doubled(config: Config, number: int) -> int:
 def is_out_of_memory(error: BaseException | None) -> bool:
     """Whether the device, or this process's own allocator, refused an allocation."""
     return isinstance(error, torch.OutOfMemoryError) or (isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error))
+
+
+def is_starved(error: BaseException) -> bool:
+    """Whether batch norm refused a micro-batch of one row whose maps are one pixel wide."""
+    return isinstance(error, ValueError) and "more than 1 value per channel" in str(error)
+
+
+def too_large(config: Config, least: str) -> DoesNotFit:
+    """The error that says that a micro-batch of `least` needs more memory than there is."""
+    return DoesNotFit(
+        f"a micro-batch of {least} must fit into memory, but does not with `data.image_size` {config.data.image_size}, `optim.batch_size` "
+        f"{config.optim.batch_size} and this backbone; take a smaller `data.image_size`, `optim.batch_size` or backbone, or a device with more memory"
+    )
 
 
 def release(device: torch.device) -> None:
@@ -116,7 +130,9 @@ def probe(step: Step, model: nn.Module, optimizer: torch.optim.Optimizer, config
             with _undone(model, device):
                 held = [torch.empty_like(weight) for weight in model.parameters() if weight.requires_grad for _ in range(copies)]
                 step(number)
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
+            if is_starved(error) and number > config.optim.accumulate:
+                raise too_large(config, TWO_ROWS) from error
             if not is_out_of_memory(error):
                 raise
             failed = True
@@ -150,11 +166,7 @@ def _allowed(config: Config, number: int) -> int:
     most = config.optim.batch_size // config.resources.num_workers // _unit(config)
     if number < 2 * most:
         return min(number, most)
-    rows = "two rows, a pair of mixup," if config.augment.mixup else "one row"
-    raise DoesNotFit(
-        f"a micro-batch of {rows} must fit into memory, but does not with `data.image_size` {config.data.image_size}, `optim.batch_size` "
-        f"{config.optim.batch_size} and this backbone; take a smaller `data.image_size`, `optim.batch_size` or backbone, or a device with more memory"
-    )
+    raise too_large(config, "two rows, a pair of mixup," if config.augment.mixup else "one row")
 
 
 def _read(folder: Path) -> tuple[int, Kills] | None:

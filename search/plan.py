@@ -183,7 +183,7 @@ def _fitting(config: Config, data: Data, machine: Machine) -> Backbone:
     at_a_time = _at_a_time(config, machine)
     available = _available(config, data, machine, max(1, at_a_time))
     found = footprint(config, data.num_outputs, number)
-    while RUNTIME + found.total > available and number < config.optim.batch_size // wanted.num_workers:
+    while at_a_time and RUNTIME + found.total > available and 4 * number <= config.optim.batch_size // wanted.num_workers:  # two rows: batch norm's least
         number *= 2
         found = footprint(config, data.num_outputs, number)
     return Backbone(

@@ -67,7 +67,7 @@ def _show_backbones(plan: Plan, console: Console) -> None:
         if not backbone.at_a_time:
             console.print(f"  {backbone.name}: this machine has too few CPUs or GPUs for a trial", style="yellow", markup=False)
         elif not backbone.micro_batches:
-            console.print(f"  {backbone.name}: one row at a time needs more memory than there is", style="yellow", markup=False)
+            console.print(f"  {backbone.name}: two rows at a time need more memory than there is", style="yellow", markup=False)
 
 
 def _backbone(backbone: Backbone) -> list[str]:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from ray.exceptions import OutOfMemoryError
 from ray.train import WorkerGroupError
+from timm.models.resnet import BasicBlock
 from timm.models.vision_transformer import VisionTransformer
 
 from lssat import loop, microbatch
@@ -105,6 +106,20 @@ def test_what_never_fits_says_so(tmp_path, device, settings, least):
         train(config(**settings), tmp_path)
     device.rows = least
     assert train(config(**settings), tmp_path)[-1]["micro_batches"] == 8 // least
+
+
+def test_batch_norm_needs_two_rows_and_says_so(monkeypatch):
+    """Maps of one pixel: the last stage of a backbone with batch norm at 32 pixels."""
+    forward = BasicBlock.forward
+
+    def limited(self, x):
+        if torch.is_grad_enabled() and len(x) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return forward(self, x)
+
+    monkeypatch.setattr(BasicBlock, "forward", limited)
+    with pytest.raises(DoesNotFit, match="two rows, which batch norm needs"):
+        train(config(**{"backbone.name": "resnet18", "backbone.patch_size": None, "auxiliary": False}))
 
 
 def test_other_errors_are_not_taken_for_it(monkeypatch):

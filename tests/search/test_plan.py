@@ -21,7 +21,7 @@ from search.space import SearchConfig
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SPACE = """
-fixed: {data.image_size: 32, masking.unit: 8, decoder.dim: 32, optim.epochs: 10, optim.batch_size: 16, optim.precision: float32}
+fixed: {data.image_size: 64, masking.unit: 16, decoder.dim: 32, optim.epochs: 10, optim.batch_size: 16, optim.precision: float32}
 space:
   backbone.name: [test_resnet, test_vit2, test_convnext]
   aux_weight: [0.1, 0.5]
@@ -105,7 +105,8 @@ def test_a_machine_without_gpus_has_no_room_for_trials_on_gpus(tmp_path):
     assert plan.seconds is None and {backbone.at_a_time for backbone in plan.backbones} == {0}
     console = Console(record=True, width=140, file=open(os.devnull, "w"))  # noqa: SIM115
     show(plan, console)
-    assert "unknown" in console.export_text() and "too few CPUs or GPUs" in console.export_text()
+    text = console.export_text()
+    assert "unknown" in text and "too few CPUs or GPUs" in text
 
 
 def test_rows_come_from_where_they_are_known(tmp_path):
