@@ -29,6 +29,8 @@ EPILOG = """examples:
       run a recorded study again, as it was
   python search/run.py --space spaces/backbones.yaml --set search.sampler=random --set search.max_hours=2
       how the space is searched can be set as well
+  python search/run.py --space spaces/backbones.yaml --plan
+      what the study will take, in half a minute and without data; beside what it took where it has been run
 """
 
 
@@ -70,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument("--resume", action="store_true", help="go on with an existing run folder")
     existing.add_argument("--extend", type=int, metavar="N", help="go on with an existing run folder, with N more trials")
+    existing.add_argument("--plan", action="store_true", help="only say what the study will take: trials, epochs, memory, time, disk; launches nothing")
     existing.add_argument("--overwrite", action="store_true", help="delete an existing run folder first")
     return parser
 
@@ -93,6 +96,11 @@ def _search(arguments: argparse.Namespace) -> int:
     else:
         space = load(arguments.space, profile, pinned, search)
     folder = arguments.results.resolve() / folder_name(arguments.name, arguments.space, space.example().data)
+    if arguments.plan:
+        from search.planning import plan_study
+
+        plan_study(space, folder, (arguments.storage or arguments.results).resolve() / ".data")
+        return 0
     with claimed(folder, resume=arguments.resume or arguments.extend is not None, overwrite=arguments.overwrite) as begun:
         arguments.resume = begun
         if arguments.resume:

@@ -20,7 +20,7 @@ from lssat.config import ConfigError, ResourcesConfig
 from lssat.data.ingest import Split
 from lssat.fairness import Groups
 from lssat.task import Task
-from search import leaderboard
+from search import leaderboard, memory_kills
 from search.budget import Budget, gpu_hours
 from search.finals import Final
 from search.progress import Progress
@@ -119,6 +119,7 @@ class _Listed(Searcher):  # type: ignore[misc]
 
 def _tune(study: Study, stage: str, searcher: Searcher, rungs: TrialScheduler, number: int, progress: Progress, budget: Budget | None) -> None:
     os.environ.update(SETTINGS)
+    memory_kills.survive()
     wanted = demands(study.space)
     storage, name = str(study.storage / stage), f"{study.folder.name}-{stage}"
     trainable = tune.with_parameters(run_trial, splits=study.splits, task=study.task, storage=storage, study=name, groups=study.groups)
