@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ray import cloudpickle
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.tune.experiment import Trial
@@ -37,7 +38,8 @@ def survive() -> None:
 
 def halve_if_killed(trial: Trial, storage: Path) -> None:
     """Where a trial that goes on was killed for memory, let it do so with micro-batches of half the rows. For `Callback.on_trial_recover`."""
-    if isinstance(trial.get_pickled_error(), KilledForMemory):
+    written = trial.pickled_error_file  # here; where `get_pickled_error` looks it comes later
+    if written and isinstance(cloudpickle.loads(Path(written).read_bytes()), KilledForMemory):
         microbatch.halve(storage / "trials" / trial_name(trial.config["number"]), build(trial.config["config"]))
 
 
