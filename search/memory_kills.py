@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ray import cloudpickle
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.tune.experiment import Trial
@@ -39,7 +40,8 @@ def halve_if_killed(trial: Trial, storage: Path) -> None:
 
     `storage`: where trials have their folders.
     """
-    if isinstance(trial.get_pickled_error(), KilledForMemory):
+    written = trial.pickled_error_file  # by this very process, here; where `get_pickled_error` looks it comes later
+    if written and isinstance(cloudpickle.loads(Path(written).read_bytes()), KilledForMemory):
         microbatch.halve(storage / trial.config["name"], build(trial.config["config"]))
 
 
