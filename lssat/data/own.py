@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from itertools import repeat
 from pathlib import Path
 from typing import Literal
@@ -44,7 +45,7 @@ def fingerprint(data: DataConfig) -> str:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     for name in image_files(root) if path.suffix.lower() not in TABLES else image_files(path):
         try:
-            status = (root / name).stat()
+            status = os.stat(f"{root}/{name}")
             state = f"{status.st_size} {status.st_mtime_ns}"
         except (OSError, ValueError):
             state = "absent"

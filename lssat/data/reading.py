@@ -18,7 +18,7 @@ from lssat.config import ConfigError, DataConfig
 
 SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 TABLES = (".csv", ".parquet")
-RESERVED = ("image", "path", "label", "identity", "video", "split")
+RESERVED = ("image", "path", "thumbnail", "label", "identity", "source_identity", "video", "split")
 MOST_GROUPS = 50
 Value = int | str | None
 
@@ -87,7 +87,8 @@ def _walk(root: Path, below: Path = Path()) -> Iterator[str]:
     """Files below `root / below`, relative to `root`; not the hidden ones, and not those of linked folders further down."""
     for folder, subfolders, files in os.walk(root / below):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        yield from ((Path(folder) / name).relative_to(root).as_posix() for name in files if not name.startswith("."))
+        prefix = "" if Path(folder) == root else f"{Path(folder).relative_to(root).as_posix()}/"
+        yield from (prefix + name for name in files if not name.startswith("."))
 
 
 def _read_table(path: Path, data: DataConfig) -> Read:
