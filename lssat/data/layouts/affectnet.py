@@ -89,7 +89,7 @@ def listing(root: Path, options: dict[str, str], data: DataConfig) -> Listing:
 def _with_val(entries: Entries, seed: int) -> tuple[Entries, float]:
     count = Counter(entry.split for entry in entries if isinstance(entry, Record))
     share = min(VAL_SHARE, count["test"] / count["train"]) if count["train"] and count["test"] else VAL_SHARE
-    return cut(entries, "train", {"train": 1 - share, "val": share}, seed), share
+    return cut(entries, "train", {"train": 1 - share, "val": share}, seed)[0], share
 
 
 def _read_npy(tree: Tree, found: _Found) -> None:
