@@ -22,7 +22,7 @@ DISTANCE = 10  # most bits in which the 64-bit hashes of near-duplicates differ
 CORRELATION = 0.97  # least correlation of their thumbnails: seven of 42 million pairs of real faces reach it
 TOLERATED = 0.001
 LEAST_CONTRAST = 2.0  # standard deviation in grey levels; flatter pictures all look alike and say nothing
-BLOCK_PAIRS = 1 << 20  # pairs of hashes compared at once
+BLOCK_PAIRS = 1 << 17  # pairs of hashes compared at once: as many as a core's cache holds
 LEAKS_FILE = "leaks.csv"
 
 
@@ -92,7 +92,7 @@ def near_duplicates(first: tuple[str, Hashes, Thumbnails], second: tuple[str, Ha
     rows = max(BLOCK_PAIRS // max(len(other_hashes), 1), 1)
     for begin in range(0, len(hashes), rows):
         distance = np.bitwise_count(hashes[begin : begin + rows, None] ^ other_hashes[None])
-        left, right = np.nonzero(distance <= DISTANCE)
+        left, right = np.divmod(np.flatnonzero(distance <= DISTANCE), max(len(other_hashes), 1))  # several times as fast as np.nonzero of two axes
         for part in range(0, len(left), GROUP_ROWS * 16):
             these, those = left[part : part + GROUP_ROWS * 16], right[part : part + GROUP_ROWS * 16]
             alike = _correlation(thumbnails[begin + these], other_thumbnails[those])

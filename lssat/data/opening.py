@@ -51,13 +51,12 @@ def how(listing: Listing) -> How:
 
 
 def open_entry(way: How, entry: Record) -> Opened:
-    """One image file or video of the listing."""
+    """One image file or video of the listing; to be called inside `quiet`."""
     try:
-        with quiet():
-            if way.media == "videos":
-                return _open_video(way, entry)
-            image = read_inside(way.root, str(entry.name))
-            return Opened((_as_it_is(entry, image) if way.own else _face(entry, image, way.crop),))
+        if way.media == "videos":
+            return _open_video(way, entry)
+        image = read_inside(way.root, str(entry.name))
+        return Opened((_as_it_is(entry, image) if way.own else _face(entry, image, way.crop),))
     except UnusableImage as reason:
         return Opened((), Reject(entry.name, str(reason)))
 
@@ -78,14 +77,15 @@ def read_table(source: Listing) -> Iterator[Row | Reject]:
 
 def _looked_at(images: list[bytes | None]) -> list[bytes | str]:
     """The thumbnail of each image, or why it cannot be used."""
-    found: list[bytes | str] = []
-    for image in images:
-        try:
-            with quiet():
-                found.append(thumbnail_of(decoded(image)))
-        except UnusableImage as reason:
-            found.append(str(reason))
-    return found
+    with quiet():
+        return [_thumbnail_or_reason(image) for image in images]
+
+
+def _thumbnail_or_reason(image: bytes | None) -> bytes | str:
+    try:
+        return thumbnail_of(decoded(image))
+    except UnusableImage as reason:
+        return str(reason)
 
 
 def _open_video(way: How, entry: Record) -> Opened:

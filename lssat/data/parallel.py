@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import islice
 from multiprocessing.connection import wait
+from multiprocessing.forkserver import ensure_running
 from typing import Any, TypeVar
 
 WAITING = 4  # items per process that are asked for ahead of those whose results are taken: what bounds the memory
@@ -23,7 +24,7 @@ def in_processes(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterat
     """`function`, which must be picklable, of every item, in order, a bounded number of them in flight."""
     processes = len(os.sched_getaffinity(0))
     waiting: deque[Future[Any]] = deque()
-    pool = ProcessPoolExecutor(processes, _context(), _begin)
+    pool = ProcessPoolExecutor(processes, _context(), _obey)
     try:
         for item in items:
             waiting.append(pool.submit(function, item))
@@ -33,6 +34,12 @@ def in_processes(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterat
             yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def begin() -> None:
+    """Let what the processes are forked from begin its imports, while the caller still has something else to do."""
+    _context()
+    ensure_running()
 
 
 def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
@@ -49,7 +56,7 @@ def _context() -> multiprocessing.context.ForkServerContext:
     return context
 
 
-def _begin() -> None:
+def _obey() -> None:
     """Ctrl-C is for the process that waits for this one; when that has been killed, this one ends too."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -23,7 +23,7 @@ from lssat.data.audit import check_leaks
 from lssat.data.images import decoded
 from lssat.data.layouts.door import open_listing
 from lssat.data.opening import read_table
-from lssat.data.parallel import Spread, in_processes
+from lssat.data.parallel import Spread, begin, in_processes
 from lssat.data.prints import thumbnail_of
 from lssat.data.resumable import write_listing
 from lssat.data.source import located
@@ -64,6 +64,7 @@ def write(folder: Path, data: DataConfig, fingerprint: str, note: Note, spread: 
             info, items = _synthetic(data, note)
             info = write_dataset(folder, items, _described(info, data, fingerprint), check)
         else:
+            begin()
             listing = open_listing(data)
             info = _described(listing.info, data, fingerprint)
             if listing.media == "table":

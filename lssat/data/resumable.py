@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lssat.data.images import quiet
 from lssat.data.listing import Listing, Record
 from lssat.data.opening import How, Opened, how, open_entry
 from lssat.data.parallel import Spread, chunks
@@ -92,7 +93,7 @@ def write_shard(folder: Path, way: How, info: DatasetInfo, shard: Shard) -> Line
             without_face += opened.without_face
             yield from opened.rows
 
-    with ShardWriter(unfinished, info) as writer:
+    with quiet(), ShardWriter(unfinished, info) as writer:
         for group in chunks(rows(), GROUP_ROWS):
             writer.write(group)
     counted = [[label, count] for label, count in labels.items() if count]
