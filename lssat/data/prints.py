@@ -15,7 +15,7 @@ Thumbnails = npt.NDArray[np.uint8]
 
 def thumbnail_of(picture: Image.Image) -> bytes:
     """The means of a decoded picture's grey levels over a grid of 32 x 32: 1024 bytes."""
-    return picture.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=1.0).tobytes()
+    return picture.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX).tobytes()
 
 
 def hashes_of(thumbnails: Thumbnails) -> Hashes:
