@@ -12,6 +12,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
@@ -52,7 +53,7 @@ class DataConfig(Section):
     num_images: Int = Field(4000, ge=200, description="synthetic only: number of training images")
     max_rejects: Float = Field(0.01, ge=0, le=1, description="largest share of images or rows that may be unusable; they are listed in rejects.csv")
     allow_leaks: bool = Field(False, description="record leaks across splits instead of refusing them")
-    seed: Int = Field(0, ge=0, description="seed of the synthetic images and of splits that the data do not bring")
+    seed: Int = Field(0, ge=0, le=2**32 - 1, description="seed of the synthetic images and of splits that the data do not bring")
 
     @model_validator(mode="before")
     @classmethod
@@ -200,7 +201,7 @@ class Config(Section):
     augment: AugmentConfig = AugmentConfig()
     optim: OptimConfig = OptimConfig()
     resources: ResourcesConfig = ResourcesConfig()
-    seed: Int = Field(0, ge=0, description="seed of weights, masks, order and augmentation")
+    seed: Int = Field(0, ge=0, le=2**32 - 1, description="seed of weights, masks, order and augmentation")
 
     @model_validator(mode="after")
     def _rules_between_sections(self) -> Config:
@@ -289,9 +290,10 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def keys() -> list[str]:
+@lru_cache(maxsize=1)
+def keys() -> tuple[str, ...]:
     """All dotted keys, in the order of the tree."""
-    return list(Config().flat())
+    return tuple(Config().flat())
 
 
 def build(flat: Mapping[str, Any], places: Mapping[str, str] | None = None) -> Config:

@@ -117,7 +117,7 @@ def _work_together(setting: Mapping[str, Run]) -> None:
     try:
         _work(setting["run"], Place(ray_device(), dist.get_rank(), dist.get_world_size()), report)
     except (ConfigError, CheckpointError, NonFiniteLoss, DoesNotFit) as error:  # raised on every worker at once, and again after a restart: so no restart
-        report({"failed": f"{type(error).__name__}: {error}"})
+        report({"infeasible" if isinstance(error, DoesNotFit) else "failed": f"{type(error).__name__}: {error}"})
 
 
 def _work(run: Run, place: Place, report: Report) -> None:

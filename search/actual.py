@@ -20,14 +20,15 @@ class Actual:
 
 
 def actual(folder: Path) -> Actual:
-    """Of the trials in a study's folder that are over."""
-    starts, ends, epochs = [], [], 0
-    for path in sorted((folder / "trials").glob("*/outcome.json")):
-        reported = leaderboard.metrics(path.parent)
-        if not reported:
+    """Of the trials and final runs in a study's folder that are over."""
+    starts, ends, trials, epochs = [], [], 0, 0
+    for path in sorted(folder.glob("*/*/outcome.json")):
+        reported, seconds = leaderboard.metrics(path.parent), json.loads(path.read_text())["seconds"]
+        if not reported or seconds is None:  # its end was not seen: a kill came in between
             continue
+        trials += path.parent.parent.name == "trials"
         epochs += reported[-1]["epoch"]
         ends.append(reported[-1]["time"])
-        starts.append(reported[-1]["time"] - json.loads(path.read_text())["seconds"])
+        starts.append(reported[-1]["time"] - seconds)
     disk = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    return Actual(len(ends), epochs, max(ends, default=0.0) - min(starts, default=0.0), disk)
+    return Actual(trials, epochs, max(ends, default=0.0) - min(starts, default=0.0), disk)

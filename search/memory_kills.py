@@ -12,7 +12,6 @@ from ray.tune.experiment import Trial
 
 from lssat import microbatch
 from lssat.config import build
-from search.trial import trial_name
 
 TOLD = RayActorManager._actor_task_failed  # Ray 2.60's own
 
@@ -37,10 +36,13 @@ def survive() -> None:
 
 
 def halve_if_killed(trial: Trial, storage: Path) -> None:
-    """Where a trial that goes on was killed for memory, let it do so with micro-batches of half the rows. For `Callback.on_trial_recover`."""
-    written = trial.pickled_error_file  # here; where `get_pickled_error` looks it comes later
+    """Where a trial that goes on was killed for memory, let it do so with micro-batches of half the rows. For `Callback.on_trial_recover`.
+
+    `storage`: where trials have their folders.
+    """
+    written = trial.pickled_error_file  # by this very process, here; where `get_pickled_error` looks it comes later
     if written and isinstance(cloudpickle.loads(Path(written).read_bytes()), KilledForMemory):
-        microbatch.halve(storage / "trials" / trial_name(trial.config["number"]), build(trial.config["config"]))
+        microbatch.halve(storage / trial.config["name"], build(trial.config["config"]))
 
 
 def _task_failed(manager: Any, tracked_actor_task: Any, exception: Exception) -> None:

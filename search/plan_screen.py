@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -33,13 +34,13 @@ def show(plan: Plan, console: Console) -> None:
     console.print(NOTES, style="dim", soft_wrap=True)
 
 
-def compare(plan: Plan, actual: Actual, console: Console) -> None:
-    """The plan against a finished study."""
+def compare(plan: Mapping[str, Any], actual: Actual, console: Console) -> None:
+    """A plan, as `Plan.to_json` writes it, against the finished study."""
     table = Table("", "low", "expected", "high", "actual", title="Plan against actual", title_justify="left", header_style="bold")
-    table.add_row("trials", "", f"{plan.trials}", "", f"{actual.trials}")
-    table.add_row("epochs", *_cells(plan.epochs, "{:,.0f}".format), f"{actual.epochs:,}")
-    table.add_row("time", *(_cells(plan.seconds, duration) if plan.seconds else ("", "unknown", "")), duration(actual.seconds))
-    table.add_row("disk", "", size(plan.disk), "", f"{size(actual.disk)} left")
+    table.add_row("trials", "", f"{plan['trials']}", "", f"{actual.trials}")
+    table.add_row("epochs", *_cells(Span(**plan["epochs"]), "{:,.0f}".format), f"{actual.epochs:,}")
+    table.add_row("time", *(_cells(Span(**plan["seconds"]), duration) if plan["seconds"] else ("", "unknown", "")), duration(actual.seconds))
+    table.add_row("disk", "", size(plan["disk"]), "", f"{size(actual.disk)} left")
     console.print(table)
 
 

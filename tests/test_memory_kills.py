@@ -25,15 +25,15 @@ storage = Path(sys.argv[1])
 
 class Recover(tune.Callback):
     def on_trial_recover(self, iteration, trials, trial, **info):
-        memory_kills.halve_if_killed(trial, storage)
+        memory_kills.halve_if_killed(trial, storage / "trials")
 
 HOW = ["plain", "memory", "none"]
 
 def train(suggestion):
-    how = HOW[suggestion["number"]]
+    how = HOW[int(suggestion["name"])]
     import os, signal, time
     import numpy as np
-    folder = storage / "trials" / f"{suggestion['number']:04d}"
+    folder = storage / "trials" / suggestion["name"]
     number = microbatch.begin(folder, build(suggestion["config"]), {})
     if how != "none" and not (folder / "died").exists():
         folder.mkdir(parents=True)
@@ -50,9 +50,9 @@ memory_kills.survive()
 ray.init(num_cpus=1, include_dashboard=False, _node_ip_address="127.0.0.1", _temp_dir=sys.argv[2], object_store_memory=100 << 20)
 failures = tune.FailureConfig(max_failures=3)
 run = tune.RunConfig(storage_path=str(storage / "ray"), callbacks=[Recover()], failure_config=failures, verbose=0)
-results = tune.Tuner(train, param_space={"number": tune.grid_search([0, 1, 2]), "config": {}}, run_config=run).fit()
+results = tune.Tuner(train, param_space={"name": tune.grid_search(["0", "1", "2"]), "config": {}}, run_config=run).fit()
 for result in results:
-    print("RESULT", HOW[result.config["number"]], result.metrics.get("micro_batches"))
+    print("RESULT", HOW[int(result.config["name"])], result.metrics.get("micro_batches"))
 """
 
 

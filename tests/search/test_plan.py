@@ -11,7 +11,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler
 from rich.console import Console
 
 from lssat.config import build
-from search import epochs, space_file
+from search import epochs, planning, space_file
 from search.actual import Actual, actual
 from search.epochs import Span
 from search.plan import ASSUMED_ROWS, Data, Machine, look_at_data, make_plan
@@ -135,15 +135,22 @@ def test_plan_against_actual(tmp_path, plan):
     found = actual(tmp_path)
     assert (found.trials, found.epochs, found.seconds) == (2, 13, pytest.approx(90))
     console = Console(record=True, width=140, file=open(os.devnull, "w"))  # noqa: SIM115
-    compare(plan, Actual(12, 171, 100.0, 5_000_000), console)
+    compare(json.loads(plan.to_json()), Actual(12, 171, 100.0, 5_000_000), console)
     text = console.export_text()
     assert all(word in text for word in ("163", "177", "240", "171", "5 MB left"))
 
 
-def test_the_command_leaves_nothing_behind(tmp_path):
+def test_the_command_launches_nothing_and_keeps_the_plan_for_later(tmp_path):
     (tmp_path / "s.yaml").write_text(SPACE)
     command = [sys.executable, "search/run.py", "--space", tmp_path / "s.yaml", "--results", tmp_path / "results", "--plan", "--set", "data.num_images=200"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
     assert "an estimate" in done.stdout and "test_convnext" in done.stdout and "163 / 177 / 240" in done.stdout
-    assert not (tmp_path / "results").exists()
+    (kept,) = (path for path in (tmp_path / "results").rglob("*") if path.is_file())
+    assert kept == tmp_path / "results" / ".plans" / "s-emotion.json"
+    space = space_file.load(tmp_path / "s.yaml", "laptop", {"data.num_images": 200}, {})
+    console = Console(record=True, width=140, file=open(os.devnull, "w"))  # noqa: SIM115
+    planning.compare_with_plan(space, tmp_path / "results" / "s-emotion", console)
+    assert "163" in console.export_text()
+    planning.compare_with_plan(space_file.load(tmp_path / "s.yaml", "laptop", {}, {}), tmp_path / "results" / "s-emotion", console)
+    assert console.export_text(clear=False).count("163") <= 1, "the plan of another space is none"
