@@ -164,7 +164,9 @@ class OptimConfig(Section):
     min_lr: Float = Field(1e-6, ge=0, description="learning rate at the last step")
     layer_decay: Float = Field(1.0, gt=0, le=1, description="each layer of the backbone learns at this share of the rate of the one above it; 1: off")
     label_smoothing: Float = Field(0.0, ge=0, lt=1, description="share of each target spread evenly over the classes; training loss only; 0: off")
-    accumulate: Int = Field(1, ge=1, description="micro-batches that a batch is processed in, to save memory; batch norm sees one at a time")
+    accumulate: Int = Field(
+        1, ge=1, description="least number of micro-batches of a batch; more are taken where memory is short; batch norm sees one at a time"
+    )
     clip_norm: Float = Field(1.0, gt=0, description="largest global gradient norm")
     ema_decay: Float = Field(0.0, ge=0, lt=1, description="evaluate and keep a running mean of the weights that keeps this share per step; 0: off")
     class_balanced: bool = Field(False, description="weight the task loss inversely to class frequency")

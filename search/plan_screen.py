@@ -63,12 +63,16 @@ def _show_backbones(plan: Plan, console: Console) -> None:
     for backbone in plan.backbones:
         table.add_row(*_backbone(backbone), style="" if backbone.runs_here else "yellow")
     console.print(table)
-    console.print("  CPUs, GPUs, memory: of one worker; at a time: trials; pieces: micro-batches of a batch", style="dim")
-    for backbone in plan.backbones:
-        if not backbone.at_a_time:
-            console.print(f"  {backbone.name}: this machine has too few CPUs or GPUs for a trial", style="yellow", markup=False)
-        elif not backbone.micro_batches:
-            console.print(f"  {backbone.name}: two rows at a time need more memory than there is", style="yellow", markup=False)
+    console.print("  params: of encoder, head and decoder; CPUs, GPUs, memory: of one worker; at a time: trials; pieces: micro-batches of a batch", style="dim")
+    _name(plan, console, "this machine has too few CPUs or GPUs for a trial of", lambda backbone: not backbone.at_a_time)
+    _name(plan, console, "two rows at a time need more memory than there is with", lambda backbone: bool(backbone.at_a_time) and not backbone.micro_batches)
+
+
+def _name(plan: Plan, console: Console, problem: str, has: Callable[[Backbone], bool]) -> None:
+    names = [backbone.name for backbone in plan.backbones if has(backbone)]
+    if names:
+        which = "any of them" if len(names) == len(plan.backbones) else ", ".join(names)
+        console.print(f"  {problem} {which}", style="yellow", markup=False)
 
 
 def _backbone(backbone: Backbone) -> list[str]:
