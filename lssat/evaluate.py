@@ -19,7 +19,7 @@ from lssat.data.prepare import prepare
 from lssat.data.rows import Rows
 from lssat.data.source import absolute
 from lssat.data.table import SPLITS, read_info, read_texts, shard_paths
-from lssat.loop import Place, predict_rows, score_predictions
+from lssat.loop import Place, evaluate, predict_rows, score_predictions
 from lssat.metrics import Array
 from lssat.model import LSSAT, build_model
 from lssat.scorecard import scorecard, shown
@@ -63,6 +63,19 @@ def score_bundle(bundle: Path, rows: Rows, texts: Mapping[str, Array], subgroups
     logits, labels, _ = predict_rows(config, model.to(place.device), rows, place)
     scores = {name.removeprefix("test/"): value for name, value in score_predictions(task, logits, labels, "test").items()}
     return scorecard(task, task.score_metric(config.objective.metric), scores, logits, labels, texts, subgroups)
+
+
+def score_trained(trained: Path, rows: Rows, texts: Mapping[str, Array]) -> dict[str, Any]:
+    """The scores of a `best` checkpoint on a split, without intervals; `score` is the metric that its study selects by."""
+    tensors, state = checkpoint.load(trained)
+    config, task = Config.model_validate(state["config"]), Task.from_json(state["task"])
+    place = Place(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    model = build_model(config, task.num_outputs, trained=True)
+    model.load_state_dict({name.removeprefix("model."): tensor for name, tensor in tensors.items()})
+    groups = {name: texts[name] for name in config.objective.subgroups}
+    scores = {name.removeprefix("test/"): value for name, value in evaluate(config, task, model.to(place.device), rows, place, "test", groups).items()}
+    metric = task.score_metric(config.objective.metric)
+    return {"metric": metric, "score": scores[metric], **scores}
 
 
 def evaluate_on(bundle: Path, data: DataConfig, split: str, subgroups: Sequence[str], cache: Path, note: Callable[[str], None]) -> dict[str, Any]:

@@ -13,6 +13,10 @@ from lssat.config import ConfigError, DataConfig
 from lssat.data.source import short_name
 
 
+BEFORE = ("log.txt", "manifest.json", ".manifest.json.tmp")
+"""What may be in a run folder before its study has begun."""
+
+
 def folder_name(asked: str | None, space: Path, data: DataConfig) -> str:
     """The name that was asked for, or one of space, data and task. Raises ConfigError where it is no plain folder name."""
     if asked is None:
@@ -30,21 +34,23 @@ def has_begun(folder: Path) -> bool:
 
 
 @contextmanager
-def claimed(folder: Path, *, resume: bool, overwrite: bool) -> Iterator[None]:
-    """The run folder, made where it is new, for this process alone.
+def claimed(folder: Path, *, resume: bool, overwrite: bool) -> Iterator[bool]:
+    """The run folder, made where it is new, for this process alone; yields whether there is a study in it to go on with.
 
     An older one that is to be replaced is put aside until the new study has begun; one that never begins, its input being bad for instance, leaves
-    everything as it was. Raises ConfigError.
+    everything as it was. What a kill left of a study that had not begun is begun anew. Raises ConfigError.
     """
     with _held(folder):
-        replaced = _put_aside(folder) if overwrite and folder.exists() else None
-        if folder.exists() and not resume:
+        replaced = _put_aside(folder) if overwrite and has_begun(folder) else None
+        if has_begun(folder) and not resume:
             raise ConfigError(f"{folder} exists; go on with it (`--resume`), replace it (`--overwrite`), or choose another `--name`")
-        if resume and not has_begun(folder):
+        if resume and not folder.exists():
             raise ConfigError(f"there is no study to resume in {folder}; leave `--resume` out")
+        if folder.exists() and not has_begun(folder):
+            _clear(folder)
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            yield
+            yield has_begun(folder)
         finally:
             if not has_begun(folder):
                 shutil.rmtree(folder)
@@ -52,6 +58,14 @@ def claimed(folder: Path, *, resume: bool, overwrite: bool) -> Iterator[None]:
                 shutil.rmtree(replaced, ignore_errors=True)
             elif replaced:
                 replaced.rename(folder)
+
+
+def _clear(folder: Path) -> None:
+    """Delete what a study wrote before it began. Raises ConfigError where there is anything else."""
+    strangers = [item.name for item in folder.iterdir() if item.name not in BEFORE]
+    if strangers:
+        raise ConfigError(f"{folder} is no run folder of this project: it holds `{strangers[0]}`; delete it yourself, or choose another `--name`")
+    shutil.rmtree(folder)
 
 
 @contextmanager

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from lssat import catalog
 from lssat.config import Config, TargetConfig, build
+from search.objectives import front
 
-SORTING = {"complete": 0, "stopped": 1, "running": 2, "failed": 3}
+SORTING = {"complete": 0, "stopped": 1, "running": 2, "infeasible": 3, "failed": 4}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the leaderboard. `score` is val/best; `test` the same metric on the test split, of the winner only.
+    """One line of the leaderboard. `score` is val/best; `test` the same metric on the test split, of what was chosen to be tested only.
+
+    `pareto`: of several objectives, no other trial is at least as good in all and better in one; `gap`: between subgroups, where there are any.
 
     `pretrained`: no, hub or a file's name. Compare rows of one kind: where weights were pretrained, other images helped.
     """
@@ -32,6 +36,8 @@ class Row:
     aux_weight: float
     mask_ratio: str
     score: float | None
+    gap: float | None
+    pareto: bool
     test: float | None
     epochs: int
     parameters: int | None
@@ -43,20 +49,39 @@ class Row:
 
 
 def rank(folder: Path) -> list[Row]:
-    """All trials of a study. Full-budget trials come first: an early-stopped one ranks below them and cannot win."""
+    """All trials of a study. Full-budget trials come first: an early-stopped one ranks below them and cannot win. Of several objectives, those come
+    first among them that are on the front."""
     rows = [_row(path.parent) for path in sorted((folder / "trials").glob("*/config.json"))]
-    rows.sort(key=lambda row: (SORTING[row.status], -row.epochs if row.status == "stopped" else 0, -(row.score if row.score is not None else -1), row.trial))
-    return [Row(**{**asdict(row), "rank": index + 1}) for index, row in enumerate(rows)]
+    names = objectives_of(folder)
+    if len(names) > 1:
+        complete = [row for row in rows if row.status == "complete"]
+        on_front = front(names, [[getattr(row, name) for name in names] for row in complete])
+        best = {row.trial for row, is_best in zip(complete, on_front, strict=True) if is_best}
+        rows = [replace(row, pareto=row.trial in best) for row in rows]
+    rows.sort(key=_order)
+    return [replace(row, rank=index + 1) for index, row in enumerate(rows)]
+
+
+def _order(row: Row) -> tuple[Any, ...]:
+    score = row.score if row.score is not None else -1
+    return SORTING[row.status], not row.pareto, -row.epochs if row.status == "stopped" else 0, -score, row.trial
+
+
+def objectives_of(folder: Path) -> list[str]:
+    """The objectives of the study in a run folder."""
+    manifest = folder / "manifest.json"
+    found = json.loads(manifest.read_text())["resolved"]["space"]["search"].get("objectives") if manifest.exists() else None
+    return [str(name) for name in found or ["score"]]
 
 
 def winner(rows: list[Row]) -> Row | None:
     """The best full-budget trial on validation."""
-    return rows[0] if rows and rows[0].status == "complete" else None
+    return max((row for row in rows if row.status == "complete"), key=lambda row: row.score or 0, default=None)
 
 
-def with_test(rows: list[Row], trial: str, score: float) -> list[Row]:
-    """The winner's test score in its line; the order stays."""
-    return [Row(**{**asdict(row), "test": score}) if row.trial == trial else row for row in rows]
+def with_test(rows: list[Row], scores: Mapping[str, float]) -> list[Row]:
+    """Test scores, by trial, in the lines of the trials; the order stays."""
+    return [replace(row, test=scores[row.trial]) if row.trial in scores else row for row in rows]
 
 
 def metrics(trial_folder: Path) -> list[dict[str, Any]]:
@@ -102,11 +127,13 @@ def _row(folder: Path) -> Row:
         size=config.backbone.size if config.backbone.name is None else "-",
         backbone=architecture,
         pretrained=_origin(config.backbone.pretrained),
-        streams=config.streams if config.trains_auxiliary else f"none/{config.streams.split('/')[2]}",
+        streams=streams(config),
         encoding=_encoding(config) if config.trains_auxiliary else "-",
         aux_weight=config.aux_weight if config.trains_auxiliary else 0.0,
         mask_ratio=ratio if config.trains_auxiliary else "-",
         score=last.get("val/best"),
+        gap=last.get("val/gap"),
+        pareto=False,
         test=None,
         epochs=last.get("epoch", 0),
         parameters=last.get("parameters"),
@@ -116,6 +143,11 @@ def _row(folder: Path) -> Row:
         config_hash=written["hash"],
         seed=config.seed,
     )
+
+
+def streams(config: Config) -> str:
+    """The triple M/R/C, or the classified stream alone where there is no auxiliary task."""
+    return config.streams if config.trains_auxiliary else f"none/{config.streams.split('/')[2]}"
 
 
 def _encoding(config: Config) -> str:

@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from lssat.config import ConfigError
 from search.recorder import write_json
 from search.space import Space
 
+HOW_LONG = ("num_trials", "max_concurrent", "max_epochs", "max_hours", "max_gpu_hours", "patience", "min_improvement", "finalists", "final_seeds")
+"""What may change when a study is gone on with."""
 PACKAGES = ("ray", "torch", "torchvision", "timm", "optuna", "scikit-image", "scikit-learn", "pyarrow", "numpy", "tensorboard")
 
 
@@ -40,6 +43,17 @@ def start(folder: Path, storage: Path, space: Space, data: dict[str, Any], root:
     return manifest
 
 
+def continued(space: Space, folder: Path, more: int | None, keep: bool) -> Space:
+    """The space of a study that is gone on with: `more` trials than it was asked for so far, or (`keep`) as many, extensions included. Raises ConfigError."""
+    if more is not None and (more < 1 or space.search.sampler == "grid"):
+        raise ConfigError("a grid has no more points to add" if more >= 1 else f"`--extend` must be at least 1, but got {more}")
+    path = folder / "manifest.json"
+    if not path.exists() or space.search.sampler == "grid" or (more is None and not keep):
+        return space
+    asked = int(json.loads(path.read_text())["resolved"]["space"]["search"]["num_trials"])
+    return replace(space, search=space.search.model_copy(update={"num_trials": asked + (more or 0)}))
+
+
 def save(folder: Path, manifest: dict[str, Any]) -> None:
     """Write the manifest with the end of this session."""
     manifest["sessions"][-1]["ended"] = now()
@@ -60,7 +74,7 @@ def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     for part in old["space"].keys() | new["space"].keys():
         before, after = old["space"].get(part), new["space"].get(part)
         if part == "search":
-            free = {"num_trials": None, "max_concurrent": None}
+            free = dict.fromkeys(HOW_LONG)
             before, after = {**before, **free}, {**after, **free}
         if before != after:
             found.append(f"`{part}`" if not isinstance(before, dict) else f"`{part}` ({', '.join(sorted(_changed(before, after)))})")

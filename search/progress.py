@@ -20,10 +20,11 @@ LINE_EVERY_S = 30  # where there is no terminal, a line this often
 
 
 class Progress:
-    """Live on a terminal; lines elsewhere."""
+    """Live on a terminal; lines elsewhere. `what`: what each of them is called."""
 
-    def __init__(self, console: Console, num_trials: int, finished: Mapping[str, int], best: tuple[float, str] | None) -> None:
+    def __init__(self, console: Console, what: str, num_trials: int, finished: Mapping[str, int], best: tuple[float, str] | None) -> None:
         self._console = console
+        self._what = what
         self._num_trials = num_trials
         self._counts = Counter(finished)
         self._already = sum(finished.values())
@@ -48,18 +49,18 @@ class Progress:
         config = self._running[name][0]
         self._running[name] = (config, measured)
         if measured["epoch"] == measured["epochs"] and (self._best is None or measured["val/best"] > self._best[0]):
-            self._best = (measured["val/best"], f"{catalog.architecture(config.backbone)}, trial {name}")
+            self._best = (measured["val/best"], f"{catalog.architecture(config.backbone)}, {self._what} {name}")
         if not self._live and time.time() - self._spoke > LINE_EVERY_S:
             self._say(self._line())
 
     def finished(self, name: str, status: str, reason: str) -> None:
         config, measured = self._running.pop(name, (None, {}))
         self._counts[status] += 1
-        if status == "failed":
-            self.warn(f"trial {name} failed: {reason}")
+        if status in ("failed", "infeasible"):
+            self.warn(f"{self._what} {name} {status}: {reason}")
         elif not self._live and config:
             score = f"{measured['val/best']:.4f}" if "val/best" in measured else "-"
-            self._say(f"trial {name} {status:<8} {catalog.architecture(config.backbone):<28} val/best {score}   {self._line()}")
+            self._say(f"{self._what} {name} {status} {catalog.architecture(config.backbone)} val/best {score}   {self._line()}")
 
     def warn(self, text: str) -> None:
         self._console.print(Text(f"warning: {text}", style="yellow"))
@@ -93,7 +94,9 @@ class Progress:
             epoch = f"epoch {measured['epoch']}/{measured['epochs']}" if measured else "starting"
             score = f"val/best {measured['val/best']:.4f}" if measured else ""
             weight = f"aux_weight {config.aux_weight:.2g}" if config.trains_auxiliary else "no auxiliary task"
-            table.add_row(f"  trial {name}", catalog.architecture(config.backbone), config.streams if config.trains_auxiliary else "", weight, epoch, score)
+            table.add_row(
+                f"  {self._what} {name}", catalog.architecture(config.backbone), config.streams if config.trains_auxiliary else "", weight, epoch, score
+            )
         bar = Table.grid(padding=(0, 1))
         bar.add_row(ProgressBar(total=self._num_trials, completed=self._done, width=30), Text(self._line()))
         return Group(bar, table)

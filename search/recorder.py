@@ -23,17 +23,21 @@ from lssat.config import build
 from search import leaderboard
 from search.progress import Progress
 from search.searcher import verdict
-from search.trial import trial_name
+from search.space import SearchConfig
 
 PREFIXES = ("train/", "val/")
+COUNTS = ("epoch", "epochs", "parameters", "micro_batches")
+ENDINGS = ("failed", "infeasible")  # results that say why a trial ends, instead of what it measured
 
 
 class Recorder(Callback):  # type: ignore[misc]
-    """Writes `trials/<id>/` and `tensorboard/<id>/` and feeds the progress display."""
+    """Writes `<folder>/<stage>/<name>/` and `<folder>/tensorboard/<name>/` and feeds the progress display; `stage` is trials or finals."""
 
-    def __init__(self, folder: Path, storage: Path, searched: Sequence[str], progress: Progress) -> None:
-        self._folder = folder
-        self._storage = storage
+    def __init__(self, folder: Path, storage: Path, stage: str, search: SearchConfig, searched: Sequence[str], progress: Progress) -> None:
+        self._folder = folder / stage
+        self._storage = storage / stage
+        self._tensorboard = folder / "tensorboard"
+        self._search = search
         self._searched = searched
         self._progress = progress
         self._writers: dict[str, SummaryWriter] = {}
@@ -46,27 +50,30 @@ class Recorder(Callback):  # type: ignore[misc]
         return {}
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        name = trial_name(trial.config["number"])
+        name = trial.config["name"]
         config = build(trial.config["config"])
-        write_json(self._folder / "trials" / name / "config.json", {"sampled": trial.config["config"], "resolved": config.flat(), "hash": config.hash()})
-        earlier = leaderboard.metrics(self._folder / "trials" / name)
+        write_json(self._folder / name / "config.json", {"sampled": trial.config["config"], "resolved": config.flat(), "hash": config.hash()})
+        earlier = leaderboard.metrics(self._folder / name)
+        if earlier:  # without the line that a kill cut, or the next one would be joined to it
+            write_lines(self._folder / name / "metrics.jsonl", earlier)
         self._last[name] = {}
         self._recorded[name] = earlier[-1]["epoch"] if earlier else 0
         self._started[name] = time.time()
         self._progress.started(name, config)
 
     def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any) -> None:
-        name = trial_name(trial.config["number"])
-        measured = {key: value for key, value in result.items() if key.startswith(PREFIXES) or key in ("epoch", "epochs", "parameters", "failed")}
-        if "failed" in result:
-            self._last[name]["failed"] = result["failed"]
-            return
+        name = trial.config["name"]
+        measured = {key: value for key, value in result.items() if key.startswith(PREFIXES) or key in COUNTS}
+        for ending in ENDINGS:
+            if ending in result:
+                self._last[name][ending] = result[ending]
+                return
         self._last[name] = measured
         self._progress.reported(name, measured)
         if measured["epoch"] <= self._recorded[name]:  # a trial that goes on reports its last epoch again
             return
         self._recorded[name] = measured["epoch"]
-        with (self._folder / "trials" / name / "metrics.jsonl").open("a") as file:
+        with (self._folder / name / "metrics.jsonl").open("a") as file:
             file.write(json.dumps({**measured, "time": round(time.time(), 3)}) + "\n")
         self._draw(name, measured, result.get("panel"))
         result["panel"] = None  # Tune keeps the last result of every trial
@@ -78,23 +85,23 @@ class Recorder(Callback):  # type: ignore[misc]
         self._finish(trial, error=True)
 
     def _finish(self, trial: Trial, error: bool) -> None:
-        name = trial_name(trial.config["number"])
+        name = trial.config["name"]
         last = self._last.get(name, {})
-        status = {"COMPLETE": "complete", "PRUNED": "stopped", "FAIL": "failed"}[verdict(last, error)[0].name]
-        failed = last.get("failed") or ("its process died; see log.txt" if error else "")
+        status = verdict(self._search, last, error).status
+        why = next((last[ending] for ending in ENDINGS if ending in last), "its process died; see log.txt" if error else "")
         seconds = round(time.time() - self._started.get(name, time.time()), 1)
-        write_json(self._folder / "trials" / name / "outcome.json", {"status": status, "reason": failed, "seconds": seconds})
-        shutil.rmtree(self._storage / "trials" / name / "last", ignore_errors=True)  # optimiser state of a trial that is over
-        shutil.rmtree(self._storage / "trials" / name / "train", ignore_errors=True)
+        write_json(self._folder / name / "outcome.json", {"status": status, "reason": why, "seconds": seconds})
+        shutil.rmtree(self._storage / name / "last", ignore_errors=True)  # optimiser state of a trial that is over
+        shutil.rmtree(self._storage / name / "train", ignore_errors=True)
         writer = self._writers.pop(name, None)
         if writer:
             self._write_hparams(writer, trial.config["config"], last)
             writer.close()
-        self._progress.finished(name, status, failed)
+        self._progress.finished(name, status, why)
 
     def _draw(self, name: str, measured: Mapping[str, Any], panel: bytes | None) -> None:
         if name not in self._writers:
-            self._writers[name] = SummaryWriter(str(self._folder / "tensorboard" / name))
+            self._writers[name] = SummaryWriter(str(self._tensorboard / name))
         writer, epoch = self._writers[name], measured["epoch"]
         for key, value in measured.items():
             if key.startswith(PREFIXES) and math.isfinite(value):
@@ -113,6 +120,13 @@ class Recorder(Callback):  # type: ignore[misc]
             writer.file_writer.add_summary(summary)
         if "val/best" in last:
             writer.add_scalar("val/best", last["val/best"], last["epoch"])
+
+
+def write_lines(path: Path, entries: Sequence[Mapping[str, Any]]) -> None:
+    """JSON lines, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    temporary.replace(path)
 
 
 def write_json(path: Path, data: Any) -> None:

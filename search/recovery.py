@@ -6,23 +6,26 @@ import json
 from pathlib import Path
 
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import Trial, TrialState
 
+from search.leaderboard import metrics
 from search.recorder import write_json
-from search.trial import trial_name
+from search.searcher import tell, trial_name, verdict
+from search.space import SearchConfig
 
-STATES = {"complete": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "failed": TrialState.FAIL}
-STATUSES = {state: status for status, state in STATES.items()}
+STATUSES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "stopped", TrialState.FAIL: "failed"}
 
 
-def reconcile(folder: Path, study: optuna.Study) -> None:
+def reconcile(folder: Path, study: optuna.Study, search: SearchConfig) -> None:
     """A trial whose end only one of the two knows is ended in the other as well; all others are left as they are."""
     for trial in study.get_trials(deepcopy=False):
         trial_folder = folder / "trials" / trial_name(trial.number)
         outcome_file = trial_folder / "outcome.json"
         if trial.state == TrialState.RUNNING and outcome_file.exists():
-            state = STATES[json.loads(outcome_file.read_text())["status"]]
-            value = max(trial.intermediate_values.values()) if state == TrialState.COMPLETE and trial.intermediate_values else None
-            study.tell(trial.number, value, state=state if value is not None or state != TrialState.COMPLETE else TrialState.FAIL)
-        elif trial.state != TrialState.RUNNING and trial_folder.exists() and not outcome_file.exists():
-            write_json(outcome_file, {"status": STATUSES[trial.state], "reason": "", "seconds": None})
+            outcome = json.loads(outcome_file.read_text())
+            reported = metrics(trial_folder)
+            result = {**(reported[-1] if reported else {}), **({outcome["status"]: True} if outcome["status"] in ("failed", "infeasible") else {})}
+            tell(study, Trial(study, trial._trial_id), verdict(search, result, error=False))
+        elif trial.state in STATUSES and trial_folder.exists() and not outcome_file.exists():
+            status = "infeasible" if trial.constraints.get("memory") else STATUSES[trial.state]
+            write_json(outcome_file, {"status": status, "reason": "", "seconds": None})

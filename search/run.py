@@ -22,7 +22,11 @@ EPILOG = """examples:
   python search/run.py --space spaces/backbones.yaml --set backbone.family=resnet --set optim.epochs=30 --num-trials 40
       pin settings; a pinned setting leaves the search
   python search/run.py --space spaces/backbones.yaml --resume
-      go on with an interrupted study; with a larger --num-trials, extend a finished one
+      go on with an interrupted study, or with one whose budget was spent
+  python search/run.py --space spaces/backbones.yaml --extend 50
+      add 50 trials to a study, finished or not
+  python search/run.py --space spaces/backbones.yaml --set search.sampler=random --set search.max_hours=2
+      how the space is searched can be set as well
 """
 
 
@@ -61,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--address", metavar="HOST:PORT", help="run on a Ray cluster that is up: auto, or its address; default: Ray on this machine")
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument("--resume", action="store_true", help="go on with an existing run folder")
+    existing.add_argument("--extend", type=int, metavar="N", help="go on with an existing run folder, with N more trials")
     existing.add_argument("--overwrite", action="store_true", help="delete an existing run folder first")
     return parser
 
@@ -68,13 +73,20 @@ def _parser() -> argparse.ArgumentParser:
 def _search(arguments: argparse.Namespace) -> int:
     from lssat.config import ConfigError
     from search.folder import claimed, folder_name, has_begun
+    from search.manifest import continued
     from search.space_file import load
 
     profile = _profile(arguments)
-    search = {} if arguments.num_trials is None else {"num_trials": arguments.num_trials}
-    space = load(arguments.space, profile, _pinned(arguments), search)
+    pinned = _pinned(arguments)
+    search = {key.removeprefix("search."): pinned.pop(key) for key in list(pinned) if key.startswith("search.")}
+    if arguments.num_trials is not None:
+        search["num_trials"] = arguments.num_trials
+    space = load(arguments.space, profile, pinned, search)
     folder = arguments.results.resolve() / folder_name(arguments.name, arguments.space, space.example().data)
-    with claimed(folder, resume=arguments.resume, overwrite=arguments.overwrite):
+    with claimed(folder, resume=arguments.resume or arguments.extend is not None, overwrite=arguments.overwrite) as begun:
+        arguments.resume = begun
+        if arguments.resume:
+            space = continued(space, folder, arguments.extend, keep="num_trials" not in search)
         from search.screen import console_beside
 
         console = console_beside(folder / "log.txt")
@@ -129,7 +141,11 @@ def _pinned(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _resume_command() -> str:
-    words = [word for word in sys.argv if word not in ("--resume", "--overwrite")]
+    extended = [index for index, word in enumerate(sys.argv) if word == "--extend"]  # its trials are in the manifest by now
+    left_out = {*extended, *(index + 1 for index in extended)}
+    words = [
+        word for index, word in enumerate(sys.argv) if word not in ("--resume", "--overwrite") and not word.startswith("--extend=") and index not in left_out
+    ]
     return shlex.join(["python", os.path.relpath(words[0]), *words[1:], "--resume"])
 
 

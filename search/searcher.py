@@ -11,7 +11,7 @@ import math
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import optuna
 from optuna.trial import Trial, TrialState
@@ -19,29 +19,48 @@ from ray.tune.search import Searcher
 
 from lssat import catalog
 from lssat.config import ConfigError, build
+from search.objectives import OBJECTIVES, values
+from search.samplers import first_points, sampler
 from search.space import SearchConfig, Space
-
-ABANDONED = "abandoned"
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
+class Verdict(NamedTuple):
+    """What Optuna is told of a trial, `values` only where it is COMPLETE; `status` is our word for it."""
+
+    status: str
+    state: TrialState
+    values: list[float] | None = None
+
+
+def trial_name(number: int) -> str:
+    return f"{number:04d}"
+
+
 def open_study(folder: Path, name: str, space: Space) -> optuna.Study:
-    """The study in `<folder>/study.db`, made if it is not there: then the points of a grid are queued; otherwise every backbone family once, so that
-    none is never tried."""
+    """The study in `<folder>/study.db`; a new one has the first points of the space queued."""
     storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'study.db'}", engine_kwargs={"connect_args": {"timeout": 60}})
-    study = optuna.create_study(study_name=name, storage=storage, direction="maximize", load_if_exists=True)
-    if not study.get_trials(deepcopy=False):
-        families = next((p.choices for p in space.parameters if p.key == "backbone.family"), ())
-        for parameters in space.points() if space.search.sampler == "grid" else [{"backbone.family": family} for family in families]:
-            study.enqueue_trial(parameters)
+    return create_study(storage, name, space)
+
+
+def create_study(storage: optuna.storages.BaseStorage, name: str, space: Space) -> optuna.Study:
+    """The study of that name; a new one has the first points of the space queued."""
+    directions = [OBJECTIVES[objective].direction for objective in space.search.objectives]
+    study = optuna.create_study(study_name=name, storage=storage, directions=directions, load_if_exists=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names(list(space.search.objectives))
+    if not num_asked(study):
+        for point in first_points(space)[len(study.get_trials(deepcopy=False)) :]:  # a kill may have come while they were queued
+            study.enqueue_trial(point)
     return study
 
 
 class OptunaSearcher(Searcher):  # type: ignore[misc]
-    """Suggests `{"number": Optuna's trial number, "config": dotted keys}`.
+    """Suggests `{"name": "0007", "config": dotted keys}`; the name is Optuna's trial number.
 
-    Trials that a killed study left RUNNING are handed out first, under their old number, so that they go on from their checkpoint.
+    Trials that a killed study left RUNNING are handed out first, under their old name, so that they go on from their checkpoint.
     """
 
     def __init__(self, study: optuna.Study, space: Space) -> None:
@@ -50,40 +69,39 @@ class OptunaSearcher(Searcher):  # type: ignore[misc]
         self._space = space
         self._trials: dict[str, Trial] = {}
         self._epochs_seen: dict[str, int] = {}
-        running = study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
-        self._interrupted = [frozen for frozen in running if "config" in frozen.user_attrs]
-        for frozen in running:
-            if "config" not in frozen.user_attrs:  # killed between asking and sampling: it does not count, another takes its place
-                Trial(study, frozen._trial_id).set_user_attr(ABANDONED, True)
-                study.tell(frozen.number, state=TrialState.FAIL)
+        self._interrupted = [frozen for frozen in study.get_trials(deepcopy=False, states=[TrialState.RUNNING])]
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray snapshots its searcher; nothing reads those snapshots: the study is on disk."""
         return {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:
-        if self._interrupted:
-            frozen = self._interrupted.pop(0)
-            self._trials[trial_id] = Trial(self._study, frozen._trial_id)
-            self._epochs_seen[trial_id] = max(frozen.intermediate_values, default=0)
-            return {"number": frozen.number, "config": json.loads(frozen.user_attrs["config"])}
-        while num_asked(self._study) < self._space.search.num_trials:
-            trial, sampled = ask(self._study, self._space)
+        while self._interrupted or self._wants_more():
+            if self._interrupted:
+                frozen = self._interrupted.pop(0)
+                trial, seen = again(self._study, self._space, frozen), max(frozen.intermediate_values, default=0)
+            else:
+                trial, seen = ask(self._study, self._space), 0
+            sampled = sample(self._study, self._space, trial)
             if sampled is not None:
-                self._trials[trial_id] = trial
-                return {"number": trial.number, "config": sampled}
+                self._trials[trial_id], self._epochs_seen[trial_id] = trial, seen
+                return {"name": trial_name(trial.number), "config": sampled}
         return str(Searcher.FINISHED)
 
+    def _wants_more(self) -> bool:
+        return num_asked(self._study) < self._space.search.num_trials and not stagnates(self._study, self._space.search)
+
     def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
-        if "val/best" in result and result["epoch"] > self._epochs_seen.get(trial_id, 0):
+        if len(self._space.search.objectives) > 1:  # Optuna takes intermediate values of one objective only
+            return
+        if "val/best" in result and result["epoch"] > self._epochs_seen[trial_id]:
             self._epochs_seen[trial_id] = result["epoch"]
             self._trials[trial_id].report(result["val/best"], step=result["epoch"])
 
     def on_trial_complete(self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False) -> None:
         if result:
             self.on_trial_result(trial_id, result)
-        state, value = verdict(result, error)
-        self._study.tell(self._trials.pop(trial_id), value, state=state)
+        tell(self._study, self._trials.pop(trial_id), verdict(self._space.search, result, error))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the study is on disk."""
@@ -93,39 +111,61 @@ class OptunaSearcher(Searcher):  # type: ignore[misc]
 
 
 def num_asked(study: optuna.Study) -> int:
-    """Trials that were suggested, whatever became of them."""
-    return sum(trial.state != TrialState.WAITING and ABANDONED not in trial.user_attrs for trial in study.get_trials(deepcopy=False))
+    """Trials that were asked for, whatever became of them."""
+    return sum(trial.state != TrialState.WAITING for trial in study.get_trials(deepcopy=False))
 
 
-def ask(study: optuna.Study, space: Space) -> tuple[Trial, dict[str, Any] | None]:
-    """A new Optuna trial and its dotted keys; None, and the trial told as failed, when they break a rule between keys."""
+def ask(study: optuna.Study, space: Space) -> Trial:
+    """The next trial: queued points first, then what the sampler draws."""
     study.sampler = sampler(space.search, number=num_asked(study))
-    trial = study.ask()
+    return study.ask()
+
+
+def again(study: optuna.Study, space: Space, frozen: optuna.trial.FrozenTrial) -> Trial:
+    """A trial that was asked for in an earlier session; what had not been drawn yet will be drawn as it would have been then."""
+    study.sampler = sampler(space.search, frozen.number)
+    return Trial(study, frozen._trial_id)
+
+
+def sample(study: optuna.Study, space: Space, trial: Trial) -> dict[str, Any] | None:
+    """The dotted keys of a trial; None, and the trial told as failed, when they break a rule between keys."""
     sampled = space.sample(trial)
     try:
         catalog.architecture(build(sampled).backbone)
     except ConfigError as error:
         trial.set_user_attr("failed", str(error))
         study.tell(trial, state=TrialState.FAIL)
-        return trial, None
+        return None
     trial.set_user_attr("config", json.dumps(sampled))
-    return trial, sampled
+    return sampled
 
 
-def sampler(search: SearchConfig, number: int) -> optuna.samplers.BaseSampler:
-    """Seeded by (seed, number of the trial), so that a resumed study draws what the uninterrupted one would have drawn."""
-    seed = search.seed * 100_003 + number
-    if search.sampler != "tpe":  # all that a grid tries is queued
-        return optuna.samplers.RandomSampler(seed=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True, n_startup_trials=search.startup_trials)
-
-
-def verdict(result: Mapping[str, Any] | None, error: bool) -> tuple[TrialState, float | None]:
-    """What Optuna is told of a trial: FAIL, PRUNED without a value (stopped before its last epoch), or COMPLETE."""
+def verdict(search: SearchConfig, result: Mapping[str, Any] | None, error: bool) -> Verdict:
+    """failed: FAIL. infeasible (never fits into memory): PRUNED, and a broken constraint. stopped before its last epoch: PRUNED. complete: COMPLETE."""
+    if result and "infeasible" in result:
+        return Verdict("infeasible", TrialState.PRUNED)
     if error or not result or "failed" in result or not math.isfinite(result.get("val/best", math.nan)):
-        return TrialState.FAIL, None
+        return Verdict("failed", TrialState.FAIL)
     if result["epoch"] < result["epochs"]:
-        return TrialState.PRUNED, None
-    return TrialState.COMPLETE, float(result["val/best"])
+        return Verdict("stopped", TrialState.PRUNED)
+    found = values(search.objectives, result)
+    return Verdict("complete", TrialState.COMPLETE, found) if all(map(math.isfinite, found)) else Verdict("failed", TrialState.FAIL)
+
+
+def tell(study: optuna.Study, trial: Trial, told: Verdict) -> None:
+    """End a trial. Every trial has the constraint `memory`, for a sampler takes it of all or of none; it is broken above 0."""
+    trial.set_constraint("memory", float(told.status == "infeasible"))
+    study.tell(trial, told.values, state=told.state)
+
+
+def stagnates(study: optuna.Study, search: SearchConfig) -> bool:
+    """Whether `search.patience` trials in a row, in the order in which they ended, brought nothing better by `search.min_improvement`."""
+    if search.patience is None:
+        return False
+    ended = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+    best, without = -math.inf, 0
+    for trial in sorted(ended, key=lambda trial: (trial.datetime_complete, trial.number)):
+        score = trial.values[0] if trial.state == TrialState.COMPLETE else -math.inf
+        without = 0 if score > best + search.min_improvement else without + 1
+        best = max(best, score)
+    return without >= search.patience

@@ -38,7 +38,9 @@ class SearchConfig(Section):
     max_gpu_hours: Float | None = Field(None, gt=0, description="budget: hours of GPUs held by trials")
     patience: Int | None = Field(None, ge=1, description="budget: end after this many trials in a row without a better score")
     min_improvement: Float = Field(0.0, ge=0, description="patience: how much better counts as better")
-    finalists: Int = Field(3, ge=0, description="best configurations that are trained anew, beside their supervised baselines, to choose the winner; 0: no final stage")
+    finalists: Int = Field(
+        3, ge=0, description="best configurations that are trained anew, beside their supervised baselines, to choose the winner; 0: no final stage"
+    )
     final_seeds: Int = Field(3, ge=2, description="fresh seeds that each finalist is trained with")
 
 

@@ -1,31 +1,36 @@
-"""A validated space and a prepared data set -> a finished study: sampler, scheduler, resources, resume."""
+"""A validated space and a prepared data set -> trials that are run: scheduler, resources, budgets, resume."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import ray
 from ray import tune
-from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
 from rich.console import Console
 
-from lssat.config import Config, ConfigError
+from lssat.config import ConfigError, ResourcesConfig
 from lssat.data.ingest import Split
 from lssat.fairness import Groups
 from lssat.task import Task
 from search import leaderboard
+from search.backbones import drawn
+from search.budget import Budget, gpu_hours
+from search.finals import Final
 from search.progress import Progress
 from search.recorder import Recorder
 from search.recovery import reconcile
-from search.searcher import OptunaSearcher, open_study
+from search.schedulers import scheduler
+from search.searcher import OptunaSearcher, open_study, stagnates
 from search.space import Space
-from search.trial import resources, run_trial, trial_name
+from search.trial import resources, run_trial
 
 DEATHS = 2  # of a trial's process that are forgiven: it goes on from its last epoch
 SETTINGS = {
@@ -47,82 +52,114 @@ class Study:
     storage: Path  # checkpoints, on storage that all nodes see
     space: Space
     task: Task
-    splits: Mapping[str, Split]
+    splits: Mapping[int, Mapping[str, Split]]  # by number of workers, then by name
     groups: Groups | None = None  # subgroups of the validation rows
 
+    @property
+    def streamed(self) -> bool:
+        return any(split.resident is None for splits in self.splits.values() for split in splits.values())
 
-def run(study: Study, console: Console) -> None:
-    """Run, or go on with, a study until its trials are done. Raises ConfigError, KeyboardInterrupt."""
-    os.environ.update(SETTINGS)
-    config = study.space.example()
-    concurrent = concurrency(study.space, config, any(split.resident is None for split in study.splits.values()))
+
+def requests(space: Space) -> list[ResourcesConfig]:
+    """The different resources that trials of a space ask for."""
+    return list(dict.fromkeys(config.resources for config in drawn(space)))
+
+
+def search(study: Study, console: Console) -> None:
+    """Run, or go on with, the search until its trials are done or its budget is spent. Raises ConfigError, KeyboardInterrupt."""
+    settings = study.space.search
     optuna_study = open_study(study.folder, study.folder.name, study.space)
-    reconcile(study.folder, optuna_study)
+    reconcile(study.folder, optuna_study, settings)
     rows = leaderboard.rank(study.folder)
-    over = [row for row in rows if row.status != "running"]
-    remaining = study.space.search.num_trials - len(over) - _failed_at_sampling(optuna_study)
+    over = sorted((row for row in rows if row.status != "running"), key=lambda row: row.trial)
+    remaining = settings.num_trials - len(over) - sum("failed" in trial.user_attrs for trial in optuna_study.get_trials(deepcopy=False))
     if remaining <= 0:
         return
+    budget = Budget(settings, {row.trial: row.epochs for row in rows}, gpu_hours([_spent(study.folder / "trials" / row.trial) for row in over]))
     best = leaderboard.winner(rows)
     best_so_far = (best.score, f"{best.backbone}, trial {best.trial}") if best and best.score is not None else None
-    with Progress(console, study.space.search.num_trials, Counter(row.status for row in over), best_so_far) as progress:
-        trainable = tune.with_parameters(
-            run_trial, splits=study.splits, task=study.task, storage=str(study.storage), study=study.folder.name, groups=study.groups
-        )
-        tune.Tuner(
-            tune.with_resources(trainable, resources(config)),
-            tune_config=tune.TuneConfig(
-                search_alg=OptunaSearcher(optuna_study, study.space),
-                scheduler=scheduler(study.space, config, study.folder, over),
-                num_samples=remaining,
-                max_concurrent_trials=concurrent,
-                reuse_actors=config.resources.num_workers == 1,
-                trial_dirname_creator=lambda trial: trial_name(trial.config["number"]),
-            ),
-            run_config=tune.RunConfig(
-                name="tune",
-                storage_path=str(study.storage / ".ray"),
-                callbacks=[Recorder(study.folder, study.storage, study.space.searched_keys, progress)],
-                failure_config=tune.FailureConfig(max_failures=DEATHS),
-                verbose=0,
-            ),
-        ).fit()
-
-
-def scheduler(space: Space, config: Config, folder: Path, over: list[leaderboard.Row]) -> TrialScheduler:
-    """One bracket of ASHA on our own `epoch`, fed with what finished trials of an earlier session had reported."""
-    if space.search.scheduler == "none" or space.search.grace_epochs >= config.optim.epochs:
-        return FIFOScheduler()
-    asha = ResumableAsha(
-        folder,
-        time_attr="epoch",
-        metric="val/best",
-        mode="max",
-        max_t=config.optim.epochs,
-        grace_period=space.search.grace_epochs,
-        reduction_factor=space.search.reduction_factor,
+    rungs = scheduler(
+        settings, study.space.example().optim.epochs, lambda name: leaderboard.metrics(study.folder / "trials" / name), [row.trial for row in over]
     )
-    for row in over:
-        asha.on_trial_add(None, SimpleNamespace(trial_id=f"earlier-{row.trial}", config={"number": int(row.trial)}))
-    return asha
+    with Progress(console, "trial", settings.num_trials, Counter(row.status for row in over), best_so_far) as progress:
+        _tune(study, "trials", OptunaSearcher(optuna_study, study.space), rungs, remaining, progress, budget)
+    if spent := budget.spent():
+        console.print(f"the budget of {spent} is spent; `--resume` with a larger one goes on", markup=False)
+    elif stagnates(optuna_study, settings):
+        console.print(f"no better score in {settings.patience} trials (`search.patience`), so the search ends here", markup=False)
 
 
-class ResumableAsha(AsyncHyperBandScheduler):  # type: ignore[misc]
-    """ASHA that knows what an interrupted trial had reported before it goes on."""
-
-    def __init__(self, folder: Path, **settings: Any) -> None:
-        super().__init__(**settings)
-        self._folder = folder
-
-    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        super().on_trial_add(tune_controller, trial)
-        for result in leaderboard.metrics(self._folder / "trials" / trial_name(trial.config["number"])):
-            self.on_trial_result(tune_controller, trial, result)
+def train_finals(study: Study, finals: Sequence[Final], console: Console) -> None:
+    """Train the runs of the final stage that are not over, to their last epoch. Raises ConfigError, KeyboardInterrupt."""
+    outcomes = {final.name: study.folder / "finals" / final.name / "outcome.json" for final in finals}
+    over = Counter(json.loads(path.read_text())["status"] for path in outcomes.values() if path.exists())
+    remaining = [final for final in finals if not outcomes[final.name].exists()]
+    if remaining:
+        with Progress(console, "final", len(finals), over, None) as progress:
+            _tune(study, "finals", _Listed(remaining), FIFOScheduler(), len(remaining), progress, None)
 
 
-def concurrency(space: Space, config: Config, streamed: bool) -> int:
-    """Trials at a time: what the machines hold, or less where the space says so. An impossible request is an error at once."""
-    wanted = config.resources
+class _Listed(Searcher):  # type: ignore[misc]
+    """Hands out what is on a list."""
+
+    def __init__(self, finals: Sequence[Final]) -> None:
+        super().__init__(metric="val/best", mode="max")
+        self._waiting = list(finals)
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+        if not self._waiting:
+            return str(Searcher.FINISHED)
+        final = self._waiting.pop(0)
+        return {"name": final.name, "config": final.sampled}
+
+    def on_trial_complete(self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False) -> None:
+        """Nothing follows from it."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save: what is over is on disk."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to restore."""
+
+
+def _tune(study: Study, stage: str, searcher: Searcher, rungs: TrialScheduler, number: int, progress: Progress, budget: Budget | None) -> None:
+    os.environ.update(SETTINGS)
+    wanted = requests(study.space)
+    storage, name = str(study.storage / stage), f"{study.folder.name}-{stage}"
+    trainable = tune.with_parameters(run_trial, splits=study.splits, task=study.task, storage=storage, study=name, groups=study.groups)
+    tune.Tuner(
+        tune.with_resources(trainable, resources),
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            scheduler=rungs,
+            num_samples=number,
+            max_concurrent_trials=concurrency(wanted, study.streamed, study.space.search.max_concurrent),
+            reuse_actors=all(each.num_workers == 1 for each in wanted),
+            trial_dirname_creator=lambda trial: trial.config["name"],
+        ),
+        run_config=tune.RunConfig(
+            name=f"tune-{stage}",
+            storage_path=str(study.storage / ".ray"),
+            callbacks=[Recorder(study.folder, study.storage, stage, study.space.search, study.space.searched_keys, progress)],
+            failure_config=tune.FailureConfig(max_failures=DEATHS),
+            stop=budget,
+            verbose=0,
+        ),
+    ).fit()
+
+
+def concurrency(wanted: Sequence[ResourcesConfig], streamed: bool, most: int | None) -> int:
+    """Trials at a time: what the machines hold, or less where the space says so. An impossible request is an error at once.
+
+    Trials that train alone hold their resources themselves, so Tune counts them; where some have workers of their own, no more trials run than fit
+    if each were the largest.
+    """
+    fits = [_fits(each, streamed) for each in wanted]
+    together = any(each.num_workers > 1 for each in wanted)
+    return min(min(fits) if together else max(fits), most or max(fits))
+
+
+def _fits(wanted: ResourcesConfig, streamed: bool) -> int:
     have = ray.cluster_resources()
     cpus = have.get("CPU", 0) - (1 if streamed else 0)  # Ray Data needs a core of its own to decode a stream
     per_trial = {"CPU": wanted.num_workers * wanted.cpus_per_worker, "GPU": wanted.num_workers * wanted.gpus_per_worker}
@@ -138,8 +175,9 @@ def concurrency(space: Space, config: Config, streamed: bool) -> int:
     worker = {"CPU": wanted.cpus_per_worker, "GPU": wanted.gpus_per_worker}
     if not any(node["Alive"] and all(node["Resources"].get(kind, 0) >= amount for kind, amount in worker.items()) for node in ray.nodes()):
         raise ConfigError(f"a worker needs {worker['CPU']} CPUs and {worker['GPU']:g} GPUs, but no single node has them; lower `resources.cpus_per_worker`")
-    return min(fits, space.search.max_concurrent or fits)
+    return fits
 
 
-def _failed_at_sampling(optuna_study: Any) -> int:
-    return sum("failed" in trial.user_attrs for trial in optuna_study.get_trials(deepcopy=False))
+def _spent(trial_folder: Path) -> tuple[dict[str, Any], float | None]:
+    settings = json.loads((trial_folder / "config.json").read_text())["resolved"]
+    return settings, json.loads((trial_folder / "outcome.json").read_text())["seconds"]

@@ -11,7 +11,7 @@ import torch
 from ray import tune
 from ray.tune import PlacementGroupFactory
 
-from lssat.config import Config, build
+from lssat.config import build
 from lssat.data.ingest import Split
 from lssat.fairness import Groups
 from lssat.task import Task
@@ -20,20 +20,20 @@ from lssat.worker import Run, train_run
 WAITING = {"memory": 1 << 20}  # bytes; what a trial that only waits for its workers holds: they need every CPU, and Ray refuses nothing at all
 
 
-def run_trial(suggestion: Mapping[str, Any], splits: Mapping[str, Split], task: Task, storage: str, study: str, groups: Groups | None = None) -> None:
-    """Train what was suggested. An exception becomes the result `failed`, so that it ends this trial alone."""
-    name = trial_name(suggestion["number"])
+def run_trial(suggestion: Mapping[str, Any], splits: Mapping[int, Mapping[str, Split]], task: Task, storage: str, study: str, groups: Groups | None) -> None:
+    """Train what was suggested, with checkpoints in `<storage>/<name>`; `splits` by number of workers.
+
+    An exception becomes the result `failed`, so that it ends this trial alone.
+    """
+    name = suggestion["name"]
     try:
-        train_run(Run(build(suggestion["config"]), task, splits, str(Path(storage) / "trials" / name), f"{study}-{name}", groups))
+        config = build(suggestion["config"])
+        train_run(Run(config, task, splits[config.resources.num_workers], str(Path(storage) / name), f"{study}-{name}", groups))
     except torch.AcceleratorError:  # the device is lost to this process: a new one goes on from the last epoch
         raise
     except Exception as error:
         traceback.print_exc()
         tune.report({"failed": reason(error)})
-
-
-def trial_name(number: int) -> str:
-    return f"{number:04d}"
 
 
 def reason(error: BaseException) -> str:
@@ -48,9 +48,9 @@ def reason(error: BaseException) -> str:
     return lines[-1] if lines[0].startswith("Traceback") else f"{type(error).__name__}: {lines[0]}"
 
 
-def resources(config: Config) -> PlacementGroupFactory:
+def resources(suggestion: Mapping[str, Any]) -> PlacementGroupFactory:
     """What the trial itself holds: everything when it trains in its own process, next to nothing when its workers hold it."""
-    wanted = config.resources
+    wanted = build(suggestion["config"]).resources
     if wanted.num_workers > 1:
         return PlacementGroupFactory([WAITING])
     return PlacementGroupFactory([{"CPU": float(wanted.cpus_per_worker)} | ({"GPU": wanted.gpus_per_worker} if wanted.gpus_per_worker else {})])

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from wsgiref.util import setup_testing_defaults
 
 import numpy as np
 import psutil
@@ -32,7 +33,7 @@ space:
   streams: [MRGB/RRGB/CRGB, MRGB/RLDP/CRGB]
   aux_weight: {{low: 0.1, high: 0.5}}
   masking.ratio: [0.6, {ratio}]
-search: {{num_trials: {trials}, grace_epochs: 1, reduction_factor: 2}}
+search: {{num_trials: {trials}, grace_epochs: 1, reduction_factor: 2, finalists: {finalists}, final_seeds: 2}}
 """
 
 
@@ -62,9 +63,9 @@ def interruptible():
     signal.signal(signal.SIGINT, before)
 
 
-def command(tmp_path, table, *more, trials=4, epochs=3, ratio=0.75):
+def command(tmp_path, table, *more, trials=4, epochs=3, ratio=0.75, finalists=0):
     space = tmp_path / "small.yaml"
-    space.write_text(SPACE.format(trials=trials, epochs=epochs, ratio=ratio))
+    space.write_text(SPACE.format(trials=trials, epochs=epochs, ratio=ratio, finalists=finalists))
     return [sys.executable, ROOT / "search/run.py", "--space", space, "--data", table, "--task", "bright", "--results", tmp_path / "results", *more]
 
 
@@ -81,9 +82,10 @@ def leaderboard(folder):
 
 @pytest.mark.slow
 def test_a_search_leaves_everything(tmp_path, table):
-    done = run(command(tmp_path, table), tmp_path)
+    done = run(command(tmp_path, table, finalists=1), tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Leaderboard" in done.stdout
+    assert "Final stage" in done.stdout
     assert "winner" in done.stdout
     for noise in ("pid=", "Traceback", "DeprecationWarning", "INFO"):
         assert noise not in done.stdout + done.stderr
@@ -93,8 +95,15 @@ def test_a_search_leaves_everything(tmp_path, table):
     assert rows[0]["status"] == "complete"
     assert [bool(row["test"]) for row in rows] == [True, False, False, False]
     assert {row["backbone"] for row in rows} == {"test_vit", "test_convnext"}
+    with (folder / "finals.csv").open() as file:
+        finals = list(csv.DictReader(file))
+    assert [row["arm"] for row in finals].count(f"{rows[0]['trial']}-supervised") == 1
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert manifest["test_opened"][0]["result"]["balanced_accuracy"] == float(rows[0]["test"])
+    (opening,) = manifest["test_opened"]
+    tested = [result["balanced_accuracy"] for name, result in opening["results"].items() if not name.startswith(f"{rows[0]['trial']}-supervised")]
+    assert len(tested) == 2
+    assert float(rows[0]["test"]) == pytest.approx(sum(tested) / 2)
+    assert len(opening["results"]) == 4, "every finalist with every seed, once"
     assert manifest["versions"]["ray"]
     for name in ("weights.safetensors", "config.json", "labels.json", "preprocessing.json"):
         assert (folder / "best" / name).exists()
@@ -232,3 +241,51 @@ def test_bad_input_is_one_clear_message(tmp_path, table, change, parts):
     for part in parts:
         assert part in said
     assert not list((tmp_path / "results").glob("[!.]*")), "nothing may be left behind"
+
+
+@pytest.mark.slow
+def test_a_budget_ends_a_search_cleanly_and_a_study_can_be_extended(tmp_path, table):
+    """Epochs first, then trials; the extended study opens test again only for what is new, and says so."""
+    words = command(tmp_path, table, "--set", "search.scheduler=none", trials=6, epochs=3)
+    folder = tmp_path / "results" / "small-noise-bright"
+    done = run([*words, "--set", "search.max_epochs=7"], tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "`search.max_epochs`" in done.stdout
+    assert 7 <= sum(int(row["epochs"]) for row in leaderboard(folder)) <= 9
+    done = run([*words, "--resume"], tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [row["status"] for row in leaderboard(folder)] == ["complete"] * 6
+    done = run([*words, "--extend", 2], tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = leaderboard(folder)
+    assert [row["status"] for row in rows] == ["complete"] * 8
+    done = run([*words, "--resume"], tmp_path)
+    assert done.returncode == 0, "the extension is on record"
+    assert leaderboard(folder) == rows
+    openings = json.loads((folder / "manifest.json").read_text())["test_opened"]
+    chosen = [opening["chosen"] for opening in openings]
+    assert len(chosen) == len(set(chosen)), "no trial is tested twice"
+
+
+@pytest.mark.slow
+def test_several_objectives_by_nsga2_and_the_dashboard(tmp_path, table):
+    """The front is on the leaderboard, and the study opens in Optuna's dashboard as it is."""
+    import optuna
+    from optuna_dashboard import wsgi
+
+    pins = ["--set", "search.objectives=[score, parameters]", "--set", "search.sampler=nsga2", "--set", "search.startup_trials=2"]
+    pins += ["--set", "backbone.name=test_convnext"]
+    done = run(command(tmp_path, table, *pins, trials=5, epochs=2), tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = tmp_path / "results" / "small-noise-bright"
+    rows = leaderboard(folder)
+    assert "True" in {row["pareto"] for row in rows}
+    storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'study.db'}")
+    answered, request = [], {"PATH_INFO": "/api/studies"}
+    setup_testing_defaults(request)
+    body = b"".join(wsgi(storage)(request, lambda status, headers, error=None: answered.append(status)))
+    assert answered == ["200 OK"]
+    (summary,) = json.loads(body)["study_summaries"]
+    assert (summary["study_name"], summary["directions"]) == (folder.name, ["maximize", "minimize"])
+    states = {f"{trial.number:04d}": trial.state.name for trial in optuna.load_study(study_name=folder.name, storage=storage).trials}
+    assert states == {row["trial"]: {"complete": "COMPLETE", "stopped": "PRUNED"}[row["status"]] for row in rows}

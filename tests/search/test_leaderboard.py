@@ -49,7 +49,7 @@ def test_an_early_star_cannot_win(tmp_path):
 
 
 def test_the_test_score_does_not_change_the_order(folder):
-    rows = leaderboard.with_test(leaderboard.rank(folder), "0002", 0.1)
+    rows = leaderboard.with_test(leaderboard.rank(folder), {"0002": 0.1})
     assert [row.trial for row in rows][:2] == ["0002", "0000"]
     assert [row.test for row in rows[:2]] == [0.1, None]
 
@@ -97,3 +97,14 @@ def test_variants_of_texture_and_masking_have_names(tmp_path, settings, encoding
     trial(tmp_path, 0, [0.5], "complete", **settings)
     row = leaderboard.rank(tmp_path)[0]
     assert (row.encoding, row.mask_ratio) == (encoding, ratio)
+
+
+def test_the_front_of_several_objectives_comes_first(tmp_path):
+    for number, (score, parameters) in enumerate([(0.9, 9), (0.7, 3), (0.8, 9), (0.6, 4), (0.5, 1)]):
+        trial(tmp_path, number, [score] * 4, "complete")
+        path = tmp_path / "trials" / f"{number:04d}" / "metrics.jsonl"
+        path.write_text(path.read_text().replace('"parameters": 5', f'"parameters": {parameters}'))
+    write_json(tmp_path / "manifest.json", {"resolved": {"space": {"search": {"objectives": ["score", "parameters"]}}}})
+    rows = leaderboard.rank(tmp_path)
+    assert [(row.trial, row.pareto) for row in rows] == [("0000", True), ("0001", True), ("0004", True), ("0002", False), ("0003", False)]
+    assert leaderboard.winner(rows).trial == "0000"
