@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal, Protocol
 
 from pydantic import Field
 
-from lssat.config import Config, Float, Int, Section, build
+from lssat.config import Config, ConfigError, Float, Int, Section, build
 from search import grid
 
 AUXILIARY = ("aux_weight", "masking.", "target.", "decoder.", "head.fusion")  # not drawn where `auxiliary` is off
@@ -104,6 +105,13 @@ class Space:
     def points(self) -> list[dict[str, Any]]:
         """The parameters of every point, for a grid. Raises ConfigError for a range without a step."""
         return list(grid.points(self.sample))
+
+    def holds_at_most(self, number: int) -> bool:
+        """Whether the space has no more points than that; where a range has no step they are endless."""
+        try:
+            return sum(1 for _ in islice(grid.points(self.sample), number + 1)) <= number
+        except ConfigError:
+            return False
 
     @property
     def searched_keys(self) -> list[str]:
