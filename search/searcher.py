@@ -150,7 +150,7 @@ def sample(study: optuna.Study, space: Space, trial: Trial) -> dict[str, Any] | 
     """
     sampled = space.sample(trial)
     config = json.dumps(sampled)
-    if any(other.user_attrs.get("config") == config and other.number < trial.number for other in study.get_trials(deepcopy=False)):
+    if was_tried(study, trial, config):
         trial.set_user_attr(REPEATED, True)
         study.tell(trial, state=TrialState.FAIL)
         return None
@@ -162,6 +162,11 @@ def sample(study: optuna.Study, space: Space, trial: Trial) -> dict[str, Any] | 
         study.tell(trial, state=TrialState.FAIL)
         return None
     return sampled
+
+
+def was_tried(study: optuna.Study, trial: Trial, config: str) -> bool:
+    """Whether an earlier trial had the same dotted keys, whatever became of it."""
+    return any(other.user_attrs.get("config") == config and other.number < trial.number for other in study.get_trials(deepcopy=False))
 
 
 def verdict(search: SearchConfig, result: Mapping[str, Any] | None, error: bool) -> Verdict:
