@@ -10,7 +10,6 @@ import json
 import math
 import warnings
 from collections.abc import Mapping
-from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,15 +19,12 @@ from ray.tune.search import Searcher
 
 from lssat import catalog
 from lssat.config import ConfigError, build
+from search.drawing import draw
 from search.objectives import OBJECTIVES, values
 from search.samplers import first_points, sampler
 from search.space import SearchConfig, Space
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
-
-
-REPEATED = "repeated"
-"""Marks a trial that drew what an earlier one had tried: it is told as failed, does not count, and another is drawn."""
 
 
 class Verdict(NamedTuple):
@@ -87,6 +83,8 @@ class OptunaSearcher(Searcher):  # type: ignore[misc]
                 trial, seen = again(self._study, self._space, frozen), max(frozen.intermediate_values, default=0)
             else:
                 trial, seen = ask(self._study, self._space), 0
+                if trial is None:
+                    break
             sampled = sample(self._study, self._space, trial)
             if sampled is not None:
                 self._trials[trial_id], self._epochs_seen[trial_id] = trial, seen
@@ -94,8 +92,7 @@ class OptunaSearcher(Searcher):  # type: ignore[misc]
         return str(Searcher.FINISHED)
 
     def _wants_more(self) -> bool:
-        tried = num_asked(self._study) - num_repeated(self._study)
-        return tried < self._space.search.num_trials and not stagnates(self._study, self._space.search) and not self._space.holds_at_most(tried)
+        return num_asked(self._study) < self._space.search.num_trials and not stagnates(self._study, self._space.search)
 
     def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
         if len(self._space.search.objectives) > 1:  # Optuna takes intermediate values of one objective only
@@ -121,19 +118,14 @@ def num_asked(study: optuna.Study) -> int:
     return sum(trial.state != TrialState.WAITING for trial in study.get_trials(deepcopy=False))
 
 
-def num_repeated(study: optuna.Study, in_a_row: bool = False) -> int:
-    """Trials that drew what an earlier one had tried; `in_a_row`: only those since the last that did not."""
-    asked = (trial for trial in reversed(study.get_trials(deepcopy=False)) if trial.state != TrialState.WAITING)
-    return sum(1 for _ in takewhile(is_repeat, asked)) if in_a_row else sum(map(is_repeat, asked))
-
-
-def is_repeat(trial: optuna.trial.FrozenTrial) -> bool:
-    return REPEATED in trial.user_attrs
-
-
-def ask(study: optuna.Study, space: Space) -> Trial:
-    """The next trial: queued points first, then what the sampler draws."""
-    study.sampler = sampler(space.search, num_asked(study), num_repeated(study, in_a_row=True))
+def ask(study: optuna.Study, space: Space) -> Trial | None:
+    """The next trial: queued points first, then what is drawn; None when a finite space has been tried through."""
+    study.sampler = sampler(space.search, number=num_asked(study))
+    if space.search.sampler != "nsga2" and not study.get_trials(deepcopy=False, states=[TrialState.WAITING]):  # it keeps its generations in the study
+        point = draw(study, space)
+        if point is None:
+            return None
+        study.enqueue_trial(point)
     return study.ask()
 
 
@@ -144,29 +136,16 @@ def again(study: optuna.Study, space: Space, frozen: optuna.trial.FrozenTrial) -
 
 
 def sample(study: optuna.Study, space: Space, trial: Trial) -> dict[str, Any] | None:
-    """The dotted keys of a trial; None, and the trial told as failed, when they break a rule between keys or repeat an earlier trial.
-
-    A configuration fixes its seed, so that to train it again would only cost what it cost before.
-    """
+    """The dotted keys of a trial; None, and the trial told as failed, when they break a rule between keys."""
     sampled = space.sample(trial)
-    config = json.dumps(sampled)
-    if was_tried(study, trial, config):
-        trial.set_user_attr(REPEATED, True)
-        study.tell(trial, state=TrialState.FAIL)
-        return None
-    trial.set_user_attr("config", config)
     try:
         catalog.architecture(build(sampled).backbone)
     except ConfigError as error:
         trial.set_user_attr("failed", str(error))
         study.tell(trial, state=TrialState.FAIL)
         return None
+    trial.set_user_attr("config", json.dumps(sampled))
     return sampled
-
-
-def was_tried(study: optuna.Study, trial: Trial, config: str) -> bool:
-    """Whether an earlier trial had the same dotted keys, whatever became of it."""
-    return any(other.user_attrs.get("config") == config and other.number < trial.number for other in study.get_trials(deepcopy=False))
 
 
 def verdict(search: SearchConfig, result: Mapping[str, Any] | None, error: bool) -> Verdict:
@@ -191,7 +170,7 @@ def stagnates(study: optuna.Study, search: SearchConfig) -> bool:
     """Whether `search.patience` trials in a row, in the order in which they ended, brought nothing better by `search.min_improvement`."""
     if search.patience is None:
         return False
-    ended = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished() and not is_repeat(trial)]
+    ended = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
     best, without = -math.inf, 0
     for trial in sorted(ended, key=lambda trial: (trial.datetime_complete, trial.number)):
         score = trial.values[0] if trial.state == TrialState.COMPLETE else -math.inf

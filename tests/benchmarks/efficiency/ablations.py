@@ -53,7 +53,8 @@ def families_alone(space: Space) -> list[dict[str, Any]]:
 
 VARIATIONS = {
     "as it is": Variation(),
-    "repeats are run": Variation(patches={"search.searcher.was_tried": lambda *_: False}),
+    "repeats are run": Variation(patches={"search.drawing.is_new": lambda *_: True}),
+    "the sampler is told states, not comparable scores": Variation(patches={"search.drawing.comparable": lambda trials, enough: trials}),
     "random instead of TPE": Variation({"sampler": "random"}),
     "Gaussian process instead of TPE": Variation({"sampler": "gp"}),
     "stopped trials told as complete": Variation(patches={"search.searcher.verdict": told_complete}),
@@ -63,9 +64,9 @@ VARIATIONS = {
     "TPE, 1 candidate": Variation(patches=tpe(n_ei_candidates=1)),
     "TPE, 4 candidates": Variation(patches=tpe(n_ei_candidates=4)),
     "TPE, 100 candidates": Variation(patches=tpe(n_ei_candidates=100)),
-    "random after 1 repeat": Variation(patches={"search.samplers.REPEATS": 1}),
-    "random after 3 repeats": Variation(patches={"search.samplers.REPEATS": 3}),
-    "random after 50 repeats": Variation(patches={"search.samplers.REPEATS": 50}),
+    "random after 1 repeat": Variation(patches={"search.drawing.REPEATS": 1}),
+    "random after 3 repeats": Variation(patches={"search.drawing.REPEATS": 3}),
+    "random after 50 repeats": Variation(patches={"search.drawing.REPEATS": 50}),
     "startup_trials 4": Variation({"startup_trials": 4}),
     "startup_trials 16": Variation({"startup_trials": 16}),
     "grace_epochs 1": Variation({"grace_epochs": 1}),
