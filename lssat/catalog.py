@@ -93,6 +93,12 @@ def read() -> dict[str, dict[str, dict[str, Any]]]:
     return catalogue
 
 
+def size_named(name: str) -> str | None:
+    """The size at which the catalogue holds an architecture, whatever the weights that its name asks for; None where it does not."""
+    plain = name.partition(".")[0]
+    return next((size for sizes in read().values() for size, entry in sizes.items() if entry["name"] == plain), None)
+
+
 def size_of(params: int) -> str:
     """The size of an architecture with so many parameters."""
     return next(size for size, end in SIZES.items() if params < end)

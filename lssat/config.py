@@ -12,6 +12,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
@@ -52,7 +53,7 @@ class DataConfig(Section):
     num_images: Int = Field(4000, ge=200, description="synthetic only: number of training images")
     max_rejects: Float = Field(0.01, ge=0, le=1, description="largest share of images or rows that may be unusable; they are listed in rejects.csv")
     allow_leaks: bool = Field(False, description="record leaks across splits instead of refusing them")
-    seed: Int = Field(0, ge=0, description="seed of the synthetic images and of splits that the data do not bring")
+    seed: Int = Field(0, ge=0, le=2**32 - 1, description="seed of the synthetic images and of splits that the data do not bring")
 
     @model_validator(mode="before")
     @classmethod
@@ -163,7 +164,9 @@ class OptimConfig(Section):
     min_lr: Float = Field(1e-6, ge=0, description="learning rate at the last step")
     layer_decay: Float = Field(1.0, gt=0, le=1, description="each layer of the backbone learns at this share of the rate of the one above it; 1: off")
     label_smoothing: Float = Field(0.0, ge=0, lt=1, description="share of each target spread evenly over the classes; training loss only; 0: off")
-    accumulate: Int = Field(1, ge=1, description="micro-batches that a batch is processed in, to save memory; batch norm sees one at a time")
+    accumulate: Int = Field(
+        1, ge=1, description="least number of micro-batches of a batch; more are taken where memory is short; batch norm sees one at a time"
+    )
     clip_norm: Float = Field(1.0, gt=0, description="largest global gradient norm")
     ema_decay: Float = Field(0.0, ge=0, lt=1, description="evaluate and keep a running mean of the weights that keeps this share per step; 0: off")
     class_balanced: bool = Field(False, description="weight the task loss inversely to class frequency")
@@ -198,7 +201,7 @@ class Config(Section):
     augment: AugmentConfig = AugmentConfig()
     optim: OptimConfig = OptimConfig()
     resources: ResourcesConfig = ResourcesConfig()
-    seed: Int = Field(0, ge=0, description="seed of weights, masks, order and augmentation")
+    seed: Int = Field(0, ge=0, le=2**32 - 1, description="seed of weights, masks, order and augmentation")
 
     @model_validator(mode="after")
     def _rules_between_sections(self) -> Config:
@@ -287,9 +290,10 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def keys() -> list[str]:
+@lru_cache(maxsize=1)
+def keys() -> tuple[str, ...]:
     """All dotted keys, in the order of the tree."""
-    return list(Config().flat())
+    return tuple(Config().flat())
 
 
 def build(flat: Mapping[str, Any], places: Mapping[str, str] | None = None) -> Config:

@@ -18,7 +18,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from lssat import checkpoint
+from lssat import checkpoint, microbatch
 from lssat.config import Config, ConfigError
 from lssat.data.rows import Batch, Rows
 from lssat.fairness import Groups, worst_group
@@ -92,11 +92,26 @@ class Losses(NamedTuple):
     rows: Tensor
 
 
+@dataclass(frozen=True)
+class Job:
+    """What `fit` was asked for."""
+
+    config: Config
+    task: Task
+    train: Rows
+    val: Rows
+    place: Place
+    report: Report
+    folder: Path | None
+    groups: Groups | None
+
+
 def fit(config: Config, task: Task, train: Rows, val: Rows, place: Place, report: Report, folder: Path | None = None, groups: Groups | None = None) -> None:
     """Train to the last epoch and report once per epoch; `groups` tells subgroups of the validation rows apart.
 
-    With a `folder`, `last` and `best` checkpoints are kept there, and a `last` that exists is gone on from.
-    Raises NonFiniteLoss, ConfigError.
+    With a `folder`, `last` and `best` checkpoints are kept there, and a `last` that exists is gone on from. Where memory runs out, a worker that is
+    alone goes on from there with micro-batches of half the rows; among several the error is raised, since the others wait for this one.
+    Raises NonFiniteLoss, ConfigError, DoesNotFit.
     """
     if config.data.train_fraction < 1:
         train = train.subset(config.data.train_fraction, config.seed)
@@ -104,30 +119,117 @@ def fit(config: Config, task: Task, train: Rows, val: Rows, place: Place, report
         if task.kind == "multilabel":
             raise ConfigError("`data.sampling` balanced needs one label per row, but the task has several; take `optim.class_balanced` instead")
         train = train.balanced(np.array(task.counts))
+    job = Job(config, task, train, val, place, _each_epoch_once(report), folder, groups)
+    kills = functools.reduce(lambda a, b: {**a, **b}, place.gather(microbatch.memory_kills()))
+    number = _agreed(place, lambda: microbatch.begin(folder, config, kills))
+    while failed := _attempt(job, number, kills):
+        microbatch.release(place.device)
+        number = microbatch.doubled(config, failed)
+
+
+def _attempt(job: Job, number: int, kills: microbatch.Kills) -> int | None:
+    """Train from the last checkpoint, if any, to the end. The number of micro-batches with which memory ran out; None where it did not."""
+    kept = job.folder if job.place.rank == 0 else None
+    if kept:
+        microbatch.keep(kept, number, kills)
+    try:
+        learner, state = _begin(job)
+        if has_own_memory(job.place.device):
+            number = _agreed(job.place, lambda: _probe(job, learner, number))
+            if kept:
+                microbatch.keep(kept, number, kills)
+        _train(job, learner, state, number)
+    except (RuntimeError, ValueError) as error:
+        if microbatch.is_starved(error) and number > job.config.optim.accumulate:
+            raise microbatch.too_large(job.config, microbatch.TWO_ROWS) from error
+        if job.place.world > 1 or not microbatch.is_out_of_memory(error):
+            raise
+        return number
+    finally:
+        if kept:
+            microbatch.end(kept)
+    return None
+
+
+def _begin(job: Job) -> tuple[Learner, dict[str, Any] | None]:
+    """The learner as it was left, and the state kept beside it; a new one and None at the start."""
+    config = job.config
     torch.manual_seed(config.seed)
-    begun = folder is not None and (folder / "last").exists()
-    model = freeze(build_model(config, task.num_outputs, trained=begun).to(place.device), config.backbone.trainable)
+    begun = job.folder is not None and (job.folder / "last").exists()
+    model = freeze(build_model(config, job.task.num_outputs, trained=begun).to(job.place.device), config.backbone.trainable)
     learner = Learner(model, weight_average(model, config.optim.ema_decay), build_optimizer(model, config.optim))
-    state = _resume(folder, config, learner) if folder else None
+    return learner, _resume(job.folder, config, learner) if job.folder else None
+
+
+def _train(job: Job, learner: Learner, state: dict[str, Any] | None, micro_batches: int) -> None:
+    """The epochs that are left, each with its evaluation, checkpoint and report."""
+    config, task, place, folder = job.config, job.task, job.place, job.folder
     done, best = (state["epoch"], state["best"]) if state else (0, -np.inf)
     if state:  # a kill may have come between saving an epoch and recording it
-        report({**state["result"], "panel": None})
-    trained: nn.Module = DistributedDataParallel(model) if place.world > 1 else model
+        job.report({**state["result"], "panel": None})
+    trained: nn.Module = DistributedDataParallel(learner.model) if place.world > 1 else learner.model
     for epoch in range(done, config.optim.epochs):
-        measured = train_epoch(config, task, trained, learner, train, place, epoch)
+        measured = train_epoch(config, task, trained, learner, job.train, place, epoch, micro_batches)
         place.share_buffers(learner.evaluated)
-        measured |= evaluate(config, task, learner.evaluated, val, place, prefix="val", groups=groups)
+        measured |= evaluate(config, task, learner.evaluated, job.val, place, prefix="val", groups=job.groups, micro_batches=micro_batches)
         score = measured[f"val/{task.score_metric(config.objective.metric)}"]
         is_best, best = score > best, max(score, best)
         result = {**measured, "val/score": score, "val/best": best, "epoch": epoch + 1, "epochs": config.optim.epochs}
-        result["parameters"] = sum(p.numel() for p in model.encoder.parameters())
+        result["parameters"] = sum(p.numel() for p in learner.model.encoder.parameters())
+        result["micro_batches"] = micro_batches
         if folder and place.rank == 0:
             _save(folder, config, task, learner, result, is_best)
-        panel = draw_panel(config, learner.evaluated, val, place.device) if place.rank == 0 and config.trains_auxiliary else None
-        report({**result, "panel": panel})
+        panel = draw_panel(config, learner.evaluated, job.val, place.device) if place.rank == 0 and config.trains_auxiliary else None
+        job.report({**result, "panel": panel})
 
 
-def train_epoch(config: Config, task: Task, model: nn.Module, learner: Learner, rows: Rows, place: Place, epoch: int) -> dict[str, float]:
+def has_own_memory(device: torch.device) -> bool:
+    """Whether running out of memory is an error there that can be caught: then it is cheaper to find out before the first epoch."""
+    return device.type != "cpu"
+
+
+def _probe(job: Job, learner: Learner, number: int) -> int:
+    config, task, alone = job.config, job.task, Place(job.place.device)
+    size = config.optim.batch_size // job.place.world
+    side, labels = config.data.image_size, (size, task.num_outputs) if task.kind == "multilabel" else (size,)
+    batch = Batch(np.zeros((size, side, side, 3), np.uint8), np.zeros(labels, np.int64), np.ones(size, np.float32), np.zeros(size, np.int64))
+
+    def step(micro_batches: int) -> None:
+        train_step(config, task, learner.model, batch, alone, torch.Generator(), None, micro_batches)
+
+    training_mode(learner.model, config.backbone.trainable)
+    return microbatch.probe(step, learner.model, learner.optimizer, config, job.place.device, number)
+
+
+def _agreed(place: Place, find: Callable[[], int]) -> int:
+    """The largest number that any worker finds, the same on each. Raises DoesNotFit on all where it is raised on one."""
+    found: int | microbatch.DoesNotFit
+    try:
+        found = find()
+    except microbatch.DoesNotFit as error:
+        found = error
+    numbers: list[int] = []
+    for answer in place.gather(found):
+        if isinstance(answer, microbatch.DoesNotFit):
+            raise answer
+        numbers.append(answer)
+    return max(numbers)
+
+
+def _each_epoch_once(report: Report) -> Report:
+    """`report`, but for what an attempt repeats of an earlier one in this process."""
+    reported = 0
+
+    def report_new(result: dict[str, Any]) -> None:
+        nonlocal reported
+        if result["epoch"] > reported:
+            reported = result["epoch"]
+            report(result)
+
+    return report_new
+
+
+def train_epoch(config: Config, task: Task, model: nn.Module, learner: Learner, rows: Rows, place: Place, epoch: int, micro_batches: int) -> dict[str, float]:
     """One pass over the training rows. All randomness follows from (seed, epoch), so a resumed run repeats it."""
     started = time.perf_counter()
     seed = config.seed * 1_000_003 + epoch
@@ -141,7 +243,7 @@ def train_epoch(config: Config, task: Task, model: nn.Module, learner: Learner, 
     for step, batch in enumerate(rows.batches(size, steps, seed)):
         lr = schedule(epoch * steps + step, config.optim.epochs * steps, round(config.optim.warmup_epochs * steps), config.optim.lr, config.optim.min_lr)
         set_rate(learner.optimizer, lr)
-        losses = train_step(config, task, model, batch, place, generator, weights)
+        losses = train_step(config, task, model, batch, place, generator, weights, micro_batches)
         nn.utils.clip_grad_norm_(model.parameters(), config.optim.clip_norm)
         learner.optimizer.step()
         learner.optimizer.zero_grad(set_to_none=True)
@@ -158,16 +260,16 @@ def train_epoch(config: Config, task: Task, model: nn.Module, learner: Learner, 
     return measured
 
 
-def train_step(config: Config, task: Task, model: nn.Module, batch: Batch, place: Place, generator: torch.Generator, weights: Tensor | None) -> Losses:
+def train_step(
+    config: Config, task: Task, model: nn.Module, batch: Batch, place: Place, generator: torch.Generator, weights: Tensor | None, micro_batches: int
+) -> Losses:
     """Gradients of the joint loss over the global batch: each worker adds its rows' part, micro-batch by micro-batch, DDP averages."""
     image, label, weight = to_device(batch, place.device)
     chance = draw_chance(config, unwrap(model).encoder, generator).of(slice(place.rank * len(image), (place.rank + 1) * len(image)))
     scale = place.world / place.sum(weight.sum()).clamp(min=1)
-    size = len(image) // config.optim.accumulate
-    micro_batches = [slice(start, start + size) for start in range(0, len(image), size)]
-    parts = []
-    for rows in micro_batches:
-        with _unsynced(model) if rows is not micro_batches[-1] else nullcontext():
+    parts, cuts = [], microbatch.cut(config, len(image), micro_batches)
+    for rows in cuts:
+        with _unsynced(model) if rows is not cuts[-1] else nullcontext():
             parts.append(_accumulate(config, task, model, image[rows], label[rows], weight[rows], chance.of(rows), weights, scale))
     return functools.reduce(_added, parts)
 
@@ -209,10 +311,10 @@ def _added(a: Losses, b: Losses) -> Losses:
 
 
 @torch.no_grad()
-def predict_rows(config: Config, model: LSSAT, rows: Rows, place: Place) -> tuple[Array, Array, Array]:
-    """Logits [N,K], labels and places in the split [N] of all real rows of all workers, the same on each."""
+def predict_rows(config: Config, model: LSSAT, rows: Rows, place: Place, micro_batches: int = 1) -> tuple[Array, Array, Array]:
+    """Logits [N,K], labels and places in the split [N] of all real rows of all workers, the same on each; a batch in as many parts as `micro_batches`."""
     model.eval()
-    size = max(1, config.optim.batch_size // place.world)
+    size = max(1, config.optim.batch_size // place.world // micro_batches)
     logits, labels, places = [], [], []
     for batch in rows.batches(size, num_steps(rows, size, place), None):
         image, _, _ = to_device(batch, place.device)
@@ -227,9 +329,11 @@ def predict_rows(config: Config, model: LSSAT, rows: Rows, place: Place) -> tupl
     return together[0], together[1], together[2]
 
 
-def evaluate(config: Config, task: Task, model: LSSAT, rows: Rows, place: Place, prefix: str, groups: Groups | None = None) -> dict[str, float]:
+def evaluate(
+    config: Config, task: Task, model: LSSAT, rows: Rows, place: Place, prefix: str, groups: Groups | None = None, micro_batches: int = 1
+) -> dict[str, float]:
     """All metrics of the task on a split, and its task loss, as `<prefix>/<metric>`; with groups also `worst_group` and `gap`."""
-    logits, labels, places = predict_rows(config, model, rows, place)
+    logits, labels, places = predict_rows(config, model, rows, place, micro_batches)
     scores = score_predictions(task, logits, labels, prefix)
     if groups:
         if (places < 0).any():

@@ -12,16 +12,19 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from ray import train, tune
-from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.exceptions import OutOfMemoryError
+from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError, UserCallback
 from ray.train.torch import TorchTrainer
 from ray.train.torch import get_device as ray_device
 from ray.tune.integration.ray_train import TuneReportCallback
 
+from lssat import microbatch
 from lssat.checkpoint import CheckpointError
 from lssat.config import Config, ConfigError
 from lssat.data.ingest import EveryRow, Split, rows_of
 from lssat.fairness import Groups
 from lssat.loop import NonFiniteLoss, Place, Report, fit
+from lssat.microbatch import DoesNotFit
 from lssat.task import Task
 
 REFUSALS = 10  # times, 60 s apart, that the cluster may have no room for a trial's workers before the trial fails: never wait silently
@@ -50,6 +53,13 @@ def train_run(run: Run) -> None:
     if resources.num_workers == 1:
         TorchTrainer(_work_alone, train_loop_config={"run": run}, scaling_config=ScalingConfig(num_workers=0), datasets=shares).fit()
         return
+    while not _trained_together(run, shares):
+        pass  # with micro-batches of half the rows, until one row does not fit: then the workers report it
+
+
+def _trained_together(run: Run, shares: dict[str, Any]) -> bool:
+    """Train with a group of workers; False where it was lost to memory once too often. Raises TrainingFailedError where it was lost otherwise."""
+    resources = run.config.resources
     scaling = ScalingConfig(
         num_workers=resources.num_workers,
         use_gpu=resources.gpus_per_worker > 0,
@@ -59,14 +69,39 @@ def train_run(run: Run) -> None:
     storage = Path(run.folder) / "train"  # what Ray Train writes about itself
     failures = FailureConfig(RESTARTS, controller_failure_limit=REFUSALS)
     name = f"{run.name}-{uuid.uuid4().hex[:8]}"  # Ray Train would restore an older run of the same name, as a resumed trial has one
-    TorchTrainer(
-        _work_together,
-        train_loop_config={"run": run},
-        scaling_config=scaling,
-        run_config=RunConfig(name=name, storage_path=str(storage), callbacks=[TuneReportCallback()], failure_config=failures),
-        datasets=shares,  # their names; who gets which rows is EveryRow's
-        dataset_config=EveryRow(run.splits),
-    ).fit()
+    callbacks = [TuneReportCallback(), HalveWhenKilled(run)]
+    try:
+        TorchTrainer(
+            _work_together,
+            train_loop_config={"run": run},
+            scaling_config=scaling,
+            run_config=RunConfig(name=name, storage_path=str(storage), callbacks=callbacks, failure_config=failures),
+            datasets=shares,  # their names; who gets which rows is EveryRow's
+            dataset_config=EveryRow(run.splits),
+        ).fit()
+    except TrainingFailedError as error:
+        if not is_lost_to_memory(error):
+            raise
+        return False
+    return True
+
+
+class HalveWhenKilled(UserCallback):  # type: ignore[misc]
+    """Gives the next group of workers micro-batches of half the rows when one was lost to memory. Called where Ray Train's controller runs."""
+
+    def __init__(self, run: Run) -> None:
+        self._folder = run.folder
+        self._config = run.config
+
+    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
+        if any(is_lost_to_memory(error) for error in worker_exceptions.values()):
+            microbatch.halve(Path(self._folder), self._config)
+
+
+def is_lost_to_memory(error: BaseException | None) -> bool:
+    """Whether Ray killed a worker because its machine ran out of memory, or a device had none left. A plain kill is neither."""
+    inner = [*getattr(error, "worker_failures", {}).values(), getattr(error, "health_check_failure", None)]
+    return isinstance(error, OutOfMemoryError) or microbatch.is_out_of_memory(error) or any(is_lost_to_memory(part) for part in inner if part)
 
 
 def _work_alone(setting: Mapping[str, Run]) -> None:
@@ -81,8 +116,8 @@ def _work_together(setting: Mapping[str, Run]) -> None:
 
     try:
         _work(setting["run"], Place(ray_device(), dist.get_rank(), dist.get_world_size()), report)
-    except (ConfigError, CheckpointError, NonFiniteLoss) as error:  # raised on every worker at once, and again after a restart: so no restart
-        report({"failed": f"{type(error).__name__}: {error}"})
+    except (ConfigError, CheckpointError, NonFiniteLoss, DoesNotFit) as error:  # raised on every worker at once, and again after a restart: so no restart
+        report({"infeasible" if isinstance(error, DoesNotFit) else "failed": f"{type(error).__name__}: {error}"})
 
 
 def _work(run: Run, place: Place, report: Report) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-
-from optuna.trial import FixedTrial
 
 from lssat import catalog
 from lssat.config import Config, build
-from search.space import Parameter, Space
+from search import reach
+from search.space import Space
 
 DECIDING = ("backbone.family", "backbone.size", "backbone.name", "backbone.patch_size", "backbone.pretrained", "head.pooling", "masking.mode", "auxiliary")
 
@@ -36,19 +34,4 @@ def check_backbones(space: Space, say: Callable[[str], None]) -> None:
 
 def drawn(space: Space) -> Iterator[Config]:
     """A configuration for each combination of the choices that decide what is built; of other keys the first choice or the low end."""
-    keys = _with_conditions(space)
-    narrowed = replace(space, parameters=tuple(p if p.choices and p.key in keys else _first_alone(p) for p in space.parameters))
-    for point in narrowed.points():
-        yield build(narrowed.sample(FixedTrial(point)), space.places)
-
-
-def _first_alone(parameter: Parameter) -> Parameter:
-    return replace(parameter, choices=parameter.choices[:1] or (parameter.low,))
-
-
-def _with_conditions(space: Space) -> set[str]:
-    """The deciding keys, and those whose values decide whether these are drawn."""
-    keys = set(DECIDING)
-    while more := {key for parameter in space.parameters if parameter.key in keys for key in parameter.when} - keys:
-        keys |= more
-    return keys
+    return (build(sampled, space.places) for sampled in reach.samples(space, DECIDING))

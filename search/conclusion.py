@@ -22,8 +22,11 @@ def conclude(folder: Path, storage: Path, prepared: Path, record: dict[str, Any]
     table = finals.standings(runs, folder)
     if runs and not table:
         console.print("no finalist reached its last epoch with every seed, so the best trial of the search is taken", style="yellow")
-    trained = {run.name: storage / "finals" / run.name / "best" for line in table for run in runs if run.arm == line.arm and _is_trained(folder, run)}
-    chosen = _best_run(runs, table, folder) if table else getattr(leaderboard.winner(rows), "trial", None)
+    finished = finals.complete(runs, folder) if table else []
+    trained = {run.name: storage / "finals" / run.name / "best" for run, _ in finished}
+    own = {run.name: float(last["val/best"]) for run, last in finished if run.arm == table[0].arm}
+    best = leaderboard.winner(rows)
+    chosen = max(own, key=lambda name: own[name]) if own else best.trial if best else None  # of the winner's seeds, the best on validation is kept
     if chosen is None:
         manifest.save(folder, record)
         show_leaderboard(console, rows)
@@ -44,16 +47,6 @@ def conclude(folder: Path, storage: Path, prepared: Path, record: dict[str, Any]
         show_leaderboard(console, rows)
     _tell(console, folder, rows, table, chosen, results[chosen], len(record["test_opened"]))
     return True
-
-
-def _is_trained(folder: Path, run: Final) -> bool:
-    return bool(leaderboard.metrics(folder / "finals" / run.name))
-
-
-def _best_run(runs: Sequence[Final], table: Sequence[Standing], folder: Path) -> str:
-    """Of the winner's seeds, the one with the best validation score: its weights are kept."""
-    own = [run.name for run in runs if run.arm == table[0].arm]
-    return max(own, key=lambda name: float(leaderboard.metrics(folder / "finals" / name)[-1]["val/best"]))
 
 
 def _open_test(folder: Path, trained: Mapping[str, Path], chosen: str, prepared: Path, record: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -97,16 +97,23 @@ def _identity(sampled: Mapping[str, Any]) -> str:
     return build({**sampled, "seed": 0}).hash()
 
 
+def complete(finals: Sequence[Final], folder: Path) -> list[tuple[Final, dict[str, Any]]]:
+    """The runs that reached their last epoch, with what they reported then."""
+    found = []
+    for final in finals:
+        outcome = folder / "finals" / final.name / "outcome.json"
+        if outcome.exists() and json.loads(outcome.read_text())["status"] == "complete":
+            found.append((final, leaderboard.metrics(outcome.parent)[-1]))
+    return found
+
+
 def standings(finals: Sequence[Final], folder: Path) -> list[Standing]:
     """The table, the winner first: the highest mean of the arms whose runs all reached their last epoch. Reads validation scores only."""
     scores: dict[str, dict[int, float]] = defaultdict(dict)
     parameters: dict[str, int] = {}
-    for final in finals:
-        reported = leaderboard.metrics(folder / "finals" / final.name)
-        outcome = folder / "finals" / final.name / "outcome.json"
-        if reported and outcome.exists() and json.loads(outcome.read_text())["status"] == "complete":
-            scores[final.arm][final.seed] = reported[-1]["val/best"]
-            parameters[final.arm] = reported[-1]["parameters"]
+    for final, last in complete(finals, folder):
+        scores[final.arm][final.seed] = last["val/best"]
+        parameters[final.arm] = last["parameters"]
     asked = {arm: [final for final in finals if final.arm == arm] for arm in dict.fromkeys(final.arm for final in finals)}
     whole = [arm for arm in asked if len(scores[arm]) == len(asked[arm])]
     if not whole:

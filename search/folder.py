@@ -12,7 +12,6 @@ from pathlib import Path
 from lssat.config import ConfigError, DataConfig
 from lssat.data.source import short_name
 
-
 BEFORE = ("log.txt", "manifest.json", ".manifest.json.tmp")
 """What may be in a run folder before its study has begun."""
 

@@ -8,13 +8,14 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lssat.config import ConfigError
 from search.recorder import write_json
-from search.space import Space
+from search.space import Parameter, SearchConfig, Space
 
 HOW_LONG = ("num_trials", "max_concurrent", "max_epochs", "max_hours", "max_gpu_hours", "patience", "min_improvement", "finalists", "final_seeds")
 """What may change when a study is gone on with."""
@@ -41,6 +42,32 @@ def start(folder: Path, storage: Path, space: Space, data: dict[str, Any], root:
         manifest |= {"versions": _versions(), "commit": _commit(root), "sessions": [_session()], "test_opened": []}
     write_json(path, manifest)
     return manifest
+
+
+def rebuilt(path: Path, say: Callable[[str], None]) -> tuple[str, Space]:
+    """The name and the space of a recorded study, as it was resolved from file, profile and command line, extensions included.
+
+    Versions that are not those of the record are said. Raises ConfigError.
+    """
+    try:
+        record = json.loads(path.read_text())
+        resolved = record["resolved"]["space"]
+        parameters = [{**entry, "when": _tuples(entry.get("when", {})), "choices": tuple(entry.get("choices", ()))} for entry in resolved["space"]]
+        table = resolved.get("resources", {})
+        places = {f"{key}@{size}": str(path) for size, row in table.items() for key in row}
+        search = SearchConfig(**resolved["search"])
+        space = Space(resolved["profile"], resolved["fixed"], tuple(Parameter(**entry) for entry in parameters), table, search, places)
+        name, versions = str(record["name"]), record["versions"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path} is no manifest of a study ({type(error).__name__}: {str(error).splitlines()[0][:100]}); give a space file") from None
+    for package, version in _versions().items():
+        if versions.get(package) != version:
+            say(f"note: recorded with {package} {versions.get(package)}, run with {version}")
+    return name, space
+
+
+def _tuples(conditions: Mapping[str, Sequence[Any]]) -> dict[str, tuple[Any, ...]]:
+    return {key: tuple(values) for key, values in conditions.items()}
 
 
 def continued(space: Space, folder: Path, more: int | None, keep: bool) -> Space:

@@ -21,6 +21,7 @@ from torch.utils.tensorboard.summary import hparams
 from lssat import catalog
 from lssat.config import build
 from search import leaderboard
+from search.memory_kills import halve_if_killed
 from search.progress import Progress
 from search.searcher import verdict
 from search.space import SearchConfig
@@ -77,6 +78,9 @@ class Recorder(Callback):  # type: ignore[misc]
             file.write(json.dumps({**measured, "time": round(time.time(), 3)}) + "\n")
         self._draw(name, measured, result.get("panel"))
         result["panel"] = None  # Tune keeps the last result of every trial
+
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        halve_if_killed(trial, self._storage)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self._finish(trial, error=False)

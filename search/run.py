@@ -25,8 +25,12 @@ EPILOG = """examples:
       go on with an interrupted study, or with one whose budget was spent
   python search/run.py --space spaces/backbones.yaml --extend 50
       add 50 trials to a study, finished or not
+  python search/run.py --space results/backbones-emotion/manifest.json --name again
+      run a recorded study again, as it was
   python search/run.py --space spaces/backbones.yaml --set search.sampler=random --set search.max_hours=2
       how the space is searched can be set as well
+  python search/run.py --space spaces/backbones.yaml --plan
+      what the study will take, in half a minute and without data; beside what it took where it has been run
 """
 
 
@@ -52,7 +56,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f"{EPILOG}\nsettings for `fixed`, `space` and --set (default in brackets):\n{keys}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--space", type=Path, required=True, metavar="FILE", help="the search space, see spaces/")
+    parser.add_argument(
+        "--space", type=Path, required=True, metavar="FILE", help="the search space, see spaces/; or the manifest.json of a study, to run it again"
+    )
     parser.add_argument("--data", metavar="PATH", help="a published data set (celeba:PATH, ...), a table, or a folder per class; default: synthetic faces")
     parser.add_argument("--task", metavar="NAME", help="synthetic: emotion, attributes, deepfake; own table: label column(s), comma-separated")
     parser.add_argument("--classes", metavar="A,B,...", help="keep only these classes of the label column")
@@ -66,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument("--resume", action="store_true", help="go on with an existing run folder")
     existing.add_argument("--extend", type=int, metavar="N", help="go on with an existing run folder, with N more trials")
+    existing.add_argument("--plan", action="store_true", help="only say what the study will take: trials, epochs, memory, time, disk; launches nothing")
     existing.add_argument("--overwrite", action="store_true", help="delete an existing run folder first")
     return parser
 
@@ -73,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
 def _search(arguments: argparse.Namespace) -> int:
     from lssat.config import ConfigError
     from search.folder import claimed, folder_name, has_begun
-    from search.manifest import continued
+    from search.manifest import continued, rebuilt
     from search.space_file import load
 
     profile = _profile(arguments)
@@ -81,8 +88,19 @@ def _search(arguments: argparse.Namespace) -> int:
     search = {key.removeprefix("search."): pinned.pop(key) for key in list(pinned) if key.startswith("search.")}
     if arguments.num_trials is not None:
         search["num_trials"] = arguments.num_trials
-    space = load(arguments.space, profile, pinned, search)
+    if arguments.space.suffix == ".json":
+        if pinned or search:
+            raise ConfigError("a manifest is run again as it is; leave out `--set`, `--data`, `--task`, `--classes` and `--num-trials`, or give a space file")
+        recorded, space = rebuilt(arguments.space, print)
+        arguments.name = arguments.name or recorded
+    else:
+        space = load(arguments.space, profile, pinned, search)
     folder = arguments.results.resolve() / folder_name(arguments.name, arguments.space, space.example().data)
+    if arguments.plan:
+        from search.planning import plan_study
+
+        plan_study(space, folder, (arguments.storage or arguments.results).resolve() / ".data")
+        return 0
     with claimed(folder, resume=arguments.resume or arguments.extend is not None, overwrite=arguments.overwrite) as begun:
         arguments.resume = begun
         if arguments.resume:

@@ -7,24 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
-from optuna.study import Study
-from optuna.trial import FrozenTrial
 
 from search.space import SearchConfig, Space
 
 PUBLISHED: Mapping[str, Any] = {"auxiliary": True, "aux_weight": 0.9, "masking.ratio": 0.75, "streams": "MRGB/RLDP/CRGB", "target.encoding": "scaled"}
 """What SSAT and L-SSAT publish (lambda 0.1 on the classification loss; the texture's codes as they are)."""
-
-
-class UntriedGP(GPSampler):
-    """Optuna's Gaussian process learns from complete trials alone, so that it would propose a point that failed again and again: then one is drawn."""
-
-    def sample_relative(self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]) -> dict[str, Any]:
-        found = super().sample_relative(study, trial, search_space)
-        ended = (each.params for each in study.get_trials(deepcopy=False) if each.state.is_finished())
-        return {} if any(found == params for params in ended) else found
 
 
 def sampler(search: SearchConfig, number: int) -> BaseSampler:
@@ -36,7 +24,7 @@ def sampler(search: SearchConfig, number: int) -> BaseSampler:
 
 SAMPLERS: dict[str, Callable[[SearchConfig, int], BaseSampler]] = {
     "tpe": lambda search, seed: TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True, n_startup_trials=search.startup_trials),
-    "gp": lambda search, seed: UntriedGP(seed=seed, n_startup_trials=search.startup_trials, warn_independent_sampling=False),
+    "gp": lambda search, seed: GPSampler(seed=seed, n_startup_trials=search.startup_trials, warn_independent_sampling=False),
     "nsga2": lambda search, seed: NSGAIISampler(seed=seed, population_size=max(2, search.startup_trials)),
     "random": lambda search, seed: RandomSampler(seed=seed),
     "grid": lambda search, seed: RandomSampler(seed=seed),  # all that a grid tries is queued

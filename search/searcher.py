@@ -82,9 +82,10 @@ class OptunaSearcher(Searcher):  # type: ignore[misc]
                 frozen = self._interrupted.pop(0)
                 trial, seen = again(self._study, self._space, frozen), max(frozen.intermediate_values, default=0)
             else:
-                trial, seen = ask(self._study, self._space), 0
-                if trial is None:
+                asked, seen = ask(self._study, self._space), 0
+                if asked is None:
                     break
+                trial = asked
             sampled = sample(self._study, self._space, trial)
             if sampled is not None:
                 self._trials[trial_id], self._epochs_seen[trial_id] = trial, seen
@@ -120,8 +121,8 @@ def num_asked(study: optuna.Study) -> int:
 
 def ask(study: optuna.Study, space: Space) -> Trial | None:
     """The next trial: queued points first, then what is drawn; None when a finite space has been tried through."""
-    study.sampler = sampler(space.search, number=num_asked(study))
-    if space.search.sampler != "nsga2" and not study.get_trials(deepcopy=False, states=[TrialState.WAITING]):  # it keeps its generations in the study
+    study.sampler = sampler(space.search, num_asked(study))
+    if not study.get_trials(deepcopy=False, states=[TrialState.WAITING]):
         point = draw(study, space)
         if point is None:
             return None

@@ -18,6 +18,8 @@ from lssat.task import Task
 from search import conclusion, finals, leaderboard, manifest, study
 from search.backbones import check_backbones
 from search.cluster import check_storage, connect
+from search.planning import compare_with_plan
+from search.reach import demands
 from search.screen import show_leaderboard
 from search.space import Space
 
@@ -48,8 +50,7 @@ def run(folder: Path, space: Space, arguments: argparse.Namespace, console: Cons
 
         check_storage(storage)
         splits = {
-            number: open_splits(prepared, ("train", "val"), config.data.image_size, number)
-            for number in {wanted.num_workers for wanted in study.requests(space)}
+            number: open_splits(prepared, ("train", "val"), config.data.image_size, number) for number in {wanted.num_workers for wanted in demands(space)}
         }
         running = study.Study(folder, storage, space, task, splits, _groups(prepared, config.objective.subgroups))
         study.search(running, console)
@@ -62,7 +63,9 @@ def run(folder: Path, space: Space, arguments: argparse.Namespace, console: Cons
         study.train_finals(running, runs, console)
     finally:
         ray.shutdown()
-    return conclusion.conclude(folder, storage, prepared, record, runs, console)
+    has_winner = conclusion.conclude(folder, storage, prepared, record, runs, console)
+    compare_with_plan(space, folder, console)
+    return has_winner
 
 
 def _check_metric(task: Task, metric: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 
 from pydantic import Field
 
+from lssat import catalog
 from lssat.config import Config, ConfigError, Float, Int, Section, build
 from search import grid
 
@@ -30,7 +31,7 @@ class SearchConfig(Section):
     )
     num_trials: Int = Field(20, ge=1, description="trials of the study")
     max_concurrent: Int | None = Field(None, ge=1, description="trials at a time; None: as many as the machines hold")
-    seed: Int = Field(0, ge=0, description="seed of the sampler")
+    seed: Int = Field(0, ge=0, le=40_000, description="seed of the sampler")  # more than that, times 100,003, is no seed to NumPy
     startup_trials: Int = Field(8, ge=1, description="random trials before tpe or gp models the space; nsga2: its population")
     grace_epochs: Int = Field(2, ge=1, description="epochs that every trial gets before a scheduler may stop it")
     reduction_factor: Int = Field(3, ge=2, description="asha, hyperband: one of this many goes on at each rung")
@@ -66,6 +67,11 @@ class Parameter:
     log: bool = False
     step: float | None = None
 
+    @property
+    def reads(self) -> set[str]:
+        """The keys that decide whether it is drawn."""
+        return {*self.when, *(["auxiliary"] if self.key.startswith(AUXILIARY) else [])}
+
     def applies(self, resolved: Mapping[str, Any]) -> bool:
         return all(resolved.get(key) in values for key, values in self.when.items())
 
@@ -79,16 +85,20 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Space:
-    """A validated space: `fixed` dotted keys, `parameters` in an order in which conditions can be read."""
+    """A validated space: `fixed` dotted keys, `parameters` in an order in which conditions can be read.
+
+    `resources`: size of a backbone -> the `resources.*` keys of its trials. `places`: where keys were written; those of that table as `key@size`.
+    """
 
     profile: str
     fixed: Mapping[str, Any]
     parameters: tuple[Parameter, ...]
+    resources: Mapping[str, Mapping[str, Any]]
     search: SearchConfig
     places: Mapping[str, str]
 
     def sample(self, trial: Trial) -> dict[str, Any]:
-        """The dotted keys of one trial: fixed ones and those that the trial suggests."""
+        """The dotted keys of one trial: fixed ones, those that the trial suggests, and the resources of its backbone's size."""
         resolved = {**Config().flat(), **self.fixed}
         chosen: dict[str, Any] = dict(self.fixed)
         for parameter in self.parameters:
@@ -96,20 +106,22 @@ class Space:
                 continue
             if parameter.applies(resolved):
                 chosen[parameter.key] = resolved[parameter.key] = parameter.suggest(trial)
-        return chosen
+        return {**chosen, **self.resources.get(_size(resolved), {})}
 
     def example(self, seed: int = 0) -> Config:
         """The configuration at a random corner of the space."""
-        return build(self.sample(_Corner(seed)), self.places)
+        sampled = self.sample(_Corner(seed))
+        size = _size({**Config().flat(), **sampled})
+        return build(sampled, {**self.places, **{key: self.places[f"{key}@{size}"] for key in self.resources.get(size, ())}})
 
     def points(self) -> list[dict[str, Any]]:
         """The parameters of every point, for a grid. Raises ConfigError for a range without a step."""
-        return list(grid.points(self.sample))
+        return [point for point, _ in grid.walk(self.sample)]
 
     def holds_at_most(self, number: int) -> bool:
         """Whether the space has no more points than that; where a range has no step they are endless."""
         try:
-            return sum(1 for _ in islice(grid.points(self.sample), number + 1)) <= number
+            return sum(1 for _ in islice(grid.walk(self.sample), number + 1)) <= number
         except ConfigError:
             return False
 
@@ -120,7 +132,14 @@ class Space:
     def to_json(self) -> dict[str, Any]:
         """What the study depends on, for the manifest."""
         parameters = [{name: value for name, value in vars(parameter).items() if value not in ((), None, {})} for parameter in self.parameters]
-        return {"profile": self.profile, "fixed": dict(self.fixed), "space": parameters, "search": self.search.model_dump()}
+        table = {"resources": {size: dict(row) for size, row in self.resources.items()}} if self.resources else {}
+        return {"profile": self.profile, "fixed": dict(self.fixed), "space": parameters, **table, "search": self.search.model_dump()}
+
+
+def _size(resolved: Mapping[str, Any]) -> str:
+    """The size of a backbone; empty for an architecture that the catalogue does not hold."""
+    name = resolved["backbone.name"]
+    return str(resolved["backbone.size"]) if name is None else catalog.size_named(name) or ""
 
 
 class _Corner:

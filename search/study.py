@@ -20,11 +20,11 @@ from lssat.config import ConfigError, ResourcesConfig
 from lssat.data.ingest import Split
 from lssat.fairness import Groups
 from lssat.task import Task
-from search import leaderboard
-from search.backbones import drawn
+from search import leaderboard, memory_kills
 from search.budget import Budget, gpu_hours
 from search.finals import Final
 from search.progress import Progress
+from search.reach import demands
 from search.recorder import Recorder
 from search.recovery import reconcile
 from search.schedulers import scheduler
@@ -58,11 +58,6 @@ class Study:
     @property
     def streamed(self) -> bool:
         return any(split.resident is None for splits in self.splits.values() for split in splits.values())
-
-
-def requests(space: Space) -> list[ResourcesConfig]:
-    """The different resources that trials of a space ask for."""
-    return list(dict.fromkeys(config.resources for config in drawn(space)))
 
 
 def search(study: Study, console: Console) -> None:
@@ -124,7 +119,8 @@ class _Listed(Searcher):  # type: ignore[misc]
 
 def _tune(study: Study, stage: str, searcher: Searcher, rungs: TrialScheduler, number: int, progress: Progress, budget: Budget | None) -> None:
     os.environ.update(SETTINGS)
-    wanted = requests(study.space)
+    memory_kills.survive()
+    wanted = demands(study.space)
     storage, name = str(study.storage / stage), f"{study.folder.name}-{stage}"
     trainable = tune.with_parameters(run_trial, splits=study.splits, task=study.task, storage=storage, study=name, groups=study.groups)
     tune.Tuner(

@@ -14,6 +14,7 @@ from ray.tune import PlacementGroupFactory
 from lssat.config import build
 from lssat.data.ingest import Split
 from lssat.fairness import Groups
+from lssat.microbatch import DoesNotFit
 from lssat.task import Task
 from lssat.worker import Run, train_run
 
@@ -23,7 +24,7 @@ WAITING = {"memory": 1 << 20}  # bytes; what a trial that only waits for its wor
 def run_trial(suggestion: Mapping[str, Any], splits: Mapping[int, Mapping[str, Split]], task: Task, storage: str, study: str, groups: Groups | None) -> None:
     """Train what was suggested, with checkpoints in `<storage>/<name>`; `splits` by number of workers.
 
-    An exception becomes the result `failed`, so that it ends this trial alone.
+    An exception becomes the result `failed`, or `infeasible` where memory never suffices, so that it ends this trial alone.
     """
     name = suggestion["name"]
     try:
@@ -33,17 +34,18 @@ def run_trial(suggestion: Mapping[str, Any], splits: Mapping[int, Mapping[str, S
         raise
     except Exception as error:
         traceback.print_exc()
-        tune.report({"failed": reason(error)})
+        cause = innermost(error)
+        tune.report({"infeasible" if isinstance(cause, DoesNotFit) else "failed": reason(cause)})
+
+
+def innermost(error: BaseException) -> BaseException:
+    """The cause that Ray wrapped."""
+    causes = [*getattr(error, "worker_failures", {}).values(), getattr(error, "cause", None)]
+    return next((innermost(cause) for cause in causes if isinstance(cause, BaseException)), error)
 
 
 def reason(error: BaseException) -> str:
-    """One line that says why: the innermost cause that Ray wrapped."""
-    failures = getattr(error, "worker_failures", None)
-    if failures:
-        return reason(next(iter(failures.values())))
-    cause = getattr(error, "cause", None)
-    if isinstance(cause, BaseException):
-        return reason(cause)
+    """One line that says why."""
     lines = str(error).strip().splitlines() or [""]
     return lines[-1] if lines[0].startswith("Traceback") else f"{type(error).__name__}: {lines[0]}"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from lssat.data.table import SPLITS, DatasetInfo, Reject, check_counts, classes_
 from lssat.task import Kind
 
 VAL_SHARE = TEST_SHARE = 0.15
+MOST_LINKED = 0.25  # share of the records that persons linked by fakes may have to be kept together
 DEEPFAKE_CLASSES = ("real", "fake")
 Entries = list[Record | Reject]
 
@@ -64,14 +65,46 @@ def complete_splits(entries: Entries, given: set[str], seed: int) -> tuple[Entri
     if source not in given or not missing:
         return entries, "as given"
     shares = {"train": 1 - sum(missing.values()), **missing}
-    return cut(entries, source, shares, seed), ", ".join(f"{name} {share:.0%}" for name, share in shares.items()) + f" of {source or 'all'}"
+    entries, note = cut(entries, source, shares, seed)
+    return entries, ", ".join(f"{name} {share:.0%}" for name, share in shares.items()) + f" of {source or 'all'}{note}"
 
 
-def cut(entries: Entries, source: str, shares: Mapping[str, float], seed: int) -> Entries:
-    """Deal the records of split `source` out to `shares`, no identity in two of them."""
+def cut(entries: Entries, source: str, shares: Mapping[str, float], seed: int) -> tuple[Entries, str]:
+    """Deal the records of split `source` out to `shares`, no identity in two of them; and a note of what that cost.
+
+    Persons whom fakes link stay together. Where that would leave next to nothing to deal out (in DeepFakeDetection and Celeb-DF nearly everybody is
+    linked to everybody) a fake follows its target, and is left out if its face comes from a person of another part.
+    """
     part = [entry for entry in entries if isinstance(entry, Record) and entry.split == source]
-    splits = iter(assign_splits([classes_of(record.label) for record in part], [record.identity for record in part], shares, seed))
-    return [entry._replace(split=next(splits)) if isinstance(entry, Record) and entry.split == source else entry for entry in entries]
+    splits = assign_splits([classes_of(record.label) for record in part], _groups(part), shares, seed)
+    home = {record.identity: split for record, split in zip(part, splits, strict=True) if record.identity}
+    dealt = {record.position: split for record, split in zip(part, splits, strict=True) if home.get(record.source, split) == split}
+    of_part = {record.position for record in part}
+    kept: Entries = []
+    for entry in entries:
+        if not isinstance(entry, Record) or entry.position not in of_part:
+            kept.append(entry)
+        elif entry.position in dealt:
+            kept.append(entry._replace(split=dealt[entry.position]))
+    astride = len(part) - len(dealt)
+    return kept, f", without {astride} fakes of two parts" if astride else ""
+
+
+def _groups(part: Sequence[Record]) -> list[str]:
+    """Who must stay together: persons linked by fakes or, where too many are, each by himself."""
+    leads: dict[str, str] = {}
+
+    def first(person: str) -> str:
+        while leads.get(person, person) != person:
+            person = leads[person]
+        return person
+
+    for record in part:
+        if record.identity and record.source:
+            leads[first(record.source)] = first(record.identity)
+    groups = [first(record.identity) for record in part]
+    largest = max(Counter(filter(None, groups)).values(), default=0)
+    return groups if largest <= MOST_LINKED * len(part) else [record.identity for record in part]
 
 
 def given_splits(entries: Entries) -> set[str]:

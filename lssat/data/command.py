@@ -9,9 +9,8 @@ from pathlib import Path
 from rich.console import Console
 
 from lssat.config import Config, ConfigError, build
-from lssat.data.images import in_threads
+from lssat.data.parallel import Spread, in_processes
 from lssat.data.prepare import fingerprint_of, write
-from lssat.data.resumable import Spread
 from lssat.data.source import OPTIONS, absolute
 from lssat.data.table import SPLITS, read_info
 
@@ -22,8 +21,8 @@ EPILOG = """examples:
   python search/run.py --space spaces/backbones.yaml --data shards/celeba
 
 The tree is taken as its owner publishes it. Images and frames become squares of at most 256 pixels; a table's or folder's own images are kept as they
-are. What cannot be used is listed in <shards>/rejects.csv with its reason and never replaced. Interrupted, the same command goes on after the last
-finished shard. On a cluster (--address) the source and the shards must be in folders that all nodes see."""
+are. What cannot be used is listed in <shards>/rejects.csv with its reason and never replaced. Interrupted, the same command goes on with the
+shards that are missing. On a cluster (--address) the source and the shards must be in folders that all nodes see."""
 
 
 def main() -> int:
@@ -36,7 +35,7 @@ def main() -> int:
         console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         return 2
     except KeyboardInterrupt:
-        console.print("interrupted; the same command goes on after the last finished shard")
+        console.print("interrupted; the same command goes on with the shards that are missing")
         return 130
     return 0
 
@@ -54,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="of splits that the data do not bring, and of the order of rows")
     parser.add_argument("--max-rejects", type=float, metavar="SHARE", help="largest share of images that may be unusable (default 0.01)")
     parser.add_argument("--allow-leaks", action="store_true", help="record identities, videos and images that are in several splits instead of refusing them")
-    parser.add_argument("--address", metavar="HOST:PORT", help="spread the work over a Ray cluster that is up; default: the threads of this machine")
+    parser.add_argument("--address", metavar="HOST:PORT", help="spread the work over a Ray cluster that is up; default: the processes of this machine")
     return parser
 
 
@@ -73,7 +72,7 @@ def _prepare(arguments: argparse.Namespace, console: Console) -> None:
     fingerprint = fingerprint_of(config.data)
     if folder.exists() and (not (folder / "dataset.json").exists() or read_info(folder).fingerprint != fingerprint):
         raise ConfigError(f"`{folder}` exists and holds something else; delete it, or name another folder")
-    spread: Spread = in_threads
+    spread: Spread = in_processes
     if arguments.address:
         from lssat.data.spread import on_cluster
 

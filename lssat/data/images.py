@@ -4,35 +4,31 @@ from __future__ import annotations
 
 import io
 import os
+import re
+import stat
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
-from pathlib import Path, PurePath, PureWindowsPath
-from typing import TypeVar
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
 FORMATS = ("JPEG", "PNG")
-CHUNK = 64
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+ABSOLUTE = re.compile(r"/|\\\\|[A-Za-z]:[/\\]")  # also as Windows has it
 
 
 class UnusableImage(Exception):
     """Why an image is left out."""
 
 
-def in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """`function` of every item, in order, a bounded number of them in flight."""
-    remaining = iter(items)
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        while chunk := list(islice(remaining, CHUNK)):
-            with warnings.catch_warnings():  # of the whole chunk: filters belong to the process, not to a thread
-                warnings.filterwarnings("ignore", module="PIL")
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                results = list(pool.map(function, chunk))
-            yield from results
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Inside, a picture that may be a decompression bomb is an error, and PIL's other warnings are not shown. Not for threads: filters are the process's."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="PIL")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
 
 
 def read_inside(root: Path, name: str) -> bytes:
@@ -46,15 +42,18 @@ def read_inside(root: Path, name: str) -> bytes:
 def resolve_inside(root: Path, name: str) -> Path:
     """Where the file `name` below `root` (resolved) is. Raises UnusableImage, also where the path or a link leads out of `root`."""
     check_name(name)
+    folder, _, last = name.rpartition("/")
     try:
-        path = (root / name).resolve()
+        path = _real_folder(root, folder) / last
+        if path.is_symlink():
+            path = path.resolve()
         if not path.is_relative_to(root):
             raise UnusableImage("link leaves the data folder")
-        if not path.exists():
-            raise UnusableImage("file not found")
-        if not path.is_file():
+        if not stat.S_ISREG(os.stat(path).st_mode):
             raise UnusableImage("not a regular file")
         return path
+    except (FileNotFoundError, NotADirectoryError):
+        raise UnusableImage("file not found") from None
     except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: a loop of links; ValueError: a null byte in the name
         raise UnusableImage(f"cannot be read: {error.__class__.__name__}") from None
 
@@ -63,15 +62,14 @@ def check_name(name: str) -> None:
     """Refuse a name that leads out of its folder, or none at all. Raises UnusableImage."""
     if not name:
         raise UnusableImage("no image path")
-    if PurePath(name).is_absolute() or PureWindowsPath(name).is_absolute() or ".." in PurePath(name).parts:
+    if ABSOLUTE.match(name) or ".." in name.split("/"):
         raise UnusableImage("path leaves the data folder")
 
 
-def check_image(image: bytes | None) -> bytes:
-    """The bytes themselves, once they have decoded to the last row. Raises UnusableImage."""
-    decoded(image)
-    assert image
-    return image
+@lru_cache(maxsize=1024)
+def _real_folder(root: Path, folder: str) -> Path:
+    """Links on the way resolved: once for all files of a folder, since this takes longer than to read one."""
+    return (root / folder).resolve()
 
 
 def decoded(image: bytes | None) -> Image.Image:

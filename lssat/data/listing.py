@@ -23,7 +23,7 @@ class Record(NamedTuple):
 
     position: its number in the listing, or its row in a table; unique. name: path below the root, or row in a table. split: train,
     val or test; "" where the data say nothing. video: a key that is unique in the data set, which the frames of one video share.
-    columns: values of `DatasetInfo.columns`, in that order.
+    columns: values of `DatasetInfo.columns`, in that order. source: the identity that a fake has its face from, "" where unknown.
     """
 
     position: int
@@ -34,6 +34,7 @@ class Record(NamedTuple):
     video: str = ""
     box: Box | None = None
     columns: tuple[str, ...] = ()
+    source: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from itertools import tee
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,14 +13,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from lssat.data.cropping import SIZE, Picture, square_crop
-from lssat.data.detection import largest_face
-from lssat.data.images import UnusableImage, check_image, decoded, in_threads, read_inside, resolve_inside
-from lssat.data.listing import Box, Listing, Record
+from lssat.data.cropping import SIZE, square_crop
+from lssat.data.images import UnusableImage, decoded, quiet, read_inside, resolve_inside
+from lssat.data.listing import Listing, Record
+from lssat.data.parallel import chunks, in_processes
+from lssat.data.prints import thumbnail_of
 from lssat.data.reading import damaged
 from lssat.data.table import Reject, Row
 
 BATCH_ROWS = 256
+CHUNK = 64  # images of a table that a process looks at in one go
 QUALITY = 95  # of JPEG, for what is cut out
 
 
@@ -48,67 +51,84 @@ def how(listing: Listing) -> How:
 
 
 def open_entry(way: How, entry: Record) -> Opened:
-    """One image file or video of the listing."""
+    """One image file or video of the listing; to be called inside `quiet`."""
     try:
         if way.media == "videos":
             return _open_video(way, entry)
         image = read_inside(way.root, str(entry.name))
-        return Opened((_row(entry, check_image(image) if way.own else _face(image, entry.box, way.crop)),))
+        return Opened((_as_it_is(entry, image) if way.own else _face(entry, image, way.crop),))
     except UnusableImage as reason:
         return Opened((), Reject(entry.name, str(reason)))
 
 
 def read_table(source: Listing) -> Iterator[Row | Reject]:
     """Every entry of a table that holds its images, in the table's order."""
-    return in_threads(_usable, _stored_images(source))
+    kept, sent = tee(chunks(_stored_images(source), CHUNK))  # images need not come back
+    found = in_processes(_looked_at, ([image for _, image in some] for some in sent))
+    for some, outcomes in zip(kept, found, strict=True):
+        for (entry, image), outcome in zip(some, outcomes, strict=True):
+            if isinstance(entry, Reject):
+                yield entry
+            elif isinstance(outcome, str):
+                yield Reject(entry.name, outcome)
+            else:
+                yield _row(entry, image or b"", outcome)
+
+
+def _looked_at(images: list[bytes | None]) -> list[bytes | str]:
+    """The thumbnail of each image, or why it cannot be used."""
+    with quiet():
+        return [_thumbnail_or_reason(image) for image in images]
+
+
+def _thumbnail_or_reason(image: bytes | None) -> bytes | str:
+    try:
+        return thumbnail_of(decoded(image))
+    except UnusableImage as reason:
+        return str(reason)
 
 
 def _open_video(way: How, entry: Record) -> Opened:
     from lssat.data.video import face_crops
 
     crops = face_crops(resolve_inside(way.root, str(entry.name)), way.frames, box=entry.box)
-    return Opened(tuple(_row(entry, _encoded(picture)) for _, picture in crops.images), None, crops.without_face)
+    return Opened(tuple(_encoded(entry, Image.fromarray(picture)) for _, picture in crops.images), None, crops.without_face)
 
 
-def _face(image: bytes, box: Box | None, crop: bool) -> bytes:
+def _as_it_is(entry: Record, image: bytes) -> Row:
+    return _row(entry, image, thumbnail_of(decoded(image)))
+
+
+def _face(entry: Record, image: bytes, crop: bool) -> Row:
     """The face cut out by its box or, where there is none, by detection; else the central square, at most SIZE wide. As it is where it is that already."""
     opened = decoded(image)
-    if not crop and opened.width == opened.height <= SIZE:
-        return image
-    picture = np.asarray(opened.convert("RGB"))
     if not crop:
-        return _encoded(_central(picture))
-    face = box or largest_face(picture)
+        return _row(entry, image, thumbnail_of(opened)) if opened.width == opened.height <= SIZE else _encoded(entry, _central(opened))
+    from lssat.data.detection import largest_face  # its libraries take longer to import than hundreds of images to open
+
+    picture = np.asarray(opened.convert("RGB"))
+    face = entry.box or largest_face(picture)
     if face is None:
         raise UnusableImage("no face found")
-    return _encoded(square_crop(picture, face))
+    return _encoded(entry, Image.fromarray(square_crop(picture, face)))
 
 
-def _central(picture: Picture) -> Picture:
-    height, width = picture.shape[:2]
-    side = min(height, width)
-    box = Box((width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2)
-    return square_crop(picture, box, scale=1.0, size=min(side, SIZE))
+def _central(picture: Image.Image) -> Image.Image:
+    side = min(picture.size)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    square = picture.crop((left, top, left + side, top + side))
+    square = square if square.mode == "RGB" else square.convert("RGB")
+    return square if side <= SIZE else square.resize((SIZE, SIZE), Image.Resampling.BICUBIC, reducing_gap=2.0)
 
 
-def _encoded(picture: Picture) -> bytes:
+def _encoded(entry: Record, picture: Image.Image) -> Row:
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=QUALITY)
-    return buffer.getvalue()
+    picture.save(buffer, "JPEG", quality=QUALITY)
+    return _row(entry, buffer.getvalue(), thumbnail_of(picture))
 
 
-def _row(entry: Record, image: bytes) -> Row:
-    return Row(image, entry.label, entry.identity, entry.split, entry.video, entry.columns)
-
-
-def _usable(item: tuple[Record | Reject, bytes | None]) -> Row | Reject:
-    entry, image = item
-    if isinstance(entry, Reject):
-        return entry
-    try:
-        return _row(entry, check_image(image))
-    except UnusableImage as reason:
-        return Reject(entry.name, str(reason))
+def _row(entry: Record, image: bytes, thumbnail: bytes) -> Row:
+    return Row(image, entry.label, entry.identity, entry.split, entry.video, entry.columns, entry.source, thumbnail)
 
 
 def _stored_images(source: Listing) -> Iterator[tuple[Record | Reject, bytes | None]]:

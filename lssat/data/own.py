@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from itertools import repeat
 from pathlib import Path
 from typing import Literal
@@ -44,7 +45,7 @@ def fingerprint(data: DataConfig) -> str:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     for name in image_files(root) if path.suffix.lower() not in TABLES else image_files(path):
         try:
-            status = (root / name).stat()
+            status = os.stat(f"{root}/{name}")
             state = f"{status.st_size} {status.st_mtime_ns}"
         except (OSError, ValueError):
             state = "absent"
@@ -84,8 +85,8 @@ def _entries(read: Read, kind: Kind, classes: tuple[str, ...]) -> list[Record | 
     index = {name: position for position, name in enumerate(classes)}
     entries: list[Record | Reject] = []
     further = zip(*read.columns.values(), strict=True) if read.columns else repeat((), len(read.names))
-    rows = zip(read.names, zip(*read.labels, strict=True), read.identities, read.splits, read.videos, further, strict=True)
-    for position, (name, values, identity, split, video, columns) in enumerate(rows):
+    rows = zip(read.names, zip(*read.labels, strict=True), read.identities, read.splits, read.videos, read.sources, further, strict=True)
+    for position, (name, values, identity, split, video, source, columns) in enumerate(rows):
         if any(value is None for value in values):
             entries.append(Reject(name, "empty label"))
         elif kind != "multilabel" and str(values[0]) not in index:
@@ -94,5 +95,5 @@ def _entries(read: Read, kind: Kind, classes: tuple[str, ...]) -> list[Record | 
             entries.append(Reject(name, split))
         else:
             label = tuple(int(value) for value in values if value is not None) if kind == "multilabel" else index[str(values[0])]
-            entries.append(Record(position, name, label, identity, split, video, None, columns))
+            entries.append(Record(position, name, label, identity, split, video, None, columns, source))
     return entries

@@ -20,21 +20,23 @@ from lssat.config import ConfigError, DataConfig
 from lssat.data import own
 from lssat.data.assemble import pick_classes
 from lssat.data.audit import check_leaks
-from lssat.data.images import in_threads
+from lssat.data.images import decoded
 from lssat.data.layouts.door import open_listing
 from lssat.data.opening import read_table
-from lssat.data.resumable import Spread, write_listing
+from lssat.data.parallel import Spread, begin, in_processes
+from lssat.data.prints import thumbnail_of
+from lssat.data.resumable import write_listing
 from lssat.data.source import located
 from lssat.data.table import INFO_FILE, SPLITS, DatasetInfo, Label, Row, is_complete, partial_prefix, read_info, write_dataset
 from lssat.task import Kind
 
-FORMAT = 3  # of the prepared folder; raise it when older folders must not be found any more
+FORMAT = 4  # of the prepared folder; raise it when older folders must not be found any more
 SECONDS_BETWEEN_NOTES = 5.0
 Note = Callable[[str], None]
 Item = TypeVar("Item")
 
 
-def prepare(data: DataConfig, cache: Path, note: Note, spread: Spread = in_threads) -> Path:
+def prepare(data: DataConfig, cache: Path, note: Note, spread: Spread = in_processes) -> Path:
     """The folder of the prepared data set, `cache/<source>-<task>-<fingerprint>`; a source that is one is taken as it is.
 
     Made when it is not there whole; found again as long as neither the source nor an option that matters has changed. What was left
@@ -62,6 +64,7 @@ def write(folder: Path, data: DataConfig, fingerprint: str, note: Note, spread: 
             info, items = _synthetic(data, note)
             info = write_dataset(folder, items, _described(info, data, fingerprint), check)
         else:
+            begin()
             listing = open_listing(data)
             info = _described(listing.info, data, fingerprint)
             if listing.media == "table":
@@ -103,7 +106,7 @@ def _synthetic(data: DataConfig, note: Note) -> tuple[DatasetInfo, Iterator[Row]
     rendered = synthetic.generate(data.task, data.num_images, data.image_size, data.seed, os.cpu_count() or 1)
     total = len(synthetic.plan(data.task, data.num_images, data.image_size, data.seed))
     rows = (
-        Row(row.image, row.label if kind == "multilabel" else index[row.label], str(row.identity), row.split)
+        Row(row.image, row.label if kind == "multilabel" else index[row.label], str(row.identity), row.split, thumbnail=thumbnail_of(decoded(row.image)))
         for row in _told(rendered, total, "rendering synthetic faces", note)
         if kind == "multilabel" or row.label in index
     )
@@ -149,12 +152,14 @@ def _alone(folder: Path, note: Note) -> Iterator[None]:
         yield
 
 
-def _told(items: Iterable[Item], total: int, what: str, note: Note, done: int = 0) -> Iterator[Item]:
+def _told(items: Iterable[Item], total: int, what: str, note: Note, done: int = 0, size: Callable[[Item], int] = lambda item: 1) -> Iterator[Item]:
     """The items, with a note every few seconds of how many there were, how fast they come and how long the rest will take."""
     note(f"{what} {done}/{total}")
     begun = told = time.monotonic()
-    for count, item in enumerate(items, start=1):
+    count = 0
+    for item in items:
         yield item
+        count += size(item)
         now = time.monotonic()
         if now - told >= SECONDS_BETWEEN_NOTES:
             told = now

@@ -18,7 +18,7 @@ from lssat.config import ConfigError, DataConfig
 
 SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 TABLES = (".csv", ".parquet")
-RESERVED = ("image", "path", "label", "identity", "video", "split")
+RESERVED = ("image", "path", "thumbnail", "label", "identity", "source_identity", "video", "split")
 MOST_GROUPS = 50
 Value = int | str | None
 
@@ -27,8 +27,8 @@ class Read(NamedTuple):
     """Columns of equal length.
 
     names: image path, or position in a table that holds its images. labels: one column per label, None where empty.
-    identities: "" where unknown. splits: train, val, test, "" (all rows, where the data bring no splits), or why the row has none. videos: "" where
-    unknown. columns: whatever else the table says with few distinct values.
+    identities: "" where unknown. splits: train, val, test, "" (all rows, where the data bring no splits), or why the row has none. videos,
+    sources: "" where unknown. columns: whatever else the table says with few distinct values.
     """
 
     names: list[str | int]
@@ -36,6 +36,7 @@ class Read(NamedTuple):
     identities: list[str]
     splits: list[str]
     videos: list[str]
+    sources: list[str]
     columns: dict[str, list[str]]
     options: dict[str, Any]
 
@@ -76,7 +77,7 @@ def _read_folder(root: Path) -> Read:
     if not rows:
         raise ConfigError(f"`{root}` holds no images in class folders; it needs <class>/<image>, or <split>/<class>/<image>")
     names, folders, splits = zip(*rows, strict=True)
-    return Read([*names], [[*folders]], [""] * len(rows), [*splits], [""] * len(rows), {}, {"images": "files"})
+    return Read([*names], [[*folders]], [""] * len(rows), [*splits], [""] * len(rows), [""] * len(rows), {}, {"images": "files"})
 
 
 def _folders(root: Path) -> list[str]:
@@ -87,7 +88,8 @@ def _walk(root: Path, below: Path = Path()) -> Iterator[str]:
     """Files below `root / below`, relative to `root`; not the hidden ones, and not those of linked folders further down."""
     for folder, subfolders, files in os.walk(root / below):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        yield from ((Path(folder) / name).relative_to(root).as_posix() for name in files if not name.startswith("."))
+        prefix = "" if Path(folder) == root else f"{Path(folder).relative_to(root).as_posix()}/"
+        yield from (prefix + name for name in files if not name.startswith("."))
 
 
 def _read_table(path: Path, data: DataConfig) -> Read:
@@ -106,8 +108,9 @@ def _read_table(path: Path, data: DataConfig) -> Read:
     identities = _texts(path, group) if group else [""] * len(names)
     splits = _splits(_texts(path, "split")) if "split" in columns else [""] * len(names)
     videos = _texts(path, "video") if "video" in columns else [""] * len(names)
+    sources = _texts(path, "source_identity") if "source_identity" in columns else [""] * len(names)
     further = {name: texts for name in columns if name not in {*RESERVED, *wanted} and (texts := _few(path, name)) is not None}
-    return Read(names, labels, identities, splits, videos, further, {**options, "kept_together": group})
+    return Read(names, labels, identities, splits, videos, sources, further, {**options, "kept_together": group})
 
 
 def _few(path: Path, name: str) -> list[str] | None:

@@ -7,7 +7,7 @@ that runs out of batches before the others gives batches of weight 0.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from lssat.config import ConfigError
 
 Arrays = dict[str, npt.NDArray[Any]]
-UNKNOWN_ROW = -1  # of streamed data
+UNKNOWN_ROW = -1  # of a split that is read in one go
 
 
 class Batch(NamedTuple):
@@ -55,8 +55,7 @@ class ResidentRows:
 
     def __init__(self, blocks: Sequence[Arrays]) -> None:
         self._blocks = blocks
-        self._starts = np.cumsum([0, *(len(block["label"]) for block in blocks)])
-        self._rows = np.arange(self._starts[-1])
+        self._rows = np.arange(sum(len(block["label"]) for block in blocks))
         self._chances: npt.NDArray[np.float64] | None = None
 
     @property
@@ -81,17 +80,12 @@ class ResidentRows:
         order = self._rows if seed is None else self._order(np.random.default_rng(seed))
         for step in range(steps):
             chosen = order[step * size : (step + 1) * size]
-            yield fill_up(self._take(chosen if len(chosen) else order[:1]), size, len(chosen))
+            yield fill_up(_take(self._blocks, chosen if len(chosen) else order[:1]), size, len(chosen))
 
     def _order(self, generator: np.random.Generator) -> npt.NDArray[np.int64]:
         if self._chances is None:
             return generator.permutation(self._rows)
         return generator.choice(self._rows, len(self._rows), p=self._chances)
-
-    def _take(self, rows: npt.NDArray[np.int64]) -> Arrays:
-        block = np.searchsorted(self._starts, rows, side="right") - 1
-        where = list(zip(block.tolist(), (rows - self._starts[block]).tolist(), strict=True))
-        return {name: np.stack([self._blocks[b][name][i] for b, i in where]) for name in self._blocks[0]}
 
 
 class StreamedRows:
@@ -122,6 +116,29 @@ def _share(image: npt.NDArray[np.uint8], seed: int) -> float:
     """A number in [0, 1) that an image and a seed always give."""
     digest = hashlib.blake2b(image.tobytes(), digest_size=7, key=str(seed).encode()).digest()
     return int.from_bytes(digest) / 256**7
+
+
+def mixed(blocks: Iterable[Arrays], size: int, window: int, generator: np.random.Generator) -> Iterator[Arrays]:
+    """The rows of blocks in batches of `size`, the last one shorter; at least `window` rows at a time are shuffled. The generator alone decides the order."""
+    waiting: list[Arrays] = []
+    for block in blocks:
+        waiting.append(block)
+        total = sum(len(arrays["label"]) for arrays in waiting)
+        if total >= window + size:
+            order = generator.permutation(total)
+            whole = total // size * size
+            yield from (_take(waiting, order[start : start + size]) for start in range(0, whole, size))
+            waiting = [_take(waiting, order[whole:])] if whole < total else []
+    order = generator.permutation(sum(len(arrays["label"]) for arrays in waiting))
+    yield from (_take(waiting, order[start : start + size]) for start in range(0, len(order), size))
+
+
+def _take(blocks: Sequence[Arrays], rows: npt.NDArray[np.int64]) -> Arrays:
+    """Rows of blocks that are counted through, copied together."""
+    starts = np.cumsum([0, *(len(block["label"]) for block in blocks)])
+    block = np.searchsorted(starts, rows, side="right") - 1
+    where = list(zip(block.tolist(), (rows - starts[block]).tolist(), strict=True))
+    return {name: np.stack([blocks[b][name][i] for b, i in where]) for name in blocks[0]}
 
 
 def fill_up(arrays: Arrays, size: int, num_real: int) -> Batch:

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lssat.config import ConfigError
+from lssat.data.prints import SIDE
 from lssat.task import Kind
 
 SPLITS = ("train", "val", "test")
@@ -35,7 +36,8 @@ Label = int | tuple[int, ...]
 class Row(NamedTuple):
     """One image. `label` is the class index (binary: 1 is positive), or one 0/1 per label; `identity` and `video` are "" where unknown.
 
-    `columns` are the values of `DatasetInfo.columns`: what a score may be split by, such as method, compression or `Male`.
+    `columns` are the values of `DatasetInfo.columns`: what a score may be split by, such as method, compression or `Male`. `source` is the identity
+    whose face a fake lends from, where known; `thumbnail` (`prints.thumbnail_of`) is what the leak audit compares.
     """
 
     image: bytes
@@ -44,6 +46,8 @@ class Row(NamedTuple):
     split: str
     video: str = ""
     columns: tuple[str, ...] = ()
+    source: str = ""
+    thumbnail: bytes | None = None
 
 
 class Reject(NamedTuple):
@@ -166,7 +170,8 @@ def shard_paths(folder: Path, split: str) -> list[Path]:
 
 
 def read_split(folder: Path, split: str) -> pa.Table:
-    """One split, whole: columns image (binary), label (int64 or list<int64>), identity, video, and `DatasetInfo.columns` (string)."""
+    """One split, whole: columns image, thumbnail (binary), label (int64 or list<int64>), identity, source_identity, video, and
+    `DatasetInfo.columns` (string)."""
     paths = shard_paths(folder, split)
     if not paths:
         raise ConfigError(f"`{folder}` has no split `{split}`; a prepared data set has {', '.join(SPLITS)}; prepare the data again")
@@ -264,13 +269,13 @@ def _write_rejects(path: Path, rejects: Sequence[Reject]) -> None:
 
 def _schema(info: DatasetInfo) -> pa.Schema:
     label = pa.list_(pa.int64()) if info.kind == "multilabel" else pa.int64()
-    texts = [(name, pa.string()) for name in ("identity", "video", *info.columns)]
-    return pa.schema([("image", pa.binary()), ("label", label), *texts])
+    texts = [(name, pa.string()) for name in ("identity", "source_identity", "video", *info.columns)]
+    return pa.schema([("image", pa.binary()), ("label", label), ("thumbnail", pa.binary(SIDE**2)), *texts])
 
 
 def _cells(row: Row) -> tuple[object, ...]:
     """The values of a row, in the order of the schema."""
-    return (row.image, row.label, row.identity, row.video, *row.columns)
+    return (row.image, row.label, row.thumbnail, row.identity, row.source, row.video, *row.columns)
 
 
 class ShardWriter:
@@ -279,7 +284,7 @@ class ShardWriter:
     def __init__(self, path: Path, info: DatasetInfo) -> None:
         self._schema = _schema(info)
         # Images are compressed already, and all different: compressing or indexing them again costs time and gains nothing.
-        self._file = pq.ParquetWriter(path, self._schema, compression="none", use_dictionary=self._schema.names[2:], write_statistics=False)
+        self._file = pq.ParquetWriter(path, self._schema, compression="none", use_dictionary=self._schema.names[3:], write_statistics=False)
 
     def __enter__(self) -> ShardWriter:
         return self

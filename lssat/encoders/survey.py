@@ -100,7 +100,7 @@ def broken_step(config: Config, model: LSSAT) -> list[str]:
     try:
         reached = _reached(model, config.data.image_size)
         model.train()
-        losses = train_step(config, TASK, model, _batch(config), Place(torch.device("cpu")), generator, None)
+        losses = train_step(config, TASK, model, _batch(config), Place(torch.device("cpu")), generator, None, 1)
     except Exception as error:  # as above
         return [f"step: {type(error).__name__}: {error}"]
     broken = []

@@ -88,9 +88,11 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    prepared(root, tmp_path / "cache")
-    over.set()
-    watcher.join()
+    try:
+        prepared(root, tmp_path / "cache")
+    finally:
+        over.set()
+        watcher.join()
     print(f"\npeak while preparing {count} images: {peak[0] / 2**30:.2f} GB")
     assert peak[0] < 4 * 2**30
 

@@ -213,7 +213,7 @@ def _sized(backbone, **settings):
 def _step(settings, real, weights=None):
     torch.manual_seed(0)
     model = build_model(settings, 3)
-    losses = train_step(settings, TASK, model, _batch(real), CPU, torch.Generator().manual_seed(5), weights)
+    losses = train_step(settings, TASK, model, _batch(real), CPU, torch.Generator().manual_seed(5), weights, settings.optim.accumulate)
     return _learnt(model), losses
 
 
@@ -234,7 +234,7 @@ def _worker(rank, meet, out, settings, real):
     model = build_model(settings, 3)
     ddp = DistributedDataParallel(model)
     batch = type(whole := _batch(real))(*(part[rank * 4 : rank * 4 + 4] for part in whole))
-    train_step(settings, TASK, ddp, batch, Place(torch.device("cpu"), rank, 2), torch.Generator().manual_seed(5), None)
+    train_step(settings, TASK, ddp, batch, Place(torch.device("cpu"), rank, 2), torch.Generator().manual_seed(5), None, settings.optim.accumulate)
     if rank == 0:
         torch.save(_learnt(model), out)
     dist.destroy_process_group()

@@ -185,7 +185,7 @@ def joint_step(settings: dict[str, object]) -> tuple[Losses, list[Tensor | None]
     random = np.random.default_rng(0)
     batch = Batch(random.integers(0, 256, (4, 32, 32, 3), dtype=np.uint8), np.array([0, 1, 2, 0]), np.ones(4, dtype=np.float32), np.arange(4))
     task = Task("emotion", "multiclass", ("a", "b", "c"), (2, 1, 1), 4)
-    losses = train_step(config, task, model, batch, Place(torch.device("cpu")), torch.Generator().manual_seed(0), None)
+    losses = train_step(config, task, model, batch, Place(torch.device("cpu")), torch.Generator().manual_seed(0), None, 1)
     return losses, [parameter.grad for parameter in model.parameters()]
 
 

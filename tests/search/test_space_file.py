@@ -202,9 +202,12 @@ def test_a_grid_refuses_what_it_cannot_enumerate(tmp_path):
         space(tmp_path, GRID.replace("sampler: grid", "sampler: grid, num_trials: 3"))
 
 
-@pytest.mark.parametrize(
-    ("name", "profile"),
-    [("backbones", "laptop"), ("backbones", "gpu"), ("paper", "laptop"), ("paper", "gpu"), ("texture_ablation", "none")],
-)
-def test_the_spaces_that_ship_are_valid(name, profile):
-    assert load(SPACES / f"{name}.yaml", profile, {}, {}).search.num_trials >= 12
+@pytest.mark.parametrize("path", sorted(SPACES.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("profile", ["laptop", "gpu"])
+def test_the_spaces_that_ship_are_valid(path, profile):
+    assert load(path, profile, {}, {}).search.num_trials >= 12
+
+
+@pytest.mark.parametrize("task", ["emotion", "attributes", "deepfake"])
+def test_the_grid_of_backbones_is_the_same_for_each_task(task):
+    assert load(SPACES / "per_task.yaml", "laptop", {"data.task": task}, {}).points() == load(SPACES / "per_task.yaml", "laptop", {}, {}).points()

@@ -9,15 +9,18 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from lssat.config import ConfigError, DataConfig
 from lssat.data.assemble import Entries, assemble, cut, numbered, pick_classes
-from lssat.data.images import UnusableImage, in_threads, resolve_inside
+from lssat.data.images import UnusableImage, resolve_inside
 from lssat.data.layouts.tree import IMAGE_ENDINGS, Tree
 from lssat.data.listing import Box, Listing, Record
+from lssat.data.parallel import chunks, in_processes
 from lssat.data.source import choice
 from lssat.data.table import Reject
 
@@ -26,6 +29,7 @@ NO_EMOTION = {8: "None", 9: "Uncertain", 10: "No-Face"}
 COLUMNS = ("subDirectory_filePath", "face_x", "face_y", "face_width", "face_height", "facial_landmarks", "expression", "valence", "arousal")
 IMAGE_FOLDERS = ("Manually_Annotated_Images", "Manually_Annotated/Manually_Annotated_Images")
 MOST_LABEL_BYTES = 4096
+LABELS_AT_ONCE = 1024  # files that a process reads in one go
 VAL_SHARE = 0.1
 
 
@@ -85,7 +89,7 @@ def listing(root: Path, options: dict[str, str], data: DataConfig) -> Listing:
 def _with_val(entries: Entries, seed: int) -> tuple[Entries, float]:
     count = Counter(entry.split for entry in entries if isinstance(entry, Record))
     share = min(VAL_SHARE, count["test"] / count["train"]) if count["train"] and count["test"] else VAL_SHARE
-    return cut(entries, "train", {"train": 1 - share, "val": share}, seed), share
+    return cut(entries, "train", {"train": 1 - share, "val": share}, seed)[0], share
 
 
 def _read_npy(tree: Tree, found: _Found) -> None:
@@ -97,7 +101,7 @@ def _read_npy(tree: Tree, found: _Found) -> None:
             if name != images[PurePosixPath(name).stem]:
                 found.entries.append(Reject(name, "another image has the same label file"))
         stems = sorted({*images, *labels})
-        read = in_threads(lambda stem: _stored_label(tree, labels.get(stem)), stems)  # noqa: B023 - used up in this turn of the loop
+        read = chain.from_iterable(in_processes(partial(_stored_labels, tree.root), chunks(map(labels.get, stems), LABELS_AT_ONCE)))
         for stem, (label, reason) in zip(stems, read, strict=True):
             name = images.get(stem, f"{folder}/images/{stem}.jpg")
             if reason:
@@ -106,12 +110,16 @@ def _read_npy(tree: Tree, found: _Found) -> None:
                 found.add(name, split, label, None, tree.fault(name, f"{folder}/images"))
 
 
-def _stored_label(tree: Tree, name: str | None) -> tuple[str, str]:
+def _stored_labels(root: Path, names: list[str | None]) -> list[tuple[str, str]]:
+    return [_stored_label(root, name) for name in names]
+
+
+def _stored_label(root: Path, name: str | None) -> tuple[str, str]:
     """The one value of a npy file as text, or why there is none."""
     if name is None:
         return "", "no label for this file"
     try:
-        with resolve_inside(tree.root, name).open("rb") as file:
+        with resolve_inside(root, name).open("rb") as file:
             data = file.read(MOST_LABEL_BYTES + 1)
         value = np.load(io.BytesIO(data), allow_pickle=False)
         if len(data) > MOST_LABEL_BYTES or not isinstance(value, np.ndarray) or value.size != 1:

@@ -64,8 +64,8 @@ def _task(attributes: tuple[str, ...], data: DataConfig) -> tuple[Kind, tuple[st
 def _fault(values: list[str], attributes: tuple[str, ...], split: str | None) -> str:
     if len(values) != len(attributes):
         return f"{len(values)} labels instead of {len(attributes)}"
-    odd = next(((name, value) for name, value in zip(attributes, values, strict=True) if value not in BITS), None)
-    if odd:
+    if not BITS.keys() >= set(values):
+        odd = next((name, value) for name, value in zip(attributes, values, strict=True) if value not in BITS)
         return f"label {odd[0]} must be 1 or -1, but is `{odd[1]}`"
     if split is None:
         return "no split for this file"

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from lssat.config import DataConfig
 from lssat.data.assemble import Entries, assemble, complete_splits, deepfake_task, given_splits, numbered
-from lssat.data.layouts.tree import Tree, clips, media_of, spaced, strangers
+from lssat.data.layouts.tree import Tree, clips, media_of, people, spaced, strangers
 from lssat.data.listing import Listing, Record
 from lssat.data.source import frames_of
 from lssat.data.table import Reject
@@ -25,7 +25,8 @@ def listing(root: Path, options: dict[str, str], data: DataConfig) -> Listing:
             key = f"{method}/{video}"
             split = "test" if key in tested else "train"
             tested.pop(key, None)
-            record = Record(0, "", FOLDERS[method], _identity(method, video), split, key, None, (method,))
+            source = people(video)[1] if FOLDERS[method] else ""
+            record = Record(0, "", FOLDERS[method], _identity(method, video), split, key, None, (method,), source)
             for name in clip.files if media == "videos" else spaced(clip.files, frames):
                 reason = tree.fault(name, folder)
                 entries.append(Reject(name, reason) if reason else record._replace(name=name))

@@ -9,7 +9,7 @@ from typing import Any
 
 from lssat.config import ConfigError, DataConfig
 from lssat.data.assemble import Entries, assemble, complete_splits, deepfake_task, given_splits, numbered
-from lssat.data.layouts.tree import Tree, spaced
+from lssat.data.layouts.tree import Tree, people, spaced
 from lssat.data.listing import Listing, Record
 from lssat.data.reading import SPLIT_NAMES, listed, nearest
 from lssat.data.source import choice, frames_of
@@ -35,8 +35,10 @@ def listing(root: Path, options: dict[str, str], data: DataConfig) -> Listing:
             dropped[f"{split} videos that are in {home[label, video]}"] += 1
             continue
         key = "/".join(part for part in (label, level, video) if part)
-        identity = f"{dataset} {video.split('_')[0]}"
-        record = Record(0, "", int("real" not in label.lower()), identity, split, key, None, (label, level))
+        fake = "real" not in label.lower()
+        target, source = people(video) if fake else (video.split("_")[0], "")
+        lent = f"{dataset} {source}" if source else ""
+        record = Record(0, "", int(fake), f"{dataset} {target}", split, key, None, (label, level), lent)
         if not files:
             entries.append(Reject(key, "video has no frames"))
         for file in spaced(files, frames):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lssat.config import ConfigError, DataConfig
 from lssat.data.assemble import TEST_SHARE, VAL_SHARE, Entries, assemble, cut, deepfake_task, numbered
-from lssat.data.layouts.tree import Tree, clips, media_of, spaced, strangers
+from lssat.data.layouts.tree import Tree, clips, media_of, people, spaced, strangers
 from lssat.data.listing import Listing, Record
 from lssat.data.reading import nearest
 from lssat.data.source import choice, frames_of
@@ -35,7 +35,9 @@ def listing(root: Path, options: dict[str, str], data: DataConfig) -> Listing:
                 entries += [Reject(name, "no split for this video") for name in clip.files]
                 continue
             key = f"{method}/{compression}/{video}"
-            record = Record(0, "", int(method not in ("youtube", "actors")), _identity(method, video), split, key, None, (method, compression))
+            fake = method not in ("youtube", "actors")
+            target, source = _people(method, video)
+            record = Record(0, "", int(fake), target, split, key, None, (method, compression), source if fake else "")
             for name in clip.files if media == "videos" else spaced(clip.files, frames):
                 reason = tree.fault(name, folder)
                 entries.append(Reject(name, reason) if reason else record._replace(name=name))
@@ -46,7 +48,8 @@ def listing(root: Path, options: dict[str, str], data: DataConfig) -> Listing:
     made = "official"
     if DFD in methods:
         shares = {"train": 1 - VAL_SHARE - TEST_SHARE, "val": VAL_SHARE, "test": TEST_SHARE}
-        entries, made = cut(entries, "", shares, data.seed), f"{'official; ' if official else ''}{DFD} by actor 70/15/15"
+        entries, note = cut(numbered(entries), "", shares, data.seed)
+        made = f"{'official; ' if official else ''}{DFD} by actor 70/15/15{note}"
     recorded = {"kind": "faceforensics", "compression": compression, "methods": list(methods), "frames": frames, "splits": made}
     return assemble(
         root, data, task, numbered(entries), media=media, crop=media == "videos", columns=("method", "compression"), options=recorded, name=root.name
@@ -81,6 +84,7 @@ def _official_splits(tree: Tree) -> dict[str, str]:
     return splits
 
 
-def _identity(method: str, video: str) -> str:
-    """The person filmed: of a fake, its target. Actors are numbered apart from the videos of YouTube."""
-    return f"actor {video.split('_')[0]}" if method in (DFD, "actors") else video.split("_")[0]
+def _people(method: str, video: str) -> tuple[str, str]:
+    """The person filmed, and of a fake the one whose face it shows. Actors are numbered apart from the videos of YouTube."""
+    target, source = people(video)
+    return (f"actor {target}", f"actor {source}") if method in (DFD, "actors") else (target, source)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from lssat.data.images import UnusableImage, check_name, resolve_inside
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
 VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv")
+PAIR = re.compile(r"((?:id)?\d+)_((?:id)?\d+)(?=_|$)")
 
 
 class Tree:
@@ -85,6 +87,12 @@ def clips(tree: Tree, folder: str, media: str) -> dict[str, Clip]:
             key = path.stem if media == "videos" else path.parent.name
             found.setdefault(key, Clip(key, [])).files.append(name)
     return found
+
+
+def people(video: str) -> tuple[str, str]:
+    """Target and source of a fake by the name of its video: `000_003`, `01_02__scene__id` or `id0_id16_0001`; the source is "" where it names none."""
+    pair = PAIR.match(video)
+    return (pair[1], pair[2]) if pair else (video.split("_")[0], "")
 
 
 def strangers(tree: Tree, folder: str, media: str) -> list[str]:

@@ -38,13 +38,17 @@ def _png(number):
     return out.getvalue()
 
 
-def numbers(split, rank):
+def numbers(split, rank, seeds=(3,)):
+    """The images of a share in the order of the last of these seeds, each of which is an epoch."""
     rows = ingest.rows_of(split.share(rank).iterator(), split.resident is not None, split.share_rows(rank))
+    for seed in seeds[:-1]:
+        list(rows.batches(64, -(-rows.num_rows // 64), seed=seed))
     found = []
-    for batch in rows.batches(64, -(-rows.num_rows // 64), seed=3):
+    for batch in rows.batches(64, -(-rows.num_rows // 64), seed=seeds[-1]):
         real = batch.weight > 0
         found += (batch.image[real, 0, 0, 0].astype(int) * 256 + batch.image[real, 0, 0, 1]).tolist()
         assert (batch.image[..., 2] == 7).all()
+        assert batch.row[real].tolist() == found[-int(real.sum()) :]
         assert (batch.label[real] == np.asarray(found[-int(real.sum()) :]) % 2).all()
     assert len(found) == split.share_rows(rank)
     return found
@@ -60,6 +64,15 @@ def test_every_row_once(prepared, num_workers, streamed, monkeypatch):
     found = [number for rank in range(num_workers) for number in numbers(split, rank)]
     assert sorted(found) == list(range(NUM_ROWS))
     assert found != sorted(found), "rows must come shuffled"
+
+
+def test_a_resumed_stream_meets_the_order_of_an_uninterrupted_one(prepared, monkeypatch):
+    monkeypatch.setattr(ingest, "MEMORY_SHARE", 0)
+    split = ingest.open_splits(prepared, ("train",), SIZE, 2)["train"]
+    third = numbers(split, 1, seeds=(1, 2, 3))
+    again = ingest.open_splits(prepared, ("train",), SIZE, 2)["train"]
+    assert numbers(again, 1, seeds=(3,)) == third != numbers(again, 1, seeds=(2,))
+    assert numbers(again, 1, seeds=(None,)) == sorted(third)
 
 
 def test_uneven_shares_of_resident_rows(prepared):

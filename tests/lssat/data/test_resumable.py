@@ -23,14 +23,13 @@ import os, signal, sys
 from pathlib import Path
 from lssat.config import build
 from lssat.data import prepare, resumable
-resumable.SHARD_BYTES = 8000
+resumable.SHARD_ROWS = 10
 def dying(way, entry, left=[70], open=resumable.open_entry):
     left[0] -= 1
     if not left[0]:
         os.kill(os.getpid(), signal.SIGKILL)
     return open(way, entry)
 resumable.open_entry = dying
-resumable.in_threads = map
 prepare.prepare(build({"data.source": sys.argv[1], "data.task": "animal"}).data, Path(sys.argv[2]), print, map)
 """
 
@@ -59,7 +58,7 @@ def images(folder: Path) -> set[bytes]:
 def test_a_killed_preparation_goes_on_after_its_last_shard_and_ends_as_if_nothing_had_happened(
     tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resumable, "SHARD_BYTES", 8000)
+    monkeypatch.setattr(resumable, "SHARD_ROWS", 10)
     whole = prepared(tree, tmp_path / "whole")
     command = [sys.executable, "-c", KILLED, str(tree), str(tmp_path / "cache")]
     assert subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}).returncode == -signal.SIGKILL
@@ -67,7 +66,7 @@ def test_a_killed_preparation_goes_on_after_its_last_shard_and_ends_as_if_nothin
     finished = {path.name: path.stat().st_mtime_ns for path in unfinished.glob("*.parquet")}
     assert finished
     with (unfinished / "journal.jsonl").open("a") as journal:
-        journal.write('{"entries": 7, "spl')  # the line that a kill cut
+        journal.write('{"shard": "spl')  # the line that a kill cut
     folder = prepared(tree, tmp_path / "cache")
     assert {name: (folder / name).stat().st_mtime_ns for name in finished} == finished
     assert [path.read_bytes() for split in SPLITS for path in shard_paths(folder, split)] == [

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lssat.data.rows import ResidentRows, StreamedRows
+from lssat.data.rows import ResidentRows, StreamedRows, mixed
 
 
 def blocks(num_rows, size=7):
@@ -46,3 +46,15 @@ def test_order_follows_the_seed():
 def test_images_stay_with_their_labels():
     for batch in ResidentRows(blocks(23)).batches(8, 3, 5):
         assert (batch.image[:, 0, 0, 0] == batch.label).all()
+
+
+@pytest.mark.parametrize(("size", "window"), [(4, 8), (5, 1), (50, 100), (3, 7)])
+def test_mixed_rows_come_once_in_an_order_of_the_generator(size, window):
+    def order(seed):
+        batches = list(mixed(blocks(23), size, window, np.random.default_rng(seed)))
+        assert all(len(batch["label"]) == size for batch in batches[:-1])
+        assert all((batch["image"][:, 0, 0, 0] == batch["label"]).all() for batch in batches)
+        return np.concatenate([batch["label"] for batch in batches]).tolist()
+
+    assert sorted(order(1)) == list(range(23))
+    assert order(1) == order(1) != order(2)

@@ -123,7 +123,7 @@ def celebdf(root: Path, people: int = 10, frames: bool = False, length: int = 8)
     tested = []
     for person in range(people):
         for take in range(2):
-            real, fake = f"id{person}_{take:04d}", f"id{person}_id{(person + 1) % people}_{take:04d}"
+            real, fake = f"id{person}_{take:04d}", f"id{person}_id{person ^ 1}_{take:04d}"
             _clip(root / "Celeb-real", real, "train", person * 2 + take, 0, frames, length, plain=True)
             _clip(root / "Celeb-synthesis", fake, "train", person * 2 + take, 1, frames, length, plain=True)
             tested += [f"1 Celeb-real/{real}.mp4", f"0 Celeb-synthesis/{fake}.mp4"] if person < 2 else []

@@ -1,0 +1,69 @@
+"""Work on many items in the processes of this machine, in order."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from itertools import islice
+from multiprocessing.connection import wait
+from multiprocessing.forkserver import ensure_running
+from typing import Any, TypeVar
+
+WAITING = 4  # items per process that are asked for ahead of those whose results are taken: what bounds the memory
+Item = TypeVar("Item")
+Spread = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
+"""`function` of every item, in order: by processes here, or on a cluster."""
+
+
+def in_processes(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+    """`function`, which must be picklable, of every item, in order, a bounded number of them in flight."""
+    processes = len(os.sched_getaffinity(0))
+    waiting: deque[Future[Any]] = deque()
+    pool = ProcessPoolExecutor(processes, _context(), _obey)
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) >= WAITING * processes:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def begin() -> None:
+    """Let what the processes are forked from begin its imports, while the caller still has something else to do."""
+    _context()
+    ensure_running()
+
+
+def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Lists of `size` items, the last one shorter."""
+    remaining = iter(items)
+    while some := list(islice(remaining, size)):
+        yield some
+
+
+def _context() -> multiprocessing.context.ForkServerContext:
+    """Forks of a small process that has the imports already and no threads: as quick as a fork, as safe as a fresh interpreter."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["lssat.data.opening"])
+    return context
+
+
+def _obey() -> None:
+    """Ctrl-C is for the process that waits for this one; when that has been killed, this one ends too."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)

@@ -1,0 +1,34 @@
+"""What a study took: read from its folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from search import leaderboard
+
+
+@dataclass(frozen=True)
+class Actual:
+    """`seconds`: on the clock, from the first trial's start to the last one's end, pauses of an interrupted study included."""
+
+    trials: int
+    epochs: int
+    seconds: float
+    disk: int  # bytes that are there now
+
+
+def actual(folder: Path) -> Actual:
+    """Of the trials and final runs in a study's folder that are over."""
+    starts, ends, trials, epochs = [], [], 0, 0
+    for path in sorted(folder.glob("*/*/outcome.json")):
+        reported, seconds = leaderboard.metrics(path.parent), json.loads(path.read_text())["seconds"]
+        if not reported or seconds is None:  # its end was not seen: a kill came in between
+            continue
+        trials += path.parent.parent.name == "trials"
+        epochs += reported[-1]["epoch"]
+        ends.append(reported[-1]["time"])
+        starts.append(reported[-1]["time"] - seconds)
+    disk = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    return Actual(trials, epochs, max(ends, default=0.0) - min(starts, default=0.0), disk)
