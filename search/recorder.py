@@ -92,6 +92,9 @@ class Recorder(Callback):  # type: ignore[misc]
         name = trial.config["name"]
         last = self._last.get(name, {})
         status = verdict(self._search, last, error).status
+        if status == "paused":
+            self._progress.paused(name)
+            return
         why = next((last[ending] for ending in ENDINGS if ending in last), "its process died; see log.txt" if error else "")
         seconds = round(time.time() - self._started.get(name, time.time()), 1)
         write_json(self._folder / name / "outcome.json", {"status": status, "reason": why, "seconds": seconds})

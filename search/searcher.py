@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import optuna
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 from ray.tune.search import Searcher
 
 from lssat import catalog
 from lssat.config import ConfigError, build
 from search.drawing import draw
 from search.objectives import OBJECTIVES, values
+from search.promotion import promoted, rungs
 from search.samplers import first_points, sampler
 from search.space import SearchConfig, Space
 
@@ -70,30 +71,52 @@ class OptunaSearcher(Searcher):  # type: ignore[misc]
         self._space = space
         self._trials: dict[str, Trial] = {}
         self._epochs_seen: dict[str, int] = {}
+        self._epochs = space.example().optim.epochs
+        self._promotes = bool(rungs(space.search, self._epochs))
+        self._exhausted = False
         self._interrupted = [frozen for frozen in study.get_trials(deepcopy=False, states=[TrialState.RUNNING])]
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray snapshots its searcher; nothing reads those snapshots: the study is on disk."""
         return {}
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
-        while self._interrupted or self._wants_more():
-            if self._interrupted:
-                frozen = self._interrupted.pop(0)
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        paused = self._promoted()
+        while paused or self._interrupted or self._wants_more():
+            if paused or self._interrupted:
+                frozen = paused or self._interrupted.pop(0)
                 trial, seen = again(self._study, self._space, frozen), max(frozen.intermediate_values, default=0)
+            elif asked := ask(self._study, self._space):
+                trial, seen = asked, 0
             else:
-                asked, seen = ask(self._study, self._space), 0
-                if asked is None:
-                    break
-                trial = asked
+                self._exhausted = True
+                return self.suggest(trial_id)
             sampled = sample(self._study, self._space, trial)
             if sampled is not None:
                 self._trials[trial_id], self._epochs_seen[trial_id] = trial, seen
-                return {"name": trial_name(trial.number), "config": sampled}
+                return {"name": trial_name(trial.number), "config": sampled, **({"promoted": seen} if paused else {})}
+        if self._trials and self._promotes:  # one of those that run may let another go on
+            return None
+        self._end_paused()
         return str(Searcher.FINISHED)
 
     def _wants_more(self) -> bool:
-        return num_asked(self._study) < self._space.search.num_trials and not stagnates(self._study, self._space.search)
+        settings = self._space.search
+        return num_asked(self._study) < settings.num_trials and not self._exhausted and not stagnates(self._study, settings)
+
+    def _promoted(self) -> FrozenTrial | None:
+        if not self._promotes:
+            return None
+        last = not (self._trials or self._interrupted or self._wants_more())
+        live = {trial.number for trial in self._trials.values()} | {frozen.number for frozen in self._interrupted}
+        return promoted(self._study.get_trials(deepcopy=False), self._space.search, self._epochs, live, last)
+
+    def _end_paused(self) -> None:
+        """What was never promoted was stopped where it paused."""
+        live = {trial.number for trial in self._trials.values()}
+        for frozen in self._study.get_trials(deepcopy=False, states=[TrialState.RUNNING]) if self._promotes else ():
+            if frozen.number not in live:
+                tell(self._study, Trial(self._study, frozen._trial_id), Verdict("stopped", TrialState.PRUNED))
 
     def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
         if len(self._space.search.objectives) > 1:  # Optuna takes intermediate values of one objective only
@@ -105,7 +128,9 @@ class OptunaSearcher(Searcher):  # type: ignore[misc]
     def on_trial_complete(self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False) -> None:
         if result:
             self.on_trial_result(trial_id, result)
-        tell(self._study, self._trials.pop(trial_id), verdict(self._space.search, result, error))
+        trial, told = self._trials.pop(trial_id), verdict(self._space.search, result, error)
+        if told.status != "paused":
+            tell(self._study, trial, told)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the study is on disk."""
@@ -130,7 +155,7 @@ def ask(study: optuna.Study, space: Space) -> Trial | None:
     return study.ask()
 
 
-def again(study: optuna.Study, space: Space, frozen: optuna.trial.FrozenTrial) -> Trial:
+def again(study: optuna.Study, space: Space, frozen: FrozenTrial) -> Trial:
     """A trial that was asked for in an earlier session; what had not been drawn yet will be drawn as it would have been then."""
     study.sampler = sampler(space.search, frozen.number)
     return Trial(study, frozen._trial_id)
@@ -150,11 +175,16 @@ def sample(study: optuna.Study, space: Space, trial: Trial) -> dict[str, Any] | 
 
 
 def verdict(search: SearchConfig, result: Mapping[str, Any] | None, error: bool) -> Verdict:
-    """failed: FAIL. infeasible (never fits into memory): PRUNED, and a broken constraint. stopped before its last epoch: PRUNED. complete: COMPLETE."""
+    """failed: FAIL. infeasible (never fits into memory): PRUNED, and a broken constraint. stopped before its last epoch: PRUNED. complete: COMPLETE.
+
+    paused: RUNNING, for it may go on.
+    """
     if result and "infeasible" in result:
         return Verdict("infeasible", TrialState.PRUNED)
     if error or not result or "failed" in result or not math.isfinite(result.get("val/best", math.nan)):
         return Verdict("failed", TrialState.FAIL)
+    if result["epoch"] in rungs(search, result["epochs"]):
+        return Verdict("paused", TrialState.RUNNING)
     if result["epoch"] < result["epochs"]:
         return Verdict("stopped", TrialState.PRUNED)
     found = values(search.objectives, result)

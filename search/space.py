@@ -23,8 +23,10 @@ class SearchConfig(Section):
     sampler: Literal["tpe", "random", "grid", "gp", "nsga2"] = Field(
         "tpe", description="tpe: multivariate, in groups of keys that occur together; grid: every point once; gp, nsga2: Optuna's"
     )
-    scheduler: Literal["asha", "hyperband", "median", "none"] = Field(
-        "asha", description="asha: stop trials that are behind, one bracket; hyperband: several; median: stop those below the median; none: full budget for all"
+    scheduler: Literal["asha", "promotion", "hyperband", "median", "none"] = Field(
+        "asha",
+        description="asha: stop trials that are behind, one bracket; promotion: pause all at each rung, the best go on; hyperband: several brackets; "
+        "median: stop those below the median; none: full budget for all",
     )
     objectives: list[Literal["score", "parameters", "images_per_s", "gap"]] = Field(
         ["score"], description="score and images_per_s up, parameters and gap between subgroups down; the scheduler works on the first, which is the score"

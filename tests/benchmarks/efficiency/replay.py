@@ -19,6 +19,7 @@ class Trial:
     trial_id: str
     config: dict[str, Any]
     cell: Cell
+    first: int  # epochs that it had before it paused
 
 
 class Tick(NamedTuple):
@@ -43,20 +44,22 @@ def replay(curves: Curves, searcher: Searcher, scheduler: TrialScheduler, concur
     """Search until a trial of a good cell has had its full budget, or until `budget` epochs are spent.
 
     An epoch counts when it ends, whosever it is: of a trial that is stopped later, of one that runs beside the last, of a cell that was tried before.
+    A trial that was paused goes on after its last epoch, as it does from its checkpoint.
     """
     good = curves.good()
-    trials: list[Trial] = []
+    begun: list[Trial] = []
     ticks: list[Tick] = []
 
     def begin(now: float) -> None:
-        trial = _next(curves, searcher, scheduler, len(trials))
-        trials.append(trial)
-        heapq.heappush(ticks, Tick(now + curves.seconds[trial.cell][0], trial.trial_id, trial, 1))
+        trial = _next(curves, searcher, scheduler, len(begun))
+        if trial:
+            begun.append(trial)
+            heapq.heappush(ticks, Tick(now + curves.seconds[trial.cell][trial.first], trial.trial_id, trial, trial.first + 1))
 
     for _ in range(concurrent):
         begin(0.0)
     reached, spent = False, 0
-    while spent < budget and not reached:
+    while ticks and spent < budget and not reached:
         now, _, trial, epoch = heapq.heappop(ticks)
         spent += 1
         if _goes_on(curves, searcher, scheduler, trial, epoch):
@@ -64,13 +67,16 @@ def replay(curves: Curves, searcher: Searcher, scheduler: TrialScheduler, concur
         else:
             reached = epoch == curves.epochs and trial.cell in good
             begin(now)
-    return Replayed(reached, spent, len(trials), len(trials) - len({trial.cell for trial in trials}))
+    tried = [trial.cell for trial in begun if not trial.first]
+    return Replayed(reached, spent, len(tried), len(tried) - len(set(tried)))
 
 
-def _next(curves: Curves, searcher: Searcher, scheduler: TrialScheduler, number: int) -> Trial:
+def _next(curves: Curves, searcher: Searcher, scheduler: TrialScheduler, number: int) -> Trial | None:
     trial_id = f"{number:05d}"
     suggested = searcher.suggest(trial_id)
-    trial = Trial(trial_id, suggested, curves.cell(suggested.get("config", suggested)))
+    if not isinstance(suggested, dict):
+        return None
+    trial = Trial(trial_id, suggested, curves.cell(suggested.get("config", suggested)), suggested.get("promoted", 0))
     scheduler.on_trial_add(None, trial)
     return trial
 
