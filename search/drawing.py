@@ -59,4 +59,7 @@ def _at(trial: FrozenTrial, epoch: int) -> FrozenTrial:
     seen = copy.copy(trial)
     seen.state, seen.value = TrialState.COMPLETE, trial.intermediate_values[max(step for step in trial.intermediate_values if step <= epoch)]
     seen.datetime_complete = trial.datetime_complete or trial.datetime_start
+    seen.system_attrs = dict(trial.system_attrs)
+    if not seen.constraints:  # it is not told yet; a sampler takes constraints of all complete trials or of none
+        seen.set_constraint("memory", 0.0)
     return seen

@@ -31,33 +31,37 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument("--concurrent", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--tolerance", type=float, default=0.01, help="how close to the best cell is good enough, as a share of its score")
     parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
     curves = read(CURVES)
-    print(f"{len(curves.best)} cells, best {curves.top:.4f}, {len(curves.good())} within 1%; the whole grid costs {len(curves.best) * curves.epochs} epochs")
+    print(
+        f"{len(curves.best)} cells, best {curves.top:.4f}, {len(curves.good(arguments.tolerance))} within {arguments.tolerance:.1%}; the whole grid costs {len(curves.best) * curves.epochs} epochs"
+    )
     for concurrent in arguments.concurrent:
-        costs = {name: runs(name, range(arguments.seeds), concurrent, arguments.processes) for name in METHODS}
+        costs = {name: runs(name, range(arguments.seeds), concurrent, arguments.processes, arguments.tolerance) for name in METHODS}
         print(f"\n{concurrent} at a time\n\n" + table(costs))
 
 
 def replay_space() -> Space:
-    """The recorded grid as a space that is searched, for as long as it takes."""
-    return load(GRID, "laptop", {}, {"sampler": "tpe", "num_trials": 1_000_000})
+    """The recorded grid as a space that is searched, for as long as it takes. All searches that stop trials have the same rungs."""
+    settings = {"scheduler": "promotion", "grace_epochs": 1, "reduction_factor": 3, "startup_trials": 4}
+    return load(GRID, "laptop", {}, {"sampler": "tpe", "num_trials": 1_000_000, **settings})
 
 
-def runs(method: str, seeds: Sequence[int], concurrent: int, processes: int) -> list[Replayed]:
+def runs(method: str, seeds: Sequence[int], concurrent: int, processes: int, tolerance: float = 0.01) -> list[Replayed]:
     """One replay per seed; a search that has spent what the whole grid costs has failed."""
-    one = functools.partial(run, method, concurrent)
+    one = functools.partial(run, method, concurrent, tolerance)
     with ProcessPoolExecutor(processes) as pool:
         return list(pool.map(one, seeds))
 
 
-def run(method: str, concurrent: int, seed: int) -> Replayed:
+def run(method: str, concurrent: int, tolerance: float, seed: int) -> Replayed:
     logging.getLogger("ray").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
     curves, space = read(CURVES), replay_space()
     searcher, scheduler = METHODS[method](space, seed)
-    return replay(curves, searcher, scheduler, concurrent, budget=len(curves.best) * curves.epochs)
+    return replay(curves, searcher, scheduler, concurrent, budget=len(curves.best) * curves.epochs, tolerance=tolerance)
 
 
 def table(costs: Mapping[str, Sequence[Replayed]]) -> str:

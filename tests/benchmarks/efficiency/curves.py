@@ -33,7 +33,7 @@ class Curves:
     def epochs(self) -> int:
         return len(next(iter(self.best.values())))
 
-    def good(self, tolerance: float = 0.01) -> set[Cell]:
+    def good(self, tolerance: float) -> set[Cell]:
         """The cells whose full budget ends within this share of the best cell's score."""
         return {cell for cell, best in self.best.items() if best[-1] >= (1 - tolerance) * self.top}
 

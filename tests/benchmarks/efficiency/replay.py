@@ -40,13 +40,13 @@ class Replayed(NamedTuple):
     repeated: int
 
 
-def replay(curves: Curves, searcher: Searcher, scheduler: TrialScheduler, concurrent: int, budget: int) -> Replayed:
+def replay(curves: Curves, searcher: Searcher, scheduler: TrialScheduler, concurrent: int, budget: int, tolerance: float = 0.01) -> Replayed:
     """Search until a trial of a good cell has had its full budget, or until `budget` epochs are spent.
 
     An epoch counts when it ends, whosever it is: of a trial that is stopped later, of one that runs beside the last, of a cell that was tried before.
     A trial that was paused goes on after its last epoch, as it does from its checkpoint.
     """
-    good = curves.good()
+    good = curves.good(tolerance)
     begun: list[Trial] = []
     ticks: list[Tick] = []
 
