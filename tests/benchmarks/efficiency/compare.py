@@ -35,9 +35,8 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
     curves = read(CURVES)
-    print(
-        f"{len(curves.best)} cells, best {curves.top:.4f}, {len(curves.good(arguments.tolerance))} within {arguments.tolerance:.1%}; the whole grid costs {len(curves.best) * curves.epochs} epochs"
-    )
+    good = len(curves.good(arguments.tolerance))
+    print(f"{len(curves.best)} cells of {curves.epochs} epochs, best {curves.top:.4f}, {good} within {arguments.tolerance:.1%}")
     for concurrent in arguments.concurrent:
         costs = {name: runs(name, range(arguments.seeds), concurrent, arguments.processes, arguments.tolerance) for name in METHODS}
         print(f"\n{concurrent} at a time\n\n" + table(costs))
