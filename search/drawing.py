@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from itertools import count
 from typing import Any
 
 import optuna
@@ -26,15 +25,17 @@ def draw(study: optuna.Study, space: Space) -> dict[str, Any] | None:
     trials = [trial for trial in study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
     shadow = optuna.create_study(directions=study.directions, sampler=sampler(space.search, len(trials)))
     shadow.add_trials(comparable(trials, space.search.startup_trials))
-    for attempt in count():
-        if attempt == REPEATS:
-            if space.holds_at_most(len(trials)):
-                return None
-            shadow.sampler = RandomSampler(seed=space.search.seed * 100_003 + len(trials))
+    repeats = 0
+    while True:
         drawn = shadow.ask()
         space.sample(drawn)
         if is_new(drawn.params, trials):
             return drawn.params
+        repeats += 1
+        if repeats == REPEATS:
+            if space.holds_at_most(len(trials)):
+                return None
+            shadow.sampler = RandomSampler(seed=space.search.seed * 100_003 + len(trials))
 
 
 def is_new(params: Mapping[str, Any], trials: Sequence[FrozenTrial]) -> bool:
