@@ -53,6 +53,9 @@ class Progress:
         if not self._live and time.time() - self._spoke > LINE_EVERY_S:
             self._say(self._line())
 
+    def paused(self, name: str) -> None:
+        self._running.pop(name, None)
+
     def finished(self, name: str, status: str, reason: str) -> None:
         config, measured = self._running.pop(name, (None, {}))
         self._counts[status] += 1

@@ -45,6 +45,7 @@ class Recorder(Callback):  # type: ignore[misc]
         self._last: dict[str, dict[str, Any]] = {}
         self._recorded: dict[str, int] = {}
         self._started: dict[str, float] = {}
+        self._before: dict[str, float] = {}  # seconds that a trial had run before it paused
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray snapshots its callbacks; nothing reads those snapshots, and a terminal cannot be copied."""
@@ -92,8 +93,12 @@ class Recorder(Callback):  # type: ignore[misc]
         name = trial.config["name"]
         last = self._last.get(name, {})
         status = verdict(self._search, last, error).status
+        seconds = round(self._before.get(name, 0.0) + time.time() - self._started.get(name, time.time()), 1)
+        if status == "paused":
+            self._before[name] = seconds
+            self._progress.paused(name)
+            return
         why = next((last[ending] for ending in ENDINGS if ending in last), "its process died; see log.txt" if error else "")
-        seconds = round(time.time() - self._started.get(name, time.time()), 1)
         write_json(self._folder / name / "outcome.json", {"status": status, "reason": why, "seconds": seconds})
         shutil.rmtree(self._storage / name / "last", ignore_errors=True)  # optimiser state of a trial that is over
         shutil.rmtree(self._storage / name / "train", ignore_errors=True)

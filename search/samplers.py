@@ -11,22 +11,15 @@ from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler
 
 from search.space import SearchConfig, Space
 
-REPEATS = 10
 PUBLISHED: Mapping[str, Any] = {"auxiliary": True, "aux_weight": 0.9, "masking.ratio": 0.75, "streams": "MRGB/RLDP/CRGB", "target.encoding": "scaled"}
 """What SSAT and L-SSAT publish (lambda 0.1 on the classification loss; the texture's codes as they are)."""
 
 
-def sampler(search: SearchConfig, number: int, repeats: int = 0) -> BaseSampler:
-    """Seeded by (seed, number of the trial), so that a resumed study draws what the uninterrupted one would have drawn.
-
-    After REPEATS trials in a row that were tried before, the model has nothing new to propose and the next is drawn at random.
-    """
-    seed = search.seed * 100_003 + number
-    if repeats >= REPEATS:
-        return RandomSampler(seed=seed)
+def sampler(search: SearchConfig, number: int) -> BaseSampler:
+    """Seeded by (seed, number of the trial), so that a resumed study draws what the uninterrupted one would have drawn."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return SAMPLERS[search.sampler](search, seed)
+        return SAMPLERS[search.sampler](search, search.seed * 100_003 + number)
 
 
 SAMPLERS: dict[str, Callable[[SearchConfig, int], BaseSampler]] = {

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 
+from search.promotion import Pausing
 from search.space import SearchConfig
 
 History = Callable[[str], Sequence[Mapping[str, Any]]]
@@ -21,6 +22,8 @@ def scheduler(search: SearchConfig, epochs: int, history: History, earlier: Sequ
     """The scheduler of a study whose trials have `epochs`, told what the `earlier` ones (names, oldest first) had reported."""
     if search.scheduler == "none" or search.grace_epochs >= epochs:
         return FIFOScheduler()
+    if search.scheduler == "promotion":
+        return Pausing(search, epochs)
     built: TrialScheduler
     if search.scheduler == "median":
         built = Median(history, grace_period=search.grace_epochs, **MEASURED)

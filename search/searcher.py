@@ -10,25 +10,22 @@ import json
 import math
 import warnings
 from collections.abc import Mapping
-from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import optuna
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 from ray.tune.search import Searcher
 
 from lssat import catalog
 from lssat.config import ConfigError, build
+from search.drawing import draw
 from search.objectives import OBJECTIVES, values
+from search.promotion import promoted, rungs
 from search.samplers import first_points, sampler
 from search.space import SearchConfig, Space
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
-
-
-REPEATED = "repeated"
-"""Marks a trial that drew what an earlier one had tried: it is told as failed, does not count, and another is drawn."""
 
 
 class Verdict(NamedTuple):
@@ -74,28 +71,52 @@ class OptunaSearcher(Searcher):  # type: ignore[misc]
         self._space = space
         self._trials: dict[str, Trial] = {}
         self._epochs_seen: dict[str, int] = {}
+        self._epochs = space.example().optim.epochs
+        self._promotes = bool(rungs(space.search, self._epochs))
+        self._exhausted = False
         self._interrupted = [frozen for frozen in study.get_trials(deepcopy=False, states=[TrialState.RUNNING])]
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray snapshots its searcher; nothing reads those snapshots: the study is on disk."""
         return {}
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
-        while self._interrupted or self._wants_more():
-            if self._interrupted:
-                frozen = self._interrupted.pop(0)
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        paused = self._promoted()
+        while paused or self._interrupted or self._wants_more():
+            if paused or self._interrupted:
+                frozen = paused or self._interrupted.pop(0)
                 trial, seen = again(self._study, self._space, frozen), max(frozen.intermediate_values, default=0)
+            elif asked := ask(self._study, self._space):
+                trial, seen = asked, 0
             else:
-                trial, seen = ask(self._study, self._space), 0
+                self._exhausted = True
+                return self.suggest(trial_id)
             sampled = sample(self._study, self._space, trial)
             if sampled is not None:
                 self._trials[trial_id], self._epochs_seen[trial_id] = trial, seen
-                return {"name": trial_name(trial.number), "config": sampled}
+                return {"name": trial_name(trial.number), "config": sampled, **({"promoted": seen} if paused else {})}
+        if self._trials and self._promotes:  # one of those that run may let another go on
+            return None
+        self._end_paused()
         return str(Searcher.FINISHED)
 
     def _wants_more(self) -> bool:
-        tried = num_asked(self._study) - num_repeated(self._study)
-        return tried < self._space.search.num_trials and not stagnates(self._study, self._space.search) and not self._space.holds_at_most(tried)
+        settings = self._space.search
+        return num_asked(self._study) < settings.num_trials and not self._exhausted and not stagnates(self._study, settings)
+
+    def _promoted(self) -> FrozenTrial | None:
+        if not self._promotes:
+            return None
+        last = not (self._trials or self._interrupted or self._wants_more())
+        live = {trial.number for trial in self._trials.values()} | {frozen.number for frozen in self._interrupted}
+        return promoted(self._study.get_trials(deepcopy=False), self._space.search, self._epochs, live, last)
+
+    def _end_paused(self) -> None:
+        """What was never promoted was stopped where it paused."""
+        live = {trial.number for trial in self._trials.values()}
+        for frozen in self._study.get_trials(deepcopy=False, states=[TrialState.RUNNING]) if self._promotes else ():
+            if frozen.number not in live:
+                tell(self._study, Trial(self._study, frozen._trial_id), Verdict("stopped", TrialState.PRUNED))
 
     def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
         if len(self._space.search.objectives) > 1:  # Optuna takes intermediate values of one objective only
@@ -107,7 +128,9 @@ class OptunaSearcher(Searcher):  # type: ignore[misc]
     def on_trial_complete(self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False) -> None:
         if result:
             self.on_trial_result(trial_id, result)
-        tell(self._study, self._trials.pop(trial_id), verdict(self._space.search, result, error))
+        trial, told = self._trials.pop(trial_id), verdict(self._space.search, result, error)
+        if told.status != "paused":
+            tell(self._study, trial, told)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the study is on disk."""
@@ -121,55 +144,47 @@ def num_asked(study: optuna.Study) -> int:
     return sum(trial.state != TrialState.WAITING for trial in study.get_trials(deepcopy=False))
 
 
-def num_repeated(study: optuna.Study, in_a_row: bool = False) -> int:
-    """Trials that drew what an earlier one had tried; `in_a_row`: only those since the last that did not."""
-    asked = (trial for trial in reversed(study.get_trials(deepcopy=False)) if trial.state != TrialState.WAITING)
-    return sum(1 for _ in takewhile(is_repeat, asked)) if in_a_row else sum(map(is_repeat, asked))
-
-
-def is_repeat(trial: optuna.trial.FrozenTrial) -> bool:
-    return REPEATED in trial.user_attrs
-
-
-def ask(study: optuna.Study, space: Space) -> Trial:
-    """The next trial: queued points first, then what the sampler draws."""
-    study.sampler = sampler(space.search, num_asked(study), num_repeated(study, in_a_row=True))
+def ask(study: optuna.Study, space: Space) -> Trial | None:
+    """The next trial: queued points first, then what is drawn; None when a finite space has been tried through."""
+    study.sampler = sampler(space.search, num_asked(study))
+    if not study.get_trials(deepcopy=False, states=[TrialState.WAITING]):
+        point = draw(study, space)
+        if point is None:
+            return None
+        study.enqueue_trial(point)
     return study.ask()
 
 
-def again(study: optuna.Study, space: Space, frozen: optuna.trial.FrozenTrial) -> Trial:
+def again(study: optuna.Study, space: Space, frozen: FrozenTrial) -> Trial:
     """A trial that was asked for in an earlier session; what had not been drawn yet will be drawn as it would have been then."""
     study.sampler = sampler(space.search, frozen.number)
     return Trial(study, frozen._trial_id)
 
 
 def sample(study: optuna.Study, space: Space, trial: Trial) -> dict[str, Any] | None:
-    """The dotted keys of a trial; None, and the trial told as failed, when they break a rule between keys or repeat an earlier trial.
-
-    A configuration fixes its seed, so that to train it again would only cost what it cost before.
-    """
+    """The dotted keys of a trial; None, and the trial told as failed, when they break a rule between keys."""
     sampled = space.sample(trial)
-    config = json.dumps(sampled)
-    if any(other.user_attrs.get("config") == config and other.number < trial.number for other in study.get_trials(deepcopy=False)):
-        trial.set_user_attr(REPEATED, True)
-        study.tell(trial, state=TrialState.FAIL)
-        return None
-    trial.set_user_attr("config", config)
     try:
         catalog.architecture(build(sampled).backbone)
     except ConfigError as error:
         trial.set_user_attr("failed", str(error))
         study.tell(trial, state=TrialState.FAIL)
         return None
+    trial.set_user_attr("config", json.dumps(sampled))
     return sampled
 
 
 def verdict(search: SearchConfig, result: Mapping[str, Any] | None, error: bool) -> Verdict:
-    """failed: FAIL. infeasible (never fits into memory): PRUNED, and a broken constraint. stopped before its last epoch: PRUNED. complete: COMPLETE."""
+    """failed: FAIL. infeasible (never fits into memory): PRUNED, and a broken constraint. stopped before its last epoch: PRUNED. complete: COMPLETE.
+
+    paused: RUNNING, for it may go on.
+    """
     if result and "infeasible" in result:
         return Verdict("infeasible", TrialState.PRUNED)
     if error or not result or "failed" in result or not math.isfinite(result.get("val/best", math.nan)):
         return Verdict("failed", TrialState.FAIL)
+    if result["epoch"] in rungs(search, result["epochs"]):
+        return Verdict("paused", TrialState.RUNNING)
     if result["epoch"] < result["epochs"]:
         return Verdict("stopped", TrialState.PRUNED)
     found = values(search.objectives, result)
@@ -186,7 +201,7 @@ def stagnates(study: optuna.Study, search: SearchConfig) -> bool:
     """Whether `search.patience` trials in a row, in the order in which they ended, brought nothing better by `search.min_improvement`."""
     if search.patience is None:
         return False
-    ended = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished() and not is_repeat(trial)]
+    ended = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
     best, without = -math.inf, 0
     for trial in sorted(ended, key=lambda trial: (trial.datetime_complete, trial.number)):
         score = trial.values[0] if trial.state == TrialState.COMPLETE else -math.inf

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal, Protocol
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from lssat import catalog
 from lssat.config import Config, ConfigError, Float, Int, Section, build
@@ -23,8 +23,10 @@ class SearchConfig(Section):
     sampler: Literal["tpe", "random", "grid", "gp", "nsga2"] = Field(
         "tpe", description="tpe: multivariate, in groups of keys that occur together; grid: every point once; gp, nsga2: Optuna's"
     )
-    scheduler: Literal["asha", "hyperband", "median", "none"] = Field(
-        "asha", description="asha: stop trials that are behind, one bracket; hyperband: several; median: stop those below the median; none: full budget for all"
+    scheduler: Literal["asha", "promotion", "hyperband", "median", "none"] = Field(
+        "asha",
+        description="asha: stop trials that are behind, one bracket; promotion: pause all at each rung, the best go on; hyperband: several brackets; "
+        "median: stop those below the median; none: full budget for all",
     )
     objectives: list[Literal["score", "parameters", "images_per_s", "gap"]] = Field(
         ["score"], description="score and images_per_s up, parameters and gap between subgroups down; the scheduler works on the first, which is the score"
@@ -44,6 +46,13 @@ class SearchConfig(Section):
         3, ge=0, description="best configurations that are trained anew, beside their supervised baselines, to choose the winner; 0: no final stage"
     )
     final_seeds: Int = Field(3, ge=2, description="fresh seeds that each finalist is trained with")
+
+    @field_validator("objectives")
+    @classmethod
+    def _promotion_compares_scores(cls, value: list[str], info: ValidationInfo) -> list[str]:
+        if len(value) > 1 and info.data.get("scheduler") == "promotion":
+            raise ValueError("must be one where `search.scheduler` is promotion: Optuna keeps a trial's scores by epoch for one objective only")
+        return value
 
 
 class Trial(Protocol):

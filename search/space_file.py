@@ -187,5 +187,5 @@ def _search_config(values: Mapping[str, Any], places: Mapping[str, str]) -> Sear
         place = places[f"search.{key}"]
         if item["type"] == "extra_forbidden":
             raise ConfigError(f"unknown key `search.{key}`{nearest(key, SearchConfig.model_fields)} ({place})") from None
-        rule = item["msg"].removeprefix("Input ").replace("should be", "must be")
+        rule = item["msg"].removeprefix("Input ").removeprefix("Value error, ").replace("should be", "must be")
         raise ConfigError(f"`search.{key}` {rule}, but got {item['input']!r} ({place})") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -77,7 +78,12 @@ def search(study: Study, console: Console) -> None:
         settings, study.space.example().optim.epochs, lambda name: leaderboard.metrics(study.folder / "trials" / name), [row.trial for row in over]
     )
     with Progress(console, "trial", settings.num_trials, Counter(row.status for row in over), best_so_far) as progress:
-        _tune(study, "trials", OptunaSearcher(optuna_study, study.space), rungs, remaining, progress, budget)
+        number = -1 if settings.scheduler == "promotion" else remaining  # to Tune, a trial that goes on is another one; the searcher says when it is over
+        _tune(study, "trials", OptunaSearcher(optuna_study, study.space), rungs, number, progress, budget)
+    reconcile(study.folder, optuna_study, settings)  # trials that paused and were never promoted
+    for row in leaderboard.rank(study.folder):
+        if row.status == "stopped":
+            shutil.rmtree(study.storage / "trials" / row.trial / "last", ignore_errors=True)
     if spent := budget.spent():
         console.print(f"the budget of {spent} is spent; `--resume` with a larger one goes on", markup=False)
     elif stagnates(optuna_study, settings):

@@ -1,0 +1,71 @@
+"""The searches that are compared: each is a searcher and a scheduler, new for every seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import optuna
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+from ray.tune.search.optuna import OptunaSearch
+
+from search.schedulers import scheduler
+from search.searcher import OptunaSearcher, create_study
+from search.space import Space
+
+Method = Callable[[Space, int], tuple[Searcher, TrialScheduler]]
+"""(space, seed) -> what searches it."""
+
+
+def ours(space: Space, seed: int) -> tuple[Searcher, TrialScheduler]:
+    """The search of this project, its study in memory."""
+    seeded = with_search(space, seed=seed)
+    study = create_study(optuna.storages.InMemoryStorage(), "replay", seeded)
+    return OptunaSearcher(study, seeded), scheduler(seeded.search, epochs(space), lambda name: (), ())
+
+
+def stock(space: Space, seed: int) -> tuple[Searcher, TrialScheduler]:
+    """Ray's OptunaSearch with Ray's ASHA: stopped trials are told as complete, with their early value."""
+    return _optuna_search(space, TPESampler(seed=seed)), _asha(space)
+
+
+def random(space: Space, seed: int) -> tuple[Searcher, TrialScheduler]:
+    """Random draws with Ray's ASHA."""
+    return _optuna_search(space, RandomSampler(seed=seed)), _asha(space)
+
+
+def plain(space: Space, seed: int) -> tuple[Searcher, TrialScheduler]:
+    """Optuna's TPE as it comes, every trial to its last epoch."""
+    return _optuna_search(space, TPESampler(seed=seed)), FIFOScheduler()
+
+
+METHODS: dict[str, Method] = {"ours": ours, "OptunaSearch + ASHA": stock, "random + ASHA": random, "TPE, no scheduler": plain}
+
+
+def with_search(space: Space, **settings: Any) -> Space:
+    """The space with other settings of the search."""
+    return replace(space, search=space.search.model_copy(update=settings))
+
+
+def epochs(space: Space) -> int:
+    """The full budget of a trial."""
+    return int(space.fixed["optim.epochs"])
+
+
+def _optuna_search(space: Space, sampler: BaseSampler) -> Searcher:
+    return OptunaSearch(space.sample, metric="val/best", mode="max", sampler=sampler)
+
+
+def _asha(space: Space) -> TrialScheduler:
+    """Ray's, with the settings of the space, so that all methods stop by the same rule."""
+    return AsyncHyperBandScheduler(
+        time_attr="epoch",
+        metric="val/best",
+        mode="max",
+        max_t=epochs(space),
+        grace_period=space.search.grace_epochs,
+        reduction_factor=space.search.reduction_factor,
+    )

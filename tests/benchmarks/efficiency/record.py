@@ -1,0 +1,100 @@
+"""Record the learning curve of every cell of a finite grid, so that searches can be replayed without training.
+
+`python -m tests.benchmarks.efficiency.record --processes 2` goes on after the last finished cell; one row of the table is one epoch of one cell.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import fcntl
+import io
+import json
+import time
+from collections.abc import Sequence
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+from optuna.trial import FixedTrial
+
+from lssat.config import build
+from lssat.data.ingest import read_resident
+from lssat.data.prepare import prepare
+from lssat.data.rows import Rows
+from lssat.data.table import read_info, shard_paths
+from lssat.loop import Place, fit
+from search.session import task_of
+from search.space import Space
+from search.space_file import load
+
+HERE = Path(__file__).parent
+GRID, CURVES = HERE / "grid.yaml", HERE / "curves.csv"
+MEASURED = ("epoch", "val/score", "val/best", "cpu_s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--cache", type=Path, default=Path("results/.data"))
+    arguments = parser.parse_args()
+    space = load(GRID, "laptop", {}, {})
+    prepared = prepare(build(space.fixed).data, arguments.cache, print)
+    missing = sorted(set(range(len(space.points()))) - recorded(CURVES))
+    print(f"{len(space.points())} cells, {len(missing)} to record", flush=True)
+    jobs = [(missing[first :: arguments.processes], prepared) for first in range(arguments.processes)]
+    workers = [get_context("spawn").Process(target=record, args=job) for job in jobs]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+
+
+def recorded(path: Path) -> set[int]:
+    """The cells that a table holds."""
+    if not path.is_file():
+        return set()
+    with path.open(newline="") as file:
+        return {int(row["cell"]) for row in csv.DictReader(file)}
+
+
+def record(numbers: Sequence[int], prepared: Path) -> None:
+    """Train some cells, one after another on one core, and append each when it is finished."""
+    torch.set_num_threads(1)
+    space = load(GRID, "laptop", {}, {})
+    points = space.points()
+    size = build(space.fixed).data.image_size
+    train, val = (read_resident(shard_paths(prepared, split), size) for split in ("train", "val"))
+    for number in numbers:
+        epochs = curve(space, points[number], prepared, train, val)
+        append(CURVES, space.searched_keys, number, space.sample(FixedTrial(points[number])), epochs)
+        print(f"cell {number}: best {epochs[-1]['val/best']:.4f}, {epochs[-1]['cpu_s']:.1f} s, {json.dumps(points[number])}", flush=True)
+
+
+def curve(space: Space, point: dict[str, Any], prepared: Path, train: Rows, val: Rows) -> list[dict[str, Any]]:
+    """What each epoch of one cell measured; `cpu_s` are seconds of this process since the cell began."""
+    epochs: list[dict[str, Any]] = []
+    started = time.process_time()
+    config = build(space.sample(FixedTrial(point)))
+    fit(config, task_of(read_info(prepared)), train, val, Place(torch.device("cpu")), lambda r: epochs.append({**r, "cpu_s": time.process_time() - started}))
+    return epochs
+
+
+def append(path: Path, keys: Sequence[str], number: int, sampled: dict[str, Any], epochs: list[dict[str, Any]]) -> None:
+    """Add a finished cell in one write under a lock, so that the table never holds half a cell."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    with path.open("a", newline="") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if not path.stat().st_size:
+            writer.writerow(["cell", *keys, *MEASURED])
+        for result in epochs:
+            measured = [result["epoch"], *(round(result[key], 5) for key in MEASURED[1:])]
+            writer.writerow([number, *(sampled.get(key, "") for key in keys), *measured])
+        file.write(text.getvalue())
+        file.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Trials pause at each rung; the best go on, what is left is stopped, and a kill changes nothing of that."""
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from search import searcher
+from search.schedulers import scheduler
+from search.space_file import load
+
+TEXT = """
+fixed: {optim.epochs: 9, optim.warmup_epochs: 0}
+space:
+  optim.lr: {low: 0.1, high: 0.9}
+search: {scheduler: promotion, grace_epochs: 1, reduction_factor: 3, num_trials: 9, sampler: random}
+"""
+
+
+class Running:
+    def __init__(self, trial_id, config):
+        self.trial_id, self.config = trial_id, config
+
+
+@pytest.fixture
+def space(tmp_path):
+    (tmp_path / "s.yaml").write_text(TEXT)
+    return load(tmp_path / "s.yaml", "laptop", {}, {})
+
+
+@pytest.fixture
+def study(space):
+    return searcher.create_study(optuna.storages.InMemoryStorage(), "s", space)
+
+
+def train(asked, stops, number):
+    """Run what is suggested until it pauses or ends; its name and last epoch, or what the searcher said instead. The score is the learning rate."""
+    suggested = asked.suggest(str(number))
+    if not isinstance(suggested, dict):
+        return suggested
+    for epoch in range(suggested.get("promoted", 0) + 1, 10):
+        result = {"epoch": epoch, "epochs": 9, "val/best": suggested["config"]["optim.lr"] * epoch}
+        if stops.on_trial_result(None, Running(str(number), suggested), result) == "STOP":
+            break
+        asked.on_trial_result(str(number), result)
+    asked.on_trial_complete(str(number), result)
+    return suggested["name"], epoch
+
+
+def test_of_nine_trials_three_go_on_and_one_to_the_end(study, space):
+    asked, stops = searcher.OptunaSearcher(study, space), scheduler(space.search, 9, lambda name: (), ())
+    runs = []
+    while isinstance(ran := train(asked, stops, len(runs)), tuple):
+        runs.append(ran)
+    assert ran == searcher.Searcher.FINISHED
+    assert [epoch for _, epoch in runs].count(1) == 9
+    assert study.best_trial.params == max((trial.params for trial in study.trials), key=lambda params: params["optim.lr"])
+    assert [trial.state for trial in study.trials].count(TrialState.COMPLETE) == 1
+    assert {trial.state for trial in study.trials} == {TrialState.COMPLETE, TrialState.PRUNED}
+    assert runs[1][1] == 1, "the second does not run on because it came early"
+
+
+def test_a_few_trials_end_with_one_complete(study, space):
+    asked = searcher.OptunaSearcher(study, load_fewer(space))
+    stops = scheduler(space.search, 9, lambda name: (), ())
+    runs = [train(asked, stops, number) for number in range(5)]
+    assert runs[-1] == searcher.Searcher.FINISHED
+    assert sorted(trial.state for trial in study.trials) == [TrialState.COMPLETE, TrialState.PRUNED]
+
+
+def load_fewer(space):
+    from dataclasses import replace
+
+    return replace(space, search=space.search.model_copy(update={"num_trials": 2}))
+
+
+def test_while_one_runs_that_may_let_another_go_on_the_searcher_waits(study, space):
+    asked = searcher.OptunaSearcher(study, load_fewer(space))
+    assert isinstance(asked.suggest("a"), dict) and isinstance(asked.suggest("b"), dict)
+    assert asked.suggest("c") is None
+    for name in "ab":
+        asked.on_trial_complete(name, {"epoch": 1, "epochs": 9, "val/best": 0.5})
+    assert asked.suggest("c")["promoted"] == 1
+
+
+def test_paused_trials_are_taken_up_again_after_a_kill(study, space):
+    asked, stops = searcher.OptunaSearcher(study, space), scheduler(space.search, 9, lambda name: (), ())
+    train(asked, stops, 0)
+    again = searcher.OptunaSearcher(study, space)
+    assert again.suggest("x")["name"] == "0000"
+    again.on_trial_result("x", {"epoch": 1, "epochs": 9, "val/best": 0.5})
+    again.on_trial_complete("x", {"epoch": 1, "epochs": 9, "val/best": 0.5})
+    assert study.trials[0].state == TrialState.RUNNING
+    assert again.suggest("y")["name"] == "0001"
