@@ -29,7 +29,7 @@ def searched(search: SearchConfig, epochs: int) -> Span:
     """Epochs of all trials together.
 
     low: the scheduler stops every trial where it first may, but for one that gets the full budget; expected: at each rung one of
-    `reduction_factor` goes on (median: one of two); high: none is stopped. The budget `max_epochs` ends each.
+    `reduction_factor` goes on (median: one of two), which promotion makes sure of; high: none is stopped. The budget `max_epochs` ends each.
     """
     trials, grace = search.num_trials, search.grace_epochs
     if search.scheduler == "none" or grace >= epochs:
@@ -37,6 +37,8 @@ def searched(search: SearchConfig, epochs: int) -> Span:
     rungs = _rungs(search, epochs)
     kept = 2 if search.scheduler == "median" else search.reduction_factor
     expected = sum((end - start) * max(1.0, trials / kept**passed) for passed, (start, end) in enumerate(zip([0, *rungs], [*rungs, epochs], strict=True)))
+    if search.scheduler == "promotion":
+        return Span(expected, expected, expected).at_most(search.max_epochs)
     return Span((trials - 1) * grace + epochs, expected, trials * epochs).at_most(search.max_epochs)
 
 

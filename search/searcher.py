@@ -74,7 +74,8 @@ class OptunaSearcher(Searcher):  # type: ignore[misc]
         self._epochs = space.example().optim.epochs
         self._promotes = bool(rungs(space.search, self._epochs))
         self._exhausted = False
-        self._interrupted = [frozen for frozen in study.get_trials(deepcopy=False, states=[TrialState.RUNNING])]
+        running, pauses = study.get_trials(deepcopy=False, states=[TrialState.RUNNING]), rungs(space.search, self._epochs)
+        self._interrupted = [frozen for frozen in running if max(frozen.intermediate_values, default=0) not in pauses]
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray snapshots its searcher; nothing reads those snapshots: the study is on disk."""

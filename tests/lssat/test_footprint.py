@@ -50,9 +50,10 @@ print((peak[0] - before) / estimate)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "precision", "accumulate"),
-    [("vit_tiny_patch16_224", "float32", 1), ("vit_tiny_patch16_224", "bfloat16", 4), ("resnet18", "float32", 1), ("convnext_atto", "auto", 1)],
+    [("vit_tiny_patch16_224", "float32", 1), ("vit_tiny_patch16_224", "bfloat16", 4), ("resnet18", "float32", 1)],
 )
 def test_the_real_peak_is_near_the_estimate(name, precision, accumulate):
     """It was 1.05 to 1.32 times as high for five backbones; what an operation needs for a moment is left out."""
@@ -75,7 +76,7 @@ def test_what_can_be_counted():
     assert footprint(build({**settings, "auxiliary": False}), 3, 1).activations < 0.6 * whole.activations
 
 
-@pytest.mark.parametrize("family", ["vit", "deit3", "swin", "swinv2", "densenet", "regnet", "mobilenetv4", "caformer", "pvt_v2"])
+@pytest.mark.parametrize("family", ["deit3", "swin", "regnet", "mobilenetv4", "caformer", "pvt_v2"])
 def test_every_kind_of_backbone_is_measured_whatever_its_size(family):
     """The largest of each family: no memory of that size is needed."""
     size = list(catalog.read()[family])[-1]

@@ -82,12 +82,24 @@ def test_while_one_runs_that_may_let_another_go_on_the_searcher_waits(study, spa
     assert asked.suggest("c")["promoted"] == 1
 
 
-def test_paused_trials_are_taken_up_again_after_a_kill(study, space):
-    asked, stops = searcher.OptunaSearcher(study, space), scheduler(space.search, 9, lambda name: (), ())
-    train(asked, stops, 0)
+def test_a_kill_after_any_run_changes_nothing(space):
+    def runs(killed):
+        study = searcher.create_study(optuna.storages.InMemoryStorage(), "s", space)
+        asked, stops, found = searcher.OptunaSearcher(study, space), scheduler(space.search, 9, lambda name: (), ()), []
+        while isinstance(ran := train(asked, stops, len(found)), tuple):
+            found.append(ran)
+            if killed:
+                asked, stops = searcher.OptunaSearcher(study, space), scheduler(space.search, 9, lambda name: (), ())
+        return found, [(trial.state, trial.params) for trial in study.trials]
+
+    assert runs(killed=True) == runs(killed=False)
+
+
+def test_one_that_was_killed_between_rungs_goes_on_first(study, space):
+    asked = searcher.OptunaSearcher(study, space)
+    for name, epoch in (("a", 1), ("b", 2)):  # the second one was promoted
+        asked.suggest(name)
+        asked.on_trial_result(name, {"epoch": epoch, "epochs": 9, "val/best": 0.5})
     again = searcher.OptunaSearcher(study, space)
-    assert again.suggest("x")["name"] == "0000"
-    again.on_trial_result("x", {"epoch": 1, "epochs": 9, "val/best": 0.5})
-    again.on_trial_complete("x", {"epoch": 1, "epochs": 9, "val/best": 0.5})
-    assert study.trials[0].state == TrialState.RUNNING
-    assert again.suggest("y")["name"] == "0001"
+    assert again.suggest("x")["name"] == "0001"
+    assert again.suggest("y")["name"] == "0002", "the first one has paused"
