@@ -17,7 +17,8 @@ search: setup
 	$(RUN) search/run.py --space spaces/backbones.yaml $(ARGS)
 
 test: setup
-	$(RUN) -m pytest -m "not benchmark" -q
+	$(RUN) -m pytest -m "not slow and not benchmark" -q -n 2
+	$(RUN) -m pytest -m slow -q
 
 check: setup
 	$(VENV)/bin/ruff check .
