@@ -58,7 +58,14 @@ VARIATIONS = {
     "the same, and repeats are run": Variation(
         {"scheduler": "asha"}, {"search.drawing.comparable": lambda trials, enough: trials, "search.drawing.is_new": lambda *_: True}
     ),
-    "the same, and stopped trials are told as complete": Variation(
+    "the same, grace_epochs 2 and startup_trials 8 (all as it was before)": Variation(
+        {"scheduler": "asha", "grace_epochs": 2, "startup_trials": 8},
+        {
+            "search.drawing.comparable": lambda trials, enough: trials,
+            "search.drawing.is_new": lambda *_: True,
+        },
+    ),
+    "asha, states, repeats, and stopped trials are told as complete": Variation(
         {"scheduler": "asha"},
         {
             "search.drawing.comparable": lambda trials, enough: trials,
@@ -66,6 +73,7 @@ VARIATIONS = {
             "search.searcher.verdict": told_complete,
         },
     ),
+    "promotion, and the sampler is told states": Variation(patches={"search.drawing.comparable": lambda trials, enough: trials}),
     "no scheduler": Variation({"scheduler": "none"}),
     "grace_epochs 2": Variation({"grace_epochs": 2}),
     "reduction_factor 2": Variation({"reduction_factor": 2}),
