@@ -77,7 +77,7 @@ class Recorder(Callback):  # type: ignore[misc]
         self._recorded[name] = measured["epoch"]
         with (self._folder / name / "metrics.jsonl").open("a") as file:
             file.write(json.dumps({**measured, "time": round(time.time(), 3)}) + "\n")
-        self._draw(name, measured, result.get("panel"))
+        self._draw(name, trial.config["config"], measured, result.get("panel"))
         result["panel"] = None  # Tune keeps the last result of every trial
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -102,15 +102,14 @@ class Recorder(Callback):  # type: ignore[misc]
         write_json(self._folder / name / "outcome.json", {"status": status, "reason": why, "seconds": seconds})
         shutil.rmtree(self._storage / name / "last", ignore_errors=True)  # optimiser state of a trial that is over
         shutil.rmtree(self._storage / name / "train", ignore_errors=True)
-        writer = self._writers.pop(name, None)
-        if writer:
-            self._write_hparams(writer, trial.config["config"], last)
+        if writer := self._writers.pop(name, None):
             writer.close()
         self._progress.finished(name, status, why)
 
-    def _draw(self, name: str, measured: Mapping[str, Any], panel: bytes | None) -> None:
+    def _draw(self, name: str, sampled: Mapping[str, Any], measured: Mapping[str, Any], panel: bytes | None) -> None:
         if name not in self._writers:
             self._writers[name] = SummaryWriter(str(self._tensorboard / name))
+            self._write_hparams(self._writers[name], sampled)
         writer, epoch = self._writers[name], measured["epoch"]
         for key, value in measured.items():
             if key.startswith(PREFIXES) and math.isfinite(value):
@@ -119,16 +118,14 @@ class Recorder(Callback):  # type: ignore[misc]
             writer.add_image("reconstruction", np.asarray(Image.open(io.BytesIO(panel)).convert("RGB")), epoch, dataformats="HWC")
         writer.flush()
 
-    def _write_hparams(self, writer: SummaryWriter, sampled: Mapping[str, Any], last: Mapping[str, Any]) -> None:
-        """The searched settings as hyper-parameters, the objective as their metric, in the trial's own run."""
+    def _write_hparams(self, writer: SummaryWriter, sampled: Mapping[str, Any]) -> None:
+        """The searched settings as hyper-parameters, in the trial's own run; their metric is the objective, which each epoch writes."""
         config = build(sampled)
         values = {"backbone": catalog.architecture(config.backbone), **{key: config.flat()[key] for key in self._searched}}
         settings = {key: value if isinstance(value, bool | int | float) else str(value) for key, value in values.items()}
-        for summary in hparams(settings, {"val/best": last.get("val/best", math.nan)}):  # type: ignore[no-untyped-call]
+        for summary in hparams(settings, {"val/best": math.nan}):  # type: ignore[no-untyped-call]
             assert writer.file_writer is not None
             writer.file_writer.add_summary(summary)
-        if "val/best" in last:
-            writer.add_scalar("val/best", last["val/best"], last["epoch"])
 
 
 def write_lines(path: Path, entries: Sequence[Mapping[str, Any]]) -> None:
