@@ -20,14 +20,17 @@ LINE_EVERY_S = 30  # where there is no terminal, a line this often
 
 
 class Progress:
-    """Live on a terminal; lines elsewhere. `what`: what each of them is called."""
+    """Live on a terminal; lines elsewhere. `what`: what each of them is called; `epochs`: how many this session is expected to train, of all together."""
 
-    def __init__(self, console: Console, what: str, num_trials: int, finished: Mapping[str, int], best: tuple[float, str] | None) -> None:
+    def __init__(self, console: Console, what: str, num_trials: int, epochs: float, finished: Mapping[str, int], best: tuple[float, str] | None) -> None:
         self._console = console
         self._what = what
         self._num_trials = num_trials
         self._counts = Counter(finished)
-        self._already = sum(finished.values())
+        self._expected = epochs
+        self._trained = 0
+        self._reached: dict[str, int] = {}
+        self._paused: set[str] = set()
         self._best = best
         self._running: dict[str, tuple[Config, Mapping[str, Any]]] = {}
         self._began = self._spoke = time.time()
@@ -42,12 +45,17 @@ class Progress:
         if self._live:
             self._live.stop()
 
-    def started(self, name: str, config: Config) -> None:
+    def started(self, name: str, config: Config, epoch: int) -> None:
+        """`epoch`: the last one that it has trained already."""
         self._running[name] = (config, {})
+        self._reached[name] = epoch
+        self._paused.discard(name)
 
     def reported(self, name: str, measured: Mapping[str, Any]) -> None:
         config = self._running[name][0]
         self._running[name] = (config, measured)
+        self._trained += max(0, measured["epoch"] - self._reached[name])
+        self._reached[name] = max(measured["epoch"], self._reached[name])
         if measured["epoch"] == measured["epochs"] and (self._best is None or measured["val/best"] > self._best[0]):
             self._best = (measured["val/best"], f"{catalog.architecture(config.backbone)}, {self._what} {name}")
         if not self._live and time.time() - self._spoke > LINE_EVERY_S:
@@ -55,6 +63,7 @@ class Progress:
 
     def paused(self, name: str) -> None:
         self._running.pop(name, None)
+        self._paused.add(name)
 
     def finished(self, name: str, status: str, reason: str) -> None:
         config, measured = self._running.pop(name, (None, {}))
@@ -74,7 +83,8 @@ class Progress:
 
     def _line(self) -> str:
         ended = f"{self._counts['stopped']} stopped early, {self._counts['failed']} failed"
-        counts = f"{self._done}/{self._num_trials} done ({ended}), {len(self._running)} running"
+        paused = f", {len(self._paused)} paused" if self._paused else ""
+        counts = f"{self._done}/{self._num_trials} done ({ended}){paused}, {len(self._running)} running"
         best = f", best {self._best[0]:.4f} ({self._best[1]})" if self._best else ""
         return f"[{_clock(time.time() - self._began)}] {counts}{best}, {self._time_left()}"
 
@@ -83,13 +93,11 @@ class Progress:
         return sum(self._counts.values())
 
     def _time_left(self) -> str:
-        """From the trials of this session: what they took together, running ones counted by their share of epochs."""
-        shares = [measured["epoch"] / measured["epochs"] for _, measured in self._running.values() if measured]
-        worth = self._done - self._already + sum(shares)
-        if worth < 0.5:
+        """At the pace of this session's epochs."""
+        if self._trained < 2:
             return "time left: measuring"
-        left = (self._num_trials - self._done - sum(shares)) / worth * (time.time() - self._began)
-        return f"about {_clock(max(0, left))} left"
+        left = max(0.0, self._expected - self._trained) / self._trained * (time.time() - self._began)
+        return f"about {_clock(left)} left"
 
     def _render(self) -> Group:
         table = Table.grid(padding=(0, 2))
@@ -101,7 +109,7 @@ class Progress:
                 f"  {self._what} {name}", catalog.architecture(config.backbone), config.streams if config.trains_auxiliary else "", weight, epoch, score
             )
         bar = Table.grid(padding=(0, 1))
-        bar.add_row(ProgressBar(total=self._num_trials, completed=self._done, width=30), Text(self._line()))
+        bar.add_row(ProgressBar(total=max(1.0, self._expected), completed=min(self._trained, self._expected), width=30), Text(self._line()))
         return Group(bar, table)
 
 

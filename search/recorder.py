@@ -61,7 +61,7 @@ class Recorder(Callback):  # type: ignore[misc]
         self._last[name] = {}
         self._recorded[name] = earlier[-1]["epoch"] if earlier else 0
         self._started[name] = time.time()
-        self._progress.started(name, config)
+        self._progress.started(name, config, self._recorded[name])
 
     def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any) -> None:
         name = trial.config["name"]

@@ -23,6 +23,7 @@ from lssat.fairness import Groups
 from lssat.task import Task
 from search import leaderboard, memory_kills
 from search.budget import Budget, gpu_hours
+from search.epochs import searched
 from search.finals import Final
 from search.progress import Progress
 from search.reach import demands
@@ -74,10 +75,10 @@ def search(study: Study, console: Console) -> None:
     budget = Budget(settings, {row.trial: row.epochs for row in rows}, gpu_hours([_spent(study.folder / "trials" / row.trial) for row in over]))
     best = leaderboard.winner(rows)
     best_so_far = (best.score, f"{best.backbone}, trial {best.trial}") if best and best.score is not None else None
-    rungs = scheduler(
-        settings, study.space.example().optim.epochs, lambda name: leaderboard.metrics(study.folder / "trials" / name), [row.trial for row in over]
-    )
-    with Progress(console, "trial", settings.num_trials, Counter(row.status for row in over), best_so_far) as progress:
+    epochs = study.space.example().optim.epochs
+    rungs = scheduler(settings, epochs, lambda name: leaderboard.metrics(study.folder / "trials" / name), [row.trial for row in over])
+    expected = searched(settings, epochs).expected - sum(row.epochs for row in rows)
+    with Progress(console, "trial", settings.num_trials, expected, Counter(row.status for row in over), best_so_far) as progress:
         number = -1 if settings.scheduler == "promotion" else remaining  # to Tune, a trial that goes on is another one; the searcher says when it is over
         _tune(study, "trials", OptunaSearcher(optuna_study, study.space), rungs, number, progress, budget)
     reconcile(study.folder, optuna_study, settings)  # trials that paused and were never promoted
@@ -96,7 +97,8 @@ def train_finals(study: Study, finals: Sequence[Final], console: Console) -> Non
     over = Counter(json.loads(path.read_text())["status"] for path in outcomes.values() if path.exists())
     remaining = [final for final in finals if not outcomes[final.name].exists()]
     if remaining:
-        with Progress(console, "final", len(finals), over, None) as progress:
+        expected = len(remaining) * study.space.example().optim.epochs
+        with Progress(console, "final", len(finals), expected, over, None) as progress:
             _tune(study, "finals", _Listed(remaining), FIFOScheduler(), len(remaining), progress, None)
 
 
