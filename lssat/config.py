@@ -367,13 +367,14 @@ def _at(place: str | None) -> str:
     return f" ({place})" if place else ""
 
 
-def describe() -> list[str]:
-    """One line per key: type, default and meaning, for `--help`."""
+def describe(settings: Section | None = None, prefix: str = "") -> list[str]:
+    """One line per key of some settings (the whole Config): its default and meaning, for `--help`."""
+    tree = settings or Config()
     lines = []
-    for key, default in Config().flat().items():
-        section: Any = Config
+    for key, default in flatten(tree.model_dump()).items():
+        section: Any = type(tree)
         *sections, leaf = key.split(".")
         for name in sections:
             section = section.model_fields[name].annotation
-        lines.append(f"{key:<28} [{default}] {section.model_fields[leaf].description}")
+        lines.append(f"{prefix + key:<28} [{default}] {section.model_fields[leaf].description}")
     return lines

@@ -60,7 +60,8 @@ def score_bundle(bundle: Path, rows: Rows, texts: Mapping[str, Array], subgroups
     """Everything that is said of a split (`lssat.scorecard`); `texts` as of `table.read_texts`, in the order of the rows."""
     config, task, model = open_bundle(bundle)
     place = Place(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    logits, labels, _ = predict_rows(config, model.to(place.device), rows, place)
+    micro_batches = json.loads((bundle / "validation.json").read_text())["micro_batches"]  # with which it fitted into memory
+    logits, labels, _ = predict_rows(config, model.to(place.device), rows, place, micro_batches)
     scores = {name.removeprefix("test/"): value for name, value in score_predictions(task, logits, labels, "test").items()}
     return scorecard(task, task.score_metric(config.objective.metric), scores, logits, labels, texts, subgroups)
 
@@ -73,7 +74,8 @@ def score_trained(trained: Path, rows: Rows, texts: Mapping[str, Array]) -> dict
     model = build_model(config, task.num_outputs, trained=True)
     model.load_state_dict({name.removeprefix("model."): tensor for name, tensor in tensors.items()})
     groups = {name: texts[name] for name in config.objective.subgroups}
-    scores = {name.removeprefix("test/"): value for name, value in evaluate(config, task, model.to(place.device), rows, place, "test", groups).items()}
+    measured = evaluate(config, task, model.to(place.device), rows, place, "test", groups, state["result"]["micro_batches"])
+    scores = {name.removeprefix("test/"): value for name, value in measured.items()}
     metric = task.score_metric(config.objective.metric)
     return {"metric": metric, "score": scores[metric], **scores}
 

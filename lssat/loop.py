@@ -165,6 +165,7 @@ def _train(job: Job, learner: Learner, state: dict[str, Any] | None, micro_batch
     """The epochs that are left, each with its evaluation, checkpoint and report."""
     config, task, place, folder = job.config, job.task, job.place, job.folder
     done, best = (state["epoch"], state["best"]) if state else (0, -np.inf)
+    gap = state["result"].get("val/best_gap", np.nan) if state else np.nan  # of the epoch that is kept
     if state:  # a kill may have come between saving an epoch and recording it
         job.report({**state["result"], "panel": None})
     trained: nn.Module = DistributedDataParallel(learner.model) if place.world > 1 else learner.model
@@ -175,6 +176,8 @@ def _train(job: Job, learner: Learner, state: dict[str, Any] | None, micro_batch
         score = measured[f"val/{task.score_metric(config.objective.metric)}"]
         is_best, best = score > best, max(score, best)
         result = {**measured, "val/score": score, "val/best": best, "epoch": epoch + 1, "epochs": config.optim.epochs}
+        if job.groups:
+            gap = result["val/best_gap"] = measured["val/gap"] if is_best else gap
         result["parameters"] = sum(p.numel() for p in learner.model.encoder.parameters())
         result["micro_batches"] = micro_batches
         if folder and place.rank == 0:

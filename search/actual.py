@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,12 +22,10 @@ def actual(folder: Path) -> Actual:
     """Of the trials and final runs in a study's folder that are over."""
     starts, ends, trials, epochs = [], [], 0, 0
     for path in sorted(folder.glob("*/*/outcome.json")):
-        reported, seconds = leaderboard.metrics(path.parent), json.loads(path.read_text())["seconds"]
-        if not reported or seconds is None:  # its end was not seen: a kill came in between
-            continue
         trials += path.parent.parent.name == "trials"
-        epochs += reported[-1]["epoch"]
-        ends.append(reported[-1]["time"])
-        starts.append(reported[-1]["time"] - seconds)
+        if reported := leaderboard.metrics(path.parent):
+            epochs += reported[-1]["epoch"]
+            ends.append(reported[-1]["time"])
+            starts.append(reported[0]["time"] - reported[0]["seconds"])
     disk = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     return Actual(trials, epochs, max(ends, default=0.0) - min(starts, default=0.0), disk)

@@ -32,11 +32,10 @@ class Budget(Stopper):  # type: ignore[misc]
         return {}
 
     def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:
-        name = result["config"]["name"]
-        now = time.monotonic()
+        name, now = result["config"]["name"], time.monotonic()
         gpus = build(result["config"]["config"]).resources
-        self._gpu_hours += (now - self._heard.get(name, now - result.get("time_this_iter_s", 0.0))) * gpus.num_workers * gpus.gpus_per_worker / 3600
-        self._heard[name] = now
+        self._gpu_hours += (now - self._heard.get(trial_id, now - result.get("time_this_iter_s", 0.0))) * gpus.num_workers * gpus.gpus_per_worker / 3600
+        self._heard[trial_id] = now  # a trial that was paused has another id when it goes on
         self._epochs[name] = max(self._epochs.get(name, 0), result.get("epoch", 0))
         return False
 
@@ -49,7 +48,7 @@ class Budget(Stopper):  # type: ignore[misc]
         return next((f"{limit:g} {UNITS[name]} (`search.{name}`)" for name, limit in self._limits.items() if used[name] >= limit), None)
 
 
-def gpu_hours(outcomes: Sequence[tuple[Mapping[str, Any], float | None]]) -> float:
-    """Of finished trials: (resolved settings, seconds)."""
-    held = ((seconds or 0.0) * float(settings["resources.num_workers"] * settings["resources.gpus_per_worker"]) for settings, seconds in outcomes)
+def gpu_hours(trials: Sequence[tuple[Mapping[str, Any], float]]) -> float:
+    """Of trials: (resolved settings, seconds)."""
+    held = (seconds * float(settings["resources.num_workers"] * settings["resources.gpus_per_worker"]) for settings, seconds in trials)
     return sum(held) / 3600

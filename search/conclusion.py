@@ -62,12 +62,15 @@ def _open_test(folder: Path, trained: Mapping[str, Path], chosen: str, prepared:
         from lssat.data.table import read_texts, shard_paths
         from lssat.evaluate import export, open_bundle, score_bundle, score_trained
 
+        opening = {"time": manifest.now(), "chosen": chosen, "results": {}}
+        record["test_opened"].append(opening)
+        manifest.save(folder, record)  # before a look: a kill must not hide it
         export(trained[chosen], folder / "best")
         config = open_bundle(folder / "best")[0]
         rows, texts = read_resident(shard_paths(prepared, "test"), config.data.image_size), read_texts(prepared, "test")
         found = {} if has_card else {chosen: score_bundle(folder / "best", rows, texts, config.objective.subgroups)}
         found |= {name: score_trained(trained[name], rows, texts) for name in new}
-        record["test_opened"].append({"time": manifest.now(), "chosen": chosen, "results": found})
+        opening["results"] = found
         known |= found
         write_json(folder / "best" / "test.json", known[chosen])
     return known

@@ -29,7 +29,8 @@ def searched(search: SearchConfig, epochs: int) -> Span:
     """Epochs of all trials together.
 
     low: the scheduler stops every trial where it first may, but for one that gets the full budget; expected: at each rung one of
-    `reduction_factor` goes on (median: one of two), which promotion makes sure of; high: none is stopped. The budget `max_epochs` ends each.
+    `reduction_factor` goes on (median: one of two); high: none is stopped, or under promotion each new trial is the best so far. The budget
+    `max_epochs` ends each.
     """
     trials, grace = search.num_trials, search.grace_epochs
     if search.scheduler == "none" or grace >= epochs:
@@ -38,8 +39,17 @@ def searched(search: SearchConfig, epochs: int) -> Span:
     kept = 2 if search.scheduler == "median" else search.reduction_factor
     expected = sum((end - start) * max(1.0, trials / kept**passed) for passed, (start, end) in enumerate(zip([0, *rungs], [*rungs, epochs], strict=True)))
     if search.scheduler == "promotion":
-        return Span(expected, expected, expected).at_most(search.max_epochs)
+        return Span(expected, expected, trials * epochs).at_most(search.max_epochs)
     return Span((trials - 1) * grace + epochs, expected, trials * epochs).at_most(search.max_epochs)
+
+
+def first_complete(search: SearchConfig, epochs: int) -> int:
+    """Epochs of all trials together until, under promotion, one of them has had the full budget."""
+    rungs = _rungs(search, epochs)
+    needed = min(search.num_trials, search.reduction_factor ** len(rungs))
+    return sum(
+        (end - start) * max(1, needed // search.reduction_factor**passed) for passed, (start, end) in enumerate(zip([0, *rungs], [*rungs, epochs], strict=True))
+    )
 
 
 def final(search: SearchConfig, epochs: int) -> int:

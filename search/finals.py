@@ -9,7 +9,7 @@ import csv
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +136,7 @@ def with_test(table: Sequence[Standing], finals: Sequence[Final], results: Mappi
     filled = []
     for line in table:
         mean, half = interval([results[final.name] for final in finals if final.arm == line.arm and final.name in results])
-        filled.append(Standing(**{**asdict(line), "test": mean, "test_half": half}))
+        filled.append(replace(line, test=mean, test_half=half))
     return filled
 
 

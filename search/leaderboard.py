@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ def objectives_of(folder: Path) -> list[str]:
     return [str(name) for name in found or ["score"]]
 
 
-def winner(rows: list[Row]) -> Row | None:
+def winner(rows: Sequence[Row]) -> Row | None:
     """The best full-budget trial on validation."""
     return max((row for row in rows if row.status == "complete"), key=lambda row: row.score or 0, default=None)
 
@@ -111,11 +111,10 @@ def write(rows: list[Row], folder: Path) -> None:
 def _row(folder: Path) -> Row:
     written = json.loads((folder / "config.json").read_text())
     outcome_file = folder / "outcome.json"
-    outcome = json.loads(outcome_file.read_text()) if outcome_file.exists() else {"status": "running", "reason": "interrupted"}
+    outcome = json.loads(outcome_file.read_text()) if outcome_file.exists() else {"status": "running", "reason": "interrupted or paused; `--resume` goes on"}
     config = build(written["sampled"])
     reported = metrics(folder)
     last = reported[-1] if reported else {}
-    rates = sorted(entry["train/images_per_s"] for entry in reported)
     ratio = "auto" if config.masking.ratio is None else f"{config.masking.ratio:.2f}"
     if config.masking.mode == "sparse":
         ratio += " sparse"
@@ -132,12 +131,12 @@ def _row(folder: Path) -> Row:
         aux_weight=config.aux_weight if config.trains_auxiliary else 0.0,
         mask_ratio=ratio if config.trains_auxiliary else "-",
         score=last.get("val/best"),
-        gap=last.get("val/gap"),
+        gap=last.get("val/best_gap"),
         pareto=False,
         test=None,
         epochs=last.get("epoch", 0),
         parameters=last.get("parameters"),
-        images_per_s=round(rates[len(rates) // 2], 1) if rates else None,
+        images_per_s=round(last["train/images_per_s"], 1) if last else None,
         status=outcome["status"],
         reason=outcome["reason"],
         config_hash=written["hash"],

@@ -43,6 +43,7 @@ def halve_if_killed(trial: Trial, storage: Path) -> None:
     written = trial.pickled_error_file  # by this very process, here; where `get_pickled_error` looks it comes later
     if written and isinstance(cloudpickle.loads(Path(written).read_bytes()), KilledForMemory):
         microbatch.halve(storage / trial.config["name"], build(trial.config["config"]))
+        trial.run_metadata.num_failures -= 1  # it is forgiven until one row does not fit, which is no death
 
 
 def _task_failed(manager: Any, tracked_actor_task: Any, exception: Exception) -> None:

@@ -23,7 +23,7 @@ OBJECTIVES = {
     "score": Objective("val/best", 1),
     "parameters": Objective("parameters", -1),
     "images_per_s": Objective("train/images_per_s", 1),
-    "gap": Objective("val/gap", -1),
+    "gap": Objective("val/best_gap", -1),
 }
 
 

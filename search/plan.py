@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +14,14 @@ from lssat import catalog
 from lssat.config import Config, ConfigError, DataConfig
 from lssat.data.source import located
 from lssat.data.table import INFO_FILE, DatasetInfo, read_info
-from search import epochs
+from search import epochs, grid
 from search.epochs import Span
 from search.space import Parameter, Space
 
 if TYPE_CHECKING:
     from search.rates import Rate
 
+MOST_POINTS = 100_000  # that are counted
 RUNTIME = 400 << 20  # bytes of a worker's Python and torch, measured; a CUDA context is about as large
 ASSUMED_ROWS = {"train": 10_000, "val": 2_000, "test": 2_000}
 ASSUMED_OUTPUTS = 10
@@ -73,7 +75,7 @@ class Plan:
 
     profile: str
     space: tuple[tuple[str, str], ...]  # searched key -> its choices or range, with its condition
-    points: int | None  # of the space; None: it is continuous
+    points: str  # of the space, in words
     trials: int
     epochs_per_trial: int
     search_epochs: Span
@@ -234,7 +236,7 @@ def _timed(backbone: Backbone, config: Config, data: Data, rate: Callable[[int],
         return backbone
     per_worker = rate(backbone.parameters)
     work = data.rows["train"] * config.data.train_fraction / per_worker.train + data.rows["val"] / per_worker.evaluate
-    return Backbone(**{**vars(backbone), "seconds_per_epoch": work / backbone.workers})
+    return replace(backbone, seconds_per_epoch=work / backbone.workers)
 
 
 def _seconds(space: Space, backbones: tuple[Backbone, ...], search_epochs: Span, final_epochs: int) -> Span | None:
@@ -251,11 +253,12 @@ def _seconds(space: Space, backbones: tuple[Backbone, ...], search_epochs: Span,
     return searching.plus(final_epochs * clock(space.search.max_concurrent))
 
 
-def _points(space: Space) -> int | None:
+def _points(space: Space) -> str:
     try:
-        return len(space.points())
+        number = sum(1 for _ in islice(grid.walk(space.sample), MOST_POINTS + 1))
     except ConfigError:  # a range without a step
-        return None
+        return "continuous"
+    return f"{number:,}" if number <= MOST_POINTS else f"more than {MOST_POINTS:,}"
 
 
 def _disk(space: Space, example: Config, backbones: tuple[Backbone, ...], data: Data) -> int:

@@ -12,7 +12,8 @@ from search.actual import Actual
 from search.epochs import Span
 from search.plan import Backbone, Plan
 
-NOTES = """low: every trial but one is stopped at the first rung; expected: the usual share goes on at each rung; high: none is stopped.
+NOTES = """low: every trial but one is stopped at the first rung (under promotion the usual share goes on); expected: the usual share goes on at each rung;
+high: none is stopped, for each is better than those before it.
 Each backbone counts as drawn equally often, with the first choice of what else is searched. The smallest and the largest were measured, each
 alone beside what runs on this machine now; the others lie between them by parameters, which is rough. Left out: start-up, preparation of data,
 what trials side by side take from each other, and the memory that an operation needs for a moment (up to a third more)."""
@@ -23,7 +24,7 @@ def show(plan: Plan, console: Console) -> None:
     console.print(f"[bold]Plan[/bold] (an estimate, nothing was started), profile {plan.profile}")
     for key, text in plan.space:
         console.print(f"  {key:<22} {text}", markup=False)
-    console.print(f"  points    {'continuous' if plan.points is None else f'{plan.points:,}'}")
+    console.print(f"  points    {plan.points}")
     rows = ", ".join(f"{count:,} {split}" for split, count in plan.data.rows.items())
     console.print(f"  data      {rows} ({plan.data.origin})", markup=False)
     console.print(f"  trials    {plan.trials} of at most {plan.epochs_per_trial} epochs")

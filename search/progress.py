@@ -96,7 +96,9 @@ class Progress:
         """At the pace of this session's epochs."""
         if self._trained < 2:
             return "time left: measuring"
-        left = max(0.0, self._expected - self._trained) / self._trained * (time.time() - self._began)
+        if self._trained >= self._expected:
+            return "longer than expected"
+        left = (self._expected - self._trained) / self._trained * (time.time() - self._began)
         return f"about {_clock(left)} left"
 
     def _render(self) -> Group:

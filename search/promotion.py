@@ -13,6 +13,8 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from search.space import SearchConfig
 
+COUNTED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
+
 
 def rungs(search: SearchConfig, epochs: int) -> list[int]:
     """The epochs at which trials pause, ascending; none where the search does not promote."""
@@ -28,7 +30,7 @@ def promoted(trials: Sequence[FrozenTrial], search: SearchConfig, epochs: int, l
     `last`: nothing new will be tried, so that while no trial has been promoted from a rung its best may.
     """
     for rung in reversed(rungs(search, epochs)):
-        here = [trial for trial in trials if trial.state in (TrialState.RUNNING, TrialState.COMPLETE) and rung in trial.intermediate_values]
+        here = [trial for trial in trials if trial.state in COUNTED and not trial.constraints.get("memory") and rung in trial.intermediate_values]
         here.sort(key=lambda trial: (-trial.intermediate_values[rung], trial.number))
         for trial in here[: max(int(last), len(here) // search.reduction_factor)]:
             if trial.state == TrialState.RUNNING and trial.number not in live and max(trial.intermediate_values) == rung:

@@ -45,7 +45,7 @@ class Recorder(Callback):  # type: ignore[misc]
         self._last: dict[str, dict[str, Any]] = {}
         self._recorded: dict[str, int] = {}
         self._started: dict[str, float] = {}
-        self._before: dict[str, float] = {}  # seconds that a trial had run before it paused
+        self._before: dict[str, float] = {}  # seconds that a trial had run before it paused or was interrupted
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray snapshots its callbacks; nothing reads those snapshots, and a terminal cannot be copied."""
@@ -61,6 +61,7 @@ class Recorder(Callback):  # type: ignore[misc]
         self._last[name] = {}
         self._recorded[name] = earlier[-1]["epoch"] if earlier else 0
         self._started[name] = time.time()
+        self._before[name] = earlier[-1].get("seconds", 0.0) if earlier else 0.0
         self._progress.started(name, config, self._recorded[name])
 
     def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any) -> None:
@@ -76,7 +77,7 @@ class Recorder(Callback):  # type: ignore[misc]
             return
         self._recorded[name] = measured["epoch"]
         with (self._folder / name / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps({**measured, "time": round(time.time(), 3)}) + "\n")
+            file.write(json.dumps({**measured, "time": round(time.time(), 3), "seconds": self._seconds(name)}) + "\n")
         self._draw(name, trial.config["config"], measured, result.get("panel"))
         result["panel"] = None  # Tune keeps the last result of every trial
 
@@ -93,18 +94,20 @@ class Recorder(Callback):  # type: ignore[misc]
         name = trial.config["name"]
         last = self._last.get(name, {})
         status = verdict(self._search, last, error).status
-        seconds = round(self._before.get(name, 0.0) + time.time() - self._started.get(name, time.time()), 1)
+        if writer := self._writers.pop(name, None):
+            writer.close()
         if status == "paused":
-            self._before[name] = seconds
             self._progress.paused(name)
             return
         why = next((last[ending] for ending in ENDINGS if ending in last), "its process died; see log.txt" if error else "")
-        write_json(self._folder / name / "outcome.json", {"status": status, "reason": why, "seconds": seconds})
+        write_json(self._folder / name / "outcome.json", {"status": status, "reason": why, "seconds": self._seconds(name)})
         shutil.rmtree(self._storage / name / "last", ignore_errors=True)  # optimiser state of a trial that is over
         shutil.rmtree(self._storage / name / "train", ignore_errors=True)
-        if writer := self._writers.pop(name, None):
-            writer.close()
         self._progress.finished(name, status, why)
+
+    def _seconds(self, name: str) -> float:
+        """That a trial has run so far, pauses left out."""
+        return round(self._before.get(name, 0.0) + time.time() - self._started.get(name, time.time()), 1)
 
     def _draw(self, name: str, sampled: Mapping[str, Any], measured: Mapping[str, Any], panel: bytes | None) -> None:
         if name not in self._writers:

@@ -28,4 +28,6 @@ def reconcile(folder: Path, study: optuna.Study, search: SearchConfig) -> None:
             tell(study, Trial(study, trial._trial_id), verdict(search, result, error=False))
         elif trial.state in STATUSES and trial_folder.exists() and not outcome_file.exists():
             status = "infeasible" if trial.constraints.get("memory") else STATUSES[trial.state]
-            write_json(outcome_file, {"status": status, "reason": "", "seconds": None})
+            reported = metrics(trial_folder)
+            seconds = reported[-1].get("seconds") if reported else None
+            write_json(outcome_file, {"status": status, "reason": trial.user_attrs.get("reason", ""), "seconds": seconds})

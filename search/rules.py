@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import islice
 
 from lssat.config import Config, ConfigError
-from search import grid, reach
+from search import epochs, grid, reach
 from search.space import Space
 
 MOST_POINTS = 10_000  # of a grid
@@ -45,10 +45,15 @@ def _check_objectives(space: Space, config: Config) -> None:
 
 def _check_budgets(space: Space, config: Config) -> None:
     search = space.search
-    if search.max_epochs is not None and search.max_epochs < config.optim.epochs:
+    least = epochs.first_complete(search, config.optim.epochs) if search.scheduler == "promotion" else config.optim.epochs
+    if search.max_epochs is not None and search.max_epochs < least:
         raise ConfigError(
-            f"`search.max_epochs` must hold at least one trial of `optim.epochs` {config.optim.epochs}, but got {search.max_epochs};"
-            f" raise it{_at(space, 'max_epochs')}"
+            f"`search.max_epochs` must hold at least one trial of `optim.epochs` {config.optim.epochs}, which takes {least} epochs of all trials, but got"
+            f" {search.max_epochs}; raise it{_at(space, 'max_epochs')}"
+        )
+    if search.patience is not None and search.scheduler == "promotion":
+        raise ConfigError(
+            f"`search.patience` counts trials that have ended, but under promotion most pause; take `search.max_epochs`, or asha{_at(space, 'patience')}"
         )
     if search.max_gpu_hours is not None and not any(demand.gpus_per_worker for demand in reach.demands(space)):
         raise ConfigError(

@@ -48,8 +48,9 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     from lssat.config import describe
+    from search.space import SearchConfig
 
-    keys = "\n".join(f"  {line}" for line in describe())
+    keys = "\n".join(f"  {line}" for line in [*describe(), *describe(SearchConfig(), "search.")])
     parser = argparse.ArgumentParser(
         prog="python search/run.py",
         description="Search backbones and settings for L-SSAT with Ray Tune and Optuna.",

@@ -83,5 +83,12 @@ class Asha(Remembering, AsyncHyperBandScheduler):  # type: ignore[misc]
 class Median(Remembering, MedianStoppingRule):  # type: ignore[misc]
     """Stops a trial whose best is below the median of the others' running means (Golovin et al., 2017); never pauses one."""
 
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: Mapping[str, Any]) -> str:
+        self._stopped_trials.discard(trial)  # told again in another order, what others had reported may stop a trial that went on
+        return super().on_trial_result(tune_controller, trial, result)
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: Mapping[str, Any]) -> None:
+        """Nothing: Ray would count the last epoch twice."""
+
     def _on_insufficient_samples(self, tune_controller: Any, trial: Any, time: float) -> str:
         return str(TrialScheduler.CONTINUE)

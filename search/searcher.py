@@ -74,6 +74,7 @@ class OptunaSearcher(Searcher):  # type: ignore[misc]
         self._epochs = space.example().optim.epochs
         self._promotes = bool(rungs(space.search, self._epochs))
         self._exhausted = False
+        self._waits = False  # for a trial that runs
         running, pauses = study.get_trials(deepcopy=False, states=[TrialState.RUNNING]), rungs(space.search, self._epochs)
         self._interrupted = [frozen for frozen in running if max(frozen.intermediate_values, default=0) not in pauses]
 
@@ -82,6 +83,8 @@ class OptunaSearcher(Searcher):  # type: ignore[misc]
         return {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if self._waits:
+            return None
         paused = self._promoted()
         while paused or self._interrupted or self._wants_more():
             if paused or self._interrupted:
@@ -96,7 +99,8 @@ class OptunaSearcher(Searcher):  # type: ignore[misc]
             if sampled is not None:
                 self._trials[trial_id], self._epochs_seen[trial_id] = trial, seen
                 return {"name": trial_name(trial.number), "config": sampled, **({"promoted": seen} if paused else {})}
-        if self._trials and self._promotes:  # one of those that run may let another go on
+        self._waits = bool(self._trials) and self._promotes  # one of those that run may let another go on
+        if self._waits:
             return None
         self._end_paused()
         return str(Searcher.FINISHED)
@@ -129,7 +133,10 @@ class OptunaSearcher(Searcher):  # type: ignore[misc]
     def on_trial_complete(self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False) -> None:
         if result:
             self.on_trial_result(trial_id, result)
+        self._waits = False
         trial, told = self._trials.pop(trial_id), verdict(self._space.search, result, error)
+        if told.status == "infeasible" and result:
+            trial.set_user_attr("reason", result["infeasible"])
         if told.status != "paused":
             tell(self._study, trial, told)
 

@@ -26,7 +26,11 @@ from search.space import Space
 
 def run(folder: Path, space: Space, arguments: argparse.Namespace, console: Console, root: Path) -> bool:
     """Everything from a validated space to a winner with its test score; whether there is a winner. Raises ConfigError."""
-    found = f" (taken because {'a GPU was' if space.profile == 'gpu' else 'no GPU was'} found)" if arguments.profile == "auto" else ""
+    found = (
+        f" (taken because {'a GPU was' if space.profile == 'gpu' else 'no GPU was'} found)"
+        if arguments.profile == "auto" and arguments.space.suffix != ".json"
+        else ""
+    )
     console.print(f"[bold]L-SSAT Search[/bold]  {arguments.space}, profile {space.profile}{found}")
     config = space.example()
     if not arguments.resume:  # a resumed trial has its own weights

@@ -36,7 +36,7 @@ class SearchConfig(Section):
     seed: Int = Field(0, ge=0, le=40_000, description="seed of the sampler")  # more than that, times 100,003, is no seed to NumPy
     startup_trials: Int = Field(8, ge=1, description="random trials before tpe or gp models the space; nsga2: its population")
     grace_epochs: Int = Field(2, ge=1, description="epochs that every trial gets before a scheduler may stop it")
-    reduction_factor: Int = Field(3, ge=2, description="asha, hyperband: one of this many goes on at each rung")
+    reduction_factor: Int = Field(3, ge=2, description="promotion, asha, hyperband: one of this many goes on at each rung")
     max_epochs: Int | None = Field(None, ge=1, description="budget: epochs of all trials together")
     max_hours: Float | None = Field(None, gt=0, description="budget: hours on the clock")
     max_gpu_hours: Float | None = Field(None, gt=0, description="budget: hours of GPUs held by trials")

@@ -70,21 +70,25 @@ def search(study: Study, console: Console) -> None:
     rows = leaderboard.rank(study.folder)
     over = sorted((row for row in rows if row.status != "running"), key=lambda row: row.trial)
     remaining = settings.num_trials - len(over) - sum("failed" in trial.user_attrs for trial in optuna_study.get_trials(deepcopy=False))
-    if remaining <= 0:
-        return
-    budget = Budget(settings, {row.trial: row.epochs for row in rows}, gpu_hours([_spent(study.folder / "trials" / row.trial) for row in over]))
+    if remaining > 0:
+        _go_on(study, optuna_study, rows, over, remaining, console)
+    for row in leaderboard.rank(study.folder):  # of trials that paused and were never promoted
+        if row.status == "stopped":
+            shutil.rmtree(study.storage / "trials" / row.trial / "last", ignore_errors=True)
+
+
+def _go_on(study: Study, optuna_study: Any, rows: Sequence[leaderboard.Row], over: Sequence[leaderboard.Row], remaining: int, console: Console) -> None:
+    """`rows`: of all trials so far; `over`: of those that have ended."""
+    settings, epochs = study.space.search, study.space.example().optim.epochs
+    budget = Budget(settings, {row.trial: row.epochs for row in rows}, gpu_hours([_held(study.folder / "trials" / row.trial) for row in rows]))
     best = leaderboard.winner(rows)
     best_so_far = (best.score, f"{best.backbone}, trial {best.trial}") if best and best.score is not None else None
-    epochs = study.space.example().optim.epochs
     rungs = scheduler(settings, epochs, lambda name: leaderboard.metrics(study.folder / "trials" / name), [row.trial for row in over])
     expected = searched(settings, epochs).expected - sum(row.epochs for row in rows)
     with Progress(console, "trial", settings.num_trials, expected, Counter(row.status for row in over), best_so_far) as progress:
         number = -1 if settings.scheduler == "promotion" else remaining  # to Tune, a trial that goes on is another one; the searcher says when it is over
         _tune(study, "trials", OptunaSearcher(optuna_study, study.space), rungs, number, progress, budget)
     reconcile(study.folder, optuna_study, settings)  # trials that paused and were never promoted
-    for row in leaderboard.rank(study.folder):
-        if row.status == "stopped":
-            shutil.rmtree(study.storage / "trials" / row.trial / "last", ignore_errors=True)
     if spent := budget.spent():
         console.print(f"the budget of {spent} is spent; `--resume` with a larger one goes on", markup=False)
     elif stagnates(optuna_study, settings):
@@ -182,6 +186,7 @@ def _fits(wanted: ResourcesConfig, streamed: bool) -> int:
     return fits
 
 
-def _spent(trial_folder: Path) -> tuple[dict[str, Any], float | None]:
-    settings = json.loads((trial_folder / "config.json").read_text())["resolved"]
-    return settings, json.loads((trial_folder / "outcome.json").read_text())["seconds"]
+def _held(trial_folder: Path) -> tuple[dict[str, Any], float]:
+    """The resolved settings of a trial, and the seconds that it has run."""
+    reported = leaderboard.metrics(trial_folder)
+    return json.loads((trial_folder / "config.json").read_text())["resolved"], reported[-1].get("seconds", 0.0) if reported else 0.0

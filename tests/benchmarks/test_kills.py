@@ -29,14 +29,14 @@ space:
   backbone.name: [test_efficientnet, test_convnext]
   optim.lr: {low: 1e-4, high: 1e-2, log: on}
   aux_weight: {low: 0.1, high: 0.9}
-search: {num_trials: 8, startup_trials: 3, grace_epochs: 1, reduction_factor: 2, max_concurrent: 1, finalists: 1, final_seeds: 2}
+search: {scheduler: SCHEDULER, num_trials: 8, startup_trials: 3, grace_epochs: 1, reduction_factor: 2, max_concurrent: 1, finalists: 1, final_seeds: 2}
 """
 TIMES = ("images_per_s",)
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(7200)]
 
 
-@pytest.fixture(scope="module")
-def words(tmp_path_factory):
+@pytest.fixture(scope="module", params=["promotion", "asha"])
+def words(tmp_path_factory, request):
     folder = tmp_path_factory.mktemp("data")
     noise = np.random.default_rng(0)
     names = [f"{index}.png" for index in range(160)]
@@ -45,7 +45,7 @@ def words(tmp_path_factory):
         imsave(folder / name, (noise.integers(0, 200, (32, 32, 3)) + 30 * (index % 2)).astype(np.uint8), check_contrast=False)
     split = ["train"] * 96 + ["val"] * 32 + ["test"] * 32
     pq.write_table(pa.table({"image": names, "bright": (np.arange(160) % 2) ^ wrong, "split": split}), folder / "table.parquet")
-    (folder / "kills.yaml").write_text(SPACE)
+    (folder / "kills.yaml").write_text(SPACE.replace("SCHEDULER", request.param))
     return [sys.executable, ROOT / "search/run.py", "--space", folder / "kills.yaml", "--data", folder / "table.parquet", "--task", "bright"]
 
 

@@ -33,8 +33,8 @@ def test_hours_of_gpus_are_those_that_trials_hold(monkeypatch):
     now[0] = 1799
     budget("id", result("0000", 2, **gpus))
     assert budget.spent() is None
-    now[0] = 1801
-    budget("id", result("0000", 3, **gpus))
+    now[0] = 90000
+    budget("again", {**result("0000", 3, **gpus), "time_this_iter_s": 2.0})  # it had paused for a day, which holds no GPU
     assert budget.spent() == "1.5 GPU-hours (`search.max_gpu_hours`)"
 
 
@@ -50,4 +50,4 @@ def test_hours_on_the_clock(monkeypatch):
 
 def test_what_finished_trials_have_held():
     settings = {"resources.num_workers": 2, "resources.gpus_per_worker": 0.25}
-    assert gpu_hours([(settings, 7200.0), (settings, None)]) == pytest.approx(1.0)
+    assert gpu_hours([(settings, 7200.0), (settings, 0.0)]) == pytest.approx(1.0)

@@ -79,7 +79,7 @@ def plan(tmp_path_factory):
 
 
 def test_the_plan_of_a_small_space(plan):
-    assert plan.points == 3 * 2 * 3
+    assert plan.points == "18"
     assert (plan.trials, plan.epochs) == (12, Span(43 + 120, 57 + 120, 120 + 120))
     sizes = [backbone.parameters for backbone in plan.backbones]
     assert {backbone.name for backbone in plan.backbones} == {"test_resnet", "test_vit2", "test_convnext"} and sizes == sorted(sizes)
@@ -129,7 +129,9 @@ def test_plan_against_actual(tmp_path, plan):
         trial = tmp_path / "trials" / f"{number:04d}"
         trial.mkdir(parents=True)
         (trial / "metrics.jsonl").write_text(
-            "".join(json.dumps({"epoch": epoch, "time": 1000 + epoch * seconds / last}) + "\n" for epoch in range(1, last + 1))
+            "".join(
+                json.dumps({"epoch": epoch, "time": 1000 + epoch * seconds / last, "seconds": epoch * seconds / last}) + "\n" for epoch in range(1, last + 1)
+            )
         )
         (trial / "outcome.json").write_text(json.dumps({"status": "complete", "reason": "", "seconds": seconds}))
     found = actual(tmp_path)

@@ -1,5 +1,7 @@
 """Trials pause at each rung; the best go on, what is left is stopped, and a kill changes nothing of that."""
 
+from dataclasses import replace
+
 import optuna
 import pytest
 from optuna.trial import TrialState
@@ -68,8 +70,6 @@ def test_a_few_trials_end_with_one_complete(study, space):
 
 
 def load_fewer(space):
-    from dataclasses import replace
-
     return replace(space, search=space.search.model_copy(update={"num_trials": 2}))
 
 
@@ -103,3 +103,22 @@ def test_one_that_was_killed_between_rungs_goes_on_first(study, space):
     again = searcher.OptunaSearcher(study, space)
     assert again.suggest("x")["name"] == "0001"
     assert again.suggest("y")["name"] == "0002", "the first one has paused"
+
+
+def test_an_extension_is_compared_with_what_was_there(space):
+    """What ended below its rung's best still stands there: worse trials that come later do not go on."""
+    study = searcher.create_study(optuna.storages.InMemoryStorage(), "s", space)
+    asked, stops, ran = searcher.OptunaSearcher(study, space), scheduler(space.search, 9, lambda name: (), ()), 0
+    while isinstance(train(asked, stops, ran), tuple):
+        ran += 1
+    more = replace(space, search=space.search.model_copy(update={"num_trials": 18}))
+    asked, longest = searcher.OptunaSearcher(study, more), []
+    while isinstance(suggested := asked.suggest(f"m{len(longest)}"), dict):
+        epochs = range(suggested.get("promoted", 0) + 1, 10)
+        for epoch in epochs:
+            result = {"epoch": epoch, "epochs": 9, "val/best": 0.001 * epoch}
+            if stops.on_trial_result(None, Running("m", suggested), result) == "STOP":
+                break
+        asked.on_trial_complete(f"m{len(longest)}", result)
+        longest.append(epoch)
+    assert longest == [1] * 9

@@ -34,6 +34,8 @@ def refused(tmp_path, text, parts):
         ("objectives: [score, gap]", ["objective.subgroups"]),
         ("objectives: [score, speed]", ["search.objectives", "'speed'"]),
         ("max_epochs: 3", ["at least one trial", "optim.epochs"]),
+        ("scheduler: promotion, grace_epochs: 1, reduction_factor: 3, max_epochs: 24", ["takes 45 epochs", "raise it"]),
+        ("scheduler: promotion, patience: 3", ["pause", "max_epochs"]),
         ("max_gpu_hours: 3", ["resources.gpus_per_worker", "max_hours"]),
         ("min_improvement: 0.1", ["search.patience"]),
         ("grace_epochs: 10", ["less than `optim.epochs` 10", "none"]),

@@ -89,3 +89,15 @@ def test_a_result_without_an_epoch_is_let_pass():
     trial = SimpleNamespace(trial_id="a", config={"name": "0000"})
     rungs.on_trial_add(None, trial)
     assert rungs.on_trial_result(None, trial, {"failed": "ValueError: no"}) == "CONTINUE"
+
+
+def test_median_told_in_another_order_goes_on():
+    """Several at a time: the record is told trial by trial, so that a trial may seem to be behind where it was not."""
+    search = SearchConfig(scheduler="median", grace_epochs=1)
+    records = {f"{number:04d}": [entry(number, epoch) for epoch in range(1, EPOCHS + 1)] for number in range(len(CURVES))}
+    rungs = scheduler(search, EPOCHS, records.__getitem__, sorted(records, key=lambda name: -CURVES[int(name)].sum()))
+    trial = Trial(0, "next")
+    trial.config = {"name": "0030"}
+    records["0030"] = []
+    rungs.on_trial_add(None, trial)
+    assert rungs.on_trial_result(None, trial, {**entry(0, 1), "val/best": 9.0}) == "CONTINUE"
