@@ -40,7 +40,7 @@ SPACE = {
         "augment.color": 0.0,
     },
     "space": {"decoder.dim": [32, 48, 64]},
-    "search": {"num_trials": 2, "scheduler": "none"},
+    "search": {"num_trials": 2, "scheduler": "none", "finalists": 0},
 }
 LOOK = """
 import sys, time, ray

@@ -29,7 +29,7 @@ fixed:
 space:
   optim.lr: {low: 1e-5, high: 1e-2, log: on}
   aux_weight: {low: 0.1, high: 0.9}
-search: {sampler: random, grace_epochs: 1, reduction_factor: 2}
+search: {sampler: random, grace_epochs: 1, reduction_factor: 2, finalists: 0}
 """
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]
 
