@@ -48,7 +48,9 @@ class DataConfig(Section):
     task: str = Field("emotion", description="synthetic: emotion, attributes or deepfake; own data: label column(s), comma-separated; a kind: its own")
     classes: list[str] | None = Field(None, description="keep only rows whose label is one of these; None keeps all")
     image_size: Int = Field(64, ge=16, description="side of the square image in pixels")
-    sampling: Literal["natural", "balanced"] = Field("natural", description="balanced: rows are drawn with replacement, every class equally often")
+    sampling: Literal["natural", "balanced"] = Field(
+        "natural", description="balanced: rows are drawn with replacement, every class (of several labels, each with and without) equally often"
+    )
     train_fraction: Float = Field(1.0, gt=0, le=1, description="share of the training rows that a run sees, drawn by `seed`, to learn from little data")
     num_images: Int = Field(4000, ge=200, description="synthetic only: number of training images")
     max_rejects: Float = Field(0.01, ge=0, le=1, description="largest share of images or rows that may be unusable; they are listed in rejects.csv")
@@ -218,6 +220,8 @@ class Config(Section):
                 "`optim.accumulate` x `resources.num_workers` must divide `optim.batch_size`, "
                 f"but got {self.optim.accumulate} x {self.resources.num_workers} and {self.optim.batch_size}"
             )
+        if self.data.sampling == "balanced" and self.optim.class_balanced:
+            raise ValueError("`optim.class_balanced` would weigh what `data.sampling` balanced evens out already: take one of the two")
         if self.augment.mixup and rows % 2:
             raise ValueError(
                 "`augment.mixup` needs an even number of rows at once (`optim.batch_size` / `resources.num_workers` / `optim.accumulate`), "

@@ -19,10 +19,11 @@ from lssat.data.prepare import prepare
 from lssat.data.rows import Rows
 from lssat.data.source import absolute
 from lssat.data.table import SPLITS, read_info, read_texts, shard_paths
-from lssat.loop import Place, evaluate, predict_rows, score_predictions
 from lssat.metrics import Array
 from lssat.model import LSSAT, build_model
+from lssat.place import Place
 from lssat.scorecard import scorecard, shown
+from lssat.scoring import evaluate, predict_rows, score_predictions
 from lssat.task import Task
 
 

@@ -14,10 +14,10 @@ from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lssat.config import Config
-from lssat.loop import autocast
 from lssat.masking import num_visible
 from lssat.model import LSSAT, Output, build_model
 from lssat.optim import freeze, training_mode
+from lssat.precision import autocast
 from lssat.target import target_loss, target_width
 
 

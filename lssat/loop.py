@@ -1,73 +1,39 @@
-"""Train one config and evaluate: plain torch. Ray never enters here; who wants the results hands in `report`."""
+"""Train one config: plain torch. Ray never enters here; who wants the results hands in `report`."""
 
 from __future__ import annotations
 
 import functools
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lssat import checkpoint, microbatch
-from lssat.config import Config, ConfigError
+from lssat.config import Config
 from lssat.data.rows import Batch, Rows
-from lssat.fairness import Groups, worst_group
+from lssat.fairness import Groups
 from lssat.losses import class_weights, joint_loss, task_loss
-from lssat.metrics import Array, evaluate_scores
 from lssat.mixup import mixed_loss
 from lssat.model import LSSAT, Output, build_model
 from lssat.optim import build_optimizer, freeze, schedule, set_rate, training_mode
 from lssat.panel import draw_panel
+from lssat.place import Place, num_steps, to_device
+from lssat.precision import autocast
+from lssat.scoring import NonFiniteLoss, evaluate
 from lssat.target import target_loss
 from lssat.task import Task
-from lssat.texture import stream_image
 from lssat.views import Chance, Views, draw_chance, make_views
 
 Report = Callable[[dict[str, Any]], None]
 CHECK_EVERY = 50  # steps between two looks for a loss that is not finite: a look waits for the device
-
-
-class NonFiniteLoss(RuntimeError):
-    """The loss became infinite or NaN; the run cannot go on."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where this worker stands."""
-
-    device: torch.device
-    rank: int = 0
-    world: int = 1
-
-    def sum(self, value: Tensor) -> Tensor:
-        """Sum over all workers, the same on each."""
-        if self.world > 1:
-            dist.all_reduce(value)
-        return value
-
-    def share_buffers(self, model: nn.Module) -> None:
-        """Give every worker the running statistics of the first, which are the ones that are saved."""
-        if self.world > 1:
-            for buffer in model.buffers():
-                dist.broadcast(buffer, 0)
-
-    def gather(self, value: Any) -> list[Any]:
-        """The objects of all workers, in rank order, on each."""
-        if self.world == 1:
-            return [value]
-        parts: list[Any] = [None] * self.world
-        dist.all_gather_object(parts, value)
-        return parts
 
 
 class Learner(NamedTuple):
@@ -116,9 +82,7 @@ def fit(config: Config, task: Task, train: Rows, val: Rows, place: Place, report
     if config.data.train_fraction < 1:
         train = train.subset(config.data.train_fraction, config.seed)
     if config.data.sampling == "balanced":
-        if task.kind == "multilabel":
-            raise ConfigError("`data.sampling` balanced needs one label per row, but the task has several; take `optim.class_balanced` instead")
-        train = train.balanced(np.array(task.counts))
+        train = train.balanced(_label_counts(task).numpy())
     job = Job(config, task, train, val, place, _each_epoch_once(report), folder, groups)
     kills = functools.reduce(lambda a, b: {**a, **b}, place.gather(microbatch.memory_kills()))
     number = _agreed(place, lambda: microbatch.begin(folder, config, kills))
@@ -311,78 +275,6 @@ def _unsynced(model: nn.Module) -> AbstractContextManager[Any]:
 
 def _added(a: Losses, b: Losses) -> Losses:
     return Losses(*(x + y for x, y in zip(a, b, strict=True)))
-
-
-@torch.no_grad()
-def predict_rows(config: Config, model: LSSAT, rows: Rows, place: Place, micro_batches: int = 1) -> tuple[Array, Array, Array]:
-    """Logits [N,K], labels and places in the split [N] of all real rows of all workers, the same on each; a batch in as many parts as `micro_batches`."""
-    model.eval()
-    size = max(1, config.optim.batch_size // place.world // micro_batches)
-    logits, labels, places = [], [], []
-    for batch in rows.batches(size, num_steps(rows, size, place), None):
-        image, _, _ = to_device(batch, place.device)
-        with autocast(config, model.encoder.masking, place.device):
-            output = model(stream_image(image, config.classified_stream, config.target))
-        real = batch.weight > 0
-        logits.append(output.logits.float().cpu().numpy()[real])
-        labels.append(batch.label[real])
-        places.append(batch.row[real])
-    parts = place.gather((np.concatenate(logits), np.concatenate(labels), np.concatenate(places)))
-    together = [np.concatenate(of_workers) for of_workers in zip(*parts, strict=True)]
-    return together[0], together[1], together[2]
-
-
-def evaluate(
-    config: Config, task: Task, model: LSSAT, rows: Rows, place: Place, prefix: str, groups: Groups | None = None, micro_batches: int = 1
-) -> dict[str, float]:
-    """All metrics of the task on a split, and its task loss, as `<prefix>/<metric>`; with groups also `worst_group` and `gap`."""
-    logits, labels, places = predict_rows(config, model, rows, place, micro_batches)
-    scores = score_predictions(task, logits, labels, prefix)
-    if groups:
-        if (places < 0).any():
-            raise ConfigError("`objective.subgroups` needs data that fit into memory; leave it out, or give a smaller table")
-        found = worst_group(task.kind, task.score_metric("auto"), logits, labels, {name: texts[places] for name, texts in groups.items()})
-        scores |= {f"{prefix}/{name}": value for name, value in found.items()}
-    return scores
-
-
-def score_predictions(task: Task, logits: Array, labels: Array, prefix: str) -> dict[str, float]:
-    """All metrics and the task loss of logits [N,K], as `<prefix>/<metric>`. Raises NonFiniteLoss."""
-    if not np.isfinite(logits).all():
-        raise NonFiniteLoss(f"logits on {prefix} are not finite; lower `optim.lr` or set `optim.precision: float32`")
-    loss = task_loss(torch.from_numpy(logits), torch.from_numpy(labels), task.kind, None).mean().item()
-    return {f"{prefix}/{name}": value for name, value in evaluate_scores(task.kind, logits, labels).items()} | {f"{prefix}/task_loss": loss}
-
-
-def num_steps(rows: Rows, size: int, place: Place) -> int:
-    """Batches per epoch: as many as the worker with most rows needs."""
-    steps: list[int] = place.gather(-(-rows.num_rows // size))
-    return max(steps)
-
-
-def to_device(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """`image` float [B,3,H,W] in [0,1] (stored channels-last), `label`, `weight`, on the device."""
-    image = torch.from_numpy(batch.image).to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
-    return image, torch.from_numpy(batch.label).to(device), torch.from_numpy(batch.weight).to(device)
-
-
-def autocast(config: Config, masking: str, device: torch.device) -> AbstractContextManager[Any]:
-    """bfloat16 where asked for, or where the hardware gains from it: GPUs, CPUs with matrix tiles, flat-token models on AVX-512 BF16.
-
-    Depthwise convolutions run slower in bfloat16 without tiles (measured 0.5x), hence the distinction.
-    """
-    if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported()
-    else:
-        capability = torch.cpu.get_capabilities()
-        fast = bool(capability.get("amx_bf16")) or (masking == "tokens" and bool(capability.get("avx512_bf16")))
-    if config.optim.precision == "float32" or (config.optim.precision == "auto" and not fast):
-        return nullcontext()
-    stack = ExitStack()
-    stack.enter_context(torch.autocast(device.type, torch.bfloat16))
-    if device.type == "cpu":  # plain matrix products: with short sequences the fused kernel's backward costs half of the step (measured)
-        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-    return stack
 
 
 def weight_average(model: LSSAT, decay: float) -> AveragedModel | None:

@@ -23,8 +23,10 @@ from lssat.checkpoint import CheckpointError
 from lssat.config import Config, ConfigError
 from lssat.data.ingest import EveryRow, Split, rows_of
 from lssat.fairness import Groups
-from lssat.loop import NonFiniteLoss, Place, Report, fit
+from lssat.loop import Report, fit
 from lssat.microbatch import DoesNotFit
+from lssat.place import Place
+from lssat.scoring import NonFiniteLoss
 from lssat.task import Task
 
 REFUSALS = 10  # times, 60 s apart, that the cluster may have no room for a trial's workers before the trial fails: never wait silently

@@ -10,9 +10,11 @@ import torch
 
 from lssat.config import Config, build
 from lssat.data.rows import ResidentRows
-from lssat.loop import Learner, Place, predict_rows, train_epoch, weight_average
+from lssat.loop import Learner, train_epoch, weight_average
 from lssat.model import build_model
 from lssat.optim import build_optimizer, freeze
+from lssat.place import Place
+from lssat.scoring import predict_rows
 from lssat.task import Task
 
 TRAINING_SHARE = 0.7  # of the time that a measurement may take

@@ -143,7 +143,8 @@ def assert_every_row_counted(folder, trial):
     from lssat.config import build
     from lssat.data.ingest import read_resident
     from lssat.data.table import read_info, shard_paths
-    from lssat.loop import Place, fit
+    from lssat.loop import fit
+    from lssat.place import Place
     from search.session import task_of
 
     prepared = Path(json.loads((folder / "manifest.json").read_text())["data"]["prepared"])

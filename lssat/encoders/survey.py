@@ -13,9 +13,10 @@ import torch
 from lssat.config import Config, ConfigError, build
 from lssat.data.rows import Batch
 from lssat.encoders.contract import broken_promises
-from lssat.loop import Place, train_step
+from lssat.loop import train_step
 from lssat.masking import random_mask
 from lssat.model import LSSAT, build_model
+from lssat.place import Place
 from lssat.task import Task
 
 BATCH = 2

@@ -16,7 +16,8 @@ import sys, threading, time, numpy as np, psutil, torch
 from lssat.config import build
 from lssat.data.rows import Batch
 from lssat.footprint import footprint
-from lssat.loop import Place, train_step
+from lssat.loop import train_step
+from lssat.place import Place
 from lssat.model import build_model
 from lssat.optim import build_optimizer
 from lssat.task import Task

@@ -13,8 +13,10 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from lssat import checkpoint
 from lssat.config import build
 from lssat.data.rows import ResidentRows, fill_up
-from lssat.loop import NonFiniteLoss, Place, evaluate, fit, to_device, train_step
+from lssat.loop import fit, train_step
 from lssat.model import build_model
+from lssat.place import Place, to_device
+from lssat.scoring import NonFiniteLoss, evaluate
 from lssat.task import Task
 from lssat.views import draw_chance, make_views
 

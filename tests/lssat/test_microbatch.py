@@ -18,8 +18,9 @@ from lssat import loop, microbatch
 from lssat.checkpoint import load
 from lssat.config import build
 from lssat.data.rows import ResidentRows
-from lssat.loop import Place, fit
+from lssat.loop import fit
 from lssat.microbatch import DoesNotFit, cut
+from lssat.place import Place
 from lssat.task import Task
 from lssat.worker import HalveWhenKilled, Run, is_lost_to_memory
 

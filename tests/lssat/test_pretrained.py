@@ -23,8 +23,9 @@ from lssat.config import BackboneConfig, ConfigError, MaskingConfig, build
 from lssat.data.rows import ResidentRows
 from lssat.encoders import build_encoder
 from lssat.evaluate import export, open_bundle
-from lssat.loop import Place, fit
+from lssat.loop import fit
 from lssat.model import build_model
+from lssat.place import Place
 from lssat.pretrained import _main, load_pretrained, renamed_in_order
 from lssat.task import Task
 

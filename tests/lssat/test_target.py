@@ -12,10 +12,11 @@ from torch.nn import functional as F
 
 from lssat.config import Config, build
 from lssat.data.rows import Batch, ResidentRows
-from lssat.loop import Losses, Place, train_step
+from lssat.loop import Losses, train_step
 from lssat.masking import patchify, unpatchify
 from lssat.model import build_model
 from lssat.panel import TILE, draw_panel
+from lssat.place import Place
 from lssat.target import make_target, reconstruction_loss, target_loss, target_picture, target_width
 from lssat.task import Task
 from lssat.texture import grey, lbp, ldp

@@ -24,7 +24,8 @@ from lssat.data.ingest import read_resident
 from lssat.data.prepare import prepare
 from lssat.data.rows import Rows
 from lssat.data.table import read_info, shard_paths
-from lssat.loop import Place, fit
+from lssat.loop import fit
+from lssat.place import Place
 from search.session import task_of
 from search.space import Space
 from search.space_file import load
