@@ -49,7 +49,7 @@ class DataConfig(Section):
     classes: list[str] | None = Field(None, description="keep only rows whose label is one of these; None keeps all")
     image_size: Int = Field(64, ge=16, description="side of the square image in pixels")
     sampling: Literal["natural", "balanced"] = Field(
-        "natural", description="balanced: rows are drawn with replacement, every class (of several labels, each with and without) equally often"
+        "natural", description="balanced: rows are drawn with replacement, every class equally often; rows with several labels are drawn as they come"
     )
     train_fraction: Float = Field(1.0, gt=0, le=1, description="share of the training rows that a run sees, drawn by `seed`, to learn from little data")
     num_images: Int = Field(4000, ge=200, description="synthetic only: number of training images")
@@ -171,7 +171,7 @@ class OptimConfig(Section):
     )
     clip_norm: Float = Field(1.0, gt=0, description="largest global gradient norm")
     ema_decay: Float = Field(0.0, ge=0, lt=1, description="evaluate and keep a running mean of the weights that keeps this share per step; 0: off")
-    class_balanced: bool = Field(False, description="weight the task loss inversely to class frequency")
+    class_balanced: bool = Field(False, description="weight the task loss inversely to class frequency, where sampling has not evened it out")
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 autocast where the hardware gains from it")
 
     @model_validator(mode="after")
@@ -220,8 +220,6 @@ class Config(Section):
                 "`optim.accumulate` x `resources.num_workers` must divide `optim.batch_size`, "
                 f"but got {self.optim.accumulate} x {self.resources.num_workers} and {self.optim.batch_size}"
             )
-        if self.data.sampling == "balanced" and self.optim.class_balanced:
-            raise ValueError("`optim.class_balanced` would weigh what `data.sampling` balanced evens out already: take one of the two")
         if self.augment.mixup and rows % 2:
             raise ValueError(
                 "`augment.mixup` needs an even number of rows at once (`optim.batch_size` / `resources.num_workers` / `optim.accumulate`), "

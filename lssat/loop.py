@@ -81,8 +81,8 @@ def fit(config: Config, task: Task, train: Rows, val: Rows, place: Place, report
     """
     if config.data.train_fraction < 1:
         train = train.subset(config.data.train_fraction, config.seed)
-    if config.data.sampling == "balanced":
-        train = train.balanced(_label_counts(task).numpy())
+    if _draws_evenly(config, task):
+        train = train.balanced(np.array(task.counts))
     job = Job(config, task, train, val, place, _each_epoch_once(report), folder, groups)
     kills = functools.reduce(lambda a, b: {**a, **b}, place.gather(microbatch.memory_kills()))
     number = _agreed(place, lambda: microbatch.begin(folder, config, kills))
@@ -204,7 +204,7 @@ def train_epoch(config: Config, task: Task, model: nn.Module, learner: Learner, 
     generator = torch.Generator().manual_seed(seed)  # augmentation and masks of the global batch, equal on every worker
     size = config.optim.batch_size // place.world
     steps = num_steps(rows, size, place)
-    weights = class_weights(_label_counts(task), task.kind).to(place.device) if config.optim.class_balanced else None
+    weights = class_weights(_label_counts(task), task.kind).to(place.device) if config.optim.class_balanced and not _draws_evenly(config, task) else None
     total = Losses(*(torch.zeros((), device=place.device) for _ in Losses._fields))
     training_mode(learner.model, config.backbone.trainable)
     for step, batch in enumerate(rows.batches(size, steps, seed)):
@@ -286,6 +286,11 @@ def unwrap(model: nn.Module) -> LSSAT:
     inner = model.module if isinstance(model, DistributedDataParallel | AveragedModel) else model
     assert isinstance(inner, LSSAT)
     return inner
+
+
+def _draws_evenly(config: Config, task: Task) -> bool:
+    """Whether every class is drawn equally often; several labels of a row cannot be evened out by drawing rows."""
+    return config.data.sampling == "balanced" and task.kind != "multilabel"
 
 
 def _label_counts(task: Task) -> Tensor:

@@ -42,10 +42,7 @@ class Rows(Protocol):
         ...
 
     def balanced(self, counts: npt.NDArray[np.int64]) -> Rows:
-        """The same number of rows, drawn with replacement: every class equally often; of several labels any, and then a row with or without it.
-
-        `counts` of rows: of each class [K]; of several labels, without and with each [K,2]. Raises ConfigError if streamed.
-        """
+        """The same number of rows, drawn with replacement at chances inverse to `counts` [K], the rows of each class. Raises ConfigError if streamed."""
         ...
 
     def batches(self, size: int, steps: int, seed: int | None) -> Iterator[Batch]:
@@ -75,7 +72,7 @@ class ResidentRows:
         drawn = ResidentRows(self._blocks)
         drawn._rows = self._rows
         labels = np.concatenate([block["label"] for block in self._blocks])[self._rows] if len(self._rows) else np.zeros(0, np.int64)
-        chances = 1 / counts[labels] if labels.ndim == 1 else (1 / counts[np.arange(labels.shape[1]), labels]).sum(1)
+        chances = 1 / counts[labels]
         drawn._chances = chances / chances.sum()
         return drawn
 

@@ -35,7 +35,6 @@ from lssat.config import Config, ConfigError, build, check_value, describe, keys
         ),
         ({"target.norm_pix": True, "target.encoding": "bits"}, ["`target.norm_pix`"]),
         ({"resources.num_workers": 3, "optim.batch_size": 64}, ["`resources.num_workers`", "`optim.batch_size`"]),
-        ({"data.sampling": "balanced", "optim.class_balanced": True}, ["`optim.class_balanced`", "`data.sampling`"]),
     ],
 )
 def test_refusal_names_rule_value_and_place(flat, parts):

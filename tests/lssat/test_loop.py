@@ -254,3 +254,22 @@ def test_a_share_of_the_rows_is_the_same_for_any_number_of_workers():
     other = whole.subset(0.3, seed=2)
     assert set(other._rows) != set(chosen._rows)
     assert set(other._rows) & set(chosen._rows), "seeds draw independently"
+
+
+def test_classes_are_evened_out_once():
+    """By drawing where that was asked for; by weights where it was not, or where rows have several labels."""
+    task = Task("emotion", "multiclass", ("a", "b", "c"), (2, 8, 20), 30)  # as if the classes were not equally frequent
+    several = Task("attributes", "multilabel", ("a", "b", "c"), (2, 8, 20), 30)
+    labels = np.eye(3, dtype=np.int64)[np.arange(30) % 3]
+    with_several = ResidentRows([{"image": np.stack([batch.image[0] for batch in rows().batches(1, 30, None)]), "label": labels}])
+
+    def losses(task, train, **settings):
+        reported = []
+        fit(config(**{"optim.epochs": 2, **settings}), task, train, train, CPU, lambda result: reported.append(result["train/task_loss"]))
+        return reported
+
+    weighted, drawn = {"optim.class_balanced": True}, {"data.sampling": "balanced"}
+    assert losses(task, rows(), **drawn, **weighted) == losses(task, rows(), **drawn)
+    assert losses(task, rows(), **drawn) != losses(task, rows()) != losses(task, rows(), **weighted)
+    assert losses(several, with_several, **drawn, **weighted) == losses(several, with_several, **weighted)
+    assert losses(several, with_several, **weighted) != losses(several, with_several)

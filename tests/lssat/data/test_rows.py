@@ -68,18 +68,6 @@ def test_balanced_sampling_draws_every_class_equally_often():
     assert np.bincount(drawn) / len(drawn) == pytest.approx([1 / 3] * 3, abs=0.01)
 
 
-def test_balanced_sampling_of_several_labels_draws_a_label_then_either_of_its_values():
-    generator = np.random.default_rng(0)
-    labels = (generator.random((2000, 3)) < [0.5, 0.1, 0.02]).astype(np.int64)
-    counts = np.stack([2000 - labels.sum(0), labels.sum(0)], axis=1)
-    rows = ResidentRows([{"image": np.zeros((2000, 1, 1, 3), np.uint8), "label": labels}]).balanced(counts)
-    drawn = np.concatenate([batch.label for seed in range(30) for batch in rows.batches(100, 20, seed)])
-
-    chosen = [np.flatnonzero(labels[:, k] == generator.integers(2)) for k in generator.integers(3, size=40_000)]
-    slowly = labels[[generator.choice(those) for those in chosen]]
-    assert drawn.mean(0) == pytest.approx(slowly.mean(0), abs=0.01)
-
-
 def test_streamed_rows_cannot_be_balanced():
     with pytest.raises(ConfigError, match="class_balanced"):
         stream(10).balanced(np.array([5, 5]))
