@@ -110,7 +110,7 @@ class HeadConfig(Section):
 
 
 class TargetConfig(Section):
-    encoding: Literal["scaled", "bits", "histogram"] = Field("scaled", description="how texture codes become a target (METHOD: nominal codes)")
+    encoding: Literal["scaled", "bits", "histogram"] = Field("scaled", description="texture codes as scaled numbers, a map per bit, or frequencies per patch")
     norm_pix: bool = Field(False, description="standardise each target patch (MAE); `scaled` only, and then of the RGB image beside it too")
     rgb_weight: Float = Field(0.0, ge=0, lt=1, description="v in (1-v)*texture + v*RGB: the image is rebuilt beside the texture; 0: off")
     lbp_method: Literal["default", "ror", "uniform", "nri_uniform", "var"] = Field("default", description="LBP: the code, named as in scikit-image")

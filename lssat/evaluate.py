@@ -28,7 +28,7 @@ from lssat.task import Task
 
 
 def export(trained: Path, bundle: Path) -> None:
-    """A `best` checkpoint -> a bundle: `weights.safetensors`, `config.json`, `labels.json`, `preprocessing.json`."""
+    """A `best` checkpoint -> a bundle: `weights.safetensors`, `config.json`, `labels.json`, `preprocessing.json`, `validation.json`."""
     tensors, state = checkpoint.load(trained)
     config, task = Config.model_validate(state["config"]), Task.from_json(state["task"])
     encoder = build_model(config, task.num_outputs, trained=True).encoder

@@ -8,7 +8,6 @@ from __future__ import annotations
 import gc
 import itertools
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ import torch
 from torch import nn
 
 from lssat.config import Config
+from lssat.files import write_json
 
 TWO_ROWS = "two rows, which batch norm needs,"
 FILE = "micro_batches.json"
@@ -81,10 +81,7 @@ def begin(folder: Path | None, config: Config, kills: Kills) -> int:
 
 def keep(folder: Path, number: int, kills: Kills) -> None:
     """Write down the number in use. `kills`: the counts as the attempt begins."""
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{FILE}.tmp"
-    temporary.write_text(json.dumps({"micro_batches": number, "memory_kills": kills}) + "\n")
-    os.replace(temporary, folder / FILE)
+    write_json(folder / FILE, {"micro_batches": number, "memory_kills": kills})
 
 
 def end(folder: Path) -> None:

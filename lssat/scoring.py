@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from lssat.config import Config, ConfigError
+from lssat.config import Config
 from lssat.data.rows import Rows
 from lssat.fairness import Groups, worst_group
 from lssat.losses import task_loss
@@ -23,10 +23,10 @@ class NonFiniteLoss(RuntimeError):
 
 @torch.no_grad()
 def predict_rows(config: Config, model: LSSAT, rows: Rows, place: Place, micro_batches: int = 1) -> tuple[Array, Array, Array]:
-    """Logits [N,K], labels and places in the split [N] of all real rows of all workers, the same on each; a batch in as many parts as `micro_batches`."""
+    """Logits [N,K], labels and numbers in the split [N] of all real rows of all workers, the same on each; a batch in as many parts as `micro_batches`."""
     model.eval()
     size = max(1, config.optim.batch_size // place.world // micro_batches)
-    logits, labels, places = [], [], []
+    logits, labels, numbers = [], [], []
     for batch in rows.batches(size, num_steps(rows, size, place), None):
         image, _, _ = to_device(batch, place.device)
         with autocast(config, model.encoder.masking, place.device):
@@ -34,8 +34,8 @@ def predict_rows(config: Config, model: LSSAT, rows: Rows, place: Place, micro_b
         real = batch.weight > 0
         logits.append(output.logits.float().cpu().numpy()[real])
         labels.append(batch.label[real])
-        places.append(batch.row[real])
-    parts = place.gather((np.concatenate(logits), np.concatenate(labels), np.concatenate(places)))
+        numbers.append(batch.row[real])
+    parts = place.gather((np.concatenate(logits), np.concatenate(labels), np.concatenate(numbers)))
     together = [np.concatenate(of_workers) for of_workers in zip(*parts, strict=True)]
     return together[0], together[1], together[2]
 
@@ -44,12 +44,11 @@ def evaluate(
     config: Config, task: Task, model: LSSAT, rows: Rows, place: Place, prefix: str, groups: Groups | None = None, micro_batches: int = 1
 ) -> dict[str, float]:
     """All metrics of the task on a split, and its task loss, as `<prefix>/<metric>`; with groups also `worst_group` and `gap`."""
-    logits, labels, places = predict_rows(config, model, rows, place, micro_batches)
+    logits, labels, numbers = predict_rows(config, model, rows, place, micro_batches)
     scores = score_predictions(task, logits, labels, prefix)
     if groups:
-        if (places < 0).any():
-            raise ConfigError("`objective.subgroups` needs data that fit into memory; leave it out, or give a smaller table")
-        found = worst_group(task.kind, task.score_metric("auto"), logits, labels, {name: texts[places] for name, texts in groups.items()})
+        assert (numbers >= 0).all(), "rows of a data set know where in their split they are"
+        found = worst_group(task.kind, task.score_metric("auto"), logits, labels, {name: texts[numbers] for name, texts in groups.items()})
         scores |= {f"{prefix}/{name}": value for name, value in found.items()}
     return scores
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from rich.console import Console
 
+from lssat.files import write_json
 from search import finals, leaderboard, manifest
 from search.finals import Final, Standing
-from search.recorder import write_json
 from search.screen import show_finals, show_leaderboard
 
 

@@ -35,9 +35,9 @@ def searched(search: SearchConfig, epochs: int) -> Span:
     trials, grace = search.num_trials, search.grace_epochs
     if search.scheduler == "none" or grace >= epochs:
         return Span(*(3 * [float(trials * epochs)])).at_most(search.max_epochs)
-    rungs = _rungs(search, epochs)
+    ends = rungs(search, epochs)
     kept = 2 if search.scheduler == "median" else search.reduction_factor
-    expected = sum((end - start) * max(1.0, trials / kept**passed) for passed, (start, end) in enumerate(zip([0, *rungs], [*rungs, epochs], strict=True)))
+    expected = sum((end - start) * max(1.0, trials / kept**passed) for passed, (start, end) in enumerate(zip([0, *ends], [*ends, epochs], strict=True)))
     if search.scheduler == "promotion":
         return Span(expected, expected, trials * epochs).at_most(search.max_epochs)
     return Span((trials - 1) * grace + epochs, expected, trials * epochs).at_most(search.max_epochs)
@@ -45,10 +45,10 @@ def searched(search: SearchConfig, epochs: int) -> Span:
 
 def first_complete(search: SearchConfig, epochs: int) -> int:
     """Epochs of all trials together until, under promotion, one of them has had the full budget."""
-    rungs = _rungs(search, epochs)
-    needed = min(search.num_trials, search.reduction_factor ** len(rungs))
+    ends = rungs(search, epochs)
+    needed = min(search.num_trials, search.reduction_factor ** len(ends))
     return sum(
-        (end - start) * max(1, needed // search.reduction_factor**passed) for passed, (start, end) in enumerate(zip([0, *rungs], [*rungs, epochs], strict=True))
+        (end - start) * max(1, needed // search.reduction_factor**passed) for passed, (start, end) in enumerate(zip([0, *ends], [*ends, epochs], strict=True))
     )
 
 
@@ -57,9 +57,9 @@ def final(search: SearchConfig, epochs: int) -> int:
     return min(search.finalists, search.num_trials) * 2 * search.final_seeds * epochs
 
 
-def _rungs(search: SearchConfig, epochs: int) -> list[int]:
-    """Epochs after which trials are compared; the median rule does so from `grace_epochs` on, which is taken for one comparison."""
-    rungs = [search.grace_epochs]
-    while search.scheduler != "median" and rungs[-1] * search.reduction_factor < epochs:
-        rungs.append(rungs[-1] * search.reduction_factor)
-    return rungs
+def rungs(search: SearchConfig, epochs: int) -> list[int]:
+    """Epochs after which trials are compared, ascending; the median rule does so from `grace_epochs` on, which is taken for one comparison."""
+    found: list[int] = []
+    while (rung := search.grace_epochs * search.reduction_factor ** len(found)) < epochs and not (found and search.scheduler == "median"):
+        found.append(rung)
+    return found

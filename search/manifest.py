@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lssat.config import ConfigError
-from search.recorder import write_json
+from lssat.files import write_json
 from search.space import Parameter, SearchConfig, Space
 
 HOW_LONG = ("num_trials", "max_concurrent", "max_epochs", "max_hours", "max_gpu_hours", "patience", "min_improvement", "finalists", "final_seeds")

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from lssat.files import write_json
 from search.actual import actual
 from search.folder import has_begun
 from search.plan import look_at_data, make_plan, this_machine
 from search.plan_screen import compare, show
-from search.recorder import write_json
 from search.space import Space
 
 SECONDS = 30.0  # that measuring takes in all

@@ -11,17 +11,15 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from search.epochs import rungs
 from search.space import SearchConfig
 
 COUNTED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
 
 
-def rungs(search: SearchConfig, epochs: int) -> list[int]:
+def pauses(search: SearchConfig, epochs: int) -> list[int]:
     """The epochs at which trials pause, ascending; none where the search does not promote."""
-    found: list[int] = []
-    while search.scheduler == "promotion" and (rung := search.grace_epochs * search.reduction_factor ** len(found)) < epochs:
-        found.append(rung)
-    return found
+    return rungs(search, epochs) if search.scheduler == "promotion" else []
 
 
 def promoted(trials: Sequence[FrozenTrial], search: SearchConfig, epochs: int, live: Collection[int], last: bool) -> FrozenTrial | None:
@@ -29,7 +27,7 @@ def promoted(trials: Sequence[FrozenTrial], search: SearchConfig, epochs: int, l
 
     `last`: nothing new will be tried, so that while no trial has been promoted from a rung its best may.
     """
-    for rung in reversed(rungs(search, epochs)):
+    for rung in reversed(pauses(search, epochs)):
         here = [trial for trial in trials if trial.state in COUNTED and not trial.constraints.get("memory") and rung in trial.intermediate_values]
         here.sort(key=lambda trial: (-trial.intermediate_values[rung], trial.number))
         for trial in here[: max(int(last), len(here) // search.reduction_factor)]:
@@ -43,8 +41,8 @@ class Pausing(FIFOScheduler):  # type: ignore[misc]
 
     def __init__(self, search: SearchConfig, epochs: int) -> None:
         super().__init__()
-        self._rungs = rungs(search, epochs)
+        self._pauses = pauses(search, epochs)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        pauses = result.get("epoch") in self._rungs and result["epoch"] > trial.config.get("promoted", 0)
-        return str(TrialScheduler.STOP if pauses else TrialScheduler.CONTINUE)
+        stops = result.get("epoch") in self._pauses and result["epoch"] > trial.config.get("promoted", 0)
+        return str(TrialScheduler.STOP if stops else TrialScheduler.CONTINUE)

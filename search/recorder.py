@@ -20,6 +20,7 @@ from torch.utils.tensorboard.summary import hparams
 
 from lssat import catalog
 from lssat.config import build
+from lssat.files import write_json, write_lines
 from search import leaderboard
 from search.memory_kills import halve_if_killed
 from search.progress import Progress
@@ -129,18 +130,3 @@ class Recorder(Callback):  # type: ignore[misc]
         for summary in hparams(settings, {"val/best": math.nan}):  # type: ignore[no-untyped-call]
             assert writer.file_writer is not None
             writer.file_writer.add_summary(summary)
-
-
-def write_lines(path: Path, entries: Sequence[Mapping[str, Any]]) -> None:
-    """JSON lines, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
-    temporary.replace(path)
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Write whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(data, indent=2) + "\n")
-    temporary.replace(path)

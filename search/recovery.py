@@ -8,8 +8,8 @@ from pathlib import Path
 import optuna
 from optuna.trial import Trial, TrialState
 
+from lssat.files import write_json
 from search.leaderboard import metrics
-from search.recorder import write_json
 from search.searcher import tell, trial_name, verdict
 from search.space import SearchConfig
 

@@ -165,7 +165,7 @@ def _resume_command() -> str:
     words = [
         word for index, word in enumerate(sys.argv) if word not in ("--resume", "--overwrite") and not word.startswith("--extend=") and index not in left_out
     ]
-    return shlex.join(["python", os.path.relpath(words[0]), *words[1:], "--resume"])
+    return shlex.join([os.path.relpath(sys.executable), os.path.relpath(words[0]), *words[1:], "--resume"])
 
 
 if __name__ == "__main__":

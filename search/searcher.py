@@ -21,7 +21,7 @@ from lssat import catalog
 from lssat.config import ConfigError, build
 from search.drawing import draw
 from search.objectives import OBJECTIVES, values
-from search.promotion import promoted, rungs
+from search.promotion import pauses, promoted
 from search.samplers import first_points, sampler
 from search.space import SearchConfig, Space
 
@@ -72,11 +72,11 @@ class OptunaSearcher(Searcher):  # type: ignore[misc]
         self._trials: dict[str, Trial] = {}
         self._epochs_seen: dict[str, int] = {}
         self._epochs = space.example().optim.epochs
-        self._promotes = bool(rungs(space.search, self._epochs))
+        self._promotes = bool(pauses(space.search, self._epochs))
         self._exhausted = False
         self._waits = False  # for a trial that runs
-        running, pauses = study.get_trials(deepcopy=False, states=[TrialState.RUNNING]), rungs(space.search, self._epochs)
-        self._interrupted = [frozen for frozen in running if max(frozen.intermediate_values, default=0) not in pauses]
+        running, resting = study.get_trials(deepcopy=False, states=[TrialState.RUNNING]), pauses(space.search, self._epochs)
+        self._interrupted = [frozen for frozen in running if max(frozen.intermediate_values, default=0) not in resting]
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray snapshots its searcher; nothing reads those snapshots: the study is on disk."""
@@ -191,7 +191,7 @@ def verdict(search: SearchConfig, result: Mapping[str, Any] | None, error: bool)
         return Verdict("infeasible", TrialState.PRUNED)
     if error or not result or "failed" in result or not math.isfinite(result.get("val/best", math.nan)):
         return Verdict("failed", TrialState.FAIL)
-    if result["epoch"] in rungs(search, result["epochs"]):
+    if result["epoch"] in pauses(search, result["epochs"]):
         return Verdict("paused", TrialState.RUNNING)
     if result["epoch"] < result["epochs"]:
         return Verdict("stopped", TrialState.PRUNED)

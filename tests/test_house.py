@@ -9,7 +9,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 RAY_ROOMS = {"lssat/data/ingest.py", "lssat/data/spread.py", "lssat/worker.py"}
-LIGHT = ("lssat.config", "lssat.catalog", "search.space", "search.space_file", "search.schema", "search.reach", "search.yaml_lines")
+LIGHT = (
+    "lssat.config",
+    "lssat.catalog",
+    "search.space",
+    "search.space_file",
+    "search.schema",
+    "search.reach",
+    "search.yaml_lines",
+    "search.manifest",
+    "search.folder",
+)
 
 
 def modules():

@@ -114,7 +114,7 @@ def leak_error(leaks: Sequence[Leak], most: int = 5) -> ConfigError:
             parts.append(f"{len(of_kind)} of kind {kind} ({pairs}{more})")
     return ConfigError(
         f"no identity, source video or image may be in two splits, but there are {', '.join(parts)}; "
-        "remove them, let splits be made anew by leaving out the split column, or record them with `--allow-leaks` (`data.allow_leaks: true`)"
+        "remove them, let splits be made anew by leaving out the split column, or record them: `data.allow_leaks: true`, or `--allow-leaks`"
     )
 
 

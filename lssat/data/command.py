@@ -22,7 +22,8 @@ EPILOG = """examples:
 
 The tree is taken as its owner publishes it. Images and frames become squares of at most 256 pixels; a table's or folder's own images are kept as they
 are. What cannot be used is listed in <shards>/rejects.csv with its reason and never replaced. Interrupted, the same command goes on with the
-shards that are missing. On a cluster (--address) the source and the shards must be in folders that all nodes see."""
+shards that are missing; a table that holds its images is begun anew. On a cluster (--address) the source and the shards must be in folders that
+all nodes see."""
 
 
 def main() -> int:
@@ -35,7 +36,7 @@ def main() -> int:
         console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         return 2
     except KeyboardInterrupt:
-        console.print("interrupted; the same command goes on with the shards that are missing")
+        console.print("interrupted; the same command goes on where it can")
         return 130
     return 0
 

@@ -108,10 +108,13 @@ def rows_of(shard: DataIterator, resident: bool, num_rows: int) -> Rows:
 
 def read_resident(paths: list[Path], image_size: int) -> Rows:
     """Decode shards in this process, without Ray's tasks: for a sealed split that is read once."""
-    blocks = []
+    blocks: list[Arrays] = []
+    start = 0
     for path in paths:
         for batch in pq.ParquetFile(path).iter_batches(GROUP_ROWS, columns=["image", "label"]):
-            blocks.append(_decode({"image": np.array(batch["image"].to_pylist(), dtype=object), "label": np.array(batch["label"].to_pylist())}, image_size))
+            columns = {name: np.array(batch[name].to_pylist(), dtype=object) for name in ("image", "label")}
+            blocks.append(_decode(columns | {"row": np.arange(start, start + len(batch))}, image_size))
+            start += len(batch)
     return ResidentRows(blocks)
 
 
@@ -171,10 +174,10 @@ def _decoded(dataset: Dataset, image_size: int) -> Dataset:
 
 
 def _decode(batch: Mapping[str, Any], image_size: int) -> Arrays:
-    """JPEG or PNG bytes -> `image` uint8 [N,H,W,3], `label` int64, and `row` where it is known."""
+    """JPEG or PNG bytes -> `image` uint8 [N,H,W,3], `label` int64, and `row`, where in the split."""
     images = np.stack([_pixels(data, image_size) for data in batch["image"]])
-    numbers = {"row": np.asarray(batch["row"])} if "row" in batch else {}
-    return {"image": images, "label": np.stack([np.asarray(label, dtype=np.int64) for label in batch["label"]]), **numbers}
+    labels = np.stack([np.asarray(label, dtype=np.int64) for label in batch["label"]])
+    return {"image": images, "label": labels, "row": np.asarray(batch["row"])}
 
 
 def _pixels(data: bytes, image_size: int) -> np.ndarray[Any, np.dtype[np.uint8]]:

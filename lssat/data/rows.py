@@ -1,6 +1,6 @@
 """One worker's share of a split, as batches in a fixed shape.
 
-Every row counts exactly once an epoch: a batch that runs out of rows is filled up with rows of weight 0, and a worker
+Every row counts exactly once an epoch, unless rows are drawn (`balanced`): a batch that runs out of rows is filled up with rows of weight 0, and a worker
 that runs out of batches before the others gives batches of weight 0.
 """
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lssat.config import ConfigError
 
 FEWEST_CELLS = 16
-"""A mask over fewer cells is too coarse to learn from (METHOD: at least 16 mask units per image)."""
+"""A mask over fewer cells is too coarse to learn from (at least 16 mask units per image)."""
 
 
 class Encoded(NamedTuple):

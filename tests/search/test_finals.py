@@ -5,8 +5,8 @@ import json
 import pytest
 
 from lssat.config import build
+from lssat.files import write_json, write_lines
 from search import finals, leaderboard
-from search.recorder import write_json, write_lines
 from search.space import SearchConfig
 
 BASE = {"backbone.name": "test_resnet", "data.image_size": 32, "masking.unit": 8, "optim.epochs": 2}

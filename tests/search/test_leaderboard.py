@@ -6,8 +6,8 @@ import json
 import pytest
 
 from lssat.config import build
+from lssat.files import write_json
 from search import leaderboard
-from search.recorder import write_json
 
 
 def trial(folder, number, scores, status, epochs=4, **settings):

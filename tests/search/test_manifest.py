@@ -8,8 +8,8 @@ from optuna.samplers import RandomSampler
 from optuna.study import create_study
 
 from lssat.config import ConfigError
+from lssat.files import write_json
 from search import manifest
-from search.recorder import write_json
 from search.space_file import load
 
 SPACES = sorted((Path(__file__).resolve().parents[2] / "spaces").glob("*.yaml"))

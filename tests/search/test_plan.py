@@ -58,7 +58,7 @@ def test_epochs_of_a_search(settings, expected):
 def test_rungs_are_those_of_the_scheduler(grace, factor, most):
     asha = AsyncHyperBandScheduler(time_attr="epoch", metric="m", mode="max", max_t=most, grace_period=grace, reduction_factor=factor)
     milestones = sorted(milestone for milestone, _ in asha._brackets[0]._rungs if milestone < most)
-    assert epochs._rungs(SearchConfig(grace_epochs=grace, reduction_factor=factor), most) == milestones
+    assert epochs.rungs(SearchConfig(grace_epochs=grace, reduction_factor=factor), most) == milestones
 
 
 def test_epochs_of_the_final_stage():

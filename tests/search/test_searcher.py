@@ -4,8 +4,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from lssat.files import write_json, write_lines
 from search import searcher
-from search.recorder import write_json, write_lines
 from search.recovery import reconcile
 from search.space_file import load
 
