@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lssat import checkpoint, microbatch
-from lssat.config import Config
+from lssat.config import Config, ConfigError
 from lssat.data.rows import Batch, Rows
 from lssat.fairness import Groups
 from lssat.losses import class_weights, joint_loss, task_loss
@@ -138,6 +138,8 @@ def _train(job: Job, learner: Learner, state: dict[str, Any] | None, micro_batch
         place.share_buffers(learner.evaluated)
         measured |= evaluate(config, task, learner.evaluated, job.val, place, prefix="val", groups=job.groups, micro_batches=micro_batches)
         score = measured[f"val/{task.score_metric(config.objective.metric)}"]
+        if not np.isfinite(score):
+            raise ConfigError(f"`objective.metric` {config.objective.metric} is not defined on the validation rows: a class or a group has too few of them")
         is_best, best = score > best, max(score, best)
         result = {**measured, "val/score": score, "val/best": best, "epoch": epoch + 1, "epochs": config.optim.epochs}
         if job.groups:

@@ -11,13 +11,13 @@ from ray.tune import Stopper
 from lssat.config import build
 from search.space import SearchConfig
 
-UNITS = {"max_epochs": "epochs", "max_hours": "hours on the clock", "max_gpu_hours": "GPU-hours"}
+UNITS = {"max_epochs": "epochs", "max_hours": "hours on the clock of a sitting", "max_gpu_hours": "GPU-hours"}
 
 
 class Budget(Stopper):  # type: ignore[misc]
     """Counts what trials report; once a budget is spent, Tune ends all trials where they are, and they can be gone on with.
 
-    `epochs` and `gpu_hours`: what earlier sessions have spent. Hours on the clock are those of this session.
+    `epochs` and `gpu_hours`: what earlier sessions have spent. Hours on the clock are those of this session alone.
     """
 
     def __init__(self, search: SearchConfig, epochs: Mapping[str, int], gpu_hours: float) -> None:
@@ -37,7 +37,7 @@ class Budget(Stopper):  # type: ignore[misc]
         self._gpu_hours += (now - self._heard.get(trial_id, now - result.get("time_this_iter_s", 0.0))) * gpus.num_workers * gpus.gpus_per_worker / 3600
         self._heard[trial_id] = now  # a trial that was paused has another id when it goes on
         self._epochs[name] = max(self._epochs.get(name, 0), result.get("epoch", 0))
-        return False
+        return self.spent() is not None and result.get("epoch", 0) == result.get("epochs")  # Tune would end a trial that is over as one that is not
 
     def stop_all(self) -> bool:
         return self.spent() is not None

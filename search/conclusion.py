@@ -57,22 +57,24 @@ def _open_test(folder: Path, trained: Mapping[str, Path], chosen: str, prepared:
     known: dict[str, dict[str, Any]] = {name: result for opening in record["test_opened"] for name, result in opening["results"].items()}
     has_card = "interval" in known.get(chosen, {})
     new = [name for name in trained if name not in known and name != chosen]
-    if new or not has_card:
-        from lssat.data.ingest import read_resident
-        from lssat.data.table import read_texts, shard_paths
-        from lssat.evaluate import export, open_bundle, score_bundle, score_trained
+    if has_card and not new and record["test_opened"][-1]["chosen"] == chosen:
+        return known
+    from lssat.data.ingest import read_resident
+    from lssat.data.table import read_texts, shard_paths
+    from lssat.evaluate import export, open_bundle, score_bundle, score_trained
 
+    export(trained[chosen], folder / "best")
+    if new or not has_card:  # else fewer finalists than before, and the winner is one that was scored then
         opening = {"time": manifest.now(), "chosen": chosen, "results": {}}
         record["test_opened"].append(opening)
         manifest.save(folder, record)  # before a look: a kill must not hide it
-        export(trained[chosen], folder / "best")
         config = open_bundle(folder / "best")[0]
         rows, texts = read_resident(shard_paths(prepared, "test"), config.data.image_size), read_texts(prepared, "test")
         found = {} if has_card else {chosen: score_bundle(folder / "best", rows, texts, config.objective.subgroups)}
         found |= {name: score_trained(trained[name], rows, texts) for name in new}
         opening["results"] = found
         known |= found
-        write_json(folder / "best" / "test.json", known[chosen])
+    write_json(folder / "best" / "test.json", known[chosen])
     return known
 
 

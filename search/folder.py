@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,6 +58,18 @@ def claimed(folder: Path, *, resume: bool, overwrite: bool) -> Iterator[bool]:
                 shutil.rmtree(replaced, ignore_errors=True)
             elif replaced:
                 replaced.rename(folder)
+
+
+def clear(storage: Path, folder: Path) -> None:
+    """Delete the checkpoints that an older study of the run folder left on a storage of its own, and mark that as the folder's. Raises ConfigError."""
+    if storage == folder:
+        return
+    mark, owner = storage / "run_folder.txt", f"{socket.gethostname()}:{folder}"
+    if mark.exists() and mark.read_text().strip() != owner:
+        raise ConfigError(f"{storage} holds the checkpoints of the study in {mark.read_text().strip()}; choose another `--name`, or delete them yourself")
+    for stage in ("trials", "finals"):
+        shutil.rmtree(storage / stage, ignore_errors=True)
+    mark.write_text(owner + "\n")
 
 
 def _clear(folder: Path) -> None:

@@ -22,25 +22,25 @@ HOW_LONG = ("num_trials", "max_concurrent", "max_epochs", "max_hours", "max_gpu_
 PACKAGES = ("ray", "torch", "torchvision", "timm", "optuna", "scikit-image", "scikit-learn", "pyarrow", "numpy", "tensorboard")
 
 
-def start(folder: Path, storage: Path, space: Space, data: dict[str, Any], root: Path, resume: bool) -> dict[str, Any]:
-    """Write the manifest of a new study, or check that a resumed one is still the same. Raises ConfigError."""
-    path = folder / "manifest.json"
-    resolved = {"space": json.loads(json.dumps(space.to_json())), "data": data["fingerprint"]}
-    if resume and path.exists():
-        manifest: dict[str, Any] = json.loads(path.read_text())
-        differences = _differences(manifest["resolved"], resolved)
-        if differences:
-            raise ConfigError(
-                f"`--resume` needs the same space and data, but these differ: {', '.join(differences)}; undo the change, or choose another `--name`"
-            )
-        if manifest["storage"] != str(storage):
-            raise ConfigError(f"the checkpoints of this study are in {manifest['storage']}; resume it with `--storage {Path(manifest['storage']).parent}`")
-        manifest["resolved"] = resolved
-        manifest["sessions"].append(_session())
-    else:
-        manifest = {"name": folder.name, "storage": str(storage), "resolved": resolved, "data": data, "seed": space.search.seed}
-        manifest |= {"versions": _versions(), "commit": _commit(root), "sessions": [_session()], "test_opened": []}
-    write_json(path, manifest)
+def of_study(folder: Path, storage: Path, space: Space, fingerprint: str) -> dict[str, Any]:
+    """The manifest of a study that is gone on with, if that is still the same. Raises ConfigError."""
+    manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+    if differences := _differences(manifest["resolved"], _resolved(space, fingerprint)):
+        raise ConfigError(f"`--resume` needs the same space and data, but these differ: {', '.join(differences)}; undo the change, or choose another `--name`")
+    kept = Path(manifest["storage"])
+    moved = storage == folder and folder.name == manifest["name"] and not kept.exists()
+    if kept != storage and not moved:
+        raise ConfigError(f"the checkpoints of this study are in {kept}; resume it with `--storage {kept.parent}`")
+    return manifest
+
+
+def start(folder: Path, storage: Path, space: Space, data: dict[str, Any], root: Path, earlier: dict[str, Any] | None) -> dict[str, Any]:
+    """Write the manifest with a new session: of a new study, or of the one whose manifest is `earlier`."""
+    manifest = earlier or {"name": folder.name, "data": data, "seed": space.search.seed, "versions": _versions(), "commit": _commit(root)}
+    manifest |= {"storage": str(storage), "resolved": _resolved(space, data["fingerprint"])}
+    manifest["sessions"] = [*manifest.get("sessions", []), _session()]
+    manifest.setdefault("test_opened", [])
+    write_json(folder / "manifest.json", manifest)
     return manifest
 
 
@@ -85,6 +85,10 @@ def save(folder: Path, manifest: dict[str, Any]) -> None:
     """Write the manifest with the end of this session."""
     manifest["sessions"][-1]["ended"] = now()
     write_json(folder / "manifest.json", manifest)
+
+
+def _resolved(space: Space, fingerprint: str) -> dict[str, Any]:
+    return {"space": json.loads(json.dumps(space.to_json())), "data": fingerprint}
 
 
 def _session() -> dict[str, Any]:

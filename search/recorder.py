@@ -57,7 +57,7 @@ class Recorder(Callback):  # type: ignore[misc]
         config = build(trial.config["config"])
         write_json(self._folder / name / "config.json", {"sampled": trial.config["config"], "resolved": config.flat(), "hash": config.hash()})
         earlier = leaderboard.metrics(self._folder / name)
-        if earlier:  # without the line that a kill cut, or the next one would be joined to it
+        if (self._folder / name / "metrics.jsonl").exists():  # without the line that a kill cut, or the next one would be joined to it
             write_lines(self._folder / name / "metrics.jsonl", earlier)
         self._last[name] = {}
         self._recorded[name] = earlier[-1]["epoch"] if earlier else 0
@@ -100,7 +100,8 @@ class Recorder(Callback):  # type: ignore[misc]
         if status == "paused":
             self._progress.paused(name)
             return
-        why = next((last[ending] for ending in ENDINGS if ending in last), "its process died; see log.txt" if error else "")
+        unsaid = "its process died; see log.txt" if error else "an objective is not defined" if status == "failed" else ""
+        why = next((last[ending] for ending in ENDINGS if ending in last), unsaid)
         write_json(self._folder / name / "outcome.json", {"status": status, "reason": why, "seconds": self._seconds(name)})
         shutil.rmtree(self._storage / name / "last", ignore_errors=True)  # optimiser state of a trial that is over
         shutil.rmtree(self._storage / name / "train", ignore_errors=True)

@@ -81,8 +81,8 @@ def _parser() -> argparse.ArgumentParser:
 def _search(arguments: argparse.Namespace) -> int:
     from lssat.config import ConfigError
     from search.folder import claimed, folder_name, has_begun
-    from search.manifest import continued, rebuilt
-    from search.space_file import load
+    from search.manifest import HOW_LONG, continued, rebuilt
+    from search.space_file import load, with_search
 
     profile = _profile(arguments)
     pinned = _pinned(arguments)
@@ -90,9 +90,13 @@ def _search(arguments: argparse.Namespace) -> int:
     if arguments.num_trials is not None:
         search["num_trials"] = arguments.num_trials
     if arguments.space.suffix == ".json":
-        if pinned or search:
-            raise ConfigError("a manifest is run again as it is; leave out `--set`, `--data`, `--task`, `--classes` and `--num-trials`, or give a space file")
+        if pinned or search.keys() - set(HOW_LONG if arguments.resume else ()):
+            raise ConfigError(
+                "a manifest is run again as it is; leave out `--set`, `--data`, `--task`, `--classes` and `--num-trials` (with `--resume`, how long to search "
+                "may be set), or give a space file"
+            )
         recorded, space = rebuilt(arguments.space, print)
+        space = with_search(space, search) if search else space
         arguments.name = arguments.name or recorded
     else:
         space = load(arguments.space, profile, pinned, search)

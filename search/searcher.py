@@ -99,7 +99,7 @@ class OptunaSearcher(Searcher):  # type: ignore[misc]
             if sampled is not None:
                 self._trials[trial_id], self._epochs_seen[trial_id] = trial, seen
                 return {"name": trial_name(trial.number), "config": sampled, **({"promoted": seen} if paused else {})}
-        self._waits = bool(self._trials) and self._promotes  # one of those that run may let another go on
+        self._waits = bool(self._trials)  # one of those that run may let another go on, or end the stagnation
         if self._waits:
             return None
         self._end_paused()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from lssat.task import Task
 from search import conclusion, finals, leaderboard, manifest, study
 from search.backbones import check_backbones
 from search.cluster import check_storage, connect
+from search.folder import clear
 from search.planning import compare_with_plan
 from search.reach import demands
 from search.screen import show_leaderboard
@@ -43,20 +43,21 @@ def run(folder: Path, space: Space, arguments: argparse.Namespace, console: Cons
     _check_metric(task, config.objective.metric)
     _check_subgroups(info, config.objective.subgroups)
     storage = arguments.storage.resolve() / folder.name if arguments.storage else folder
-    record = manifest.start(folder, storage, space, {**_summary(info), "prepared": str(prepared)}, root, arguments.resume)
-    storage.mkdir(parents=True, exist_ok=True)
-    if not arguments.resume:  # checkpoints that an older study of this name left there
-        for stage in ("trials", "finals"):
-            shutil.rmtree(storage / stage, ignore_errors=True)
+    earlier = manifest.of_study(folder, storage, space, info.fingerprint) if arguments.resume else None
     connect(arguments.address, root)
     try:
         from lssat.data.ingest import open_splits
 
+        storage.mkdir(parents=True, exist_ok=True)
         check_storage(storage)
         splits = {
             number: open_splits(prepared, ("train", "val"), config.data.image_size, number) for number in {wanted.num_workers for wanted in demands(space)}
         }
         running = study.Study(folder, storage, space, task, splits, _groups(prepared, config.objective.subgroups))
+        study.concurrency(demands(space), running.streamed, space.search.max_concurrent)
+        if not arguments.resume:
+            clear(storage, folder)
+        record = manifest.start(folder, storage, space, {**_summary(info), "prepared": str(prepared)}, root, earlier)  # now it can begin
         study.search(running, console)
         rows = leaderboard.rank(folder)
         leaderboard.write(rows, folder)

@@ -51,6 +51,12 @@ def load(path: Path, profile: str, pinned: Mapping[str, Any], search: Mapping[st
     return rules.checked(space)
 
 
+def with_search(space: Space, search: Mapping[str, Any]) -> Space:
+    """The space with other settings of its search, from the command line. Raises ConfigError."""
+    places = {f"search.{key}": "command line" for key in search}
+    return rules.checked(replace(space, search=_search_config({**space.search.model_dump(), **search}, places), places={**space.places, **places}))
+
+
 def _check_sections(document: Document, known: tuple[str, ...], *path: str) -> None:
     for section in document.mapping(*path):
         if section not in known:

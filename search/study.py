@@ -90,7 +90,7 @@ def _go_on(study: Study, optuna_study: Any, rows: Sequence[leaderboard.Row], ove
         _tune(study, "trials", OptunaSearcher(optuna_study, study.space), rungs, number, progress, budget)
     reconcile(study.folder, optuna_study, settings)  # trials that paused and were never promoted
     if spent := budget.spent():
-        console.print(f"the budget of {spent} is spent; `--resume` with a larger one goes on", markup=False)
+        console.print(f"the budget of {spent} is spent; `--resume` goes on, with a larger one or, of hours on the clock, as long again", markup=False)
     elif stagnates(optuna_study, settings):
         console.print(f"no better score in {settings.patience} trials (`search.patience`), so the search ends here", markup=False)
 

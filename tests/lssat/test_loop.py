@@ -11,7 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from lssat import checkpoint
-from lssat.config import build
+from lssat.config import ConfigError, build
 from lssat.data.rows import ResidentRows, fill_up
 from lssat.loop import fit, train_step
 from lssat.model import build_model
@@ -273,3 +273,15 @@ def test_classes_are_evened_out_once():
     assert losses(task, rows(), **drawn) != losses(task, rows()) != losses(task, rows(), **weighted)
     assert losses(several, with_several, **drawn, **weighted) == losses(several, with_several, **weighted)
     assert losses(several, with_several, **weighted) != losses(several, with_several)
+
+
+def test_a_score_that_is_not_defined_ends_the_run_and_says_so():
+    alike = {"Male": np.full(21, "1")}  # there is no other group
+    with pytest.raises(ConfigError, match="worst_group is not defined"):
+        fit(config(**{"objective.metric": "worst_group", "objective.subgroups": ["Male"]}), TASK, rows(), numbered(21), CPU, lambda result: None, groups=alike)
+
+
+def numbered(num_rows):
+    """Rows that know where in their split they are."""
+    (batch,) = rows(num_rows, seed=1).batches(num_rows, 1, None)
+    return ResidentRows([{"image": batch.image, "label": batch.label, "row": np.arange(num_rows)}])

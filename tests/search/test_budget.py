@@ -51,3 +51,12 @@ def test_hours_on_the_clock(monkeypatch):
 def test_what_finished_trials_have_held():
     settings = {"resources.num_workers": 2, "resources.gpus_per_worker": 0.25}
     assert gpu_hours([(settings, 7200.0), (settings, 0.0)]) == pytest.approx(1.0)
+
+
+def test_a_trial_whose_last_epoch_spends_the_budget_is_complete():
+    """Tune ends all trials at once when the budget is spent; what a stopper ends is told to the searcher."""
+    budget = Budget(SearchConfig(max_epochs=4), {}, 0.0)
+    assert not budget("a", {**result("0000", 2), "epochs": 2}), "it ends by itself"
+    assert not budget("b", {**result("0001", 1), "epochs": 2})
+    assert budget("b", {**result("0001", 2), "epochs": 2})
+    assert not budget("c", {**result("0002", 1), "epochs": 2}), "this one can be gone on with"

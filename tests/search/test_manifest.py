@@ -61,3 +61,20 @@ def test_extensions_add_up(tmp_path):
     (tmp_path / "grid.yaml").write_text("space: {aux_weight: [0.1, 0.5]}\nsearch: {sampler: grid}\n")
     with pytest.raises(ConfigError, match="no more points"):
         manifest.continued(load(tmp_path / "grid.yaml", "laptop", {}, {}), tmp_path, 3, keep=True)
+
+
+def test_a_study_whose_folder_was_moved_goes_on_and_one_with_another_storage_does_not(tmp_path):
+    space = load(SPACES[0], "laptop", {}, {})
+    first, moved, shared = tmp_path / "a" / "s", tmp_path / "b" / "s", tmp_path / "shared" / "s"
+    manifest.start(first, first, space, {"fingerprint": "x"}, tmp_path, None)
+    first.parent.rename(moved.parent)
+    record = manifest.start(moved, moved, space, {"fingerprint": "x"}, tmp_path, manifest.of_study(moved, moved, space, "x"))
+    assert (record["storage"], len(record["sessions"])) == (str(moved), 2)
+    with pytest.raises(ConfigError, match=f"--storage {moved.parent}"):
+        manifest.of_study(moved, shared, space, "x")
+    with pytest.raises(ConfigError, match="the data"):
+        manifest.of_study(moved, moved, space, "y")
+    shared.mkdir(parents=True)
+    manifest.start(moved, shared, space, {"fingerprint": "x"}, tmp_path, None)
+    with pytest.raises(ConfigError, match=f"--storage {shared.parent}"):
+        manifest.of_study(moved, moved, space, "x")
