@@ -18,6 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from search.picture import draw
+
 ROOT = Path(__file__).resolve().parent.parent
 SPACE = """
 fixed:
@@ -108,6 +110,9 @@ def test_a_search_leaves_everything(tmp_path, table):
     for name in ("weights.safetensors", "config.json", "labels.json", "preprocessing.json"):
         assert (folder / "best" / name).exists()
     _check_tensorboard(folder / "tensorboard" / rows[0]["trial"])
+    draw(folder, tmp_path / "tables.svg")
+    drawn = (tmp_path / "tables.svg").read_text().replace("&#160;", " ")
+    assert all(text in drawn for text in ("Leaderboard (ranked on validation)", "Final stage", *(f"{float(row['val']):.4f}" for row in rows if row["val"])))
     again = run(command(tmp_path, table), tmp_path)
     assert again.returncode == 2
     assert "--resume" in again.stderr
