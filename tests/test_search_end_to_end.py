@@ -112,7 +112,7 @@ def test_a_search_leaves_everything(tmp_path, table):
     _check_tensorboard(folder / "tensorboard" / rows[0]["trial"])
     draw(folder, tmp_path / "tables.svg")
     drawn = (tmp_path / "tables.svg").read_text().replace("&#160;", " ")
-    assert all(text in drawn for text in ("Leaderboard (ranked on validation)", "Final stage", *(f"{float(row['val']):.4f}" for row in rows if row["val"])))
+    assert all(text in drawn for text in ("Leaderboard (ranked on validation)", "Final stage", *(f"{float(row['score']):.4f}" for row in rows if row["score"])))
     again = run(command(tmp_path, table), tmp_path)
     assert again.returncode == 2
     assert "--resume" in again.stderr
