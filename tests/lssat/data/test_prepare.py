@@ -153,7 +153,7 @@ def test_notes_tell_how_long_the_rest_will_take(monkeypatch: pytest.MonkeyPatch)
 class TestSynthetic:
     @pytest.fixture(autouse=True)
     def _draw_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def generate(task: str, num_train: int, image_size: int, seed: int, processes: int) -> Iterator[SyntheticRow]:
+        def generate(task: str, num_train: int, image_size: int, seed: int) -> Iterator[SyntheticRow]:
             rng = np.random.default_rng(seed)
             count = len(synthetic.CLASSES[task])
             for split, rows in (("train", num_train), ("val", 80), ("test", 80)):
