@@ -103,7 +103,7 @@ def make_plan(space: Space, data: Data, machine: Machine, seconds: float, say: C
     example = next(iter(configs.values()))
     sized = [(config, _fitting(config, data, machine)) for config in configs.values()]
     sized.sort(key=lambda pair: pair[1].parameters)
-    rate = _rates(sized, data, machine, seconds, say)
+    rate = _rates(sized, data, seconds, say)
     backbones = tuple(_timed(backbone, config, data, rate) for config, backbone in sized)
     search_epochs, final_epochs = epochs.searched(space.search, example.optim.epochs), epochs.final(space.search, example.optim.epochs)
     return Plan(
@@ -217,7 +217,7 @@ def _available(config: Config, data: Data, machine: Machine, at_a_time: int) -> 
     return max(0, machine.memory - decoded) // (at_a_time * config.resources.num_workers)
 
 
-def _rates(sized: list[tuple[Config, Backbone]], data: Data, machine: Machine, seconds: float, say: Callable[[str], None]) -> Callable[[int], Rate] | None:
+def _rates(sized: list[tuple[Config, Backbone]], data: Data, seconds: float, say: Callable[[str], None]) -> Callable[[int], Rate] | None:
     """Parameters -> images per second of one worker, from the smallest and the largest backbone that can run here; None where none can."""
     from search.rates import between, measure
 

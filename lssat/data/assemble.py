@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -46,16 +46,7 @@ def assemble(
     )
     info = with_counts(info, ((entry.split, entry.label) for entry in entries if isinstance(entry, Record)))
     check_counts(info)
-    return Listing(path, info, tuple(entries), media, crop, shared_identities(entries))
-
-
-def shared_identities(entries: Sequence[Record | Reject]) -> int:
-    """How many identities are in more than one split."""
-    splits: dict[str, set[str]] = defaultdict(set)
-    for entry in entries:
-        if isinstance(entry, Record) and entry.identity:
-            splits[entry.identity].add(entry.split)
-    return sum(len(found) > 1 for found in splits.values())
+    return Listing(path, info, tuple(entries), media, crop)
 
 
 def complete_splits(entries: Entries, given: set[str], seed: int) -> tuple[Entries, str]:

@@ -21,8 +21,6 @@ from lssat.data.source import located
 from lssat.data.table import SPLITS, Reject
 from lssat.task import Kind
 
-BATCH_ROWS = 256
-
 
 def listing(path: Path, options: dict[str, str], data: DataConfig) -> Listing:
     """Names, labels and splits of a table or folder, checked; no image is opened. It has no `options`. Raises ConfigError."""

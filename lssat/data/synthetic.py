@@ -100,11 +100,12 @@ def draw_attributes(order: Order, person_rng: np.random.Generator, rng: np.rando
             return traits, attributes
 
 
-def page(image_size: int = 64, columns: int = 14, seed: int = 0) -> Image.Image:
+def page() -> Image.Image:
     """A sheet of synthetic test faces: a row per emotion, two with mixed attributes, one of real and one of fake faces."""
+    image_size, columns = 64, 14
     rows: list[tuple[str, list[Order]]] = []
     for task in KINDS:
-        orders = [order for order in plan(task, 200, image_size, seed) if order.split == "test"]
+        orders = [order for order in plan(task, 200, image_size, 0) if order.split == "test"]
         if task == "attributes":
             every_person = orders[::IMAGES_PER_IDENTITY]
             rows += [(task, every_person[:columns]), (task, every_person[columns : 2 * columns])]

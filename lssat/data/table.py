@@ -169,15 +169,6 @@ def shard_paths(folder: Path, split: str) -> list[Path]:
     return sorted(folder.glob(f"{split}-*.parquet"))
 
 
-def read_split(folder: Path, split: str) -> pa.Table:
-    """One split, whole: columns image, thumbnail (binary), label (int64 or list<int64>), identity, source_identity, video, and
-    `DatasetInfo.columns` (string)."""
-    paths = shard_paths(folder, split)
-    if not paths:
-        raise ConfigError(f"`{folder}` has no split `{split}`; a prepared data set has {', '.join(SPLITS)}; prepare the data again")
-    return pa.concat_tables([pq.ParquetFile(path).read() for path in paths])
-
-
 def read_texts(folder: Path, split: str) -> dict[str, npt.NDArray[Any]]:
     """What a split says of its rows in words, in their order: `identity`, `video` and `DatasetInfo.columns`, each [N]."""
     names = ["identity", "video", *read_info(folder).columns]

@@ -24,7 +24,8 @@ from lssat.data import prepare as prepare_module
 from lssat.data import synthetic
 from lssat.data.prepare import prepare
 from lssat.data.synthetic import SyntheticRow
-from lssat.data.table import is_complete, read_info, read_split
+from lssat.data.table import is_complete, read_info
+from tests.lssat.data.shards import read_split
 
 ROOT = Path(__file__).parents[3]
 FACES = os.environ.get("LSSAT_FACES", "")
