@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from lssat import catalog
 from lssat.config import Config, ConfigError, DataConfig
 from lssat.data.source import located
 from lssat.data.table import INFO_FILE, DatasetInfo, read_info
-from search import epochs, grid
+from search import epochs
 from search.epochs import Span
 from search.space import Parameter, Space
 
@@ -255,7 +254,7 @@ def _seconds(space: Space, backbones: tuple[Backbone, ...], search_epochs: Span,
 
 def _points(space: Space) -> str:
     try:
-        number = sum(1 for _ in islice(grid.walk(space.sample), MOST_POINTS + 1))
+        number = space.num_points(MOST_POINTS)
     except ConfigError:  # a range without a step
         return "continuous"
     return f"{number:,}" if number <= MOST_POINTS else f"more than {MOST_POINTS:,}"
