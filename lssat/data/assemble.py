@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from lssat.config import ConfigError, DataConfig
 from lssat.data.listing import Listing, Record
-from lssat.data.reading import listed, nearest
 from lssat.data.splits import assign_splits
 from lssat.data.table import SPLITS, DatasetInfo, Reject, check_counts, classes_of, with_counts
+from lssat.nearest import listed, nearest
 from lssat.task import Kind
 
 VAL_SHARE = TEST_SHARE = 0.15

@@ -68,8 +68,8 @@ def test_name_wins_over_family_and_size() -> None:
 @pytest.mark.parametrize(
     ("family", "size", "message"),
     [
-        ("convnxt", "nano", "did you mean convnext"),
-        ("zzz", "nano", "known: vit"),
+        ("convnxt", "nano", "did you mean `convnext"),
+        ("zzz", "nano", "known are `vit`"),
         ("vit", "giant", "must be one of atto"),
         ("swin", "atto", "swin comes as small, base, large"),
     ],

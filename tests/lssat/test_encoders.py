@@ -433,9 +433,9 @@ def test_token_unit_is_the_patch_of_the_target() -> None:
 @pytest.mark.parametrize(
     ("backbone", "masking", "pixels", "message"),
     [
-        (BackboneConfig(name="resnet81"), MaskingConfig(), 64, "did you mean resnet"),
+        (BackboneConfig(name="resnet81"), MaskingConfig(), 64, "did you mean `resnet"),
         (BackboneConfig(name="hf-hub:timm/resnet18"), MaskingConfig(), 64, "must be an architecture of timm"),
-        (BackboneConfig(family="vti"), MaskingConfig(), 64, "did you mean vit"),
+        (BackboneConfig(family="vti"), MaskingConfig(), 64, "did you mean `vit"),
         (BackboneConfig(name="vit_tiny_patch16_224", patch_size=9), MaskingConfig(), 64, "`backbone.patch_size`"),
         (BackboneConfig(name="vit_tiny_patch16_224", patch_size=32), MaskingConfig(), 64, "at least 16 mask units"),
         (BackboneConfig(name="test_resnet", patch_size=8), MaskingConfig(), 64, "plain vision transformers"),

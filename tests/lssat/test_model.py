@@ -171,7 +171,7 @@ def test_fusion_needs_the_auxiliary_task() -> None:
 @pytest.mark.parametrize(
     ("name", "settings", "rule"),
     [
-        ("test_vit9", {}, "must be an architecture of timm, but got 'test_vit9'; did you mean test_vit"),
+        ("test_vit9", {}, "must be an architecture of timm, but got 'test_vit9'; did you mean `test_vit"),
         ("test_resnet", {"masking__ratio": 0.97}, "some of the 16 patches .* but 0.97 leaves no patch visible; move the ratio towards 0.5"),
         ("test_vit", {"masking__ratio": 0.99}, "some of the 64 patches .* no patch visible"),
         ("test_resnet", {"masking__unit": 64}, "`data.image_size` must be a multiple of `masking.unit` and at least 4 of them, but got 64 and 64"),
