@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lssat import catalog
 from lssat.config import Config, ConfigError, DataConfig
@@ -88,8 +87,8 @@ class Plan:
     def epochs(self) -> Span:
         return self.search_epochs.plus(self.final_epochs)
 
-    def to_json(self) -> str:
-        return json.dumps({**asdict(self), "epochs": asdict(self.epochs)}, indent=2)
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "epochs": asdict(self.epochs)}
 
 
 def make_plan(space: Space, data: Data, machine: Machine, seconds: float, say: Callable[[str], None] = lambda text: None) -> Plan:
