@@ -99,12 +99,11 @@ def check_runs(encoder: Encoder, name: str, image_size: int, masked: bool) -> No
     """Encode one image, so that a backbone that does not take its size fails here, not in the first step."""
     training = encoder.training
     image = torch.zeros(1, 3, image_size, image_size, device=encoder.mean.device)
-    cells = encoder.grid[0] * encoder.grid[1]
-    mask = (torch.arange(cells, device=image.device) % 2 == 0)[None] if masked and encoder.masking == "pyramid" else None
+    mask = (torch.arange(encoder.num_cells, device=image.device) % 2 == 0)[None] if masked and encoder.masking == "pyramid" else None
     with torch.inference_mode():
         encoded = encoder.eval().encode(image, mask)
     encoder.train(training)
-    assert encoded.features.shape == (1, cells, encoder.features_dim), name
+    assert encoded.features.shape == (1, encoder.num_cells, encoder.features_dim), name
     assert encoded.pooled.shape == (1, encoder.pooled_dim), name
 
 

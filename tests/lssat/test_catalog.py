@@ -53,7 +53,7 @@ def test_sizes_are_one_ordinal() -> None:
 def test_light_entries_look_at_masked_images(family: str, size: str, entry: dict[str, Any]) -> None:
     encoder = build_encoder(BackboneConfig(family=family, size=size), MaskingConfig(), 64)
     assert encoder.masking == entry["masking"]
-    mask = random_mask(torch.rand(2, encoder.grid[0] * encoder.grid[1]), encoder.default_ratio)
+    mask = random_mask(torch.rand(2, encoder.num_cells), encoder.default_ratio)
     encoded = encoder.encode(torch.rand(2, 3, 64, 64), mask)
     assert encoded.features.isfinite().all()
     if encoder.masking == "pyramid":  # a native patch other than 8 changes the number of a transformer's positions

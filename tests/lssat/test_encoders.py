@@ -36,7 +36,7 @@ def draw(encoder: Encoder, batch: int = 3, image_size: int = PIXELS, seed: int =
     """Images in [0, 1] and a mask for them."""
     generator = torch.Generator().manual_seed(seed)
     image = torch.rand(batch, 3, image_size, image_size, generator=generator)
-    noise = torch.rand(batch, encoder.grid[0] * encoder.grid[1], generator=generator)
+    noise = torch.rand(batch, encoder.num_cells, generator=generator)
     return image, random_mask(noise, encoder.default_ratio)
 
 
@@ -427,7 +427,7 @@ def test_token_unit_is_the_patch_of_the_target() -> None:
     encoder = built("test_vit", PIXELS, 8, 16)
     image, _ = draw(encoder)
     patches = patchify(image, encoder.unit)
-    assert patches.shape[1] == encoder.grid[0] * encoder.grid[1]
+    assert patches.shape[1] == encoder.num_cells
 
 
 @pytest.mark.parametrize(

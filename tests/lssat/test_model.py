@@ -32,7 +32,7 @@ def make(name: str, **settings: object) -> LSSAT:
 def draw(model: LSSAT, batch: int = 4) -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
     classified, masked = (torch.rand(batch, 3, 64, 64, generator=generator) for _ in range(2))
-    noise = torch.rand(batch, model.encoder.grid[0] * model.encoder.grid[1], generator=generator)
+    noise = torch.rand(batch, model.encoder.num_cells, generator=generator)
     return classified, masked, random_mask(noise, model.encoder.default_ratio)
 
 
@@ -49,7 +49,7 @@ def test_shapes_of_a_joint_forward(name: str) -> None:
     output = model(*draw(model))
     assert output.logits.shape == (4, 3)
     assert output.pred is not None
-    assert output.pred.shape == (4, model.encoder.grid[0] * model.encoder.grid[1], model.encoder.unit**2)  # LDP, scaled: one code per pixel
+    assert output.pred.shape == (4, model.encoder.num_cells, model.encoder.unit**2)  # LDP, scaled: one code per pixel
 
 
 @pytest.mark.parametrize("name", BACKBONES)
