@@ -83,17 +83,13 @@ def cut(entries: Entries, source: str, shares: Mapping[str, float], seed: int) -
 
 def _groups(part: Sequence[Record]) -> list[str]:
     """Who must stay together: persons linked by fakes or, where too many are, each by himself."""
-    leads: dict[str, str] = {}
+    from scipy.cluster.hierarchy import DisjointSet  # takes half a second to import, and only made splits need it
 
-    def first(person: str) -> str:
-        while leads.get(person, person) != person:
-            person = leads[person]
-        return person
-
+    people = DisjointSet(name for record in part for name in (record.identity, record.source))
     for record in part:
         if record.identity and record.source:
-            leads[first(record.source)] = first(record.identity)
-    groups = [first(record.identity) for record in part]
+            people.merge(record.identity, record.source)
+    groups = [people[record.identity] for record in part]
     largest = max(Counter(filter(None, groups)).values(), default=0)
     return groups if largest <= MOST_LINKED * len(part) else [record.identity for record in part]
 
