@@ -7,7 +7,6 @@ of; then the smallest. Kept are architectures that look at masked images of 64 a
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lssat.config import BackboneConfig, ConfigError, build
+from lssat.nearest import nearest
 
 PATH = Path(__file__).with_name("catalog.json")
 
@@ -76,9 +76,7 @@ def lookup(family: str, size: str) -> dict[str, Any]:
     """One entry: `name`, `params`, `masking` and, where it is not the native one, `patch_size`. Raises ConfigError, naming what there is."""
     families = read()
     if family not in families:
-        near = difflib.get_close_matches(family, families, n=2)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(families)}"
-        raise ConfigError(f"`backbone.family` {family!r} is not in the catalogue; {hint}")
+        raise ConfigError(f"`backbone.family` {family!r} is not in the catalogue; {nearest(family, families)}")
     if size not in SIZES:
         raise ConfigError(f"`backbone.size` must be one of {', '.join(SIZES)}, but got {size!r}")
     if size not in families[family]:

@@ -6,7 +6,6 @@ This file imports neither torch nor Ray, so that `--help` and error messages ans
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import math
@@ -17,6 +16,8 @@ from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from lssat.nearest import did_you_mean
 
 
 class ConfigError(ValueError):
@@ -317,9 +318,9 @@ def check_key(key: str, place: str | None = None) -> None:
     known = keys()
     if key in known:
         return
-    near = difflib.get_close_matches(key, known, n=3, cutoff=0.5) or [name for name in known if name.split(".")[-1] == key.split(".")[-1]]
-    hint = f"; did you mean {' or '.join(f'`{name}`' for name in near)}?" if near else "; `--help` lists the keys"
-    raise ConfigError(f"unknown key `{key}`{hint}{_at(place)}")
+    namesakes = [name for name in known if name.split(".")[-1] == key.split(".")[-1]]
+    hint = did_you_mean(key, known) or did_you_mean(key, namesakes, cutoff=0) or "`--help` lists the keys"
+    raise ConfigError(f"unknown key `{key}`; {hint}{_at(place)}")
 
 
 def check_value(key: str, value: Any, place: str | None = None) -> None:

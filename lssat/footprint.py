@@ -68,8 +68,8 @@ def footprint(config: Config, num_outputs: int, micro_batches: int) -> Footprint
 
 def _activations(config: Config, model: LSSAT, rows: int) -> int:
     """Bytes that autograd keeps of a forward pass of so many rows; weights are not among them, but their copies in bfloat16 are."""
-    side, cells = config.data.image_size, model.encoder.grid[0] * model.encoder.grid[1]
-    visible = num_visible(cells, config.masking.ratio or model.encoder.default_ratio) if config.trains_auxiliary else 0
+    side, encoder = config.data.image_size, model.encoder
+    visible = num_visible(encoder.num_cells, encoder.ratio(config.masking.ratio)) if config.trains_auxiliary else 0
     kept: dict[int, int] = {}
     with FakeTensorMode(), _Visible(visible):
         state = {name: _fake(tensor) for name, tensor in [*model.named_parameters(), *model.named_buffers()]}
@@ -82,15 +82,15 @@ def _activations(config: Config, model: LSSAT, rows: int) -> int:
             return tensor
 
         image = torch.empty(rows, 3, side, side)
-        hidden = torch.ones(rows, cells, dtype=torch.bool)
+        hidden = torch.ones(rows, encoder.num_cells, dtype=torch.bool)
         shown = (image, image, hidden) if config.trains_auxiliary else (image,)
         with saved_tensors_hooks(note, lambda tensor: tensor):
             with _autocast(config, model):
                 output: Output = functional_call(model, state, shown)
             loss = output.logits.float().sum()
             if output.pred is not None:
-                target = torch.empty(rows, cells, target_width(config, model.encoder.unit))
-                loss = loss + target_loss(output.pred.float(), target, hidden, config, model.encoder.unit).sum()
+                target = torch.empty(rows, encoder.num_cells, target_width(config, encoder.unit))
+                loss = loss + target_loss(output.pred.float(), target, hidden, config, encoder.unit).sum()
     assert loss.requires_grad  # and with it all that was noted is still alive, so that no storage was counted for another
     return sum(kept.values())
 

@@ -70,7 +70,7 @@ def build_model(config: Config, num_outputs: int, *, trained: bool = False) -> L
     auxiliary, fuses = config.trains_auxiliary, config.head.fusion == "concat"
     encoder = build_encoder(config.backbone, config.masking, config.data.image_size, masked=auxiliary, pooling=config.head.pooling, trained=trained)
     if auxiliary:
-        num_visible(encoder.grid[0] * encoder.grid[1], config.masking.ratio or encoder.default_ratio)
+        num_visible(encoder.num_cells, encoder.ratio(config.masking.ratio))
     head = nn.Linear(encoder.pooled_dim + (config.decoder.dim if fuses else 0), num_outputs)
     trunc_normal_(head.weight, std=0.02)
     nn.init.zeros_(head.bias)

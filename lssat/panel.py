@@ -12,6 +12,7 @@ from lssat.config import Config
 from lssat.data.rows import Rows
 from lssat.masking import pixel_mask, random_mask
 from lssat.model import LSSAT
+from lssat.place import to_device
 from lssat.target import make_target, target_picture
 from lssat.texture import stream_image
 
@@ -24,10 +25,10 @@ TILE = 112  # pixels
 def draw_panel(config: Config, model: LSSAT, rows: Rows, device: torch.device) -> bytes:
     """PNG of the first rows of a split, one face a line: image, masked input, target, prediction (visible patches from the target)."""
     batch = next(iter(rows.batches(NUM_FACES, 1, None)))
-    image = torch.from_numpy(batch.image).to(device).permute(0, 3, 1, 2).float() / 255
+    image, _, _ = to_device(batch, device)
     encoder = model.encoder
-    noise = torch.rand(len(image), encoder.grid[0] * encoder.grid[1], generator=torch.Generator().manual_seed(0))
-    mask = random_mask(noise, config.masking.ratio or encoder.default_ratio).to(device)
+    noise = torch.rand(len(image), encoder.num_cells, generator=torch.Generator().manual_seed(0))
+    mask = random_mask(noise, encoder.ratio(config.masking.ratio)).to(device)
     masked = stream_image(image, config.masked_stream, config.target)
     model.eval()
     pred = model(stream_image(image, config.classified_stream, config.target), masked, mask).pred

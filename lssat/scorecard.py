@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.special import expit, logit
 
 from lssat.fairness import by_subgroup, worst_group
 from lssat.metrics import Array, confusion, evaluate_scores, one_score
@@ -50,9 +51,9 @@ def independent(texts: Mapping[str, Array]) -> Array:
 def by_video(logits: Array, labels: Array, videos: Array) -> dict[str, float]:
     """Scores of whole videos: the mean of their frames' probabilities (a mean below one half is real). All [N]."""
     _, first, video = np.unique(videos, return_index=True, return_inverse=True)
-    probability = np.bincount(video, 1 / (1 + np.exp(-logits.astype(float)))) / np.bincount(video)
+    probability = np.bincount(video, expit(logits.astype(float))) / np.bincount(video)
     mean = np.clip(probability, 1e-12, 1 - 1e-12)
-    return {"videos": float(len(first)), **evaluate_scores("binary", np.log(mean / (1 - mean))[:, None], labels[first])}
+    return {"videos": float(len(first)), **evaluate_scores("binary", logit(mean)[:, None], labels[first])}
 
 
 def shown(card: Mapping[str, Any]) -> str:

@@ -40,8 +40,7 @@ class Views(NamedTuple):
 def draw_chance(config: Config, encoder: Encoder, generator: torch.Generator) -> Chance:
     """Draw for the rows of the global batch: pictures first, masks last."""
     draws = draw(config.optim.batch_size, config.augment, generator)
-    cells = encoder.grid[0] * encoder.grid[1]
-    return Chance(draws, torch.rand(config.optim.batch_size, cells, generator=generator) if config.trains_auxiliary else None)
+    return Chance(draws, torch.rand(config.optim.batch_size, encoder.num_cells, generator=generator) if config.trains_auxiliary else None)
 
 
 def make_views(config: Config, encoder: Encoder, image: Float[Tensor, "B 3 H W"], chance: Chance) -> Views:
@@ -58,5 +57,5 @@ def make_views(config: Config, encoder: Encoder, image: Float[Tensor, "B 3 H W"]
     if chance.noise is None:
         return Views(classified)
     masked = erase(stream_image(image, config.masked_stream, config.target), erasure)
-    mask = random_mask(chance.noise, config.masking.ratio or encoder.default_ratio).to(image.device)
+    mask = random_mask(chance.noise, encoder.ratio(config.masking.ratio)).to(image.device)
     return Views(classified, masked, mask, make_target(image, config, encoder.unit, encoder.mean, encoder.std))

@@ -9,7 +9,7 @@ from typing import Any
 
 from lssat import catalog
 from lssat.config import Config, ConfigError, check_key, check_value
-from search.nearest import nearest
+from lssat.nearest import nearest
 from search.space import Parameter
 from search.yaml_lines import Document
 
@@ -57,7 +57,7 @@ def _choices(key: str, choices: Any, place: str) -> tuple[Any, ...]:
         if isinstance(choice, list | dict):
             raise ConfigError(f"`{key}` cannot be searched: its values are lists; fix it ({place})")
         if key == "backbone.size" and choice not in catalog.SIZES:
-            raise ConfigError(f"unknown size `{choice}`{nearest(choice, catalog.SIZES)} ({place})")
+            raise ConfigError(f"unknown size `{choice}`; {nearest(choice, catalog.SIZES)} ({place})")
     if len(set(choices)) < len(choices):
         raise ConfigError(f"`{key}` names a choice twice; delete one ({place})")
     return tuple(choices)
@@ -159,7 +159,7 @@ def _by_family(parameter: Parameter, families: tuple[str, ...], offered: Mapping
 def _sizes_of(family: str, place: str) -> list[str]:
     catalogue = catalog.read()
     if family not in catalogue:
-        raise ConfigError(f"unknown backbone family `{family}`{nearest(family, catalogue)}{f' ({place})' if place else ''}")
+        raise ConfigError(f"unknown backbone family `{family}`; {nearest(family, catalogue)}{f' ({place})' if place else ''}")
     return list(catalogue[family])
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lssat import catalog
 from lssat.config import Config, ConfigError, DataConfig
 from lssat.data.source import located
 from lssat.data.table import INFO_FILE, DatasetInfo, read_info
-from search import epochs, grid
+from search import epochs
 from search.epochs import Span
 from search.space import Parameter, Space
 
@@ -89,8 +87,8 @@ class Plan:
     def epochs(self) -> Span:
         return self.search_epochs.plus(self.final_epochs)
 
-    def to_json(self) -> str:
-        return json.dumps({**asdict(self), "epochs": asdict(self.epochs)}, indent=2)
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "epochs": asdict(self.epochs)}
 
 
 def make_plan(space: Space, data: Data, machine: Machine, seconds: float, say: Callable[[str], None] = lambda text: None) -> Plan:
@@ -103,7 +101,7 @@ def make_plan(space: Space, data: Data, machine: Machine, seconds: float, say: C
     example = next(iter(configs.values()))
     sized = [(config, _fitting(config, data, machine)) for config in configs.values()]
     sized.sort(key=lambda pair: pair[1].parameters)
-    rate = _rates(sized, data, machine, seconds, say)
+    rate = _rates(sized, data, seconds, say)
     backbones = tuple(_timed(backbone, config, data, rate) for config, backbone in sized)
     search_epochs, final_epochs = epochs.searched(space.search, example.optim.epochs), epochs.final(space.search, example.optim.epochs)
     return Plan(
@@ -217,7 +215,7 @@ def _available(config: Config, data: Data, machine: Machine, at_a_time: int) -> 
     return max(0, machine.memory - decoded) // (at_a_time * config.resources.num_workers)
 
 
-def _rates(sized: list[tuple[Config, Backbone]], data: Data, machine: Machine, seconds: float, say: Callable[[str], None]) -> Callable[[int], Rate] | None:
+def _rates(sized: list[tuple[Config, Backbone]], data: Data, seconds: float, say: Callable[[str], None]) -> Callable[[int], Rate] | None:
     """Parameters -> images per second of one worker, from the smallest and the largest backbone that can run here; None where none can."""
     from search.rates import between, measure
 
@@ -255,7 +253,7 @@ def _seconds(space: Space, backbones: tuple[Backbone, ...], search_epochs: Span,
 
 def _points(space: Space) -> str:
     try:
-        number = sum(1 for _ in islice(grid.walk(space.sample), MOST_POINTS + 1))
+        number = space.num_points(MOST_POINTS)
     except ConfigError:  # a range without a step
         return "continuous"
     return f"{number:,}" if number <= MOST_POINTS else f"more than {MOST_POINTS:,}"

@@ -28,7 +28,7 @@ def plan_study(space: Space, folder: Path, cache: Path) -> None:
     with console.status("looking at the backbones") as status:
         plan = make_plan(space, data, this_machine(), SECONDS, status.update)
     show(plan, console)
-    write_json(_file(folder), {"space": space.to_json(), "plan": json.loads(plan.to_json())})
+    write_json(_file(folder), {"space": space.to_json(), "plan": plan.to_json()})
     if has_begun(folder):
         compare_with_plan(space, folder, console)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from lssat import catalog
 from lssat.config import ConfigError, ResourcesConfig, check_value
-from search.nearest import nearest
+from lssat.nearest import nearest
 from search.yaml_lines import Document
 
 
@@ -29,7 +29,7 @@ def rows(document: Document, *path: str) -> Iterator[tuple[str, str, Any, str]]:
             for key, value in row.items():
                 here = document.place(*path, span, key)
                 if key not in ResourcesConfig.model_fields:
-                    raise ConfigError(f"unknown key `{key}` in `resources`{nearest(key, ResourcesConfig.model_fields)} ({here})")
+                    raise ConfigError(f"unknown key `{key}` in `resources`; {nearest(key, ResourcesConfig.model_fields)} ({here})")
                 check_value(f"resources.{key}", value, here)
                 yield size, f"resources.{key}", value, here
 
@@ -40,7 +40,7 @@ def _sizes(span: str, place: str) -> list[str]:
     ends = span.split("..")
     for end in ends:
         if end not in known:
-            raise ConfigError(f"`{span}` of `resources` must be a size, or a range such as atto..nano, but got {end!r}{nearest(end, known)} ({place})")
+            raise ConfigError(f"`{span}` of `resources` must be a size, or a range such as atto..nano, but got {end!r}; {nearest(end, known)} ({place})")
     if len(ends) == 1:
         return ends
     first, last = known.index(ends[0]), known.index(ends[-1])

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import islice
 
 from lssat.config import Config, ConfigError
-from search import epochs, grid, reach
+from search import epochs, reach
 from search.space import Space
 
 MOST_POINTS = 10_000  # of a grid
@@ -105,7 +104,7 @@ def _as_long_as_its_grid(space: Space) -> Space:
         if not parameter.choices and parameter.step is None and isinstance(parameter.low, float):
             at = f" ({space.places[parameter.key]})"
             raise ConfigError(f"a grid needs choices, or a `step`, for `{parameter.key}`; give one, or take `search.sampler` tpe{at}")
-    points = sum(1 for _ in islice(grid.walk(space.sample), MOST_POINTS + 1))
+    points = space.num_points(MOST_POINTS)
     if points > MOST_POINTS:
         raise ConfigError(
             f"a grid has at most {MOST_POINTS} points, but this one has more; search fewer values, or take `search.sampler` tpe{_at(space, 'sampler')}"

@@ -127,10 +127,14 @@ class Space:
         """The parameters of every point, for a grid. Raises ConfigError for a range without a step."""
         return [point for point, _ in grid.walk(self.sample)]
 
+    def num_points(self, most: int) -> int:
+        """Points of the space, counted up to `most` + 1. Raises ConfigError for a range without a step."""
+        return sum(1 for _ in islice(grid.walk(self.sample), most + 1))
+
     def holds_at_most(self, number: int) -> bool:
         """Whether the space has no more points than that; where a range has no step they are endless."""
         try:
-            return sum(1 for _ in islice(grid.walk(self.sample), number + 1)) <= number
+            return self.num_points(number) <= number
         except ConfigError:
             return False
 

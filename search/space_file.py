@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from lssat import catalog
 from lssat.config import Config, ConfigError, check_key, check_value
+from lssat.nearest import nearest
 from search import reach, resource_table, rules
-from search.nearest import nearest
 from search.parameters import parameters
 from search.space import SearchConfig, Space
 from search.yaml_lines import Document, read
@@ -60,7 +60,7 @@ def with_search(space: Space, search: Mapping[str, Any]) -> Space:
 def _check_sections(document: Document, known: tuple[str, ...], *path: str) -> None:
     for section in document.mapping(*path):
         if section not in known:
-            raise ConfigError(f"unknown section `{section}`{nearest(section, known)} ({document.place(*path, section)})")
+            raise ConfigError(f"unknown section `{section}`; {nearest(section, known)} ({document.place(*path, section)})")
 
 
 def _refuse_what_is_never_drawn(space: Space) -> None:
@@ -192,6 +192,6 @@ def _search_config(values: Mapping[str, Any], places: Mapping[str, str]) -> Sear
         key = str(item["loc"][0])
         place = places[f"search.{key}"]
         if item["type"] == "extra_forbidden":
-            raise ConfigError(f"unknown key `search.{key}`{nearest(key, SearchConfig.model_fields)} ({place})") from None
+            raise ConfigError(f"unknown key `search.{key}`; {nearest(key, SearchConfig.model_fields)} ({place})") from None
         rule = item["msg"].removeprefix("Input ").removeprefix("Value error, ").replace("should be", "must be")
         raise ConfigError(f"`search.{key}` {rule}, but got {item['input']!r} ({place})") from None

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from lssat.config import ConfigError, DataConfig
 from lssat.data.listing import Listing, Record
-from lssat.data.reading import listed, nearest
 from lssat.data.splits import assign_splits
 from lssat.data.table import SPLITS, DatasetInfo, Reject, check_counts, classes_of, with_counts
+from lssat.nearest import listed, nearest
 from lssat.task import Kind
 
 VAL_SHARE = TEST_SHARE = 0.15
@@ -46,16 +46,7 @@ def assemble(
     )
     info = with_counts(info, ((entry.split, entry.label) for entry in entries if isinstance(entry, Record)))
     check_counts(info)
-    return Listing(path, info, tuple(entries), media, crop, shared_identities(entries))
-
-
-def shared_identities(entries: Sequence[Record | Reject]) -> int:
-    """How many identities are in more than one split."""
-    splits: dict[str, set[str]] = defaultdict(set)
-    for entry in entries:
-        if isinstance(entry, Record) and entry.identity:
-            splits[entry.identity].add(entry.split)
-    return sum(len(found) > 1 for found in splits.values())
+    return Listing(path, info, tuple(entries), media, crop)
 
 
 def complete_splits(entries: Entries, given: set[str], seed: int) -> tuple[Entries, str]:
@@ -92,17 +83,13 @@ def cut(entries: Entries, source: str, shares: Mapping[str, float], seed: int) -
 
 def _groups(part: Sequence[Record]) -> list[str]:
     """Who must stay together: persons linked by fakes or, where too many are, each by himself."""
-    leads: dict[str, str] = {}
+    from scipy.cluster.hierarchy import DisjointSet  # takes half a second to import, and only made splits need it
 
-    def first(person: str) -> str:
-        while leads.get(person, person) != person:
-            person = leads[person]
-        return person
-
+    people = DisjointSet(name for record in part for name in (record.identity, record.source))
     for record in part:
         if record.identity and record.source:
-            leads[first(record.source)] = first(record.identity)
-    groups = [first(record.identity) for record in part]
+            people.merge(record.identity, record.source)
+    groups = [people[record.identity] for record in part]
     largest = max(Counter(filter(None, groups)).values(), default=0)
     return groups if largest <= MOST_LINKED * len(part) else [record.identity for record in part]
 

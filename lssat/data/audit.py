@@ -23,6 +23,7 @@ CORRELATION = 0.97  # least correlation of their thumbnails: of 19 million pairs
 TOLERATED = 0.001
 LEAST_CONTRAST = 2.0  # standard deviation in grey levels; flatter pictures all look alike and say nothing
 BLOCK_PAIRS = 1 << 17  # pairs of hashes compared at once: as many as a core's cache holds
+NAMED = 5  # leaks of each kind in the message
 LEAKS_FILE = "leaks.csv"
 
 
@@ -103,14 +104,14 @@ def near_duplicates(first: tuple[str, Hashes, Thumbnails], second: tuple[str, Ha
     return leaks
 
 
-def leak_error(leaks: Sequence[Leak], most: int = 5) -> ConfigError:
+def leak_error(leaks: Sequence[Leak]) -> ConfigError:
     """Names the first pairs of each kind, and the ways out."""
     parts = []
     for kind in ("identity", "video", "image"):
         of_kind = [leak for leak in leaks if leak.kind == kind]
         if of_kind:
-            pairs = "; ".join(f"{one.detail}: {one.first[0]} row {one.first[1]} and {one.second[0]} row {one.second[1]}" for one in of_kind[:most])
-            more = f"; and {len(of_kind) - most} more" if len(of_kind) > most else ""
+            pairs = "; ".join(f"{one.detail}: {one.first[0]} row {one.first[1]} and {one.second[0]} row {one.second[1]}" for one in of_kind[:NAMED])
+            more = f"; and {len(of_kind) - NAMED} more" if len(of_kind) > NAMED else ""
             parts.append(f"{len(of_kind)} of kind {kind} ({pairs}{more})")
     return ConfigError(
         f"no identity, source video or image may be in two splits, but there are {', '.join(parts)}; "

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -28,12 +26,6 @@ def square_crop(image: Picture, box: Box, scale: float = SCALE, size: int = SIZE
     part = np.pad(part, ((max(-top, 0), max(bottom - height, 0)), (max(-left, 0), max(right - width, 0)), (0, 0)), mode="edge")
     reducing = 2.0 if side >= 4 * size else None
     return np.asarray(Image.fromarray(part).resize((size, size), Image.Resampling.BICUBIC, reducing_gap=reducing))
-
-
-def box_of_points(points: npt.NDArray[np.floating[Any]]) -> Box:
-    """The smallest box around landmarks [n, 2], (column, row) in pixels."""
-    (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
-    return Box(float(left), float(top), float(right), float(bottom))
 
 
 def _span(centre: float, side: int, length: int) -> tuple[int, int]:

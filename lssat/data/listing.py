@@ -46,4 +46,3 @@ class Listing:
     entries: tuple[Record | Reject, ...]
     media: Literal["table", "images", "videos"]
     crop: bool  # whether faces are still to be cut out
-    shared_identities: int  # identities that the data's own splits put into more than one split

@@ -91,8 +91,8 @@ def _thumbnail_or_reason(image: bytes | None) -> bytes | str:
 def _open_video(way: How, entry: Record) -> Opened:
     from lssat.data.video import face_crops
 
-    crops = face_crops(resolve_inside(way.root, str(entry.name)), way.frames, box=entry.box)
-    return Opened(tuple(_encoded(entry, Image.fromarray(picture)) for _, picture in crops.images), None, crops.without_face)
+    crops = face_crops(resolve_inside(way.root, str(entry.name)), way.frames, entry.box)
+    return Opened(tuple(_encoded(entry, Image.fromarray(picture)) for picture in crops.images), None, crops.without_face)
 
 
 def _as_it_is(entry: Record, image: bytes) -> Row:

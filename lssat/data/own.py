@@ -16,12 +16,11 @@ from typing import Literal
 from lssat.config import ConfigError, DataConfig
 from lssat.data.assemble import assemble, complete_splits, pick_classes
 from lssat.data.listing import Listing, Record
-from lssat.data.reading import TABLES, Read, image_files, listed, read_source
+from lssat.data.reading import TABLES, Read, image_files, read_source
 from lssat.data.source import located
 from lssat.data.table import SPLITS, Reject
+from lssat.nearest import listed
 from lssat.task import Kind
-
-BATCH_ROWS = 256
 
 
 def listing(path: Path, options: dict[str, str], data: DataConfig) -> Listing:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import re
 import shutil
 import time
@@ -103,7 +102,7 @@ def _synthetic(data: DataConfig, note: Note) -> tuple[DatasetInfo, Iterator[Row]
     if kind == "multiclass" and len(classes) == 2:
         kind = "binary"
     index: dict[Label, int] = {found.index(name): position for position, name in enumerate(classes)}
-    rendered = synthetic.generate(data.task, data.num_images, data.image_size, data.seed, os.cpu_count() or 1)
+    rendered = synthetic.generate(data.task, data.num_images, data.image_size, data.seed)
     total = len(synthetic.plan(data.task, data.num_images, data.image_size, data.seed))
     rows = (
         Row(row.image, row.label if kind == "multilabel" else index[row.label], str(row.identity), row.split, thumbnail=thumbnail_of(decoded(row.image)))

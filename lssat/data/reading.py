@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from lssat.config import ConfigError, DataConfig
+from lssat.nearest import listed, nearest
 
 SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 TABLES = (".csv", ".parquet")
@@ -208,15 +208,3 @@ def damaged(path: Path, error: Exception) -> ConfigError:
     """What to say of a table that cannot be read."""
     reason = str(error).strip().split("\n")[0][:200]
     return ConfigError(f"`data.source`: the table `{path}` is damaged or not what its ending says ({reason}); write it again")
-
-
-def nearest(name: str, known: Sequence[str], introduction: str) -> str:
-    """The known names nearest to a wrong one, or all of them."""
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(f'`{item}`' for item in near)}?" if near else f"{introduction} {listed(known)}"
-
-
-def listed(names: Sequence[str], most: int = 20) -> str:
-    """Names in backquotes, not too many of them."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(f"`{name}`" for name in names[:most]) + more

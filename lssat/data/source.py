@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lssat.config import ConfigError
-from lssat.data.reading import existing, listed, nearest
+from lssat.data.reading import existing
+from lssat.nearest import listed, nearest
 
 FORM = re.compile(r"(?P<kind>[A-Za-z]\w*):(?P<path>[^?]*)(?:\?(?P<options>.*))?")
 OPTIONS: dict[str, tuple[str, ...]] = {
@@ -36,7 +37,7 @@ def parse(text: str) -> Source:
         return Source("own", Path(text).expanduser().absolute(), {})
     kind = form["kind"]
     if kind not in OPTIONS:
-        hint = nearest(kind, [*OPTIONS], "known kinds are")
+        hint = nearest(kind, OPTIONS, "known kinds are")
         raise ConfigError(f"`data.source`: unknown kind of data set `{kind}` in `{text}`; {hint} Your own table or folder is given by its path alone")
     if not form["path"]:
         raise ConfigError(f"`data.source` must read `{kind}:PATH`, but got `{text}`; name the folder that holds the data set")

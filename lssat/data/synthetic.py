@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import argparse
 import io
-import multiprocessing
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +22,7 @@ from lssat.data.faces.canvas import Map
 from lssat.data.faces.expression import EMOTIONS, Acts, draw_acts, draw_mood
 from lssat.data.faces.render import render
 from lssat.data.faces.traits import ATTRIBUTES, draw_occasion_attributes, draw_person, draw_person_attributes, draw_scene
+from lssat.data.parallel import chunks, in_processes
 
 KINDS = {"emotion": "multiclass", "attributes": "multilabel", "deepfake": "binary"}
 CLASSES: dict[str, tuple[str, ...]] = {"emotion": EMOTIONS, "attributes": ATTRIBUTES, "deepfake": ("real", "fake")}
@@ -32,6 +32,7 @@ IMAGES_PER_IDENTITY = 4
 # Training images per class: AffectNet's for the emotions, FaceForensics++'s one real video to four fakes.
 TRAIN_COUNTS = {"emotion": (74_874, 134_415, 25_459, 14_090, 6_378, 3_803, 24_882, 3_750), "deepfake": (1, 4)}
 LEAST_PER_CLASS = 20
+DRAWN_AT_ONCE = 32  # images that a process draws before it hands them over
 
 
 class SyntheticRow(NamedTuple):
@@ -54,9 +55,9 @@ class Order(NamedTuple):
     image_size: int
 
 
-def generate(task: str, num_train: int, image_size: int, seed: int, processes: int) -> Iterator[SyntheticRow]:
-    """All rows of a task, train first; the same for every number of processes. Raises ConfigError for an unknown task."""
-    return _drawn(plan(task, num_train, image_size, seed), processes)
+def generate(task: str, num_train: int, image_size: int, seed: int) -> Iterator[SyntheticRow]:
+    """All rows of a task, train first, drawn in the processes of this machine. Raises ConfigError for an unknown task."""
+    return chain.from_iterable(in_processes(_draw_all, chunks(plan(task, num_train, image_size, seed), DRAWN_AT_ONCE)))
 
 
 def plan(task: str, num_train: int, image_size: int, seed: int) -> list[Order]:
@@ -99,11 +100,12 @@ def draw_attributes(order: Order, person_rng: np.random.Generator, rng: np.rando
             return traits, attributes
 
 
-def page(image_size: int = 64, columns: int = 14, seed: int = 0) -> Image.Image:
+def page() -> Image.Image:
     """A sheet of synthetic test faces: a row per emotion, two with mixed attributes, one of real and one of fake faces."""
+    image_size, columns = 64, 14
     rows: list[tuple[str, list[Order]]] = []
     for task in KINDS:
-        orders = [order for order in plan(task, 200, image_size, seed) if order.split == "test"]
+        orders = [order for order in plan(task, 200, image_size, 0) if order.split == "test"]
         if task == "attributes":
             every_person = orders[::IMAGES_PER_IDENTITY]
             rows += [(task, every_person[:columns]), (task, every_person[columns : 2 * columns])]
@@ -118,13 +120,8 @@ def page(image_size: int = 64, columns: int = 14, seed: int = 0) -> Image.Image:
     return sheet
 
 
-def _drawn(orders: list[Order], processes: int) -> Iterator[SyntheticRow]:
-    if processes <= 1:
-        yield from map(draw, orders)
-        return
-    # A fresh interpreter per process: forking is not safe where threads run.
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(draw, orders, chunksize=32)
+def _draw_all(orders: list[Order]) -> list[SyntheticRow]:
+    return [draw(order) for order in orders]
 
 
 def _labels(task: str, split: str, number: int, rng: np.random.Generator) -> list[int]:

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from lssat.config import ConfigError
 from lssat.data.prints import SIDE
+from lssat.nearest import listed
 from lssat.task import Kind
 
 SPLITS = ("train", "val", "test")
@@ -169,15 +170,6 @@ def shard_paths(folder: Path, split: str) -> list[Path]:
     return sorted(folder.glob(f"{split}-*.parquet"))
 
 
-def read_split(folder: Path, split: str) -> pa.Table:
-    """One split, whole: columns image, thumbnail (binary), label (int64 or list<int64>), identity, source_identity, video, and
-    `DatasetInfo.columns` (string)."""
-    paths = shard_paths(folder, split)
-    if not paths:
-        raise ConfigError(f"`{folder}` has no split `{split}`; a prepared data set has {', '.join(SPLITS)}; prepare the data again")
-    return pa.concat_tables([pq.ParquetFile(path).read() for path in paths])
-
-
 def read_texts(folder: Path, split: str) -> dict[str, npt.NDArray[Any]]:
     """What a split says of its rows in words, in their order: `identity`, `video` and `DatasetInfo.columns`, each [N]."""
     names = ["identity", "video", *read_info(folder).columns]
@@ -232,16 +224,11 @@ def _refuse_absent(info: DatasetInfo, split: str, place: str) -> None:
         if absent:
             keep = [name for name in info.classes if all(info.counts[part][name] for part in SPLITS)]
             advice = f"set `data.classes: [{', '.join(keep[:20])}]` or " if len(keep) >= 2 else ""
-            raise ConfigError(f"split `{split}` of {place} has no image of class {_names(absent)}; {advice}add images of it")
+            raise ConfigError(f"split `{split}` of {place} has no image of class {listed(absent)}; {advice}add images of it")
         return
     for names, which in ((absent, "positive"), ([name for name in info.classes if counts[name] == rows], "negative")):
         if names:
-            raise ConfigError(f"split `{split}` of {place} has no {which} image of label {_names(names)}; take it out of `data.task`")
-
-
-def _names(names: Sequence[str], most: int = 8) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(f"`{name}`" for name in names[:most]) + more
+            raise ConfigError(f"split `{split}` of {place} has no {which} image of label {listed(names)}; take it out of `data.task`")
 
 
 def _write_into(folder: Path, items: Iterable[Row | Reject], info: DatasetInfo) -> tuple[list[tuple[str, Label]], list[Reject]]:

@@ -9,34 +9,33 @@ from typing import NamedTuple
 import av
 import numpy as np
 
-from lssat.data.cropping import SCALE, SIZE, Picture, square_crop
+from lssat.data.cropping import Picture, square_crop
 from lssat.data.detection import largest_face, steady
 from lssat.data.images import UnusableImage
 from lssat.data.listing import Box
 
-FRAMES = 32  # per video: common practice with FaceForensics++
 MOST_PIXELS = 8192 * 8192  # of one frame; more is no video of a face
 
 
 class Crops(NamedTuple):
-    """Faces of one video: (frame number from 0, [size, size, 3]) in order, and how many of the frames had none."""
+    """Faces of one video, [SIZE, SIZE, 3], in order, and how many of the frames had none."""
 
-    images: list[tuple[int, Picture]]
+    images: list[Picture]
     without_face: int
 
 
-def face_crops(path: Path, frames: int = FRAMES, size: int = SIZE, scale: float = SCALE, box: Box | None = None) -> Crops:
+def face_crops(path: Path, frames: int, box: Box | None = None) -> Crops:
     """The face in each of `frames` evenly spaced frames; `box`, where it is known, holds for all of them. Raises UnusableImage."""
     pictures = list(read_frames(path, frames))
-    boxes = steady([largest_face(picture) for _, picture in pictures]) if box is None else [box] * len(pictures)
-    images = [(number, square_crop(picture, face, scale, size)) for (number, picture), face in zip(pictures, boxes, strict=True) if face is not None]
+    boxes = steady([largest_face(picture) for picture in pictures]) if box is None else [box] * len(pictures)
+    images = [square_crop(picture, face) for picture, face in zip(pictures, boxes, strict=True) if face is not None]
     if not images:
         raise UnusableImage(f"no face in any of {len(pictures)} frames")
     return Crops(images, len(pictures) - len(images))
 
 
-def read_frames(path: Path, frames: int = FRAMES) -> Iterator[tuple[int, Picture]]:
-    """(number, [H, W, 3]) of `frames` evenly spaced frames from the first to the last, turned upright; all, if there are fewer.
+def read_frames(path: Path, frames: int) -> Iterator[Picture]:
+    """[H, W, 3] of `frames` evenly spaced frames from the first to the last, turned upright; all, if there are fewer.
 
     Everything up to the last one is decoded, which is exact whatever the file says of times and key frames. Raises UnusableImage.
     """
@@ -55,7 +54,7 @@ def read_frames(path: Path, frames: int = FRAMES) -> Iterator[tuple[int, Picture
                     if frame.width * frame.height > MOST_PIXELS:
                         raise UnusableImage(f"frames of {frame.width}x{frame.height} pixels refused")
                     picture = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-                    yield number, np.rot90(picture, round(frame.rotation / 90)).copy()
+                    yield np.rot90(picture, round(frame.rotation / 90)).copy()
         if number + 1 < total or not total:
             raise UnusableImage(f"damaged video: {number + 1} of {total} frames can be decoded")
     except (av.FFmpegError, OSError, ValueError, RuntimeError) as error:

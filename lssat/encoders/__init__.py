@@ -6,7 +6,6 @@ exact, computes visible positions alone (sparse.py).
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from lssat.encoders.pooling import Pooling, set_pooling
 from lssat.encoders.pyramid import PyramidEncoder, first_stage, read_stages
 from lssat.encoders.sparse import SparseEncoder
 from lssat.encoders.tokens import TokenEncoder, drops_tokens, token_unit
+from lssat.nearest import did_you_mean
 from lssat.pretrained import load_pretrained
 
 __all__ = ["Encoded", "Encoder", "build_encoder"]
@@ -77,8 +77,7 @@ def check_name(name: str) -> None:
     """Raises ConfigError where timm has no architecture of that name."""
     if timm.is_model(name) and "." not in name:
         return
-    near = difflib.get_close_matches(name.split(".")[0], timm.list_models(), n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else "`timm.list_models()` lists them"
+    hint = did_you_mean(name.split(".")[0], timm.list_models()) or "`timm.list_models()` lists them"
     raise ConfigError(f"`backbone.name` must be an architecture of timm, but got {name!r}; {hint}")
 
 
@@ -100,12 +99,11 @@ def check_runs(encoder: Encoder, name: str, image_size: int, masked: bool) -> No
     """Encode one image, so that a backbone that does not take its size fails here, not in the first step."""
     training = encoder.training
     image = torch.zeros(1, 3, image_size, image_size, device=encoder.mean.device)
-    cells = encoder.grid[0] * encoder.grid[1]
-    mask = (torch.arange(cells, device=image.device) % 2 == 0)[None] if masked and encoder.masking == "pyramid" else None
+    mask = (torch.arange(encoder.num_cells, device=image.device) % 2 == 0)[None] if masked and encoder.masking == "pyramid" else None
     with torch.inference_mode():
         encoded = encoder.eval().encode(image, mask)
     encoder.train(training)
-    assert encoded.features.shape == (1, cells, encoder.features_dim), name
+    assert encoded.features.shape == (1, encoder.num_cells, encoder.features_dim), name
     assert encoded.pooled.shape == (1, encoder.pooled_dim), name
 
 

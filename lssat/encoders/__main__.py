@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import sys
 import warnings
 from pathlib import Path
@@ -12,6 +11,7 @@ import timm
 
 from lssat.config import ConfigError
 from lssat.encoders.survey import Row, survey
+from lssat.nearest import did_you_mean
 
 OUTPUT = Path(__file__).parents[2] / "docs" / "encoders.md"
 
@@ -58,8 +58,7 @@ def check_modules(modules: list[str]) -> None:
     """Raises ConfigError for a name that is no module of timm."""
     for module in modules:
         if module not in timm.list_modules():
-            near = difflib.get_close_matches(module, timm.list_modules(), n=3)
-            hint = f"did you mean {' or '.join(near)}?" if near else "`timm.list_modules()` lists them"
+            hint = did_you_mean(module, timm.list_modules()) or "`timm.list_modules()` lists them"
             raise ConfigError(f"`--modules` takes modules of timm, but got {module!r}; {hint}")
 
 

@@ -55,6 +55,15 @@ class Encoder(nn.Module, ABC):
     def encode(self, image: Float[Tensor, "B 3 H W"], mask: Bool[Tensor, "B L"] | None = None) -> Encoded:
         """Encode images with values in [0, 1]; `mask` is True where hidden."""
 
+    @property
+    def num_cells(self) -> int:
+        """Cells of the mask grid."""
+        return self.grid[0] * self.grid[1]
+
+    def ratio(self, asked: float | None) -> float:
+        """The share of cells to hide: what is asked for (`masking.ratio`), or this way of masking's own."""
+        return asked or self.default_ratio
+
     def normalise(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
         """[0, 1] -> the backbone's own mean and deviation per channel."""
         return (image - self.mean[:, None, None]) / self.std[:, None, None]

@@ -88,7 +88,7 @@ def broken_contract(model: LSSAT, image_size: int) -> list[str]:
     encoder = model.encoder
     generator = torch.Generator().manual_seed(1)
     image = torch.rand(BATCH, 3, image_size, image_size, generator=generator)
-    noise = torch.rand(BATCH, encoder.grid[0] * encoder.grid[1], generator=generator)
+    noise = torch.rand(BATCH, encoder.num_cells, generator=generator)
     try:
         return broken_promises(encoder, image, random_mask(noise, encoder.default_ratio))
     except Exception as error:  # timm's models fail in many ways; each is a row of the table

@@ -53,7 +53,7 @@ def test_sizes_are_one_ordinal() -> None:
 def test_light_entries_look_at_masked_images(family: str, size: str, entry: dict[str, Any]) -> None:
     encoder = build_encoder(BackboneConfig(family=family, size=size), MaskingConfig(), 64)
     assert encoder.masking == entry["masking"]
-    mask = random_mask(torch.rand(2, encoder.grid[0] * encoder.grid[1]), encoder.default_ratio)
+    mask = random_mask(torch.rand(2, encoder.num_cells), encoder.default_ratio)
     encoded = encoder.encode(torch.rand(2, 3, 64, 64), mask)
     assert encoded.features.isfinite().all()
     if encoder.masking == "pyramid":  # a native patch other than 8 changes the number of a transformer's positions
@@ -68,8 +68,8 @@ def test_name_wins_over_family_and_size() -> None:
 @pytest.mark.parametrize(
     ("family", "size", "message"),
     [
-        ("convnxt", "nano", "did you mean convnext"),
-        ("zzz", "nano", "known: vit"),
+        ("convnxt", "nano", "did you mean `convnext"),
+        ("zzz", "nano", "known are `vit`"),
         ("vit", "giant", "must be one of atto"),
         ("swin", "atto", "swin comes as small, base, large"),
     ],

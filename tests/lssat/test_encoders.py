@@ -36,7 +36,7 @@ def draw(encoder: Encoder, batch: int = 3, image_size: int = PIXELS, seed: int =
     """Images in [0, 1] and a mask for them."""
     generator = torch.Generator().manual_seed(seed)
     image = torch.rand(batch, 3, image_size, image_size, generator=generator)
-    noise = torch.rand(batch, encoder.grid[0] * encoder.grid[1], generator=generator)
+    noise = torch.rand(batch, encoder.num_cells, generator=generator)
     return image, random_mask(noise, encoder.default_ratio)
 
 
@@ -427,15 +427,15 @@ def test_token_unit_is_the_patch_of_the_target() -> None:
     encoder = built("test_vit", PIXELS, 8, 16)
     image, _ = draw(encoder)
     patches = patchify(image, encoder.unit)
-    assert patches.shape[1] == encoder.grid[0] * encoder.grid[1]
+    assert patches.shape[1] == encoder.num_cells
 
 
 @pytest.mark.parametrize(
     ("backbone", "masking", "pixels", "message"),
     [
-        (BackboneConfig(name="resnet81"), MaskingConfig(), 64, "did you mean resnet"),
+        (BackboneConfig(name="resnet81"), MaskingConfig(), 64, "did you mean `resnet"),
         (BackboneConfig(name="hf-hub:timm/resnet18"), MaskingConfig(), 64, "must be an architecture of timm"),
-        (BackboneConfig(family="vti"), MaskingConfig(), 64, "did you mean vit"),
+        (BackboneConfig(family="vti"), MaskingConfig(), 64, "did you mean `vit"),
         (BackboneConfig(name="vit_tiny_patch16_224", patch_size=9), MaskingConfig(), 64, "`backbone.patch_size`"),
         (BackboneConfig(name="vit_tiny_patch16_224", patch_size=32), MaskingConfig(), 64, "at least 16 mask units"),
         (BackboneConfig(name="test_resnet", patch_size=8), MaskingConfig(), 64, "plain vision transformers"),

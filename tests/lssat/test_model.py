@@ -32,7 +32,7 @@ def make(name: str, **settings: object) -> LSSAT:
 def draw(model: LSSAT, batch: int = 4) -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
     classified, masked = (torch.rand(batch, 3, 64, 64, generator=generator) for _ in range(2))
-    noise = torch.rand(batch, model.encoder.grid[0] * model.encoder.grid[1], generator=generator)
+    noise = torch.rand(batch, model.encoder.num_cells, generator=generator)
     return classified, masked, random_mask(noise, model.encoder.default_ratio)
 
 
@@ -49,7 +49,7 @@ def test_shapes_of_a_joint_forward(name: str) -> None:
     output = model(*draw(model))
     assert output.logits.shape == (4, 3)
     assert output.pred is not None
-    assert output.pred.shape == (4, model.encoder.grid[0] * model.encoder.grid[1], model.encoder.unit**2)  # LDP, scaled: one code per pixel
+    assert output.pred.shape == (4, model.encoder.num_cells, model.encoder.unit**2)  # LDP, scaled: one code per pixel
 
 
 @pytest.mark.parametrize("name", BACKBONES)
@@ -171,7 +171,7 @@ def test_fusion_needs_the_auxiliary_task() -> None:
 @pytest.mark.parametrize(
     ("name", "settings", "rule"),
     [
-        ("test_vit9", {}, "must be an architecture of timm, but got 'test_vit9'; did you mean test_vit"),
+        ("test_vit9", {}, "must be an architecture of timm, but got 'test_vit9'; did you mean `test_vit"),
         ("test_resnet", {"masking__ratio": 0.97}, "some of the 16 patches .* but 0.97 leaves no patch visible; move the ratio towards 0.5"),
         ("test_vit", {"masking__ratio": 0.99}, "some of the 64 patches .* no patch visible"),
         ("test_resnet", {"masking__unit": 64}, "`data.image_size` must be a multiple of `masking.unit` and at least 4 of them, but got 64 and 64"),

@@ -67,5 +67,5 @@ def test_table_counts_and_keeps_columns() -> None:
 
 
 def test_unknown_module_names_the_nearest() -> None:
-    with pytest.raises(ValueError, match="did you mean resnet"):
+    with pytest.raises(ValueError, match="did you mean `resnet"):
         check_modules(["resnt"])

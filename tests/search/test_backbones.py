@@ -58,7 +58,7 @@ def test_weights_are_loaded_and_what_matched_is_said(tmp_path):
 @pytest.mark.parametrize(
     ("pins", "rule"),
     [
-        ({"backbone.name": "resnet81"}, "did you mean resnet"),
+        ({"backbone.name": "resnet81"}, "did you mean `resnet"),
         ({"backbone.name": "vit_base_patch16_224", "masking.mode": "sparse"}, "sparse is for convolutional backbones"),
         ({"backbone.family": "swin", "backbone.size": "small", "masking.mode": "sparse"}, "mixes positions"),
         ({"head.pooling": "cls", "backbone.family": "resnet"}, "needs a class token"),

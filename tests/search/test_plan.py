@@ -89,7 +89,7 @@ def test_the_plan_of_a_small_space(plan):
     assert plan.seconds.high == pytest.approx(240 * per_epoch)
     weights = sum(sizes) / 3 * 4
     assert plan.disk == pytest.approx(24 * weights + 4 * 3 * max(sizes) * 4 + 1_000_000, abs=1)
-    assert json.loads(plan.to_json())["epochs"] == {"low": 163, "expected": 177, "high": 240}
+    assert plan.to_json()["epochs"] == {"low": 163, "expected": 177, "high": 240}
 
 
 def test_memory_that_is_short_takes_more_micro_batches_or_none(tmp_path):
@@ -137,7 +137,7 @@ def test_plan_against_actual(tmp_path, plan):
     found = actual(tmp_path)
     assert (found.trials, found.epochs, found.seconds) == (2, 13, pytest.approx(90))
     console = Console(record=True, width=140, file=open(os.devnull, "w"))  # noqa: SIM115
-    compare(json.loads(plan.to_json()), Actual(12, 171, 100.0, 5_000_000), console)
+    compare(plan.to_json(), Actual(12, 171, 100.0, 5_000_000), console)
     text = console.export_text()
     assert all(word in text for word in ("163", "177", "240", "171", "5 MB left"))
 

@@ -10,8 +10,8 @@ from lssat.config import ConfigError, DataConfig
 from lssat.data.assemble import Entries, assemble, complete_splits, given_splits, numbered, refuse_classes
 from lssat.data.layouts.tree import IMAGE_ENDINGS, Tree
 from lssat.data.listing import Listing, Record
-from lssat.data.reading import nearest
 from lssat.data.table import Label, Reject
+from lssat.nearest import nearest
 from lssat.task import Kind
 
 SPLITS = {"0": "train", "1": "val", "2": "test"}
@@ -54,7 +54,7 @@ def _task(attributes: tuple[str, ...], data: DataConfig) -> tuple[Kind, tuple[st
     names = tuple(name.strip() for name in data.task.split(","))
     for name in names:
         if name not in attributes:
-            hint = nearest(name, ["attributes", *attributes], "known are")
+            hint = nearest(name, ["attributes", *attributes])
             raise ConfigError(f"`data.task` of `{data.source}` must be attributes (all of them) or names of attributes, but got `{name}`; {hint}")
         if names.count(name) > 1:
             raise ConfigError(f"`data.task` names the attribute `{name}` twice: {data.task}")

@@ -11,9 +11,10 @@ from lssat.config import ConfigError, DataConfig
 from lssat.data.assemble import Entries, assemble, complete_splits, deepfake_task, given_splits, numbered
 from lssat.data.layouts.tree import Tree, people, spaced
 from lssat.data.listing import Listing, Record
-from lssat.data.reading import SPLIT_NAMES, listed, nearest
+from lssat.data.reading import SPLIT_NAMES
 from lssat.data.source import choice, frames_of
 from lssat.data.table import Reject
+from lssat.nearest import listed, nearest
 
 COMPRESSIONS = ("raw", "c23", "c40")
 JSON_FOLDERS = ("", "dataset_json/", "preprocessed/dataset_json/")
@@ -67,7 +68,7 @@ def _dataset(tree: Tree, root: Path, wanted: str | None) -> tuple[str, dict[str,
         raise ConfigError(f"`data.source`: `{root}` holds several data sets ({listed([*found])}); choose one by `?dataset=NAME`")
     name = wanted or next(iter(found))
     if name not in found:
-        raise ConfigError(f"`data.source`: option `dataset` names the unknown `{name}`; {nearest(name, [*found], 'known are')}")
+        raise ConfigError(f"`data.source`: option `dataset` names the unknown `{name}`; {nearest(name, found)}")
     return name, found[name]
 
 

@@ -8,9 +8,9 @@ from lssat.config import ConfigError, DataConfig
 from lssat.data.assemble import TEST_SHARE, VAL_SHARE, Entries, assemble, cut, deepfake_task, numbered
 from lssat.data.layouts.tree import Tree, clips, media_of, people, spaced, strangers
 from lssat.data.listing import Listing, Record
-from lssat.data.reading import nearest
 from lssat.data.source import choice, frames_of
 from lssat.data.table import SPLITS, Reject
+from lssat.nearest import nearest
 
 CLASSIC = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
 DFD = "DeepFakeDetection"
@@ -60,7 +60,7 @@ def _methods(options: dict[str, str]) -> tuple[str, ...]:
     names = tuple(name.strip() for name in options.get("methods", ",".join(CLASSIC)).split(","))
     for name in names:
         if name not in METHODS:
-            raise ConfigError(f"`data.source`: option `methods` names the unknown `{name}`; {nearest(name, METHODS, 'known are')}")
+            raise ConfigError(f"`data.source`: option `methods` names the unknown `{name}`; {nearest(name, METHODS)}")
     return tuple(name for name in METHODS if name in names)
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lssat.data.table import read_info, read_split
+from lssat.data.table import read_info
 from tests.lssat.data import trees
+from tests.lssat.data.shards import read_split
 
 ROOT = Path(__file__).resolve().parents[3]
 

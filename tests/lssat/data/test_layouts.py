@@ -78,7 +78,7 @@ class TestCelebA:
         listing = opened(f"celeba:{trees.celeba(tmp_path, 60, 40, table, nested)}")
         assert (listing.info.kind, listing.info.classes, listing.info.columns) == ("multilabel", trees.CELEBA_NAMES, trees.CELEBA_NAMES)
         assert listing.info.rows == {"train": 60, "val": 40, "test": 40}
-        assert (listing.media, listing.crop, listing.shared_identities, rejects(listing)) == ("images", False, 0, {})
+        assert (listing.media, listing.crop, rejects(listing)) == ("images", False, {})
         male = trees.CELEBA_NAMES.index("Male")
         drawn = [trees.face("attributes", "train", number, number % 20)[1][trees.ATTRIBUTES.index("Male")] for number in range(60)]
         assert [record.label[male] for record in records(listing)[:60]] == drawn  # type: ignore[index]

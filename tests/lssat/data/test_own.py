@@ -149,10 +149,6 @@ class TestSplits:
         with pytest.raises(ConfigError, match=r"split `val` .* has no image"):
             opened(parquet(tmp_path, columns), "emotion", ["0", "1"])
 
-    def test_identities_in_two_given_splits_are_counted(self, tmp_path: Path) -> None:
-        columns = {"male": [0, 1] * 6, "split": ["train"] * 4 + ["val"] * 4 + ["test"] * 4, "identity": [*"abcdaefghijb"]}
-        assert opened(parquet(tmp_path, columns), "male").shared_identities == 2
-
 
 class TestFolder:
     def test_one_folder_per_class_with_and_without_splits(self, tmp_path: Path) -> None:

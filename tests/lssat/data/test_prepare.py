@@ -24,7 +24,8 @@ from lssat.data import prepare as prepare_module
 from lssat.data import synthetic
 from lssat.data.prepare import prepare
 from lssat.data.synthetic import SyntheticRow
-from lssat.data.table import is_complete, read_info, read_split
+from lssat.data.table import is_complete, read_info
+from tests.lssat.data.shards import read_split
 
 ROOT = Path(__file__).parents[3]
 FACES = os.environ.get("LSSAT_FACES", "")
@@ -153,7 +154,7 @@ def test_notes_tell_how_long_the_rest_will_take(monkeypatch: pytest.MonkeyPatch)
 class TestSynthetic:
     @pytest.fixture(autouse=True)
     def _draw_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def generate(task: str, num_train: int, image_size: int, seed: int, processes: int) -> Iterator[SyntheticRow]:
+        def generate(task: str, num_train: int, image_size: int, seed: int) -> Iterator[SyntheticRow]:
             rng = np.random.default_rng(seed)
             count = len(synthetic.CLASSES[task])
             for split, rows in (("train", num_train), ("val", 80), ("test", 80)):

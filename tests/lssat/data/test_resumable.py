@@ -15,7 +15,8 @@ from PIL import Image
 from lssat.config import ConfigError, build
 from lssat.data import resumable
 from lssat.data.prepare import prepare
-from lssat.data.table import SPLITS, read_info, read_split, shard_paths
+from lssat.data.table import SPLITS, read_info, shard_paths
+from tests.lssat.data.shards import read_split
 
 ROOT = Path(__file__).resolve().parents[3]
 KILLED = """
