@@ -1,5 +1,6 @@
 """The loop: same seed, same weights; kills lose nothing; the number of workers changes nothing; the auxiliary task is really off when off."""
 
+import itertools
 import math
 
 import numpy as np
@@ -191,20 +192,31 @@ def test_the_logged_task_loss_is_neither_smoothed_nor_weighted():
     assert not torch.equal(trained["head.weight"], _step(_sized("test_vit"), 8)[0]["head.weight"])
 
 
-@pytest.mark.parametrize(
-    ("backbone", "options"),
-    [("test_vit", {}), ("test_convnext", {}), ("test_resnet", {}), ("test_efficientnet", {}), ("test_vit", RECIPE)],
-)
-@pytest.mark.parametrize("real", [8, 5, 3])
-def test_two_workers_have_the_gradients_and_running_statistics_of_one(tmp_path, backbone, options, real):
-    """Uneven shares included: with 5 or 3 real rows, the second worker has 1 or none."""
-    settings = _sized(backbone, **options, **{"resources.num_workers": 2})
-    alone, _ = _step(settings, real)
-    mp.spawn(_worker, args=(str(tmp_path / "meet"), str(tmp_path / "grads"), settings, real), nprocs=2)
-    together = torch.load(tmp_path / "grads", weights_only=True)
+TOGETHER = [("test_vit", {}), ("test_convnext", {}), ("test_resnet", {}), ("test_efficientnet", {}), ("test_vit", RECIPE)]
+REAL = (8, 5, 3)  # rows of a batch of 8: with 5 or 3, the second worker has 1 or none
+
+
+@pytest.fixture(scope="module")
+def two_workers(tmp_path_factory):
+    """What the first of two workers has learnt in a step of each case."""
+    folder = tmp_path_factory.mktemp("workers")
+    mp.spawn(_work, args=(folder,), nprocs=2)
+    return lambda case, real: torch.load(folder / f"{case}-{real}", weights_only=True)
+
+
+@pytest.mark.parametrize("case", range(len(TOGETHER)), ids=lambda case: f"{TOGETHER[case][0]}-{case}")
+@pytest.mark.parametrize("real", REAL)
+def test_two_workers_have_the_gradients_and_running_statistics_of_one(two_workers, case, real):
+    alone, _ = _step(_shared(case), real)
+    together = two_workers(case, real)
     assert alone.keys() == together.keys()
     for name, gradient in alone.items():
         torch.testing.assert_close(together[name], gradient, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def _shared(case):
+    backbone, options = TOGETHER[case]
+    return _sized(backbone, **options, **{"resources.num_workers": 2})
 
 
 def _sized(backbone, **settings):
@@ -229,16 +241,18 @@ def _batch(real):
     return fill_up(arrays, 8, real)
 
 
-def _worker(rank, meet, out, settings, real):
+def _work(rank, folder):
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{meet}", rank=rank, world_size=2)
-    torch.manual_seed(0)
-    model = build_model(settings, 3)
-    ddp = DistributedDataParallel(model)
-    batch = type(whole := _batch(real))(*(part[rank * 4 : rank * 4 + 4] for part in whole))
-    train_step(settings, TASK, ddp, batch, Place(torch.device("cpu"), rank, 2), torch.Generator().manual_seed(5), None, settings.optim.accumulate)
-    if rank == 0:
-        torch.save(_learnt(model), out)
+    dist.init_process_group("gloo", init_method=f"file://{folder / 'meet'}", rank=rank, world_size=2)
+    place = Place(torch.device("cpu"), rank, 2)
+    for case, real in itertools.product(range(len(TOGETHER)), REAL):
+        settings = _shared(case)
+        torch.manual_seed(0)
+        model = build_model(settings, 3)
+        batch = type(whole := _batch(real))(*(part[rank * 4 : rank * 4 + 4] for part in whole))
+        train_step(settings, TASK, DistributedDataParallel(model), batch, place, torch.Generator().manual_seed(5), None, settings.optim.accumulate)
+        if rank == 0:
+            torch.save(_learnt(model), folder / f"{case}-{real}")
     dist.destroy_process_group()
 
 
