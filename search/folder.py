@@ -60,7 +60,7 @@ def claimed(folder: Path, *, resume: bool, overwrite: bool) -> Iterator[bool]:
                 replaced.rename(folder)
 
 
-def clear(storage: Path, folder: Path) -> None:
+def clear_storage(storage: Path, folder: Path) -> None:
     """Delete the checkpoints that an older study of the run folder left on a storage of its own, and mark that as the folder's. Raises ConfigError."""
     if storage == folder:
         return

@@ -36,10 +36,17 @@ def of_study(folder: Path, storage: Path, space: Space, fingerprint: str) -> dic
 
 def start(folder: Path, storage: Path, space: Space, data: dict[str, Any], root: Path, earlier: dict[str, Any] | None) -> dict[str, Any]:
     """Write the manifest with a new session: of a new study, or of the one whose manifest is `earlier`."""
-    manifest = earlier or {"name": folder.name, "data": data, "seed": space.search.seed, "versions": _versions(), "commit": _commit(root)}
+    manifest = earlier or {
+        "name": folder.name,
+        "data": data,
+        "seed": space.search.seed,
+        "versions": _versions(),
+        "commit": _commit(root),
+        "sessions": [],
+        "test_opened": [],
+    }
     manifest |= {"storage": str(storage), "resolved": _resolved(space, data["fingerprint"])}
-    manifest["sessions"] = [*manifest.get("sessions", []), _session()]
-    manifest.setdefault("test_opened", [])
+    manifest["sessions"].append(_session())
     write_json(folder / "manifest.json", manifest)
     return manifest
 

@@ -17,7 +17,7 @@ from lssat.task import Task
 from search import conclusion, finals, leaderboard, manifest, study
 from search.backbones import check_backbones
 from search.cluster import check_storage, connect
-from search.folder import clear
+from search.folder import clear_storage
 from search.planning import compare_with_plan
 from search.reach import demands
 from search.screen import show_leaderboard
@@ -56,7 +56,7 @@ def run(folder: Path, space: Space, arguments: argparse.Namespace, console: Cons
         running = study.Study(folder, storage, space, task, splits, _groups(prepared, config.objective.subgroups))
         study.concurrency(demands(space), running.streamed, space.search.max_concurrent)
         if not arguments.resume:
-            clear(storage, folder)
+            clear_storage(storage, folder)
         record = manifest.start(folder, storage, space, {**_summary(info), "prepared": str(prepared)}, root, earlier)  # now it can begin
         study.search(running, console)
         rows = leaderboard.rank(folder)
