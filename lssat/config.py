@@ -1,7 +1,7 @@
 """The one config tree: the only door for YAML, command line, trials and checkpoints.
 
-Every setting has one dotted key (`optim.lr`), used in spaces, `--set`, Optuna, TensorBoard, leaderboards and checkpoints.
-This file imports neither torch nor Ray, so that `--help` and error messages answer at once.
+Every setting has one dotted key (`optim.lr`), used in spaces, `--set`, Optuna, TensorBoard, leaderboards and
+checkpoints. This file imports neither torch nor Ray, so that `--help` and error messages answer at once.
 """
 
 from __future__ import annotations
@@ -32,8 +32,14 @@ def _integral(value: object) -> object:
 Int = Annotated[int, BeforeValidator(_integral)]
 Float = Annotated[float, Field(allow_inf_nan=False)]
 HISTOGRAM_POINTS = {"default": 8, "ror": 11, "uniform": 24, "nri_uniform": 16}
-"""Most LBP points whose codes fit into a histogram of 256 bins, per method: 2**P codes, 2**P up to rotation, P + 2, P (P - 1) + 3."""
-NATURAL_TASKS = {"celeba": "attributes", "affectnet": "emotion", **dict.fromkeys(("faceforensics", "celebdf", "dfdc", "deepfakebench"), "deepfake")}
+"""Most LBP points whose codes fit into a histogram of 256 bins, per method: 2**P codes, 2**P up to rotation, P + 2, P
+(P - 1) + 3.
+"""
+NATURAL_TASKS = {
+    "celeba": "attributes",
+    "affectnet": "emotion",
+    **dict.fromkeys(("faceforensics", "celebdf", "dfdc", "deepfakebench"), "deepfake"),
+}
 """What is learnt of each kind of published data set where no task is named."""
 STREAMS_PATTERN = re.compile(r"M(RGB|LBP|LDP)/R(RGB|LBP|LDP)/C(RGB|LBP|LDP)")
 
@@ -45,18 +51,38 @@ class Section(BaseModel):
 
 
 class DataConfig(Section):
-    source: str = Field("synthetic", description="`synthetic`, a CSV or Parquet table, a folder per class, or `kind:path?option=value`")
-    task: str = Field("emotion", description="synthetic: emotion, attributes or deepfake; own data: label column(s), comma-separated; a kind: its own")
+    source: str = Field(
+        "synthetic", description="`synthetic`, a CSV or Parquet table, a folder per class, or `kind:path?option=value`"
+    )
+    task: str = Field(
+        "emotion",
+        description="synthetic: emotion, attributes or deepfake; own data: label column(s), comma-separated; a kind: "
+        "its own",
+    )
     classes: list[str] | None = Field(None, description="keep only rows whose label is one of these; None keeps all")
     image_size: Int = Field(64, ge=16, description="side of the square image in pixels")
     sampling: Literal["natural", "balanced"] = Field(
-        "natural", description="balanced: rows are drawn with replacement, every class equally often; rows with several labels are drawn as they come"
+        "natural",
+        description="balanced: rows are drawn with replacement, every class equally often; rows with several labels "
+        "are drawn as they come",
     )
-    train_fraction: Float = Field(1.0, gt=0, le=1, description="share of the training rows that a run sees, drawn by `seed`, to learn from little data")
+    train_fraction: Float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="share of the training rows that a run sees, drawn by `seed`, to learn from little data",
+    )
     num_images: Int = Field(4000, ge=200, description="synthetic only: number of training images")
-    max_rejects: Float = Field(0.01, ge=0, le=1, description="largest share of images or rows that may be unusable; they are listed in rejects.csv")
+    max_rejects: Float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="largest share of images or rows that may be unusable; they are listed in rejects.csv",
+    )
     allow_leaks: bool = Field(False, description="record leaks across splits instead of refusing them")
-    seed: Int = Field(0, ge=0, le=2**32 - 1, description="seed of the synthetic images and of splits that the data do not bring")
+    seed: Int = Field(
+        0, ge=0, le=2**32 - 1, description="seed of the synthetic images and of splits that the data do not bring"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -64,7 +90,11 @@ class DataConfig(Section):
         if not isinstance(values, Mapping) or "task" in values:
             return values
         kind = str(values.get("source", "")).partition(":")[0]
-        return {**values, "task": NATURAL_TASKS[kind]} if kind in NATURAL_TASKS and ":" in str(values["source"]) else values
+        return (
+            {**values, "task": NATURAL_TASKS[kind]}
+            if kind in NATURAL_TASKS and ":" in str(values["source"])
+            else values
+        )
 
     @field_validator("classes", mode="before")
     @classmethod
@@ -73,48 +103,76 @@ class DataConfig(Section):
 
 
 class ObjectiveConfig(Section):
-    metric: Literal["auto", "accuracy", "balanced_accuracy", "macro_f1", "auc", "average_precision", "worst_group"] = Field(
-        "auto",
-        description="what `val/score` is; auto: macro_f1 (multi-class), balanced_accuracy (binary, multi-label), auc (deepfake)",
+    metric: Literal["auto", "accuracy", "balanced_accuracy", "macro_f1", "auc", "average_precision", "worst_group"] = (
+        Field(
+            "auto",
+            description="what `val/score` is; auto: macro_f1 (multi-class), balanced_accuracy (binary, multi-label), "
+            "auc (deepfake)",
+        )
     )
     subgroups: list[str] = Field([], description="columns of the data, such as Male: scores are also given by subgroup")
 
     @model_validator(mode="after")
     def _worst_group_of_some(self) -> ObjectiveConfig:
         if self.metric == "worst_group" and not self.subgroups:
-            raise ValueError("`objective.metric` worst_group needs `objective.subgroups`: the columns that tell groups apart")
+            raise ValueError(
+                "`objective.metric` worst_group needs `objective.subgroups`: the columns that tell groups apart"
+            )
         return self
 
 
 class BackboneConfig(Section):
-    family: str = Field("vit", description="backbone family, see lssat/catalog.json")
-    size: str = Field("atto", description="step of the global ordinal from shallow to deep, see lssat/catalog.json")
+    family: str = Field("vit", description="backbone family, see lssat/model/catalog.json")
+    size: str = Field(
+        "atto", description="step of the global ordinal from shallow to deep, see lssat/model/catalog.json"
+    )
     name: str | None = Field(None, description="any timm architecture, instead of family and size")
-    patch_size: Int | None = Field(None, ge=2, description="flat-token backbones only: patch side in pixels; None: the native one")
+    patch_size: Int | None = Field(
+        None, ge=2, description="flat-token backbones only: patch side in pixels; None: the native one"
+    )
     drop_path_rate: Float = Field(0.0, ge=0, lt=1, description="stochastic depth, where the architecture has it")
-    trainable: Literal["all", "head"] = Field("all", description="head: the backbone is frozen, only head and decoder learn (linear probe)")
-    pretrained: bool | str = Field(False, description="start from weights: true: timm's from the hub; absolute path of a .safetensors or .pth: its own")
+    trainable: Literal["all", "head"] = Field(
+        "all", description="head: the backbone is frozen, only head and decoder learn (linear probe)"
+    )
+    pretrained: bool | str = Field(
+        False,
+        description="start from weights: true: timm's from the hub; absolute path of a .safetensors or .pth: its own",
+    )
 
     @model_validator(mode="after")
     def _weights_are_one_file_for_all_workers(self) -> BackboneConfig:
-        if isinstance(self.pretrained, str) and not (PurePath(self.pretrained).is_absolute() and self.pretrained.endswith((".safetensors", ".pth"))):
+        if isinstance(self.pretrained, str) and not (
+            PurePath(self.pretrained).is_absolute() and self.pretrained.endswith((".safetensors", ".pth"))
+        ):
             raise ValueError(
-                "`backbone.pretrained` must be true, false or the absolute path of a .safetensors or .pth file, which every worker reads, "
-                f"but got {self.pretrained!r}"
+                "`backbone.pretrained` must be true, false or the absolute path of a .safetensors or .pth file, "
+                f"which every worker reads, but got {self.pretrained!r}"
             )
         return self
 
 
 class HeadConfig(Section):
-    pooling: Literal["native", "cls", "mean"] = Field("native", description="what the head reads: native: timm's choice; class token; mean over patches")
-    fusion: Literal["none", "concat"] = Field("none", description="concat: beside it the mean of what the decoder makes of the unmasked image (Fusion-SSAT)")
+    pooling: Literal["native", "cls", "mean"] = Field(
+        "native", description="what the head reads: native: timm's choice; class token; mean over patches"
+    )
+    fusion: Literal["none", "concat"] = Field(
+        "none", description="concat: beside it the mean of what the decoder makes of the unmasked image (Fusion-SSAT)"
+    )
 
 
 class TargetConfig(Section):
-    encoding: Literal["scaled", "bits", "histogram"] = Field("scaled", description="texture codes as scaled numbers, a map per bit, or frequencies per patch")
-    norm_pix: bool = Field(False, description="standardise each target patch (MAE); `scaled` only, and then of the RGB image beside it too")
-    rgb_weight: Float = Field(0.0, ge=0, lt=1, description="v in (1-v)*texture + v*RGB: the image is rebuilt beside the texture; 0: off")
-    lbp_method: Literal["default", "ror", "uniform", "nri_uniform", "var"] = Field("default", description="LBP: the code, named as in scikit-image")
+    encoding: Literal["scaled", "bits", "histogram"] = Field(
+        "scaled", description="texture codes as scaled numbers, a map per bit, or frequencies per patch"
+    )
+    norm_pix: bool = Field(
+        False, description="standardise each target patch (MAE); `scaled` only, and then of the RGB image beside it too"
+    )
+    rgb_weight: Float = Field(
+        0.0, ge=0, lt=1, description="v in (1-v)*texture + v*RGB: the image is rebuilt beside the texture; 0: off"
+    )
+    lbp_method: Literal["default", "ror", "uniform", "nri_uniform", "var"] = Field(
+        "default", description="LBP: the code, named as in scikit-image"
+    )
     lbp_points: Int = Field(8, ge=1, le=24, description="LBP: number of neighbours P")
     lbp_radius: Float = Field(1.0, gt=0, description="LBP: radius R in pixels")
     ldp_k: Int = Field(3, ge=1, le=7, description="LDP: number of strongest directions")
@@ -128,11 +186,16 @@ class TargetConfig(Section):
 
 
 class MaskingConfig(Section):
-    ratio: Float | None = Field(None, gt=0, lt=1, description="hidden share of patches; None: 0.75 where tokens are dropped, 0.6 elsewhere")
-    unit: Int = Field(16, ge=2, description="side in pixels of what is masked at once in backbones that cannot drop tokens")
+    ratio: Float | None = Field(
+        None, gt=0, lt=1, description="hidden share of patches; None: 0.75 where tokens are dropped, 0.6 elsewhere"
+    )
+    unit: Int = Field(
+        16, ge=2, description="side in pixels of what is masked at once in backbones that cannot drop tokens"
+    )
     mode: Literal["token", "sparse"] = Field(
         "token",
-        description="backbones that cannot drop tokens: a mask token after the first stage (SimMIM), or hidden positions left out of every layer (SparK)",
+        description="backbones that cannot drop tokens: a mask token after the first stage (SimMIM), or hidden "
+        "positions left out of every layer (SparK)",
     )
 
 
@@ -150,12 +213,22 @@ class DecoderConfig(Section):
 
 class AugmentConfig(Section):
     flip: bool = Field(True, description="mirror half of the images")
-    crop_scale: Float = Field(0.8, gt=0, le=1, description="smallest side of the random crop, as a share of the image side; 1: off")
+    crop_scale: Float = Field(
+        0.8, gt=0, le=1, description="smallest side of the random crop, as a share of the image side; 1: off"
+    )
     color: Float = Field(0.2, ge=0, lt=1, description="largest relative change of brightness and contrast; 0: off")
-    randaugment: Float = Field(0.0, ge=0, le=10, description="magnitude of RandAugment, two operations per image; SSAT: 9; 0: off")
-    mixup: Float = Field(0.0, ge=0, description="alpha of mixup: images and task losses of neighbours are mixed; 0: off")
-    erase: Float = Field(0.0, ge=0, le=1, description="share of images that lose a random rectangle to noise; SSAT: 0.25; 0: off")
-    erase_before_texture: bool = Field(False, description="on: the target is made of the erased image; off: of the whole one")
+    randaugment: Float = Field(
+        0.0, ge=0, le=10, description="magnitude of RandAugment, two operations per image; SSAT: 9; 0: off"
+    )
+    mixup: Float = Field(
+        0.0, ge=0, description="alpha of mixup: images and task losses of neighbours are mixed; 0: off"
+    )
+    erase: Float = Field(
+        0.0, ge=0, le=1, description="share of images that lose a random rectangle to noise; SSAT: 0.25; 0: off"
+    )
+    erase_before_texture: bool = Field(
+        False, description="on: the target is made of the erased image; off: of the whole one"
+    )
 
 
 class OptimConfig(Section):
@@ -165,15 +238,34 @@ class OptimConfig(Section):
     weight_decay: Float = Field(0.05, ge=0, description="AdamW; not on biases, norms, tokens and positions")
     warmup_epochs: Float = Field(1.0, ge=0, description="linear warm-up, then a cosine to min_lr, both per step")
     min_lr: Float = Field(1e-6, ge=0, description="learning rate at the last step")
-    layer_decay: Float = Field(1.0, gt=0, le=1, description="each layer of the backbone learns at this share of the rate of the one above it; 1: off")
-    label_smoothing: Float = Field(0.0, ge=0, lt=1, description="share of each target spread evenly over the classes; training loss only; 0: off")
+    layer_decay: Float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="each layer of the backbone learns at this share of the rate of the one above it; 1: off",
+    )
+    label_smoothing: Float = Field(
+        0.0, ge=0, lt=1, description="share of each target spread evenly over the classes; training loss only; 0: off"
+    )
     accumulate: Int = Field(
-        1, ge=1, description="least number of micro-batches of a batch; more are taken where memory is short; batch norm sees one at a time"
+        1,
+        ge=1,
+        description="least number of micro-batches of a batch; more are taken where memory is short; batch norm sees "
+        "one at a time",
     )
     clip_norm: Float = Field(1.0, gt=0, description="largest global gradient norm")
-    ema_decay: Float = Field(0.0, ge=0, lt=1, description="evaluate and keep a running mean of the weights that keeps this share per step; 0: off")
-    class_balanced: bool = Field(False, description="weight the task loss inversely to class frequency, where sampling has not evened it out")
-    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 autocast where the hardware gains from it")
+    ema_decay: Float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="evaluate and keep a running mean of the weights that keeps this share per step; 0: off",
+    )
+    class_balanced: bool = Field(
+        False, description="weight the task loss inversely to class frequency, where sampling has not evened it out"
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="auto: bfloat16 autocast where the hardware gains from it"
+    )
 
     @model_validator(mode="after")
     def _warmup_fits(self) -> OptimConfig:
@@ -196,8 +288,13 @@ class Config(Section):
     backbone: BackboneConfig = BackboneConfig()
     head: HeadConfig = HeadConfig()
     auxiliary: bool = Field(True, description="off: the supervised baseline, no masked pass")
-    aux_weight: Float = Field(0.9, ge=0, lt=1, description="w in (1-w)*task + w*reconstruction; SSAT publishes 0.1 on the task, so 0.9 here")
-    streams: str = Field("MRGB/RLDP/CRGB", description="image of the Masked pass / Reconstruction target / Classified pass, each RGB, LBP or LDP")
+    aux_weight: Float = Field(
+        0.9, ge=0, lt=1, description="w in (1-w)*task + w*reconstruction; SSAT publishes 0.1 on the task, so 0.9 here"
+    )
+    streams: str = Field(
+        "MRGB/RLDP/CRGB",
+        description="image of the Masked pass / Reconstruction target / Classified pass, each RGB, LBP or LDP",
+    )
     target: TargetConfig = TargetConfig()
     masking: MaskingConfig = MaskingConfig()
     decoder: DecoderConfig = DecoderConfig()
@@ -210,24 +307,35 @@ class Config(Section):
     def _rules_between_sections(self) -> Config:
         size, unit = self.data.image_size, self.masking.unit
         if not STREAMS_PATTERN.fullmatch(self.streams):
-            raise ValueError(f"`streams` must read M<x>/R<y>/C<z> with x, y, z of RGB, LBP, LDP, but got {self.streams!r}")
+            raise ValueError(
+                f"`streams` must read M<x>/R<y>/C<z> with x, y, z of RGB, LBP, LDP, but got {self.streams!r}"
+            )
         if size % unit or size < 4 * unit:
-            raise ValueError(f"`data.image_size` must be a multiple of `masking.unit` and at least 4 of them, but got {size} and {unit}")
+            raise ValueError(
+                f"`data.image_size` must be a multiple of `masking.unit` and at least 4 of them, but got {size} and "
+                f"{unit}"
+            )
         if self.optim.batch_size % self.resources.num_workers:
-            raise ValueError(f"`resources.num_workers` must divide `optim.batch_size`, but got {self.resources.num_workers} and {self.optim.batch_size}")
+            raise ValueError(
+                f"`resources.num_workers` must divide `optim.batch_size`, but got {self.resources.num_workers} and "
+                f"{self.optim.batch_size}"
+            )
         rows, rest = divmod(self.optim.batch_size, self.resources.num_workers * self.optim.accumulate)
         if rest:
             raise ValueError(
-                "`optim.accumulate` x `resources.num_workers` must divide `optim.batch_size`, "
-                f"but got {self.optim.accumulate} x {self.resources.num_workers} and {self.optim.batch_size}"
+                "`optim.accumulate` x `resources.num_workers` must divide `optim.batch_size`, but got "
+                f"{self.optim.accumulate} x {self.resources.num_workers} and {self.optim.batch_size}"
             )
         if self.augment.mixup and rows % 2:
             raise ValueError(
-                "`augment.mixup` needs an even number of rows at once (`optim.batch_size` / `resources.num_workers` / `optim.accumulate`), "
-                f"but got {rows}; change `optim.batch_size`"
+                "`augment.mixup` needs an even number of rows at once (`optim.batch_size` / `resources.num_workers` "
+                f"/ `optim.accumulate`), but got {rows}; change `optim.batch_size`"
             )
         if self.head.fusion != "none" and not self.trains_auxiliary:
-            raise ValueError("`head.fusion` concat reads the decoder, so it needs `auxiliary` on and `aux_weight` above 0; set it to none")
+            raise ValueError(
+                "`head.fusion` concat reads the decoder, so it needs `auxiliary` on and `aux_weight` above 0; set it "
+                "to none"
+            )
         return self
 
     @model_validator(mode="after")
@@ -236,7 +344,10 @@ class Config(Section):
             if self.target.encoding != "scaled":
                 raise ValueError(f"an RGB target needs `target.encoding` scaled, but got {self.target.encoding!r}")
             if self.target.rgb_weight:
-                raise ValueError(f"`target.rgb_weight` rebuilds RGB beside a texture: it must be 0 in `streams` {self.streams}; choose RLBP or RLDP there")
+                raise ValueError(
+                    f"`target.rgb_weight` rebuilds RGB beside a texture: it must be 0 in `streams` {self.streams}; "
+                    "choose RLBP or RLDP there"
+                )
         if self.trains_auxiliary and self.target_stream == "LBP" and self.target.encoding != "scaled":
             _check_lbp_codes(self.target)
         return self
@@ -274,10 +385,13 @@ def _check_lbp_codes(target: TargetConfig) -> None:
     if method == "var":
         raise ValueError("`target.lbp_method` var has no codes: it needs `target.encoding` scaled")
     if target.encoding == "bits" and (method != "default" or points > 8):
-        raise ValueError(f"`target.encoding` bits needs `target.lbp_method` default and `target.lbp_points` <= 8, {got}")
+        raise ValueError(
+            f"`target.encoding` bits needs `target.lbp_method` default and `target.lbp_points` <= 8, {got}"
+        )
     if points > HISTOGRAM_POINTS[method]:
         raise ValueError(
-            f"`target.encoding` histogram has at most 256 bins: `target.lbp_points` <= {HISTOGRAM_POINTS[method]} for `target.lbp_method` {method}, {got}"
+            f"`target.encoding` histogram has at most 256 bins: `target.lbp_points` <= {HISTOGRAM_POINTS[method]} for "
+            f"`target.lbp_method` {method}, {got}"
         )
 
 

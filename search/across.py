@@ -1,21 +1,24 @@
-"""The same backbones on several tasks, one run folder each: scores, ranks, and whether one suits all. python search/across.py results/<a> results/<b> ..."""
+"""Compare the same backbones on several tasks, one run folder each: scores, ranks, and whether one suits all.
+
+python search/across.py results/<a> results/<b> ...
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 
-import numpy as np
 from scipy import stats
 
 if not __package__:  # started as a script: Python put search/ on the path, where the project belongs
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from lssat.config import ConfigError
-from search import leaderboard
+from search.claims.ranks import Scores, mean_ranks, ranks
+from search.report import leaderboard
 
 EPILOG = """example:
   python search/across.py results/per_task-emotion results/per_task-attributes results/per_task-deepfake
@@ -24,14 +27,25 @@ Of each backbone the best complete trial counts, by val/best. Give every backbon
 more trials is higher by luck alone. Scores of different tasks are different metrics, so ranks are compared between tasks, and scores only within
 one. With one seed per trial neighbours are not proven to differ: the margin is a margin and no test."""
 
-Scores = Mapping[str, Mapping[str, float]]  # task -> backbone -> score
-
 
 def main() -> int:
     """Print the report; 2 for bad input."""
-    parser = argparse.ArgumentParser(prog="python search/across.py", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="run folders, one for each task, finished or not")
-    parser.add_argument("--margin", type=float, default=0.02, metavar="M", help="how far below a task's best score still counts as near it (default 0.02)")
+    parser = argparse.ArgumentParser(
+        prog="python search/across.py",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "folders", type=Path, nargs="+", metavar="FOLDER", help="run folders, one for each task, finished or not"
+    )
+    parser.add_argument(
+        "--margin",
+        type=float,
+        default=0.02,
+        metavar="M",
+        help="how far below a task's best score still counts as near it (default 0.02)",
+    )
     arguments = parser.parse_args()
     try:
         print(report(arguments.folders, arguments.margin))
@@ -42,7 +56,9 @@ def main() -> int:
 
 
 def report(folders: Sequence[Path], margin: float) -> str:
-    """Markdown. Raises ConfigError for folders without finished trials, fewer than two of them, or none of the same backbones in all."""
+    """Markdown. Raises ConfigError for folders without finished trials, fewer than two of them, or none of the same
+    backbones in all.
+    """
     if not 0 <= margin < 1:
         raise ConfigError(f"`--margin` must be a share of the score, 0 <= margin < 1, but got {margin}")
     names = _names(folders)
@@ -50,7 +66,8 @@ def report(folders: Sequence[Path], margin: float) -> str:
     shared = [backbone for backbone in scores[names[0]] if all(backbone in of_task for of_task in scores.values())]
     if len(shared) < 2:
         raise ConfigError(
-            f"fewer than two backbones have finished in all of {', '.join(names)}; run the same space, such as spaces/per_task.yaml, on each task"
+            f"fewer than two backbones have finished in all of {', '.join(names)}; run the same space, such as "
+            "spaces/per_task.yaml, on each task"
         )
     kept = {name: {backbone: of_task[backbone] for backbone in shared} for name, of_task in scores.items()}
     left_out = sorted({backbone for of_task in scores.values() for backbone in of_task} - set(shared))
@@ -65,7 +82,10 @@ def best_scores(folder: Path) -> dict[str, float]:
     try:
         rows = leaderboard.rank(folder)
     except (ValueError, KeyError) as error:
-        raise ConfigError(f"{folder} cannot be read: {type(error).__name__}: {error}; it was written by another version, or is damaged") from None
+        raise ConfigError(
+            f"{folder} cannot be read: {type(error).__name__}: {error}; it was written by another version, or is "
+            "damaged"
+        ) from None
     best: dict[str, float] = {}
     for row in rows:  # from the best to the worst
         if row.status == "complete" and row.score is not None:
@@ -75,23 +95,13 @@ def best_scores(folder: Path) -> dict[str, float]:
     return best
 
 
-def ranks(scores: Mapping[str, float]) -> dict[str, float]:
-    """Backbone -> rank, 1 for the best; equals share the mean of their places."""
-    placed = stats.rankdata([-score for score in scores.values()])
-    return dict(zip(scores, placed.tolist(), strict=True))
-
-
-def mean_ranks(scores: Scores) -> dict[str, float]:
-    """Backbone -> mean of its ranks, the best first."""
-    by_task = [ranks(of_task) for of_task in scores.values()]
-    means = {backbone: float(np.mean([placed[backbone] for placed in by_task])) for backbone in by_task[0]}
-    return dict(sorted(means.items(), key=lambda item: item[1]))
-
-
 def table(scores: Scores) -> str:
     """A row for each backbone: score and rank in each task, mean rank."""
     placed = {task: ranks(of_task) for task, of_task in scores.items()}
-    lines = ["| backbone | " + " | ".join(f"{task} | rank" for task in scores) + " | mean rank |", "| --- |" + " --- |" * (2 * len(scores) + 1)]
+    lines = [
+        "| backbone | " + " | ".join(f"{task} | rank" for task in scores) + " | mean rank |",
+        "| --- |" + " --- |" * (2 * len(scores) + 1),
+    ]
     for backbone, mean in mean_ranks(scores).items():
         cells = " | ".join(f"{scores[task][backbone]:.4f} | {placed[task][backbone]:g}" for task in scores)
         lines.append(f"| {backbone} | {cells} | {mean:.2f} |")
@@ -99,14 +109,19 @@ def table(scores: Scores) -> str:
 
 
 def agreement(scores: Scores) -> str:
-    """How alike each pair of tasks ranks the backbones: Kendall's tau-b and Spearman's rho, 1 for the same order, -1 for the reverse."""
+    """How alike each pair of tasks ranks the backbones: Kendall's tau-b and Spearman's rho, 1 for the same order, -1
+    for the reverse.
+    """
     lines = ["| tasks | Kendall tau | Spearman rho |", "| --- | --- | --- |"]
     for one, other in combinations(scores, 2):
         first, second = list(scores[one].values()), list(scores[other].values())
         if len(set(first)) == 1 or len(set(second)) == 1:  # all equal: there is no order
             lines.append(f"| {one}, {other} | - | - |")
         else:
-            lines.append(f"| {one}, {other} | {stats.kendalltau(first, second).statistic:+.2f} | {stats.spearmanr(first, second).statistic:+.2f} |")
+            lines.append(
+                f"| {one}, {other} | {stats.kendalltau(first, second).statistic:+.2f} | "
+                f"{stats.spearmanr(first, second).statistic:+.2f} |"
+            )
     return "\n".join(lines)
 
 
@@ -115,14 +130,21 @@ def which_suits_which(scores: Scores) -> str:
     lines = ["**Which backbone suits which task?**"]
     for task, of_task in scores.items():
         top = max(of_task.values())
-        lines.append(f"- {task}: {', '.join(backbone for backbone, score in of_task.items() if score == top)} ({top:.4f})")
+        lines.append(
+            f"- {task}: {', '.join(backbone for backbone, score in of_task.items() if score == top)} ({top:.4f})"
+        )
     return "\n".join(lines)
 
 
 def one_for_all(scores: Scores, margin: float) -> str:
     """Whether one backbone is within the margin of the best in every task, and which falls least behind."""
-    behind = {backbone: max(max(of_task.values()) - of_task[backbone] for of_task in scores.values()) for backbone in next(iter(scores.values()))}
-    near = sorted((backbone for backbone in behind if behind[backbone] <= margin + 1e-12), key=lambda backbone: behind[backbone])
+    behind = {
+        backbone: max(max(of_task.values()) - of_task[backbone] for of_task in scores.values())
+        for backbone in next(iter(scores.values()))
+    }
+    near = sorted(
+        (backbone for backbone in behind if behind[backbone] <= margin + 1e-12), key=lambda backbone: behind[backbone]
+    )
     least = min(behind, key=lambda backbone: behind[backbone])
     question = f"**Is there one that suits all?** Within {margin:g} of the best in every task (a margin, no test): "
     if near:
@@ -131,7 +153,9 @@ def one_for_all(scores: Scores, margin: float) -> str:
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """The folders' names without what they begin with alike: `emotion` of `per_task-emotion`. Raises ConfigError for fewer than two, or one given twice."""
+    """The folders' names without what they begin with alike: `emotion` of `per_task-emotion`. Raises ConfigError for
+    fewer than two, or one given twice.
+    """
     names = [folder.resolve().name for folder in folders]
     if len(names) < 2:
         raise ConfigError("several tasks are compared, so give at least two run folders")

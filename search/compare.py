@@ -1,4 +1,7 @@
-"""Paired arms of a study: means, intervals and differences from a baseline. python search/compare.py results/<name> --arms streams,encoding ..."""
+"""Compare paired arms of a study: means, intervals and differences from a baseline.
+
+python search/compare.py results/<name> --arms streams,encoding --baseline none/CRGB
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,15 @@ import argparse
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
-
-import numpy as np
-from scipy import stats
 
 if not __package__:  # started as a script: Python put search/ on the path, where the project belongs
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from lssat.config import ConfigError
-from search import leaderboard
+from search.claims.paired import Arm, compare
+from search.report import leaderboard
 
 EPILOG = """example:
   python search/compare.py results/texture_ablation-faces-male --arms streams,encoding --by backbone --baseline none/CRGB
@@ -25,27 +26,29 @@ The score is val/score of the last epoch, so that no epoch was chosen by it. Int
 seed, and is called one when its p-value (paired t-test), times the number of comparisons in the table, is below 0.05."""
 
 
-@dataclass(frozen=True)
-class Arm:
-    """One line of a table. `half` and `difference_half` are half-widths of 95% intervals; NaN for fewer than two seeds."""
-
-    label: str
-    seeds: int
-    mean: float
-    half: float
-    difference: float
-    difference_half: float
-    verdict: str
-
-
 def main() -> int:
     """Print a table per group; 2 for bad input."""
     columns = [field.name for field in fields(leaderboard.Row)]
-    parser = argparse.ArgumentParser(prog="python search/compare.py", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python search/compare.py",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("folder", type=Path, help="a run folder, finished or not")
-    parser.add_argument("--arms", required=True, metavar="A,B", help=f"columns of the leaderboard that tell the arms apart, of: {', '.join(columns)}")
+    parser.add_argument(
+        "--arms",
+        required=True,
+        metavar="A,B",
+        help=f"columns of the leaderboard that tell the arms apart, of: {', '.join(columns)}",
+    )
     parser.add_argument("--by", metavar="C", help="a column that each of its values gets a table of its own")
-    parser.add_argument("--baseline", required=True, metavar="ARM", help="the arm that the others are compared with, or how its name begins")
+    parser.add_argument(
+        "--baseline",
+        required=True,
+        metavar="ARM",
+        help="the arm that the others are compared with, or how its name begins",
+    )
     arguments = parser.parse_args()
     try:
         print(report(arguments.folder, arguments.arms.split(","), arguments.by, arguments.baseline))
@@ -67,47 +70,24 @@ def report(folder: Path, arms: Sequence[str], by: str | None, baseline: str) -> 
             last = leaderboard.metrics(folder / "trials" / row.trial)[-1]
             by_seed = groups[str(getattr(row, by)) if by else folder.name][label]
             if row.seed in by_seed:
-                raise ConfigError(f"two trials of {label} have seed {row.seed}, so they differ in something else; name that column in `--arms` or `--by`")
+                raise ConfigError(
+                    f"two trials of {label} have seed {row.seed}, so they differ in something else; name that column "
+                    "in `--arms` or `--by`"
+                )
             by_seed[row.seed] = last["val/score"]
     if not groups:
         raise ConfigError(f"{folder} has no finished trials to compare; give a run folder of this project")
-    return "\n\n".join(f"### {name}\n\n{_table(compare(scores, _only(baseline, scores)))}" for name, scores in sorted(groups.items()))
-
-
-def compare(scores: Mapping[str, Mapping[int, float]], baseline: str) -> list[Arm]:
-    """`scores`: arm -> seed -> score. Differences from the baseline are paired by seed."""
-    base = scores[baseline]
-    arms = []
-    for label, by_seed in sorted(scores.items(), key=lambda item: item[0] != baseline):
-        mean, half = interval(list(by_seed.values()))
-        shared = sorted(by_seed.keys() & base.keys())
-        differences = [by_seed[seed] - base[seed] for seed in shared]
-        difference, difference_half = interval(differences)
-        verdict = "baseline" if label == baseline else _verdict(differences, len(scores) - 1)
-        arms.append(Arm(label, len(by_seed), mean, half, difference, difference_half, verdict))
-    return arms
-
-
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and half-width of its 95% interval (Student's t)."""
-    if len(values) < 2:
-        return float(np.mean(values)) if values else float("nan"), float("nan")
-    return float(np.mean(values)), float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
-
-
-def _verdict(differences: Sequence[float], comparisons: int) -> str:
-    if len(differences) < 2:
-        return "too few seeds"
-    if len(set(differences)) == 1:
-        return "equal" if differences[0] == 0 else "no spread"
-    p = float(stats.ttest_1samp(differences, 0).pvalue) * comparisons
-    return "tie" if p >= 0.05 else "better" if np.mean(differences) > 0 else "worse"
+    return "\n\n".join(
+        f"### {name}\n\n{_table(compare(scores, _only(baseline, scores)))}" for name, scores in sorted(groups.items())
+    )
 
 
 def _only(start: str, scores: Mapping[str, object]) -> str:
     found = [label for label in scores if label == start] or [label for label in scores if label.startswith(start)]
     if len(found) != 1:
-        raise ConfigError(f"`--baseline` must name one arm, but {start!r} fits {len(found)} of: {'; '.join(sorted(scores))}")
+        raise ConfigError(
+            f"`--baseline` must name one arm, but {start!r} fits {len(found)} of: {'; '.join(sorted(scores))}"
+        )
     return found[0]
 
 

@@ -48,7 +48,7 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     from lssat.config import describe
-    from search.space import SearchConfig
+    from search.space.definition import SearchConfig
 
     keys = "\n".join(f"  {line}" for line in [*describe(), *describe(SearchConfig(), "search.")])
     parser = argparse.ArgumentParser(
@@ -58,31 +58,71 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--space", type=Path, required=True, metavar="FILE", help="the search space, see spaces/; or the manifest.json of a study, to run it again"
+        "--space",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the search space, see spaces/; or the manifest.json of a study, to run it again",
     )
-    parser.add_argument("--data", metavar="PATH", help="a published data set (celeba:PATH, ...), a table, or a folder per class; default: synthetic faces")
-    parser.add_argument("--task", metavar="NAME", help="synthetic: emotion, attributes, deepfake; own table: label column(s), comma-separated")
+    parser.add_argument(
+        "--data",
+        metavar="PATH",
+        help="a published data set (celeba:PATH, ...), a table, or a folder per class; default: synthetic faces",
+    )
+    parser.add_argument(
+        "--task",
+        metavar="NAME",
+        help="synthetic: emotion, attributes, deepfake; own table: label column(s), comma-separated",
+    )
     parser.add_argument("--classes", metavar="A,B,...", help="keep only these classes of the label column")
-    parser.add_argument("--profile", default="auto", metavar="NAME", help="profile of the space; auto: gpu where there is one, else laptop")
+    parser.add_argument(
+        "--profile",
+        default="auto",
+        metavar="NAME",
+        help="profile of the space; auto: gpu where there is one, else laptop",
+    )
     parser.add_argument("--num-trials", type=int, metavar="N", help="number of trials of the study")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="pins", help="pin a setting (repeatable)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="pins", help="pin a setting (repeatable)"
+    )
     parser.add_argument("--name", metavar="NAME", help="name of the run folder; default: space, data and task")
-    parser.add_argument("--results", type=Path, default=ROOT / "results", metavar="DIR", help="where run folders are (default: results/ of the project)")
-    parser.add_argument("--storage", type=Path, metavar="DIR", help="cluster: folder for checkpoints that all nodes share; default: --results")
-    parser.add_argument("--address", metavar="HOST:PORT", help="run on a Ray cluster that is up: auto, or its address; default: Ray on this machine")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=ROOT / "results",
+        metavar="DIR",
+        help="where run folders are (default: results/ of the project)",
+    )
+    parser.add_argument(
+        "--storage",
+        type=Path,
+        metavar="DIR",
+        help="cluster: folder for checkpoints that all nodes share; default: --results",
+    )
+    parser.add_argument(
+        "--address",
+        metavar="HOST:PORT",
+        help="run on a Ray cluster that is up: auto, or its address; default: Ray on this machine",
+    )
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument("--resume", action="store_true", help="go on with an existing run folder")
-    existing.add_argument("--extend", type=int, metavar="N", help="go on with an existing run folder, with N more trials")
-    existing.add_argument("--plan", action="store_true", help="only say what the study will take: trials, epochs, memory, time, disk; launches nothing")
+    existing.add_argument(
+        "--extend", type=int, metavar="N", help="go on with an existing run folder, with N more trials"
+    )
+    existing.add_argument(
+        "--plan",
+        action="store_true",
+        help="only say what the study will take: trials, epochs, memory, time, disk; launches nothing",
+    )
     existing.add_argument("--overwrite", action="store_true", help="delete an existing run folder first")
     return parser
 
 
 def _search(arguments: argparse.Namespace) -> int:
     from lssat.config import ConfigError
-    from search.folder import claimed, folder_name, has_begun
-    from search.manifest import HOW_LONG, continued, rebuilt
-    from search.space_file import load, with_search
+    from search.record.folder import claimed, folder_name, has_begun
+    from search.record.manifest import HOW_LONG, continued, rebuilt
+    from search.space.file import load, with_search
 
     profile = _profile(arguments)
     pinned = _pinned(arguments)
@@ -92,8 +132,8 @@ def _search(arguments: argparse.Namespace) -> int:
     if arguments.space.suffix == ".json":
         if pinned or search.keys() - set(HOW_LONG if arguments.resume else ()):
             raise ConfigError(
-                "a manifest is run again as it is; leave out `--set`, `--data`, `--task`, `--classes` and `--num-trials` (with `--resume`, how long to search "
-                "may be set), or give a space file"
+                "a manifest is run again as it is; leave out `--set`, `--data`, `--task`, `--classes` and "
+                "`--num-trials` (with `--resume`, how long to search may be set), or give a space file"
             )
         recorded, space = rebuilt(arguments.space, print)
         space = with_search(space, search) if search else space
@@ -102,33 +142,41 @@ def _search(arguments: argparse.Namespace) -> int:
         space = load(arguments.space, profile, pinned, search)
     folder = arguments.results.resolve() / folder_name(arguments.name, arguments.space, space.example().data)
     if arguments.plan:
-        from search.planning import plan_study
+        from search.plan.command import plan_study
 
         plan_study(space, folder, (arguments.storage or arguments.results).resolve() / ".data")
         return 0
-    with claimed(folder, resume=arguments.resume or arguments.extend is not None, overwrite=arguments.overwrite) as begun:
+    with claimed(
+        folder, resume=arguments.resume or arguments.extend is not None, overwrite=arguments.overwrite
+    ) as begun:
         arguments.resume = begun
         if arguments.resume:
             space = continued(space, folder, arguments.extend, keep="num_trials" not in search)
-        from search.screen import console_beside
+        from search.report.screen import console_beside
 
         console = console_beside(folder / "log.txt")
         try:
-            from search import session
+            from search.study import session
 
             has_winner = session.run(folder, space, arguments, console, ROOT)
         except ConfigError as error:
             console.print(f"error: {error}", markup=False, style="red")
             return 2
         except KeyboardInterrupt:
-            state = f"nothing is lost. Go on with:\n  {_resume_command()}" if has_begun(folder) else "the study had not begun, so nothing is left behind"
+            state = (
+                f"nothing is lost. Go on with:\n  {_resume_command()}"
+                if has_begun(folder)
+                else "the study had not begun, so nothing is left behind"
+            )
             console.print(f"\ninterrupted; {state}", markup=False)
             return 130
         except Exception as error:
             console.print(f"unexpected {type(error).__name__}: {error}", markup=False, style="red")
             console.print(traceback.format_exc(), markup=False)
             if has_begun(folder):
-                console.print(f"Ray's side of it is in {folder / 'log.txt'}; go on with:\n  {_resume_command()}", markup=False)
+                console.print(
+                    f"Ray's side of it is in {folder / 'log.txt'}; go on with:\n  {_resume_command()}", markup=False
+                )
             return 1
     return 0 if has_winner else 1
 
@@ -137,7 +185,7 @@ def _profile(arguments: argparse.Namespace) -> str:
     if arguments.profile != "auto":
         return str(arguments.profile)
     if arguments.address:
-        from search.cluster import has_gpus
+        from search.study.cluster import has_gpus
 
         return "gpu" if has_gpus(arguments.address) else "laptop"
     return "gpu" if Path("/dev/nvidiactl").exists() or Path("/dev/kfd").exists() else "laptop"
@@ -145,8 +193,8 @@ def _profile(arguments: argparse.Namespace) -> str:
 
 def _pinned(arguments: argparse.Namespace) -> dict[str, Any]:
     from lssat.config import ConfigError
-    from lssat.data.source import absolute
-    from search.yaml_lines import scalar
+    from lssat.data.sources.source import absolute
+    from search.space.yaml_lines import scalar
 
     pinned: dict[str, Any] = {}
     if arguments.data is not None:
@@ -164,10 +212,14 @@ def _pinned(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _resume_command() -> str:
-    extended = [index for index, word in enumerate(sys.argv) if word == "--extend"]  # its trials are in the manifest by now
+    extended = [
+        index for index, word in enumerate(sys.argv) if word == "--extend"
+    ]  # its trials are in the manifest by now
     left_out = {*extended, *(index + 1 for index in extended)}
     words = [
-        word for index, word in enumerate(sys.argv) if word not in ("--resume", "--overwrite") and not word.startswith("--extend=") and index not in left_out
+        word
+        for index, word in enumerate(sys.argv)
+        if word not in ("--resume", "--overwrite") and not word.startswith("--extend=") and index not in left_out
     ]
     return shlex.join([os.path.relpath(sys.executable), os.path.relpath(words[0]), *words[1:], "--resume"])
 

@@ -6,5 +6,5 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from jaxtyping import install_import_hook
 
-METHOD = ("masking", "texture", "target", "losses", "augment", "randaugment", "mixup", "erasing", "warp", "views", "encoders", "decoder", "model")
-install_import_hook([f"lssat.{room}" for room in METHOD], "beartype.beartype")
+METHOD = ("lssat.inputs", "lssat.model", "lssat.train.losses", "lssat.train.views")
+install_import_hook(list(METHOD), "beartype.beartype")

@@ -7,23 +7,25 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-RAY_ROOMS = {"lssat/data/ingest.py", "lssat/data/spread.py", "lssat/worker.py"}
+ROOT = Path(__file__).resolve().parents[1]
+RAY_ROOMS = {"lssat/on_ray/ingest.py", "lssat/on_ray/spread.py", "lssat/on_ray/worker.py"}
 LIGHT = (
     "lssat.config",
-    "lssat.catalog",
-    "search.space",
-    "search.space_file",
-    "search.schema",
-    "search.reach",
-    "search.yaml_lines",
-    "search.manifest",
-    "search.folder",
+    "lssat.model.catalog",
+    "search.space.definition",
+    "search.space.file",
+    "search.space.schema",
+    "search.space.reach",
+    "search.space.yaml_lines",
+    "search.record.manifest",
+    "search.record.folder",
 )
 
 
 def modules():
-    return sorted(path.relative_to(ROOT).as_posix() for room in ("lssat", "search") for path in (ROOT / room).rglob("*.py"))
+    return sorted(
+        path.relative_to(ROOT).as_posix() for room in ("lssat", "search") for path in (ROOT / room).rglob("*.py")
+    )
 
 
 def imports(module):

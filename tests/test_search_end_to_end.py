@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from search.picture import draw
+from search.report.picture import draw
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[1]
 SPACE = """
 fixed:
   data.image_size: 32
@@ -68,7 +68,19 @@ def interruptible():
 def command(tmp_path, table, *more, trials=4, epochs=3, ratio=0.75, finalists=0):
     space = tmp_path / "small.yaml"
     space.write_text(SPACE.format(trials=trials, epochs=epochs, ratio=ratio, finalists=finalists))
-    return [sys.executable, ROOT / "search/run.py", "--space", space, "--data", table, "--task", "bright", "--results", tmp_path / "results", *more]
+    return [
+        sys.executable,
+        ROOT / "search/run.py",
+        "--space",
+        space,
+        "--data",
+        table,
+        "--task",
+        "bright",
+        "--results",
+        tmp_path / "results",
+        *more,
+    ]
 
 
 def run(words, cwd):
@@ -102,7 +114,11 @@ def test_a_search_leaves_everything(tmp_path, table):
     assert [row["arm"] for row in finals].count(f"{rows[0]['trial']}-supervised") == 1
     manifest = json.loads((folder / "manifest.json").read_text())
     (opening,) = manifest["test_opened"]
-    tested = [result["balanced_accuracy"] for name, result in opening["results"].items() if not name.startswith(f"{rows[0]['trial']}-supervised")]
+    tested = [
+        result["balanced_accuracy"]
+        for name, result in opening["results"].items()
+        if not name.startswith(f"{rows[0]['trial']}-supervised")
+    ]
     assert len(tested) == 2
     assert float(rows[0]["test"]) == pytest.approx(sum(tested) / 2)
     assert len(opening["results"]) == 4, "every finalist with every seed, once"
@@ -112,7 +128,14 @@ def test_a_search_leaves_everything(tmp_path, table):
     _check_tensorboard(folder / "tensorboard" / rows[0]["trial"])
     draw(folder, tmp_path / "tables.svg")
     drawn = (tmp_path / "tables.svg").read_text().replace("&#160;", " ")
-    assert all(text in drawn for text in ("Leaderboard (ranked on validation)", "Final stage", *(f"{float(row['score']):.4f}" for row in rows if row["score"])))
+    assert all(
+        text in drawn
+        for text in (
+            "Leaderboard (ranked on validation)",
+            "Final stage",
+            *(f"{float(row['score']):.4f}" for row in rows if row["score"]),
+        )
+    )
     again = run(command(tmp_path, table), tmp_path)
     assert again.returncode == 2
     assert "--resume" in again.stderr
@@ -123,10 +146,19 @@ def _check_tensorboard(folder):
 
     events = EventAccumulator(str(folder)).Reload()
     tags = events.Tags()
-    for tag in ("train/task_loss", "train/reconstruction_loss", "train/lr", "train/images_per_s", "val/best", "val/balanced_accuracy"):
+    for tag in (
+        "train/task_loss",
+        "train/reconstruction_loss",
+        "train/lr",
+        "train/images_per_s",
+        "val/best",
+        "val/balanced_accuracy",
+    ):
         assert len(events.Scalars(tag)) >= 3, tag
     assert len(events.Images("reconstruction")) == 3
-    assert "_hparams_/session_start_info" in events.summary_metadata or "_hparams_/session_start_info" in tags.get("tensors", [])
+    assert "_hparams_/session_start_info" in events.summary_metadata or "_hparams_/session_start_info" in tags.get(
+        "tensors", []
+    )
 
 
 @pytest.mark.slow
@@ -146,7 +178,9 @@ def test_a_trial_that_fails_fails_alone(tmp_path, table):
 def test_an_interrupted_study_is_finished_by_resume(tmp_path, table, how):
     words = list(map(str, command(tmp_path, table, trials=4, epochs=6)))
     folder = tmp_path / "results" / "small-noise-bright"
-    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True) as process:
+    with subprocess.Popen(
+        words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    ) as process:
         deadline = time.time() + 120
         while time.time() < deadline and not list(folder.glob("trials/*/outcome.json")):
             time.sleep(0.2)
@@ -184,7 +218,9 @@ def test_a_running_study_is_left_alone_and_listens_to_this_machine_alone(tmp_pat
                 second = run([*words, how], tmp_path)
                 assert (second.returncode, "another process" in second.stderr) == (2, True), second.stderr
             processes = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-            listening = {(p.name(), c.laddr.ip) for p in processes for c in p.net_connections() if c.status == psutil.CONN_LISTEN}
+            listening = {
+                (p.name(), c.laddr.ip) for p in processes for c in p.net_connections() if c.status == psutil.CONN_LISTEN
+            }
             assert process.poll() is None
         finally:
             process.kill()
@@ -203,7 +239,11 @@ def test_a_trial_whose_process_is_killed_goes_on_from_its_last_epoch(tmp_path, t
         deadline = time.time() + 120
         while time.time() < deadline and not (metrics.exists() and metrics.read_text().count("\n") >= 3):
             time.sleep(0.05)
-        trainers = [child for child in psutil.Process(process.pid).children(recursive=True) if trainer_name in " ".join(child.cmdline())]
+        trainers = [
+            child
+            for child in psutil.Process(process.pid).children(recursive=True)
+            if trainer_name in " ".join(child.cmdline())
+        ]
         assert len(trainers) == num_workers
         trainers[0].kill()
         done = metrics.read_text().count("\n")
@@ -278,7 +318,14 @@ def test_several_objectives_by_nsga2_and_the_dashboard(tmp_path, table):
     import optuna
     from optuna_dashboard import wsgi
 
-    pins = ["--set", "search.objectives=[score, parameters]", "--set", "search.sampler=nsga2", "--set", "search.startup_trials=2"]
+    pins = [
+        "--set",
+        "search.objectives=[score, parameters]",
+        "--set",
+        "search.sampler=nsga2",
+        "--set",
+        "search.startup_trials=2",
+    ]
     pins += ["--set", "backbone.name=test_convnext"]
     done = run(command(tmp_path, table, *pins, trials=5, epochs=2), tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -292,5 +339,8 @@ def test_several_objectives_by_nsga2_and_the_dashboard(tmp_path, table):
     assert answered == ["200 OK"]
     (summary,) = json.loads(body)["study_summaries"]
     assert (summary["study_name"], summary["directions"]) == (folder.name, ["maximize", "minimize"])
-    states = {f"{trial.number:04d}": trial.state.name for trial in optuna.load_study(study_name=folder.name, storage=storage).trials}
+    states = {
+        f"{trial.number:04d}": trial.state.name
+        for trial in optuna.load_study(study_name=folder.name, storage=storage).trials
+    }
     assert states == {row["trial"]: {"complete": "COMPLETE", "stopped": "PRUNED"}[row["status"]] for row in rows}

@@ -24,7 +24,9 @@ class UnusableImage(Exception):
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Inside, a picture that may be a decompression bomb is an error, and PIL's other warnings are not shown. Not for threads: filters are the process's."""
+    """Inside, a picture that may be a decompression bomb is an error, and PIL's other warnings are not shown. Not for
+    threads: filters are the process's.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -40,7 +42,9 @@ def read_inside(root: Path, name: str) -> bytes:
 
 
 def resolve_inside(root: Path, name: str) -> Path:
-    """Where the file `name` below `root` (resolved) is. Raises UnusableImage, also where the path or a link leads out of `root`."""
+    """Where the file `name` below `root` (resolved) is. Raises UnusableImage, also where the path or a link leads out
+    of `root`.
+    """
     check_name(name)
     folder, _, last = name.rpartition("/")
     try:
@@ -54,7 +58,11 @@ def resolve_inside(root: Path, name: str) -> Path:
         return path
     except (FileNotFoundError, NotADirectoryError):
         raise UnusableImage("file not found") from None
-    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: a loop of links; ValueError: a null byte in the name
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+    ) as error:  # RuntimeError: a loop of links; ValueError: a null byte in the name
         raise UnusableImage(f"cannot be read: {error.__class__.__name__}") from None
 
 

@@ -50,9 +50,11 @@ def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
 
 
 def _context() -> multiprocessing.context.ForkServerContext:
-    """Forks of a small process that has the imports already and no threads: as quick as a fork, as safe as a fresh interpreter."""
+    """Forks of a small process that has the imports already and no threads: as quick as a fork, as safe as a fresh
+    interpreter.
+    """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["lssat.data.opening"])
+    context.set_forkserver_preload(["lssat.data.prepare.opening"])
     return context
 
 

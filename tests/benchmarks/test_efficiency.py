@@ -1,4 +1,6 @@
-"""How many epochs a search needs, replayed on recorded curves: ours beside Ray's stock search, random search and plain TPE. `make bench`."""
+"""How many epochs a search needs, replayed on recorded curves: ours beside Ray's stock search, random search and plain
+TPE. `make bench`.
+"""
 
 import numpy as np
 import pytest

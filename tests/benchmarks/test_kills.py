@@ -42,11 +42,26 @@ def words(tmp_path_factory, request):
     names = [f"{index}.png" for index in range(160)]
     wrong = noise.random(160) < 0.25
     for index, name in enumerate(names):
-        imsave(folder / name, (noise.integers(0, 200, (32, 32, 3)) + 30 * (index % 2)).astype(np.uint8), check_contrast=False)
+        imsave(
+            folder / name,
+            (noise.integers(0, 200, (32, 32, 3)) + 30 * (index % 2)).astype(np.uint8),
+            check_contrast=False,
+        )
     split = ["train"] * 96 + ["val"] * 32 + ["test"] * 32
-    pq.write_table(pa.table({"image": names, "bright": (np.arange(160) % 2) ^ wrong, "split": split}), folder / "table.parquet")
+    pq.write_table(
+        pa.table({"image": names, "bright": (np.arange(160) % 2) ^ wrong, "split": split}), folder / "table.parquet"
+    )
     (folder / "kills.yaml").write_text(SPACE.replace("SCHEDULER", request.param))
-    return [sys.executable, ROOT / "search/run.py", "--space", folder / "kills.yaml", "--data", folder / "table.parquet", "--task", "bright"]
+    return [
+        sys.executable,
+        ROOT / "search/run.py",
+        "--space",
+        folder / "kills.yaml",
+        "--data",
+        folder / "table.parquet",
+        "--task",
+        "bright",
+    ]
 
 
 def tables(folder):
@@ -54,13 +69,18 @@ def tables(folder):
     rows = []
     for name in ("leaderboard.csv", "finals.csv"):
         with (folder / name).open() as file:
-            rows.append([{key: value for key, value in row.items() if key not in TIMES} for row in csv.DictReader(file)])
+            rows.append(
+                [{key: value for key, value in row.items() if key not in TIMES} for row in csv.DictReader(file)]
+            )
     return rows
 
 
 def ended(folder):
     """What finished trials and runs have reported, with the times of their epochs."""
-    return {str(path.parent.relative_to(folder)): (path.parent / "metrics.jsonl").read_text() for path in folder.glob("*/*/outcome.json")}
+    return {
+        str(path.parent.relative_to(folder)): (path.parent / "metrics.jsonl").read_text()
+        for path in folder.glob("*/*/outcome.json")
+    }
 
 
 def test_killed_at_random_moments(words, tmp_path):
@@ -74,7 +94,9 @@ def test_killed_at_random_moments(words, tmp_path):
         results = tmp_path / f"killed-{number}"
         folder = results / "kills-table-bright"
         after = chance.uniform(0.05, 0.95) * seconds
-        with subprocess.Popen([*words, "--results", results], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        with subprocess.Popen(
+            [*words, "--results", results], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as process:
             time.sleep(after)
             process.kill()
         before = ended(folder)
@@ -85,7 +107,10 @@ def test_killed_at_random_moments(words, tmp_path):
         same = tables(folder) == whole
         kept = all((folder / name / "metrics.jsonl").read_text() == text for name, text in before.items())
         sessions = len(json.loads((folder / "manifest.json").read_text())["sessions"])
-        lines.append(f"killed after {after:5.1f} s of {seconds:.0f}: {len(before)} runs over, {sessions} sessions, same tables: {same}, none run twice: {kept}")
+        lines.append(
+            f"killed after {after:5.1f} s of {seconds:.0f}: {len(before)} runs over, {sessions} sessions, same "
+            f"tables: {same}, none run twice: {kept}"
+        )
         print(lines[-1], flush=True)
         assert kept, lines[-1]
         assert same, lines[-1]

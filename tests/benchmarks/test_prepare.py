@@ -1,4 +1,6 @@
-"""Preparing a tree of CelebA's shape: how fast beside a bare loop, how much memory, and what 1,000 damaged files become."""
+"""Preparing a tree of CelebA's shape: how fast beside a bare loop, how much memory, and what 1,000 damaged files
+become.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,8 @@ import pytest
 from PIL import Image
 
 from lssat.config import build
-from lssat.data.prepare import prepare
-from lssat.data.table import read_info
+from lssat.data.prepare.prepare import prepare
+from lssat.data.prepared.table import read_info
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]
 NAMES = ("Male", "Young", "Smiling")
@@ -30,11 +32,22 @@ def celeba(root: Path, count: int) -> Path:
     folder = root / "img_align_celeba"
     folder.mkdir(parents=True)
     generator = np.random.default_rng(0)
-    smooth = [np.asarray(Image.fromarray(generator.integers(0, 255, (8, 7, 3), np.uint8)).resize((178, 218), Image.Resampling.BICUBIC)) for _ in range(50)]
+    smooth = [
+        np.asarray(
+            Image.fromarray(generator.integers(0, 255, (8, 7, 3), np.uint8)).resize(
+                (178, 218), Image.Resampling.BICUBIC
+            )
+        )
+        for _ in range(50)
+    ]
     lines, parts = [str(count), " ".join(NAMES) + " "], []
     for number in range(count):
         noise = generator.integers(0, 12, (218, 178, 1), np.uint8)
-        picture = np.clip(smooth[number % 50].astype(int) // 2 + np.roll(smooth[number // 50 % 50], number % 97, 0) // 2 + noise, 0, 255)
+        picture = np.clip(
+            smooth[number % 50].astype(int) // 2 + np.roll(smooth[number // 50 % 50], number % 97, 0) // 2 + noise,
+            0,
+            255,
+        )
         Image.fromarray(picture.astype(np.uint8)).save(folder / f"{number + 1:06d}.jpg", quality=90)
         lines.append(f"{number + 1:06d}.jpg " + " ".join(f"{value:2d}" for value in generator.choice([-1, 1], 3)))
         parts.append(f"{number + 1:06d}.jpg {(0, 0, 0, 0, 0, 0, 0, 0, 1, 2)[number % 10]}")
@@ -59,7 +72,11 @@ def bare(job: tuple[list[str], str]) -> int:
 
 def prepared(root: Path, cache: Path, **more: object) -> tuple[Path, float]:
     begun = time.perf_counter()
-    keys = {"data.source": f"celeba:{root}", "data.allow_leaks": True, **{f"data.{key}": value for key, value in more.items()}}
+    keys = {
+        "data.source": f"celeba:{root}",
+        "data.allow_leaks": True,
+        **{f"data.{key}": value for key, value in more.items()},
+    }
     return prepare(build(keys).data, cache, lambda _: None), time.perf_counter() - begun
 
 
@@ -116,7 +133,10 @@ def test_a_thousand_damaged_files_are_accounted_for(tmp_path: Path) -> None:
     info = read_info(folder)
     rejected = {str(reject["row"]).rpartition("/")[2] for reject in info.rejects}
     named = {f"{number + 1:06d}.jpg" for number in range(3000)}
-    print(f"\n{sum(info.rows.values())} rows, {len(rejected & named)} images of the list and {len(rejected - named)} files without a row rejected")
+    print(
+        f"\n{sum(info.rows.values())} rows, {len(rejected & named)} images of the list and {len(rejected - named)} "
+        "files without a row rejected"
+    )
     assert sum(info.rows.values()) + len(rejected & named) == 3000
     present = {path.name for path in (root / "img_align_celeba").iterdir()}
     assert rejected - named == present - named

@@ -41,14 +41,22 @@ def table(tmp_path_factory):
     names = [f"{index}.png" for index in range(160)]
     wrong = random.random(160) < 0.25  # labels that no trial can learn, so that trials differ and some are stopped
     for index, name in enumerate(names):
-        imsave(folder / name, (random.integers(0, 200, (32, 32, 3)) + 30 * (index % 2)).astype(np.uint8), check_contrast=False)
+        imsave(
+            folder / name,
+            (random.integers(0, 200, (32, 32, 3)) + 30 * (index % 2)).astype(np.uint8),
+            check_contrast=False,
+        )
     split = ["train"] * 96 + ["val"] * 32 + ["test"] * 32
-    pq.write_table(pa.table({"image": names, "bright": (np.arange(160) % 2) ^ wrong, "split": split}), folder / "table.parquet")
+    pq.write_table(
+        pa.table({"image": names, "bright": (np.arange(160) % 2) ^ wrong, "split": split}), folder / "table.parquet"
+    )
     return folder / "table.parquet"
 
 
 def search(tmp_path, table, *more):
-    """Run a study; its folder, its seconds, and the resident memory of it and all it started, sampled every two seconds (MB)."""
+    """Run a study; its folder, its seconds, and the resident memory of it and all it started, sampled every two seconds
+    (MB).
+    """
     (tmp_path / "bench.yaml").write_text(SPACE)
     words = [
         sys.executable,
@@ -92,7 +100,9 @@ def rows(folder):
 
 
 def test_the_next_trial_starts_at_once(tmp_path, table):
-    folder, _, _ = search(tmp_path, table, "--num-trials", "12", "--set", "optim.epochs=1", "--set", "optim.warmup_epochs=0")
+    folder, _, _ = search(
+        tmp_path, table, "--num-trials", "12", "--set", "optim.epochs=1", "--set", "optim.warmup_epochs=0"
+    )
     gaps = []
     epochs = sorted(
         (json.loads(line)["time"], 96 / json.loads(line)["train/images_per_s"])
@@ -101,19 +111,31 @@ def test_the_next_trial_starts_at_once(tmp_path, table):
     )
     cores = len(os.sched_getaffinity(0))
     for (before, _), (after, training) in zip(epochs[cores : -cores or None], epochs[2 * cores :], strict=False):
-        gaps.append(after - training - before)  # `cores` trials run side by side: the one that starts now took the place of that one
-    print(f"\nfrom a trial's end to the next one's first step, validation and checkpoint included: median {np.median(gaps):.2f} s, worst {max(gaps):.2f} s")
+        gaps.append(
+            after - training - before
+        )  # `cores` trials run side by side: the one that starts now took the place of that one
+    print(
+        "\nfrom a trial's end to the next one's first step, validation and checkpoint included: median "
+        f"{np.median(gaps):.2f} s, worst {max(gaps):.2f} s"
+    )
     assert np.median(gaps) < 1.5
 
 
-@pytest.mark.parametrize(("trials", "more"), [(100, []), (10, ["--set", "resources.num_workers=2"])], ids=["100-local", "10-two-worker"])
+@pytest.mark.parametrize(
+    ("trials", "more"), [(100, []), (10, ["--set", "resources.num_workers=2"])], ids=["100-local", "10-two-worker"]
+)
 def test_stopped_trials_leave_nothing_behind(tmp_path, table, trials, more):
     folder, seconds, memory = search(tmp_path, table, "--num-trials", trials, *more)
     states = [row["status"] for row in rows(folder)]
     counted = {state: states.count(state) for state in set(states)}
     third = len(memory) // 3
-    early, late = (np.percentile(part, 90) for part in (memory[third : 2 * third], memory[2 * third :]))  # workers come and go: their peaks tell
-    print(f"\n{trials} trials {' '.join(more)}: {counted} in {seconds:.0f} s; memory {early:.0f} MB in the middle third, {late:.0f} MB in the last")
+    early, late = (
+        np.percentile(part, 90) for part in (memory[third : 2 * third], memory[2 * third :])
+    )  # workers come and go: their peaks tell
+    print(
+        f"\n{trials} trials {' '.join(more)}: {counted} in {seconds:.0f} s; memory {early:.0f} MB in the middle "
+        f"third, {late:.0f} MB in the last"
+    )
     assert len(states) == trials
     assert set(states) <= {"complete", "stopped"}
     assert states.count("stopped") >= trials // 4

@@ -24,13 +24,33 @@ from lssat.config import Config, ConfigError, build, check_value, describe, keys
         ({"streams": "MRGB/RRGB/CRGB", "target.rgb_weight": 0.5}, ["`target.rgb_weight`", "must be 0", "RLDP"]),
         ({"target.rgb_weight": 1.0}, ["`target.rgb_weight`", "less than 1"]),
         ({"target.lbp_method": "rotated"}, ["`target.lbp_method`", "'nri_uniform'", "'rotated'"]),
-        ({"streams": "MRGB/RLBP/CRGB", "target.encoding": "bits", "target.lbp_points": 9}, ["default and `target.lbp_points` <= 8", "9 points"]),
-        ({"streams": "MRGB/RLBP/CRGB", "target.encoding": "bits", "target.lbp_method": "ror"}, ["`target.lbp_method` default", "got ror"]),
-        ({"streams": "MRGB/RLBP/CRGB", "target.encoding": "bits", "target.lbp_method": "var"}, ["var has no codes", "scaled"]),
-        ({"streams": "MRGB/RLBP/CRGB", "target.encoding": "histogram", "target.lbp_method": "var"}, ["var has no codes", "scaled"]),
-        ({"streams": "MRGB/RLBP/CRGB", "target.encoding": "histogram", "target.lbp_points": 9}, ["256 bins", "<= 8", "default with 9 points"]),
         (
-            {"streams": "MRGB/RLBP/CRGB", "target.encoding": "histogram", "target.lbp_points": 12, "target.lbp_method": "ror"},
+            {"streams": "MRGB/RLBP/CRGB", "target.encoding": "bits", "target.lbp_points": 9},
+            ["default and `target.lbp_points` <= 8", "9 points"],
+        ),
+        (
+            {"streams": "MRGB/RLBP/CRGB", "target.encoding": "bits", "target.lbp_method": "ror"},
+            ["`target.lbp_method` default", "got ror"],
+        ),
+        (
+            {"streams": "MRGB/RLBP/CRGB", "target.encoding": "bits", "target.lbp_method": "var"},
+            ["var has no codes", "scaled"],
+        ),
+        (
+            {"streams": "MRGB/RLBP/CRGB", "target.encoding": "histogram", "target.lbp_method": "var"},
+            ["var has no codes", "scaled"],
+        ),
+        (
+            {"streams": "MRGB/RLBP/CRGB", "target.encoding": "histogram", "target.lbp_points": 9},
+            ["256 bins", "<= 8", "default with 9 points"],
+        ),
+        (
+            {
+                "streams": "MRGB/RLBP/CRGB",
+                "target.encoding": "histogram",
+                "target.lbp_points": 12,
+                "target.lbp_method": "ror",
+            },
             ["256 bins", "<= 11", "ror with 12 points"],
         ),
         ({"target.norm_pix": True, "target.encoding": "bits"}, ["`target.norm_pix`"]),
@@ -48,7 +68,12 @@ def test_rules_of_a_texture_bind_only_where_it_is_the_target():
     for settings in (
         {"streams": "MLBP/RLDP/CRGB", "target.encoding": "bits", "target.lbp_method": "var"},
         {"streams": "MRGB/RRGB/CRGB", "target.rgb_weight": 0.5, "auxiliary": False},
-        {"streams": "MRGB/RLBP/CRGB", "target.encoding": "histogram", "target.lbp_points": 16, "target.lbp_method": "nri_uniform"},
+        {
+            "streams": "MRGB/RLBP/CRGB",
+            "target.encoding": "histogram",
+            "target.lbp_points": 16,
+            "target.lbp_method": "nri_uniform",
+        },
     ):
         assert build(settings).flat().items() >= settings.items()
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
+from lssat.bundle import score_trained
 from lssat.config import build
-from lssat.data.ingest import read_resident
-from lssat.evaluate import score_trained
-from lssat.loop import fit
-from lssat.place import Place
+from lssat.data.prepared.decoding import read_resident
 from lssat.task import Task
+from lssat.train.distributed import Place
+from lssat.train.loop import fit
 
 TASK = Task("bright", "binary", ("no", "yes"), (60, 60), 120)
 
@@ -31,11 +31,27 @@ def shard(path, rows, generator):
 
 def test_subgroups_of_a_split_read_from_several_shards(tmp_path):
     generator = np.random.default_rng(0)
-    rows = read_resident([shard(tmp_path / f"{number}.parquet", size, generator) for number, size in enumerate((70, 50))], 32)
+    rows = read_resident(
+        [shard(tmp_path / f"{number}.parquet", size, generator) for number, size in enumerate((70, 50))], 32
+    )
     assert [batch.row[0] for batch in rows.batches(1, 120, None)] == list(range(120))
     texts = {"Male": generator.choice(["0", "1"], 120)}
-    small = {"backbone.name": "test_efficientnet", "data.image_size": 32, "masking.unit": 8, "decoder.dim": 32, "auxiliary": False}
-    config = build({**small, "optim.epochs": 2, "optim.warmup_epochs": 0, "objective.subgroups": ["Male"], "objective.metric": "worst_group"})
+    small = {
+        "backbone.name": "test_efficientnet",
+        "data.image_size": 32,
+        "masking.unit": 8,
+        "decoder.dim": 32,
+        "auxiliary": False,
+    }
+    config = build(
+        {
+            **small,
+            "optim.epochs": 2,
+            "optim.warmup_epochs": 0,
+            "objective.subgroups": ["Male"],
+            "objective.metric": "worst_group",
+        }
+    )
     reported = []
     fit(config, TASK, rows, rows, Place(torch.device("cpu")), reported.append, tmp_path / "run", texts)
     best = max(reported, key=lambda result: result["val/score"])

@@ -1,4 +1,6 @@
-"""What each part of our search is worth: replays with one of them changed. `python -m tests.benchmarks.efficiency.ablations --seeds 30`."""
+"""What each part of our search is worth: replays with one of them changed. `python -m
+tests.benchmarks.efficiency.ablations --seeds 30`.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,9 @@ import numpy as np
 from optuna.samplers import TPESampler
 from optuna.trial import TrialState
 
-from search import searcher
-from search.samplers import SAMPLERS
-from search.space import SearchConfig, Space
+from search.space.definition import SearchConfig, Space
+from search.strategy import searcher
+from search.strategy.samplers import SAMPLERS
 from tests.benchmarks.efficiency.compare import CURVES, interval, ratio, replay_space
 from tests.benchmarks.efficiency.curves import read
 from tests.benchmarks.efficiency.methods import ours, with_search
@@ -36,44 +38,68 @@ def tpe(**settings: Any) -> dict[str, Any]:
     """Our sampler with other settings."""
 
     def build(search: SearchConfig, seed: int) -> TPESampler:
-        return TPESampler(**{"seed": seed, "multivariate": True, "group": True, "constant_liar": True, "n_startup_trials": search.startup_trials} | settings)
+        return TPESampler(
+            **{
+                "seed": seed,
+                "multivariate": True,
+                "group": True,
+                "constant_liar": True,
+                "n_startup_trials": search.startup_trials,
+            }
+            | settings
+        )
 
-    return {"search.samplers.SAMPLERS": {**SAMPLERS, "tpe": build}}
+    return {"search.strategy.samplers.SAMPLERS": {**SAMPLERS, "tpe": build}}
 
 
 def told_complete(search: SearchConfig, result: Mapping[str, Any] | None, error: bool) -> searcher.Verdict:
     """What Ray's OptunaSearch tells of a trial that was stopped."""
-    return searcher.Verdict("complete", TrialState.COMPLETE, [result["val/best"]]) if result else searcher.Verdict("failed", TrialState.FAIL)
+    return (
+        searcher.Verdict("complete", TrialState.COMPLETE, [result["val/best"]])
+        if result
+        else searcher.Verdict("failed", TrialState.FAIL)
+    )
 
 
 def families_alone(space: Space) -> list[dict[str, Any]]:
     """Every family once, all else drawn."""
-    return [{"backbone.family": family} for family in next(p.choices for p in space.parameters if p.key == "backbone.family")]
+    return [
+        {"backbone.family": family}
+        for family in next(p.choices for p in space.parameters if p.key == "backbone.family")
+    ]
 
 
 VARIATIONS = {
     "as it is": Variation(),
     "asha (stopped for good) instead of promotion": Variation({"scheduler": "asha"}),
-    "the same, and the sampler is told states": Variation({"scheduler": "asha"}, {"search.drawing.comparable": lambda trials, enough: trials}),
+    "the same, and the sampler is told states": Variation(
+        {"scheduler": "asha"}, {"search.strategy.drawing.comparable": lambda trials, enough: trials}
+    ),
     "the same, and repeats are run": Variation(
-        {"scheduler": "asha"}, {"search.drawing.comparable": lambda trials, enough: trials, "search.drawing.is_new": lambda *_: True}
+        {"scheduler": "asha"},
+        {
+            "search.strategy.drawing.comparable": lambda trials, enough: trials,
+            "search.strategy.drawing.is_new": lambda *_: True,
+        },
     ),
     "the same, grace_epochs 2 and startup_trials 8 (all as it was before)": Variation(
         {"scheduler": "asha", "grace_epochs": 2, "startup_trials": 8},
         {
-            "search.drawing.comparable": lambda trials, enough: trials,
-            "search.drawing.is_new": lambda *_: True,
+            "search.strategy.drawing.comparable": lambda trials, enough: trials,
+            "search.strategy.drawing.is_new": lambda *_: True,
         },
     ),
     "asha, states, repeats, and stopped trials are told as complete": Variation(
         {"scheduler": "asha"},
         {
-            "search.drawing.comparable": lambda trials, enough: trials,
-            "search.drawing.is_new": lambda *_: True,
-            "search.searcher.verdict": told_complete,
+            "search.strategy.drawing.comparable": lambda trials, enough: trials,
+            "search.strategy.drawing.is_new": lambda *_: True,
+            "search.strategy.searcher.verdict": told_complete,
         },
     ),
-    "promotion, and the sampler is told states": Variation(patches={"search.drawing.comparable": lambda trials, enough: trials}),
+    "promotion, and the sampler is told states": Variation(
+        patches={"search.strategy.drawing.comparable": lambda trials, enough: trials}
+    ),
     "no scheduler": Variation({"scheduler": "none"}),
     "grace_epochs 2": Variation({"grace_epochs": 2}),
     "reduction_factor 2": Variation({"reduction_factor": 2}),
@@ -81,9 +107,9 @@ VARIATIONS = {
     "startup_trials 2": Variation({"startup_trials": 2}),
     "startup_trials 8": Variation({"startup_trials": 8}),
     "startup_trials 12": Variation({"startup_trials": 12}),
-    "repeats are run": Variation(patches={"search.drawing.is_new": lambda *_: True}),
-    "families first, nothing published": Variation(patches={"search.searcher.first_points": families_alone}),
-    "nothing first": Variation(patches={"search.searcher.first_points": lambda space: []}),
+    "repeats are run": Variation(patches={"search.strategy.drawing.is_new": lambda *_: True}),
+    "families first, nothing published": Variation(patches={"search.strategy.searcher.first_points": families_alone}),
+    "nothing first": Variation(patches={"search.strategy.searcher.first_points": lambda space: []}),
     "random instead of TPE": Variation({"sampler": "random"}),
     "Gaussian process instead of TPE": Variation({"sampler": "gp"}),
     "TPE, each key by itself": Variation(patches=tpe(multivariate=False, group=False)),
@@ -106,7 +132,11 @@ def main() -> None:
         epochs = np.array([one.epochs for one in found], dtype=float)
         first = epochs if first is None else first
         failed = sum(not one.reached for one in found)
-        print(f"| {name} | {interval(np.median, epochs)} | {interval(np.mean, epochs)} | {ratio(np.mean, epochs, first)} | {failed} |", flush=True)
+        print(
+            f"| {name} | {interval(np.median, epochs)} | {interval(np.mean, epochs)} | "
+            f"{ratio(np.mean, epochs, first)} | {failed} |",
+            flush=True,
+        )
 
 
 def runs(name: str, seeds: Sequence[int], concurrent: int, processes: int) -> list[Replayed]:

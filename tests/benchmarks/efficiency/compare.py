@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from search.space import Space
-from search.space_file import load
+from search.space.definition import Space
+from search.space.file import load
 from tests.benchmarks.efficiency.curves import read
 from tests.benchmarks.efficiency.methods import METHODS
 from tests.benchmarks.efficiency.replay import Replayed, replay
@@ -31,19 +31,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument("--concurrent", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--tolerance", type=float, default=0.01, help="how close to the best cell is good enough, as a share of its score")
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=0.01,
+        help="how close to the best cell is good enough, as a share of its score",
+    )
     parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
     curves = read(CURVES)
     good = len(curves.good(arguments.tolerance))
-    print(f"{len(curves.best)} cells of {curves.epochs} epochs, best {curves.top:.4f}, {good} within {arguments.tolerance:.1%}")
+    print(
+        f"{len(curves.best)} cells of {curves.epochs} epochs, best {curves.top:.4f}, {good} within "
+        f"{arguments.tolerance:.1%}"
+    )
     for concurrent in arguments.concurrent:
-        costs = {name: runs(name, range(arguments.seeds), concurrent, arguments.processes, arguments.tolerance) for name in METHODS}
+        costs = {
+            name: runs(name, range(arguments.seeds), concurrent, arguments.processes, arguments.tolerance)
+            for name in METHODS
+        }
         print(f"\n{concurrent} at a time\n\n" + table(costs))
 
 
 def replay_space() -> Space:
-    """The recorded grid as a space that is searched, for as long as it takes. All searches that stop trials have the same rungs."""
+    """The recorded grid as a space that is searched, for as long as it takes. All searches that stop trials have the
+    same rungs.
+    """
     settings = {"scheduler": "promotion", "grace_epochs": 1, "reduction_factor": 3, "startup_trials": 4}
     return load(GRID, "laptop", {}, {"sampler": "tpe", "num_trials": 1_000_000, **settings})
 
@@ -78,8 +91,19 @@ def table(costs: Mapping[str, Sequence[Replayed]]) -> str:
     lines = [titles, ["---"] * len(titles)]
     for name, found in costs.items():
         failed, repeated = sum(not one.reached for one in found), np.mean([one.repeated / one.trials for one in found])
-        ratios = [ratio(summary, epochs[name], epochs[other]) for summary in (np.median, np.mean) for other in BASELINES]
-        lines.append([name, interval(np.median, epochs[name]), interval(np.mean, epochs[name]), *ratios, f"{failed} of {len(found)}", f"{repeated:.0%}"])
+        ratios = [
+            ratio(summary, epochs[name], epochs[other]) for summary in (np.median, np.mean) for other in BASELINES
+        ]
+        lines.append(
+            [
+                name,
+                interval(np.median, epochs[name]),
+                interval(np.mean, epochs[name]),
+                *ratios,
+                f"{failed} of {len(found)}",
+                f"{repeated:.0%}",
+            ]
+        )
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -89,7 +113,9 @@ def interval(summary: Callable[..., Any], values: Array) -> str:
 
 
 def ratio(summary: Callable[..., Any], values: Array, baseline: Array) -> str:
-    low, high = np.percentile(summary(_resampled(values, 0), axis=1) / summary(_resampled(baseline, 1), axis=1), [2.5, 97.5])
+    low, high = np.percentile(
+        summary(_resampled(values, 0), axis=1) / summary(_resampled(baseline, 1), axis=1), [2.5, 97.5]
+    )
     return f"{summary(values) / summary(baseline):.2f} ({low:.2f} to {high:.2f})"
 
 

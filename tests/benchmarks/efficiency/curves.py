@@ -1,4 +1,6 @@
-"""The recorded learning curves of a finite grid: which cell a suggestion is, what each of its epochs measured, and which cells are good enough."""
+"""The recorded learning curves of a finite grid: which cell a suggestion is, what each of its epochs measured, and
+which cells are good enough.
+"""
 
 from __future__ import annotations
 

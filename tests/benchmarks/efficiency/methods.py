@@ -12,9 +12,9 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialSch
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
-from search.schedulers import scheduler
-from search.searcher import OptunaSearcher, create_study
-from search.space import Space
+from search.space.definition import Space
+from search.strategy.schedulers import scheduler
+from search.strategy.searcher import OptunaSearcher, create_study
 
 Method = Callable[[Space, int], tuple[Searcher, TrialScheduler]]
 """(space, seed) -> what searches it."""
@@ -42,7 +42,12 @@ def plain(space: Space, seed: int) -> tuple[Searcher, TrialScheduler]:
     return _optuna_search(space, TPESampler(seed=seed)), FIFOScheduler()
 
 
-METHODS: dict[str, Method] = {"ours": ours, "OptunaSearch + ASHA": stock, "random + ASHA": random, "TPE, no scheduler": plain}
+METHODS: dict[str, Method] = {
+    "ours": ours,
+    "OptunaSearch + ASHA": stock,
+    "random + ASHA": random,
+    "TPE, no scheduler": plain,
+}
 
 
 def with_search(space: Space, **settings: Any) -> Space:

@@ -1,6 +1,7 @@
 """Record the learning curve of every cell of a finite grid, so that searches can be replayed without training.
 
-`python -m tests.benchmarks.efficiency.record --processes 2` goes on after the last finished cell; one row of the table is one epoch of one cell.
+`python -m tests.benchmarks.efficiency.record --processes 2` goes on after the last finished cell; one row of the table
+is one epoch of one cell.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ import torch
 from optuna.trial import FixedTrial
 
 from lssat.config import build
-from lssat.data.ingest import read_resident
-from lssat.data.prepare import prepare
-from lssat.data.rows import Rows
-from lssat.data.table import read_info, shard_paths
-from lssat.loop import fit
-from lssat.place import Place
-from search.session import task_of
-from search.space import Space
-from search.space_file import load
+from lssat.data.prepare.prepare import prepare
+from lssat.data.prepared.decoding import read_resident
+from lssat.data.prepared.rows import Rows
+from lssat.data.prepared.table import read_info, shard_paths
+from lssat.train.distributed import Place
+from lssat.train.loop import fit
+from search.space.definition import Space
+from search.space.file import load
+from search.study.session import task_of
 
 HERE = Path(__file__).parent
 GRID, CURVES = HERE / "grid.yaml", HERE / "curves.csv"
@@ -70,7 +71,11 @@ def record(numbers: Sequence[int], prepared: Path) -> None:
     for number in numbers:
         epochs = curve(space, points[number], prepared, train, val)
         append(CURVES, space.searched_keys, number, space.sample(FixedTrial(points[number])), epochs)
-        print(f"cell {number}: best {epochs[-1]['val/best']:.4f}, {epochs[-1]['cpu_s']:.1f} s, {json.dumps(points[number])}", flush=True)
+        print(
+            f"cell {number}: best {epochs[-1]['val/best']:.4f}, {epochs[-1]['cpu_s']:.1f} s, "
+            f"{json.dumps(points[number])}",
+            flush=True,
+        )
 
 
 def curve(space: Space, point: dict[str, Any], prepared: Path, train: Rows, val: Rows) -> list[dict[str, Any]]:
@@ -78,7 +83,14 @@ def curve(space: Space, point: dict[str, Any], prepared: Path, train: Rows, val:
     epochs: list[dict[str, Any]] = []
     started = time.process_time()
     config = build(space.sample(FixedTrial(point)))
-    fit(config, task_of(read_info(prepared)), train, val, Place(torch.device("cpu")), lambda r: epochs.append({**r, "cpu_s": time.process_time() - started}))
+    fit(
+        config,
+        task_of(read_info(prepared)),
+        train,
+        val,
+        Place(torch.device("cpu")),
+        lambda r: epochs.append({**r, "cpu_s": time.process_time() - started}),
+    )
     return epochs
 
 

@@ -1,4 +1,6 @@
-"""A search on recorded curves instead of training: the calls that Ray Tune would make of a searcher and a scheduler, in the same order."""
+"""A search on recorded curves instead of training: the calls that Ray Tune would make of a searcher and a scheduler, in
+the same order.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ class Tick(NamedTuple):
 
 
 class Replayed(NamedTuple):
-    """What a search cost. `epochs` are those of all trials, `repeated` the trials of a cell that an earlier one had tried."""
+    """What a search cost. `epochs` are those of all trials, `repeated` the trials of a cell that an earlier one had
+    tried.
+    """
 
     reached: bool
     epochs: int
@@ -40,11 +44,13 @@ class Replayed(NamedTuple):
     repeated: int
 
 
-def replay(curves: Curves, searcher: Searcher, scheduler: TrialScheduler, concurrent: int, budget: int, tolerance: float = 0.01) -> Replayed:
+def replay(
+    curves: Curves, searcher: Searcher, scheduler: TrialScheduler, concurrent: int, budget: int, tolerance: float = 0.01
+) -> Replayed:
     """Search until a trial of a good cell has had its full budget, or until `budget` epochs are spent.
 
-    An epoch counts when it ends, whosever it is: of a trial that is stopped later, of one that runs beside the last, of a cell that was tried before.
-    A trial that was paused goes on after its last epoch, as it does from its checkpoint.
+    An epoch counts when it ends, whosever it is: of a trial that is stopped later, of one that runs beside the last, of
+    a cell that was tried before. A trial that was paused goes on after its last epoch, as it does from its checkpoint.
     """
     good = curves.good(tolerance)
     begun: list[Trial] = []
@@ -54,7 +60,9 @@ def replay(curves: Curves, searcher: Searcher, scheduler: TrialScheduler, concur
         trial = _next(curves, searcher, scheduler, len(begun))
         if trial:
             begun.append(trial)
-            heapq.heappush(ticks, Tick(now + curves.seconds[trial.cell][trial.first], trial.trial_id, trial, trial.first + 1))
+            heapq.heappush(
+                ticks, Tick(now + curves.seconds[trial.cell][trial.first], trial.trial_id, trial, trial.first + 1)
+            )
 
     for _ in range(concurrent):
         begin(0.0)
@@ -82,8 +90,15 @@ def _next(curves: Curves, searcher: Searcher, scheduler: TrialScheduler, number:
 
 
 def _goes_on(curves: Curves, searcher: Searcher, scheduler: TrialScheduler, trial: Trial, epoch: int) -> bool:
-    """Report an epoch, as Ray's controller does: a result that stops a trial reaches the searcher as the trial's end alone."""
-    result = {"epoch": epoch, "training_iteration": epoch, "epochs": curves.epochs, "val/best": curves.best[trial.cell][epoch - 1]}
+    """Report an epoch, as Ray's controller does: a result that stops a trial reaches the searcher as the trial's end
+    alone.
+    """
+    result = {
+        "epoch": epoch,
+        "training_iteration": epoch,
+        "epochs": curves.epochs,
+        "val/best": curves.best[trial.cell][epoch - 1],
+    }
     if scheduler.on_trial_result(None, trial, result) == TrialScheduler.STOP:
         searcher.on_trial_complete(trial.trial_id, result)
         return False

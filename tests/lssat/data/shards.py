@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lssat.data.table import shard_paths
+from lssat.data.prepared.table import shard_paths
 
 
 def read_split(folder: Path, split: str) -> pa.Table:

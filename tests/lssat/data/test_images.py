@@ -42,7 +42,12 @@ def test_good_images_are_decoded_and_cut_ones_refused(kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("image", "reason"),
-    [(None, "no image bytes"), (b"", "no image bytes"), (b"hello", "not a JPEG or PNG"), (encoded("GIF"), "not a JPEG or PNG")],
+    [
+        (None, "no image bytes"),
+        (b"", "no image bytes"),
+        (b"hello", "not a JPEG or PNG"),
+        (encoded("GIF"), "not a JPEG or PNG"),
+    ],
 )
 def test_what_is_no_image_says_so(image: bytes | None, reason: str) -> None:
     with pytest.raises(UnusableImage, match=reason):

@@ -1,4 +1,6 @@
-"""Miniature trees in the exact layouts of the data sets' owners, quirks included, with faces from which the labels can be learnt."""
+"""Miniature trees in the exact layouts of the data sets' owners, quirks included, with faces from which the labels can
+be learnt.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ import av
 import numpy as np
 from PIL import Image
 
-from lssat.data.faces.traits import ATTRIBUTES
-from lssat.data.synthetic import Order, draw
+from lssat.data.synthetic.generate import Order, draw
+from lssat.data.synthetic.traits import ATTRIBUTES
 
 CELEBA_NAMES = tuple(sorted({*ATTRIBUTES, *(f"Other_{number:02d}" for number in range(20))}))
 EMOTIONS = 8
@@ -29,28 +31,40 @@ def face(task: str, split: str, number: int, label: int, size: int = 64) -> tupl
     return row.image, row.label if isinstance(row.label, tuple) else (row.label,)
 
 
-def celeba(root: Path, train: int = 120, held_out: int = 40, table: str = "txt", nested: bool = False, identities: bool = True) -> Path:
+def celeba(
+    root: Path, train: int = 120, held_out: int = 40, table: str = "txt", nested: bool = False, identities: bool = True
+) -> Path:
     """CelebA of `train` + 2 x `held_out` images of 178 x 218, its tables as `txt` or `csv`."""
     folder = root / "img_align_celeba" / "img_align_celeba" if nested else root / "img_align_celeba"
     folder.mkdir(parents=True)
     rows: list[tuple[str, list[int], int]] = []
     for split, count in enumerate((train, held_out, held_out)):
         for number in range(count):
-            image, label = face("attributes", ("train", "val", "test")[split], number % DISTINCT, number % len(ATTRIBUTES))
+            image, label = face(
+                "attributes", ("train", "val", "test")[split], number % DISTINCT, number % len(ATTRIBUTES)
+            )
             drawn = dict(zip(ATTRIBUTES, label, strict=True))
             name = f"{len(rows) + 1:06d}.jpg"
             _portrait(image).save(folder / name, quality=92)
             bits = [drawn.get(attribute, (number + place) % 3 // 2) for place, attribute in enumerate(CELEBA_NAMES)]
             rows.append((name, [1 if bit else -1 for bit in bits], split))
     if table == "csv":
-        _csv(root / "list_attr_celeba.csv", [["image_id", *CELEBA_NAMES], *([name, *values] for name, values, _ in rows)])
+        _csv(
+            root / "list_attr_celeba.csv", [["image_id", *CELEBA_NAMES], *([name, *values] for name, values, _ in rows)]
+        )
         _csv(root / "list_eval_partition.csv", [["image_id", "partition"], *([name, split] for name, _, split in rows)])
     else:
-        lines = [f"{len(rows)}", " ".join(CELEBA_NAMES) + " ", *(name + " " + " ".join(f"{value:2d}" for value in values) for name, values, _ in rows)]
+        lines = [
+            f"{len(rows)}",
+            " ".join(CELEBA_NAMES) + " ",
+            *(name + " " + " ".join(f"{value:2d}" for value in values) for name, values, _ in rows),
+        ]
         (root / "list_attr_celeba.txt").write_text("\n".join(lines) + "\n")
         (root / "list_eval_partition.txt").write_text("".join(f"{name} {split}\n" for name, _, split in rows))
     if identities:
-        (root / "identity_CelebA.txt").write_text("".join(f"{name} {split * 10_000 + place // 4 + 1}\n" for place, (name, _, split) in enumerate(rows)))
+        (root / "identity_CelebA.txt").write_text(
+            "".join(f"{name} {split * 10_000 + place // 4 + 1}\n" for place, (name, _, split) in enumerate(rows))
+        )
     return root
 
 
@@ -60,7 +74,9 @@ def affectnet_npy(root: Path, train: int = 20, val: int = 5) -> Path:
         (root / folder / "images").mkdir(parents=True)
         (root / folder / "annotations").mkdir()
         for number, (label, _) in enumerate(product(range(EMOTIONS), range(each))):
-            (root / folder / "images" / f"{number}.jpg").write_bytes(face("emotion", split, number % DISTINCT, label)[0])
+            (root / folder / "images" / f"{number}.jpg").write_bytes(
+                face("emotion", split, number % DISTINCT, label)[0]
+            )
             value = (np.array(str(label)), np.array(label), np.array([float(label)]))[number % 3]
             np.save(root / folder / "annotations" / f"{number}_exp.npy", value)
             np.save(root / folder / "annotations" / f"{number}_val.npy", np.array("0.1"))
@@ -68,8 +84,20 @@ def affectnet_npy(root: Path, train: int = 20, val: int = 5) -> Path:
 
 
 def affectnet_csv(root: Path, train: int = 20, val: int = 5, header: bool = True) -> Path:
-    """Form (b); faces sit off centre in larger pictures, in boxes. Rows of expression 8, 9, 10 and without a box are among them."""
-    names = ["subDirectory_filePath", "face_x", "face_y", "face_width", "face_height", "facial_landmarks", "expression", "valence", "arousal"]
+    """Form (b); faces sit off centre in larger pictures, in boxes. Rows of expression 8, 9, 10 and without a box are
+    among them.
+    """
+    names = [
+        "subDirectory_filePath",
+        "face_x",
+        "face_y",
+        "face_width",
+        "face_height",
+        "facial_landmarks",
+        "expression",
+        "valence",
+        "arousal",
+    ]
     for table, split, each in (("training", "train", train), ("validation", "test", val)):
         rows: list[list[object]] = [names] if header else []
         for number, (label, _) in enumerate(product(range(EMOTIONS), range(each))):
@@ -97,7 +125,12 @@ def affectnet_folders(root: Path, train: int = 20, val: int = 5) -> Path:
 
 
 def faceforensics(
-    root: Path, pairs: tuple[int, int, int] = (6, 2, 2), methods: tuple[str, ...] = CLASSIC, dfd: int = 0, frames: bool = False, length: int = 8
+    root: Path,
+    pairs: tuple[int, int, int] = (6, 2, 2),
+    methods: tuple[str, ...] = CLASSIC,
+    dfd: int = 0,
+    frames: bool = False,
+    length: int = 8,
 ) -> Path:
     """FaceForensics++ at c23: videos of `length` frames, or extracted frames; `dfd` actors with two scenes each."""
     number = 0
@@ -109,17 +142,29 @@ def faceforensics(
             for target, source in ((first, second), (second, first)):
                 _clip(root / "original_sequences/youtube/c23", target, split, int(target), 0, frames, length)
                 for method in methods:
-                    _clip(root / f"manipulated_sequences/{method}/c23", f"{target}_{source}", split, int(target), 1, frames, length)
+                    _clip(
+                        root / f"manipulated_sequences/{method}/c23",
+                        f"{target}_{source}",
+                        split,
+                        int(target),
+                        1,
+                        frames,
+                        length,
+                    )
     for actor in range(1, dfd + 1):
         for scene in ("exit_phone_room", "talking_against_wall"):
-            _clip(root / "original_sequences/actors/c23", f"{actor:02d}__{scene}", "train", 400 + actor, 0, frames, length)
+            _clip(
+                root / "original_sequences/actors/c23", f"{actor:02d}__{scene}", "train", 400 + actor, 0, frames, length
+            )
             fake = f"{actor:02d}_{actor % dfd + 1:02d}__{scene}__{actor:08X}"
             _clip(root / "manipulated_sequences/DeepFakeDetection/c23", fake, "train", 400 + actor, 1, frames, length)
     return root
 
 
 def celebdf(root: Path, people: int = 10, frames: bool = False, length: int = 8) -> Path:
-    """Celeb-DF v2 with two real, two fake and one YouTube video per person; persons 0 and 1 are in the test list, where 1 is real."""
+    """Celeb-DF v2 with two real, two fake and one YouTube video per person; persons 0 and 1 are in the test list, where
+    1 is real.
+    """
     tested = []
     for person in range(people):
         for take in range(2):
@@ -139,41 +184,69 @@ def dfdc(root: Path, originals: int = 8, tested: int = 6, length: int = 8) -> Pa
         metadata = {}
         for number in range(originals):
             real = f"p{part}r{number:03d}.mp4"
-            _clip(root / f"dfdc_train_part_{part}", real[:-4], "train", part * 50 + number, 0, False, length, plain=True)
+            _clip(
+                root / f"dfdc_train_part_{part}", real[:-4], "train", part * 50 + number, 0, False, length, plain=True
+            )
             metadata[real] = {"label": "REAL", "split": "train", "original": None}
             for copy in range(2):
                 fake = f"p{part}f{number:03d}{copy}.mp4"
-                _clip(root / f"dfdc_train_part_{part}", fake[:-4], "train", part * 50 + number, 1, False, length, plain=True)
+                _clip(
+                    root / f"dfdc_train_part_{part}",
+                    fake[:-4],
+                    "train",
+                    part * 50 + number,
+                    1,
+                    False,
+                    length,
+                    plain=True,
+                )
                 metadata[fake] = {"label": "FAKE", "split": "train", "original": real}
         _json(root / f"dfdc_train_part_{part}" / "metadata.json", metadata)
     for number in range(tested):
         _clip(root / "test", f"t{number:03d}", "test", number, number % 2, False, length, plain=True)
     if tested:
-        _csv(root / "test" / "labels.csv", [["filename", "label"], *([f"t{number:03d}.mp4", number % 2] for number in range(tested))])
+        _csv(
+            root / "test" / "labels.csv",
+            [["filename", "label"], *([f"t{number:03d}.mp4", number % 2] for number in range(tested))],
+        )
     return root
 
 
 def deepfakebench(root: Path, pairs: tuple[int, int, int] = (6, 2, 2), length: int = 8) -> Path:
-    """FaceForensics++ as DeepfakeBench extracts it: `FaceForensics++/` with frames, and the JSON with backslashes in its names."""
+    """FaceForensics++ as DeepfakeBench extracts it: `FaceForensics++/` with frames, and the JSON with backslashes in
+    its names.
+    """
     faceforensics(root / "FaceForensics++", pairs, ("Deepfakes", "FaceSwap"), frames=True, length=length)
-    folders = {"FF-real": "original_sequences/youtube", "FF-DF": "manipulated_sequences/Deepfakes", "FF-FS": "manipulated_sequences/FaceSwap"}
+    folders = {
+        "FF-real": "original_sequences/youtube",
+        "FF-DF": "manipulated_sequences/Deepfakes",
+        "FF-FS": "manipulated_sequences/FaceSwap",
+    }
     labels: dict[str, dict[str, dict[str, dict[str, object]]]] = {}
     for label, folder in folders.items():
         for split in ("train", "val", "test"):
             videos = {}
             for pair in json.loads((root / "FaceForensics++" / "splits" / f"{split}.json").read_text()):
                 for video in pair if label == "FF-real" else ("_".join(pair), "_".join(pair[::-1])):
-                    files = [f"FaceForensics++\\{folder}\\c23\\frames\\{video}\\{frame:03d}.png".replace("/", "\\") for frame in range(length)]
+                    files = [
+                        f"FaceForensics++\\{folder}\\c23\\frames\\{video}\\{frame:03d}.png".replace("/", "\\")
+                        for frame in range(length)
+                    ]
                     videos[video] = {"label": label, "frames": files}
             labels.setdefault(label, {})[split] = {"c23": videos}
     _json(root / "FaceForensics++.json", {"FaceForensics++": labels})
     return root
 
 
-def _clip(folder: Path, name: str, split: str, number: int, label: int, frames: bool, length: int, plain: bool = False) -> None:
+def _clip(
+    folder: Path, name: str, split: str, number: int, label: int, frames: bool, length: int, plain: bool = False
+) -> None:
     """A face that drifts across 128 x 128 pixels: an mp4 file, or PNG files."""
     picture = Image.open(io.BytesIO(face("deepfake", split, number % DISTINCT, label)[0])).resize((96, 96))
-    images = [np.pad(np.asarray(picture), ((12 + step % 4, 20 - step % 4), (16, 16), (0, 0)), mode="edge") for step in range(length)]
+    images = [
+        np.pad(np.asarray(picture), ((12 + step % 4, 20 - step % 4), (16, 16), (0, 0)), mode="edge")
+        for step in range(length)
+    ]
     if frames:
         for step, image in enumerate(images):
             _save(Image.fromarray(image), folder / "frames" / name / f"{step:03d}.png")

@@ -1,1 +1,0 @@
-"""Readers of data sets as their owners publish them: one file per layout, each with one public function `listing`."""

@@ -1,0 +1,1 @@
+"""A source -> a prepared data set: images are opened, faces cut out, splits audited."""

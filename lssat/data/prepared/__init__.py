@@ -1,0 +1,1 @@
+"""A prepared data set: Parquet shards, and their rows as batches."""

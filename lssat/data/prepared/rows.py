@@ -1,0 +1,167 @@
+"""One worker's share of a split, as batches in a fixed shape.
+
+Every row counts exactly once an epoch, unless rows are drawn (`balanced`): a batch that runs out of rows is filled up
+with rows of weight 0, and a worker that runs out of batches before the others gives batches of weight 0.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from lssat.config import ConfigError
+
+Arrays = dict[str, npt.NDArray[Any]]
+UNKNOWN_ROW = -1  # of a split that is read in one go
+
+
+class Batch(NamedTuple):
+    """`image` uint8 [B,H,W,3]; `label` int64 [B] or [B,K]; `weight` float32 [B], 0 for rows that only fill up; `row`
+    int64 [B], where in its split.
+    """
+
+    image: npt.NDArray[np.uint8]
+    label: npt.NDArray[np.int64]
+    weight: npt.NDArray[np.float32]
+    row: npt.NDArray[np.int64]
+
+
+class Rows(Protocol):
+    """A worker's share of a split."""
+
+    @property
+    def num_rows(self) -> int: ...
+
+    def subset(self, fraction: float, seed: int) -> Rows:
+        """About this share of the rows. Image and seed alone decide whether a row is in, so it is the same for any
+        number of workers.
+
+        Raises ConfigError for rows that are streamed.
+        """
+        ...
+
+    def balanced(self, counts: npt.NDArray[np.int64]) -> Rows:
+        """The same number of rows, drawn with replacement at chances inverse to `counts` [K], the rows of each class.
+        Raises ConfigError if streamed.
+        """
+        ...
+
+    def batches(self, size: int, steps: int, seed: int | None) -> Iterator[Batch]:
+        """Exactly `steps` batches of `size` rows, shuffled by `seed`, or in order when it is None."""
+        ...
+
+
+class ResidentRows:
+    """Rows that live decoded in shared memory: blocks are views, only the batch is copied."""
+
+    def __init__(self, blocks: Sequence[Arrays]) -> None:
+        self._blocks = blocks
+        self._rows = np.arange(sum(len(block["label"]) for block in blocks))
+        self._chances: npt.NDArray[np.float64] | None = None
+
+    @property
+    def num_rows(self) -> int:
+        return len(self._rows)
+
+    def subset(self, fraction: float, seed: int) -> ResidentRows:
+        images = (image for block in self._blocks for image in block["image"])
+        kept = ResidentRows(self._blocks)
+        kept._rows = np.array(
+            [row for row, image in enumerate(images) if _share(image, seed) < fraction], dtype=np.int64
+        )
+        return kept
+
+    def balanced(self, counts: npt.NDArray[np.int64]) -> ResidentRows:
+        drawn = ResidentRows(self._blocks)
+        drawn._rows = self._rows
+        labels = (
+            np.concatenate([block["label"] for block in self._blocks])[self._rows]
+            if len(self._rows)
+            else np.zeros(0, np.int64)
+        )
+        chances = 1 / counts[labels]
+        drawn._chances = chances / chances.sum()
+        return drawn
+
+    def batches(self, size: int, steps: int, seed: int | None) -> Iterator[Batch]:
+        order = self._rows if seed is None else self._order(np.random.default_rng(seed))
+        for step in range(steps):
+            chosen = order[step * size : (step + 1) * size]
+            yield fill_up(_take(self._blocks, chosen if len(chosen) else order[:1]), size, len(chosen))
+
+    def _order(self, generator: np.random.Generator) -> npt.NDArray[np.int64]:
+        if self._chances is None:
+            return generator.permutation(self._rows)
+        return generator.choice(self._rows, len(self._rows), p=self._chances)
+
+
+class StreamedRows:
+    """Rows that do not fit into memory: `stream(size, seed)` yields arrays of at most `size` rows, once over the share."""
+
+    def __init__(self, stream: Any, num_rows: int) -> None:
+        self._stream = stream
+        self.num_rows = num_rows
+
+    def subset(self, fraction: float, seed: int) -> Rows:
+        raise ConfigError(
+            f"`data.train_fraction` {fraction:g} needs data that fit into memory; give a smaller table instead"
+        )
+
+    def balanced(self, counts: npt.NDArray[np.int64]) -> Rows:
+        raise ConfigError(
+            "`data.sampling` balanced needs data that fit into memory; take `optim.class_balanced` instead"
+        )
+
+    def batches(self, size: int, steps: int, seed: int | None) -> Iterator[Batch]:
+        step, last = 0, None
+        for arrays in self._stream(size, seed):
+            step, last = step + 1, {name: array[:1] for name, array in arrays.items()}
+            yield fill_up(arrays, size, len(arrays["label"]))
+        assert last is not None or not steps, "a worker's share is empty: fewer shards than workers"
+        for _ in range(steps - step):
+            assert last is not None
+            yield fill_up(last, size, 0)
+
+
+def _share(image: npt.NDArray[np.uint8], seed: int) -> float:
+    """A number in [0, 1) that an image and a seed always give."""
+    digest = hashlib.blake2b(image.tobytes(), digest_size=7, key=str(seed).encode()).digest()
+    return int.from_bytes(digest) / 256**7
+
+
+def mixed(blocks: Iterable[Arrays], size: int, window: int, generator: np.random.Generator) -> Iterator[Arrays]:
+    """The rows of blocks in batches of `size`, the last one shorter; at least `window` rows at a time are shuffled. The
+    generator alone decides the order.
+    """
+    waiting: list[Arrays] = []
+    for block in blocks:
+        waiting.append(block)
+        total = sum(len(arrays["label"]) for arrays in waiting)
+        if total >= window + size:
+            order = generator.permutation(total)
+            whole = total // size * size
+            yield from (_take(waiting, order[start : start + size]) for start in range(0, whole, size))
+            waiting = [_take(waiting, order[whole:])] if whole < total else []
+    order = generator.permutation(sum(len(arrays["label"]) for arrays in waiting))
+    yield from (_take(waiting, order[start : start + size]) for start in range(0, len(order), size))
+
+
+def _take(blocks: Sequence[Arrays], rows: npt.NDArray[np.int64]) -> Arrays:
+    """Rows of blocks that are counted through, copied together."""
+    starts = np.cumsum([0, *(len(block["label"]) for block in blocks)])
+    block = np.searchsorted(starts, rows, side="right") - 1
+    where = list(zip(block.tolist(), (rows - starts[block]).tolist(), strict=True))
+    return {name: np.stack([blocks[b][name][i] for b, i in where]) for name in blocks[0]}
+
+
+def fill_up(arrays: Arrays, size: int, num_real: int) -> Batch:
+    """Repeat rows up to `size`; only the first `num_real` have weight 1."""
+    if len(arrays["label"]) != size:
+        repeat = np.arange(size) % len(arrays["label"])
+        arrays = {name: array[repeat] for name, array in arrays.items()}
+    row = arrays.get("row", np.full(size, UNKNOWN_ROW))
+    return Batch(arrays["image"], arrays["label"], (np.arange(size) < num_real).astype(np.float32), row)

@@ -1,0 +1,246 @@
+"""What a user's table or folder says, row by row: image names, labels, identities, splits. No image is opened."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from lssat.config import ConfigError, DataConfig
+from lssat.nearest import listed, nearest
+
+SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+TABLES = (".csv", ".parquet")
+RESERVED = ("image", "path", "thumbnail", "label", "identity", "source_identity", "video", "split")
+MOST_GROUPS = 50
+Value = int | str | None
+
+
+class Read(NamedTuple):
+    """Columns of equal length.
+
+    names: image path, or position in a table that holds its images. labels: one column per label, None where empty.
+    identities: "" where unknown. splits: train, val, test, "" (all rows, where the data bring no splits), or why the
+    row has none. videos, sources: "" where unknown. columns: whatever else the table says with few distinct values.
+    """
+
+    names: list[str | int]
+    labels: list[list[Value]]
+    identities: list[str]
+    splits: list[str]
+    videos: list[str]
+    sources: list[str]
+    columns: dict[str, list[str]]
+    options: dict[str, Any]
+
+
+def existing(path: Path, source: str) -> Path:
+    """The path, if it exists; `source` is how it was given. Raises ConfigError."""
+    if not path.exists():
+        folder = next(parent for parent in path.parents if parent.is_dir())
+        found = [*sorted(item.name for item in folder.iterdir()), "synthetic"]
+        missing = path.relative_to(folder).parts[0]
+        raise ConfigError(f"`data.source`: there is no `{source}`; {nearest(missing, found, f'`{folder}` holds')}")
+    return path
+
+
+def read_source(path: Path, data: DataConfig) -> Read:
+    """Read the table or folder at `path`, which exists. Raises ConfigError."""
+    if not path.is_dir() and path.suffix.lower() not in TABLES:
+        raise ConfigError(
+            "`data.source` must be a .csv or .parquet table, or a folder with one folder per class, but got "
+            f"`{data.source}`"
+        )
+    return _read_folder(path) if path.is_dir() else _read_table(path, data)
+
+
+def image_files(path: Path) -> list[str]:
+    """The image files of a source, relative to its folder, sorted; none for a table that holds its images. Raises
+    ConfigError.
+    """
+    if path.is_dir():
+        return sorted(_walk(path))
+    names, options = _images(path, _columns(path))
+    return sorted({str(name) for name in names}) if options["images"] == "files" else []
+
+
+def _read_folder(root: Path) -> Read:
+    top = _folders(root)
+    levels = [name for name in top if name.lower() in SPLIT_NAMES]
+    if levels and len(levels) < len(top):
+        others = [name for name in top if name not in levels]
+        raise ConfigError(
+            f"`{root}` mixes split folders ({listed(levels)}) with others ({listed(others)}); keep one kind at this "
+            "level"
+        )
+    parts = [(SPLIT_NAMES[level.lower()], Path(level)) for level in levels] or [("", Path())]
+    rows = [
+        (name, folder, split)
+        for split, level in parts
+        for folder in _folders(root / level)
+        for name in sorted(_walk(root, level / folder))
+    ]
+    if not rows:
+        raise ConfigError(
+            f"`{root}` holds no images in class folders; it needs <class>/<image>, or <split>/<class>/<image>"
+        )
+    names, folders, splits = zip(*rows, strict=True)
+    return Read(
+        [*names], [[*folders]], [""] * len(rows), [*splits], [""] * len(rows), [""] * len(rows), {}, {"images": "files"}
+    )
+
+
+def _folders(root: Path) -> list[str]:
+    return sorted(item.name for item in root.iterdir() if item.is_dir() and not item.name.startswith("."))
+
+
+def _walk(root: Path, below: Path = Path()) -> Iterator[str]:
+    """Files below `root / below`, relative to `root`; not the hidden ones, and not those of linked folders further
+    down.
+    """
+    for folder, subfolders, files in os.walk(root / below):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        prefix = "" if Path(folder) == root else f"{Path(folder).relative_to(root).as_posix()}/"
+        yield from (prefix + name for name in files if not name.startswith("."))
+
+
+def _read_table(path: Path, data: DataConfig) -> Read:
+    columns = _columns(path)
+    names, options = _images(path, columns)
+    wanted = [name.strip() for name in data.task.split(",")]
+    for name in wanted:
+        if name not in columns:
+            raise ConfigError(
+                f"`data.task`: `{path.name}` has no column `{name}`; {nearest(name, columns, 'its columns are')}"
+            )
+        if wanted.count(name) > 1:
+            raise ConfigError(f"`data.task` names the column `{name}` twice: {data.task}")
+    if not names:
+        raise ConfigError(f"`data.source`: the table `{path}` has no rows")
+    labels = [_labels(path, name) for name in wanted]
+    group = next((name for name in ("identity", "video") if name in columns), None)
+    identities = _texts(path, group) if group else [""] * len(names)
+    splits = _splits(_texts(path, "split")) if "split" in columns else [""] * len(names)
+    videos = _texts(path, "video") if "video" in columns else [""] * len(names)
+    sources = _texts(path, "source_identity") if "source_identity" in columns else [""] * len(names)
+    further = {
+        name: texts for name in columns if name not in {*RESERVED, *wanted} and (texts := _few(path, name)) is not None
+    }
+    return Read(names, labels, identities, splits, videos, sources, further, {**options, "kept_together": group})
+
+
+def _few(path: Path, name: str) -> list[str] | None:
+    """A column as text if it may tell subgroups apart: single values, few of them distinct."""
+    if not name:
+        return None
+    if path.suffix.lower() == ".parquet":
+        kind = pq.read_schema(path).field(name).type
+        if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+            return None
+    texts = _texts(path, name)
+    return texts if len(set(texts)) <= MOST_GROUPS else None
+
+
+def _splits(texts: list[str]) -> list[str]:
+    if not any(texts):
+        return texts
+    return [SPLIT_NAMES.get(text.lower(), f"unknown split `{text}`" if text else "empty split") for text in texts]
+
+
+def _columns(path: Path) -> list[str]:
+    try:
+        if path.suffix.lower() == ".parquet":
+            columns = list(pq.read_schema(path).names)
+        else:
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                columns = next(csv.reader(file), [])
+    except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
+        raise damaged(path, error) from None
+    if not columns:
+        raise ConfigError(f"`data.source`: the table `{path}` is empty")
+    doubled = sorted({name for name in columns if name and columns.count(name) > 1})
+    if doubled:
+        raise ConfigError(f"`data.source`: `{path.name}` has several columns called {listed(doubled)}; rename them")
+    return columns
+
+
+def _images(path: Path, columns: Sequence[str]) -> tuple[list[str | int], dict[str, Any]]:
+    """How rows are named, and where images are."""
+    name = next((name for name in ("image", "path") if name in columns), None)
+    if name is None:
+        raise ConfigError(
+            f"`data.source`: `{path.name}` has no column `image` or `path`; its columns are {listed(columns)}; rename "
+            "one"
+        )
+    if path.suffix.lower() == ".parquet":
+        kind = pq.read_schema(path).field(name).type
+        if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+            return list(range(pq.read_metadata(path).num_rows)), {"images": "bytes", "image_column": name}
+        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind)):
+            raise ConfigError(
+                f"column `{name}` of `{path.name}` must hold image bytes or image paths, but holds {kind}"
+            )
+    return [*_texts(path, name)], {"images": "files", "image_column": name}
+
+
+def _texts(path: Path, name: str) -> list[str]:
+    return ["" if value is None else str(value).strip() for value in _column(path, name).to_pylist()]
+
+
+def _labels(path: Path, name: str) -> list[Value]:
+    """Labels as int or str. The text of a CSV is read as numbers where all of it is numbers."""
+    column = _column(path, name)
+    if path.suffix.lower() == ".csv":
+        column = _as_numbers(column)
+    return [_label(value, name, path) for value in column.to_pylist()]
+
+
+def _column(path: Path, name: str) -> pa.ChunkedArray:
+    """One column; those of a CSV as text, so that the identity `007` stays what it is."""
+    try:
+        if path.suffix.lower() == ".parquet":
+            return pq.ParquetFile(path).read(columns=[name])[name]
+        convert = pacsv.ConvertOptions(
+            include_columns=[name], column_types={name: pa.string()}, strings_can_be_null=True
+        )
+        return pacsv.read_csv(path, parse_options=pacsv.ParseOptions(newlines_in_values=True), convert_options=convert)[
+            name
+        ]
+    except (OSError, pa.ArrowException) as error:
+        raise damaged(path, error) from None
+
+
+def _as_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    for kind in (pa.int64(), pa.float64(), pa.bool_()):
+        try:
+            return column.cast(kind)
+        except pa.ArrowInvalid:
+            continue
+    return column
+
+
+def _label(value: Any, name: str, path: Path) -> Value:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, str):
+        return value.strip() or None
+    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
+        return int(value)
+    raise ConfigError(
+        f"column `{name}` of `{path.name}` must hold whole numbers, words or true/false as labels, but holds {value!r}"
+    )
+
+
+def damaged(path: Path, error: Exception) -> ConfigError:
+    """What to say of a table that cannot be read."""
+    reason = str(error).strip().split("\n")[0][:200]
+    return ConfigError(
+        f"`data.source`: the table `{path}` is damaged or not what its ending says ({reason}); write it again"
+    )

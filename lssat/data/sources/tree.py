@@ -1,0 +1,161 @@
+"""The files of a published tree, walked once, and the rule that names must not lead out of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import numpy as np
+
+from lssat.config import ConfigError
+from lssat.data.images import UnusableImage, check_name, resolve_inside
+
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
+VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv")
+PAIR = re.compile(r"((?:id)?\d+)_((?:id)?\d+)(?=_|$)")
+
+
+class Tree:
+    """Files below `root`, relative to it; linked folders are not entered but listed themselves, as what cannot be read."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._folders: dict[str, dict[str, bool]] = {}
+
+    def files(self, folder: str) -> dict[str, bool]:
+        """All files below a folder, sorted by name -> whether it is a link. Hidden ones are passed over."""
+        if folder not in self._folders:
+            inside = (self.root / folder).resolve().is_relative_to(self.root)
+            self._folders[folder] = (
+                dict(sorted(_walk(self.root / folder, f"{folder}/" if folder else ""))) if inside else {folder: True}
+            )
+        return self._folders[folder]
+
+    def fault(self, name: str, folder: str) -> str:
+        """Why the file `name`, expected below `folder`, cannot be read; "" where nothing speaks against it."""
+        try:
+            check_name(name)
+            if self.files(folder).get(name) is False:
+                return ""
+            resolve_inside(self.root, name)
+        except UnusableImage as reason:
+            return str(reason)
+        return ""
+
+    def first(self, *candidates: str) -> str | None:
+        """The first of these paths that exists."""
+        return next((name for name in candidates if (self.root / name).exists()), None)
+
+    def need(self, what: str, *candidates: str) -> str:
+        """The first of these paths that exists. Raises ConfigError."""
+        found = self.first(*candidates)
+        if found is None:
+            raise ConfigError(
+                f"`data.source`: `{self.root}` holds no {what}; it needs "
+                f"{' or '.join(f'`{name}`' for name in candidates)}"
+            )
+        return found
+
+    def text(self, name: str) -> str:
+        """A text file of the tree. Raises ConfigError."""
+        try:
+            return resolve_inside(self.root, name).read_text(encoding="utf-8-sig")
+        except (UnusableImage, OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"`data.source`: `{self.root / name}` cannot be read ({str(error).splitlines()[0][:100]}); fetch it "
+                "again"
+            ) from None
+
+    def json(self, name: str) -> Any:
+        """A JSON file of the tree. Raises ConfigError."""
+        try:
+            return json.loads(self.text(name))
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(
+                f"`data.source`: `{self.root / name}` is no JSON ({str(error)[:100]}); fetch it again"
+            ) from None
+
+
+class Clip:
+    """One video: its file, or its extracted frames in order."""
+
+    def __init__(self, name: str, files: list[str]) -> None:
+        self.name, self.files = name, files
+
+
+def clips(tree: Tree, folder: str, media: str) -> dict[str, Clip]:
+    """Videos below a folder by their name without ending: files (`videos`), or frames in a folder each (`images`)."""
+    endings = VIDEO_ENDINGS if media == "videos" else IMAGE_ENDINGS
+    found: dict[str, Clip] = {}
+    for name in tree.files(folder):
+        path = PurePosixPath(name)
+        if path.suffix.lower() in endings:
+            key = path.stem if media == "videos" else path.parent.name
+            found.setdefault(key, Clip(key, [])).files.append(name)
+    return found
+
+
+def people(video: str) -> tuple[str, str]:
+    """Target and source of a fake by the name of its video: `000_003`, `01_02__scene__id` or `id0_id16_0001`; the
+    source is "" where it names none.
+    """
+    pair = PAIR.match(video)
+    return (pair[1], pair[2]) if pair else (video.split("_")[0], "")
+
+
+def strangers(tree: Tree, folder: str, media: str) -> list[str]:
+    """Files below a folder that are neither video nor frame, as the media go."""
+    endings = VIDEO_ENDINGS if media == "videos" else IMAGE_ENDINGS
+    return [name for name in tree.files(folder) if PurePosixPath(name).suffix.lower() not in endings]
+
+
+def media_of(tree: Tree, folders: dict[str, str]) -> tuple[Literal["images", "videos"], dict[str, str]]:
+    """Whether videos or extracted frames are there in every one of these folders (by what they are called), and where
+    in each.
+
+    Videos are in `videos/` or in the folder itself, frames in `frames/`. Raises ConfigError where neither is in all of
+    them.
+    """
+    frames = {key: f"{folder}/frames" for key, folder in folders.items() if (tree.root / folder / "frames").is_dir()}
+    videos: dict[str, str] = {}
+    for key, folder in folders.items():
+        below = tree.root / folder
+        if (below / "videos").is_dir():
+            videos[key] = f"{folder}/videos"
+        elif below.is_dir() and any(item.suffix.lower() in VIDEO_ENDINGS for item in below.iterdir()):
+            videos[key] = folder
+    if len(videos) == len(folders):
+        return "videos", videos
+    if len(frames) == len(folders):
+        return "images", frames
+    absent = next(
+        folder for key, folder in folders.items() if key not in (videos if len(videos) >= len(frames) else frames)
+    )
+    raise ConfigError(
+        f"`data.source`: `{tree.root / absent}` holds neither videos (`*.mp4`, `videos/*.mp4`) nor extracted frames "
+        "(`frames/<video>/*.png`) as the other parts do; add it, or leave it out by the options of `data.source`"
+    )
+
+
+def spaced(files: list[str], count: int) -> list[str]:
+    """At most `count` files, evenly spaced from the first to the last."""
+    if len(files) <= count:
+        return files
+    return [files[place] for place in np.linspace(0, len(files) - 1, count).round().astype(int)]
+
+
+def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, bool]]:
+    if not folder.is_dir():
+        return
+    with os.scandir(folder) as items:
+        for item in items:
+            if item.name.startswith("."):
+                continue
+            if item.is_dir(follow_symlinks=False):
+                yield from _walk(folder / item.name, f"{prefix}{item.name}/")
+            else:
+                yield f"{prefix}{item.name}", item.is_symlink()

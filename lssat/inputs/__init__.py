@@ -1,0 +1,1 @@
+"""Tensors in, tensors out: augmentation, texture, masks and targets. No model."""

@@ -1,0 +1,84 @@
+"""Augmentation of a batch on its device: mirror, random crop, brightness and contrast, RandAugment, mixup.
+
+What is random is drawn once for the global batch, on the CPU, and sliced per worker: one and two workers see the same
+pictures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from lssat.config import AugmentConfig
+from lssat.inputs.erasing import Erasure, draw_erasure
+from lssat.inputs.mixup import draw_shares, mix
+from lssat.inputs.randaugment import Operations, draw_operations, randaugment
+from lssat.inputs.warp import warp
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The random numbers of each image. `draws[start:stop]` are those of some images."""
+
+    flip: Bool[Tensor, " B"]
+    side: Float[Tensor, " B"]  # of the crop, as a share of the image side
+    shift: Float[Tensor, "B 2"]  # of the crop's centre (across, down), in half image sides
+    brightness: Float[Tensor, " B"]  # factors
+    contrast: Float[Tensor, " B"]
+    operations: Operations | None = None  # of RandAugment
+    share: Float[Tensor, " B"] | None = None  # of the own image in the mix
+    erasure: Erasure | None = None
+
+    def __getitem__(self, rows: slice) -> Draws:
+        drawn: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: numbers[rows] for name, numbers in drawn.items() if numbers is not None})
+
+
+def draw(batch: int, config: AugmentConfig, generator: torch.Generator) -> Draws:
+    """Draw for `batch` images. RandAugment, mixup and erasing take numbers from the generator only where they are on."""
+    uniform = torch.rand(batch, 6, generator=generator)
+    signed = 2 * uniform - 1
+    side = config.crop_scale + (1 - config.crop_scale) * uniform[:, 1]
+    return Draws(
+        flip=(uniform[:, 0] < 0.5) & config.flip,
+        side=side,
+        shift=signed[:, 2:4] * (1 - side)[:, None],
+        brightness=1 + config.color * signed[:, 4],
+        contrast=1 + config.color * signed[:, 5],
+        operations=draw_operations(batch, config.randaugment, generator) if config.randaugment else None,
+        share=draw_shares(batch, config.mixup, generator) if config.mixup else None,
+        erasure=draw_erasure(batch, config.erase, generator) if config.erase else None,
+    )
+
+
+def augment(image: Float[Tensor, "B 3 H W"], draws: Draws, config: AugmentConfig) -> Float[Tensor, "B 3 H W"]:
+    """Images in [0, 1] -> images in [0, 1] of the same size. What is off leaves every pixel as it is.
+
+    Erasing is not done here: whether a target is made before or after it is a choice (`erase_before_texture`).
+    """
+    if config.flip:
+        image = torch.where(draws.flip.to(image.device).view(-1, 1, 1, 1), image.flip(-1), image)
+    if config.crop_scale < 1:
+        image = _crop(image, draws)
+    if config.color > 0:
+        image = _recolor(image, draws)
+    if draws.operations is not None:
+        image = randaugment(image, draws.operations)
+    return mix(image, draws.share)
+
+
+def _crop(image: Float[Tensor, "B 3 H W"], draws: Draws) -> Float[Tensor, "B 3 H W"]:
+    """Enlarge the crop to the whole image."""
+    side, shift = draws.side.to(image.device), draws.shift.to(image.device)
+    none = torch.zeros_like(side)
+    return warp(image, torch.stack([side, none, shift[:, 0]], 1), torch.stack([none, side, shift[:, 1]], 1))
+
+
+def _recolor(image: Float[Tensor, "B 3 H W"], draws: Draws) -> Float[Tensor, "B 3 H W"]:
+    image = image * draws.brightness.to(image.device).view(-1, 1, 1, 1)
+    average = image.mean((1, 2, 3), keepdim=True)
+    return (average + (image - average) * draws.contrast.to(image.device).view(-1, 1, 1, 1)).clamp(0, 1)

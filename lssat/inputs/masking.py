@@ -1,0 +1,74 @@
+"""Random masks over patches, and the way between maps and patches. Mask polarity everywhere: True = hidden."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, Shaped
+from torch import Tensor
+from torch.nn import functional as F
+
+from lssat.config import ConfigError
+
+
+def random_mask(noise: Float[Tensor, "B L"], ratio: float) -> Bool[Tensor, "B L"]:
+    """Hide a random share of each sample's patches (MAE, arXiv 2111.06377).
+
+    The caller draws `noise`, one uniform number per patch; the `int(L * (1 - ratio))` patches with the smallest stay
+    visible. Raises ConfigError where that leaves nothing visible or nothing hidden.
+    """
+    visible = num_visible(noise.shape[1], ratio)
+    order = noise.argsort(dim=1, stable=True)
+    return torch.ones_like(noise, dtype=torch.bool).scatter(1, order[:, :visible], False)
+
+
+def num_visible(length: int, ratio: float) -> int:
+    """How many of `length` patches stay visible. Raises ConfigError where that is none or all of them."""
+    visible = int(length * (1 - ratio))
+    if not 0 < visible < length:
+        left = "no patch visible" if visible == 0 else "no patch hidden"
+        raise ConfigError(
+            f"`masking.ratio` must hide some of the {length} patches and leave some visible, but {ratio} leaves "
+            f"{left}; move the ratio towards 0.5, or make patches smaller (`backbone.patch_size`, `masking.unit`)"
+        )
+    return visible
+
+
+def patchify(maps: Shaped[Tensor, "B C H W"], patch: int) -> Shaped[Tensor, "B L P"]:
+    """Cut maps into square patches, row by row; inside a patch the order is (row, column, channel). P = patch * patch *
+    C.
+
+    Raises ValueError where the side is no multiple of the patch.
+    """
+    batch, channels, height, width = maps.shape
+    if height % patch or width % patch:
+        raise ValueError(f"the sides of a map must be multiples of the patch ({patch}), but got {height} x {width}")
+    cells = maps.reshape(batch, channels, height // patch, patch, width // patch, patch)
+    return cells.permute(0, 2, 4, 3, 5, 1).reshape(batch, -1, patch * patch * channels)
+
+
+def unpatchify(patches: Shaped[Tensor, "B L P"], patch: int, grid: tuple[int, int]) -> Shaped[Tensor, "B C H W"]:
+    """The inverse of `patchify`; `grid` counts the patches (down, across)."""
+    batch, (rows, columns) = patches.shape[0], grid
+    cells = patches.reshape(batch, rows, columns, patch, patch, -1)
+    return cells.permute(0, 5, 1, 3, 2, 4).reshape(batch, -1, rows * patch, columns * patch)
+
+
+def pixel_mask(mask: Bool[Tensor, "B L"], grid: tuple[int, int], size: tuple[int, int]) -> Bool[Tensor, "B 1 H W"]:
+    """Spread a mask over a picture or feature map of `size` (H, W), by nearest neighbour.
+
+    Each side of `size` must be a multiple or a divisor of the grid's (a divisor keeps the first cell of each block).
+    Raises ValueError.
+    """
+    for side, count in zip(size, grid, strict=True):
+        if side % count and count % side:
+            raise ValueError(
+                f"a feature map of {size} is neither a multiple nor a divisor of the mask grid {grid}; change "
+                "`masking.unit`"
+            )
+    cells = mask.reshape(-1, 1, *grid)
+    return F.interpolate(cells.to(torch.uint8), size=size, mode="nearest").bool()
+
+
+def masked_mean(values: Float[Tensor, "B L"], mask: Bool[Tensor, "B L"]) -> Float[Tensor, " B"]:
+    """Mean over the hidden positions of each sample; every sample must hide at least one."""
+    return values.masked_fill(~mask, 0).sum(1) / mask.sum(1)

@@ -1,0 +1,166 @@
+"""What the decoder has to reconstruct: how a texture becomes a target, its loss, and the way back to a picture.
+
+Texture codes are nominal, so how they are encoded is a choice: `scaled` (code / largest code, mean squared error),
+`bits` (one binary map per bit, cross-entropy) or `histogram` (frequencies of the codes of a patch, soft cross-entropy).
+An RGB target is the normalised image.
+
+With `target.rgb_weight` the image is rebuilt beside the texture: its numbers follow those of the texture in every
+patch, and the two losses are weighted; this arrangement is our own.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from lssat.config import Config
+from lssat.inputs.masking import masked_mean, patchify, unpatchify
+from lssat.inputs.texture import TEXTURES, existing_codes, largest_code
+
+STANDARD_DEVIATIONS_SHOWN = 2.0  # of a per-patch standardised target, on either side of mid-grey
+
+
+def target_width(config: Config, patch: int) -> int:
+    """Numbers per patch, P, of the target and of the prediction."""
+    return _stream_width(config, patch) + (3 * patch * patch if config.target.rgb_weight else 0)
+
+
+@torch.no_grad()
+def make_target(
+    image: Float[Tensor, "B 3 H W"], config: Config, patch: int, mean: Float[Tensor, " 3"], std: Float[Tensor, " 3"]
+) -> Float[Tensor, "B L P"]:
+    """The target of an RGB image in [0, 1], after augmentation; `mean` and `std` normalise RGB. Layout as in
+    `patchify`, RGB beside a texture last.
+
+    `norm_pix` standardises each patch of the texture and of the RGB image beside it, each by its own mean and variance.
+    """
+    if config.target_stream == "RGB":
+        return _rgb_target(image, config, patch, mean, std)
+    texture = _texture_target(image, config, patch)
+    if not config.target.rgb_weight:
+        return texture
+    return torch.cat([texture, _rgb_target(image, config, patch, mean, std)], dim=-1)
+
+
+def target_loss(
+    pred: Float[Tensor, "B L P"], target: Float[Tensor, "B L P"], mask: Bool[Tensor, "B L"], config: Config, patch: int
+) -> Float[Tensor, " B"]:
+    """`reconstruction_loss` of the target; with RGB beside a texture `(1 - v) * texture + v * RGB`, v =
+    `target.rgb_weight`, RGB by squared error.
+    """
+    width, weight = _stream_width(config, patch), config.target.rgb_weight
+    loss = reconstruction_loss(pred[..., :width], target[..., :width], mask, config.target.encoding)
+    if not weight:
+        return loss
+    return (1 - weight) * loss + weight * reconstruction_loss(pred[..., width:], target[..., width:], mask, "scaled")
+
+
+def reconstruction_loss(
+    pred: Float[Tensor, "B L P"], target: Float[Tensor, "B L P"], mask: Bool[Tensor, "B L"], encoding: str
+) -> Float[Tensor, " B"]:
+    """Loss over the hidden patches of each sample, in float32: what is visible does not count (MAE, arXiv 2111.06377).
+
+    scaled: mean squared error; bits: binary cross-entropy (both means over a patch's numbers); histogram: cross-entropy
+    of the frequencies. Every sample must hide at least one patch.
+    """
+    pred, target = pred.float(), target.float()
+    if encoding == "scaled":
+        return masked_mean((pred - target).square().mean(-1), mask)
+    if encoding == "bits":
+        return masked_mean(F.binary_cross_entropy_with_logits(pred, target, reduction="none").mean(-1), mask)
+    if encoding == "histogram":
+        return masked_mean(-(target * pred.log_softmax(-1)).sum(-1), mask)
+    raise ValueError(f"`target.encoding` must be scaled, bits or histogram, but got {encoding!r}")
+
+
+def target_picture(
+    values: Float[Tensor, "B L P"],
+    config: Config,
+    patch: int,
+    size: int,
+    mean: Float[Tensor, " 3"],
+    std: Float[Tensor, " 3"],
+    is_pred: bool = False,
+) -> Float[Tensor, "B 3 H W"]:
+    """A target, or a prediction (`is_pred`: before its link function), as a picture in [0, 1] of `size` x `size`
+    pixels.
+
+    Bits show the expected code of each pixel, histograms the expected code of each patch. With `norm_pix` a patch has
+    lost its own mean and scale: it is shown around mid-grey. RGB beside a texture is not shown.
+    """
+    values, grid = values[..., : _stream_width(config, patch)].float(), (size // patch, size // patch)
+    if config.target_stream != "RGB" and config.target.encoding != "scaled":
+        code = _expected_code(values, config, patch, grid, is_pred)
+        return (code / largest_code(config.target_stream, config.target)).expand(-1, 3, -1, -1)
+    picture = unpatchify(values, patch, grid)
+    if config.target.norm_pix:
+        picture = 0.5 + picture / (2 * STANDARD_DEVIATIONS_SHOWN)
+    elif config.target_stream == "RGB":
+        picture = picture * std.view(3, 1, 1) + mean.view(3, 1, 1)
+    return picture.clamp(0, 1).expand(-1, 3, -1, -1)
+
+
+def _stream_width(config: Config, patch: int) -> int:
+    """Numbers per patch of the reconstruction stream's own target."""
+    if config.target_stream == "RGB":
+        return 3 * patch * patch
+    if config.target.encoding == "histogram":
+        return len(existing_codes(config.target_stream, config.target, torch.device("cpu")))
+    return patch * patch * (_num_bits(config) if config.target.encoding == "bits" else 1)
+
+
+def _num_bits(config: Config) -> int:
+    return config.target.lbp_points if config.target_stream == "LBP" else 8
+
+
+def _rgb_target(
+    image: Float[Tensor, "B 3 H W"], config: Config, patch: int, mean: Float[Tensor, " 3"], std: Float[Tensor, " 3"]
+) -> Float[Tensor, "B L P"]:
+    target = patchify((image - mean.view(3, 1, 1)) / std.view(3, 1, 1), patch)
+    return _standardised(target) if config.target.norm_pix else target
+
+
+def _texture_target(image: Float[Tensor, "B 3 H W"], config: Config, patch: int) -> Float[Tensor, "B L P"]:
+    stream = config.target_stream
+    codes = TEXTURES[stream](image, config.target)
+    if config.target.encoding == "bits":
+        bits = torch.arange(_num_bits(config), dtype=codes.dtype, device=codes.device).view(1, -1, 1, 1)
+        return patchify((codes >> bits & 1).float(), patch)
+    if config.target.encoding == "histogram":
+        return _frequencies(
+            patchify(codes, patch),
+            existing_codes(stream, config.target, codes.device),
+            largest_code(stream, config.target),
+        )
+    target = patchify(codes.float() / largest_code(stream, config.target), patch)
+    return _standardised(target) if config.target.norm_pix else target
+
+
+def _frequencies(
+    codes: Int[Tensor, "B L N"], existing: Int[Tensor, " bins"], largest: int
+) -> Float[Tensor, "B L bins"]:
+    bins = torch.zeros(largest + 1, dtype=torch.int64, device=codes.device)
+    bins[existing] = torch.arange(len(existing), device=codes.device)
+    counts = torch.zeros(*codes.shape[:2], len(existing), device=codes.device)
+    ones = torch.ones((), device=codes.device).expand(codes.shape)
+    return counts.scatter_add_(2, bins[codes], ones) / codes.shape[2]
+
+
+def _standardised(patches: Float[Tensor, "B L P"]) -> Float[Tensor, "B L P"]:
+    """Mean 0 and variance 1 within each patch; the small constant keeps flat patches finite."""
+    variance, average = torch.var_mean(patches, dim=-1, keepdim=True)
+    return (patches - average) / (variance + 1e-6).sqrt()
+
+
+def _expected_code(
+    values: Float[Tensor, "B L P"], config: Config, patch: int, grid: tuple[int, int], is_pred: bool
+) -> Float[Tensor, "B 1 H W"]:
+    if config.target.encoding == "bits":
+        probability = unpatchify(values.sigmoid() if is_pred else values, patch, grid)
+        weights = 2 ** torch.arange(_num_bits(config), device=values.device)
+        return (probability * weights.view(1, -1, 1, 1)).sum(1, keepdim=True)
+    frequency = values.softmax(-1) if is_pred else values
+    code = frequency @ existing_codes(config.target_stream, config.target, values.device).float()
+    return unpatchify(code[..., None].expand(-1, -1, patch * patch), patch, grid)

@@ -1,0 +1,1 @@
+"""Encoder, decoder and head; which timm architecture is meant; pretrained weights."""

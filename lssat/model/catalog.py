@@ -1,0 +1,78 @@
+"""Which timm architecture a family has at a size. Reading it needs neither torch nor timm.
+
+Sizes are one ordinal for all families, by number of parameters (without classifier), from shallow to deep.
+`python -m lssat.tools.catalog` writes the catalogue anew and says how it chooses.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from lssat.config import BackboneConfig, ConfigError
+from lssat.nearest import nearest
+
+PATH = Path(__file__).with_name("catalog.json")
+
+SIZES: dict[str, float] = {
+    "atto": 0.5e6,
+    "femto": 1e6,
+    "pico": 2.5e6,
+    "nano": 5e6,
+    "tiny": 12e6,
+    "small": 40e6,
+    "base": 130e6,
+    "large": 400e6,
+    "huge": float("inf"),
+}
+"""Each size ends below this number of parameters."""
+
+
+def architecture(backbone: BackboneConfig) -> str:
+    """The timm architecture of a configuration: its name, or what the catalogue holds for its family and size. Raises
+    ConfigError.
+    """
+    return backbone.name or str(lookup(backbone.family, backbone.size)["name"])
+
+
+def patch_size(backbone: BackboneConfig) -> int | None:
+    """The patch side that the catalogue gives where the native one fits few images (14 pixels); None: the native one.
+    Raises ConfigError.
+    """
+    return None if backbone.name else lookup(backbone.family, backbone.size).get("patch_size")
+
+
+def lookup(family: str, size: str) -> dict[str, Any]:
+    """One entry: `name`, `params`, `masking` and, where it is not the native one, `patch_size`. Raises ConfigError,
+    naming what there is.
+    """
+    families = read()
+    if family not in families:
+        raise ConfigError(f"`backbone.family` {family!r} is not in the catalogue; {nearest(family, families)}")
+    if size not in SIZES:
+        raise ConfigError(f"`backbone.size` must be one of {', '.join(SIZES)}, but got {size!r}")
+    if size not in families[family]:
+        raise ConfigError(f"`backbone.size`: {family} comes as {', '.join(families[family])}, but got {size!r}")
+    return families[family][size]
+
+
+@lru_cache(maxsize=1)
+def read() -> dict[str, dict[str, dict[str, Any]]]:
+    """The catalogue: family -> size -> entry; sizes from shallow to deep."""
+    catalogue: dict[str, dict[str, dict[str, Any]]] = json.loads(PATH.read_text())
+    return catalogue
+
+
+def size_named(name: str) -> str | None:
+    """The size at which the catalogue holds an architecture, whatever the weights that its name asks for; None where it
+    does not.
+    """
+    plain = name.partition(".")[0]
+    return next((size for sizes in read().values() for size, entry in sizes.items() if entry["name"] == plain), None)
+
+
+def size_of(params: int) -> str:
+    """The size of an architecture with so many parameters."""
+    return next(size for size, end in SIZES.items() if params < end)

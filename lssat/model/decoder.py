@@ -1,0 +1,81 @@
+"""The light decoder: from what the encoder made of a partly hidden image to a prediction for every patch (MAE, arXiv
+2111.06377).
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from timm.layers import trunc_normal_
+from timm.models.vision_transformer import Block
+from torch import Tensor, nn
+
+from lssat.config import DecoderConfig
+from lssat.model.encoders.base import Encoded
+
+
+class Decoder(nn.Module):
+    """Embeds features, puts each at its position, a mask token at the hidden ones, and runs a few pre-norm transformer
+    blocks.
+    """
+
+    position: Float[Tensor, "1 L E"]
+
+    def __init__(
+        self, features_dim: int, grid: tuple[int, int], out_width: int, config: DecoderConfig, *, fills: bool
+    ) -> None:
+        """`out_width`: numbers predicted per patch. `fills`: the encoder drops hidden tokens, so that the decoder fills
+        their places.
+        """
+        super().__init__()
+        self.embed = nn.Linear(features_dim, config.dim)
+        self.mask_token = nn.Parameter(torch.empty(config.dim)) if fills else None
+        self.register_buffer("position", sincos_positions(grid, config.dim)[None], persistent=False)
+        self.blocks = nn.Sequential(*(Block(config.dim, config.num_heads, qkv_bias=True) for _ in range(config.depth)))
+        self.norm = nn.LayerNorm(config.dim)
+        self.predict = nn.Linear(config.dim, out_width)
+        self._initialise()
+
+    def forward(self, encoded: Encoded, mask: Bool[Tensor, "B L"]) -> Float[Tensor, "B L P"]:
+        """A prediction for every patch, hidden or not; `mask` is the one that the encoder saw."""
+        tokens = self.embed(encoded.features)
+        if encoded.visible is not None:
+            tokens = self._fill(tokens, encoded.visible, mask)
+        pred: Tensor = self.predict(self._mixed(tokens))
+        return pred
+
+    def pooled(self, encoded: Encoded) -> Float[Tensor, "B E"]:
+        """The mean over all patches of what the decoder makes, before its prediction, of an image of which nothing is
+        hidden.
+        """
+        assert encoded.visible is None, "nothing may be hidden"
+        return self._mixed(self.embed(encoded.features)).mean(1)
+
+    def _mixed(self, tokens: Float[Tensor, "B L E"]) -> Float[Tensor, "B L E"]:
+        mixed: Tensor = self.norm(self.blocks(tokens + self.position))
+        return mixed
+
+    def _fill(
+        self, tokens: Float[Tensor, "B N E"], visible: Tensor, mask: Bool[Tensor, "B L"]
+    ) -> Float[Tensor, "B L E"]:
+        assert self.mask_token is not None, "a decoder built with fills=False needs features at every position"
+        width = tokens.shape[2]
+        empty = self.mask_token.to(tokens.dtype).expand(*mask.shape, width)
+        return empty.scatter(1, visible[:, :, None].expand(-1, -1, width), tokens)
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                trunc_normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
+        if self.mask_token is not None:
+            trunc_normal_(self.mask_token, std=0.02)
+
+
+def sincos_positions(grid: tuple[int, int], dim: int) -> Float[Tensor, "L E"]:
+    """Fixed two-dimensional positions: half of the width encodes the row, half the column, each by sines and cosines of
+    geometrically spaced wavelengths (arXiv 1706.03762; two-dimensional as in MAE). `dim` must be a multiple of 4."""
+    rates = 10000.0 ** -(torch.arange(dim // 4, dtype=torch.float64) / (dim // 4))
+    rows, columns = torch.meshgrid(*(torch.arange(side, dtype=torch.float64) for side in grid), indexing="ij")
+    angles = [place.reshape(-1, 1) * rates for place in (rows, columns)]
+    return torch.cat([wave(angle) for angle in angles for wave in (torch.sin, torch.cos)], dim=1).to(torch.float32)

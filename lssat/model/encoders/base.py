@@ -1,0 +1,89 @@
+"""What every encoder promises: one clean pass, one masked pass, and no trace of the second in the first."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from lssat.config import ConfigError
+
+FEWEST_CELLS = 16
+"""A mask over fewer cells is too coarse to learn from (at least 16 mask units per image)."""
+
+
+class Encoded(NamedTuple):
+    """What an encoder makes of a batch."""
+
+    features: Float[Tensor, "B N D"]
+    """One vector per grid position; only the visible ones where hidden tokens were dropped."""
+    pooled: Float[Tensor, "B P"]
+    """What the classification head reads."""
+    visible: Int[Tensor, "B N"] | None
+    """Grid positions (row by row) of `features`, ascending; None: all of them, in order."""
+
+
+class Encoder(nn.Module, ABC):
+    """A timm backbone that can also look at a partly hidden image.
+
+    Without a mask, `pooled` is the backbone's own pre-logits output. With one, hidden pixels influence nothing that is
+    visible, and the pass leaves no trace: buffers and every later pass are the same as without it.
+    """
+
+    masking: ClassVar[Literal["tokens", "pyramid"]]
+    default_ratio: ClassVar[float]
+    model: Any
+    """The backbone, as timm makes it."""
+    mean: Float[Tensor, " 3"]
+    std: Float[Tensor, " 3"]
+
+    def __init__(
+        self, grid: tuple[int, int], unit: int, dims: tuple[int, int], colours: tuple[Sequence[float], Sequence[float]]
+    ) -> None:
+        """`grid`: cells (down, across); `unit`: their side in pixels; `dims`: widths of features and pooled; `colours`:
+        mean, deviation.
+        """
+        super().__init__()
+        self.grid = grid
+        self.unit = unit
+        self.features_dim, self.pooled_dim = dims
+        mean, std = colours
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32), persistent=False)
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32), persistent=False)
+
+    @abstractmethod
+    def encode(self, image: Float[Tensor, "B 3 H W"], mask: Bool[Tensor, "B L"] | None = None) -> Encoded:
+        """Encode images with values in [0, 1]; `mask` is True where hidden."""
+
+    @property
+    def num_cells(self) -> int:
+        """Cells of the mask grid."""
+        return self.grid[0] * self.grid[1]
+
+    def ratio(self, asked: float | None) -> float:
+        """The share of cells to hide: what is asked for (`masking.ratio`), or this way of masking's own."""
+        return asked or self.default_ratio
+
+    def normalise(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
+        """[0, 1] -> the backbone's own mean and deviation per channel."""
+        return (image - self.mean[:, None, None]) / self.std[:, None, None]
+
+
+def check_grid(image_size: int, unit: int, unit_key: str) -> tuple[int, int]:
+    """The mask grid (down, across) of a square image. Raises ConfigError where units do not fit or are too few."""
+    if image_size % unit:
+        raise ConfigError(
+            f"`data.image_size` must be a multiple of the mask unit, but got {image_size} and units of {unit} pixels; "
+            f"change `{unit_key}`"
+        )
+    side = image_size // unit
+    if side * side < FEWEST_CELLS:
+        raise ConfigError(
+            f"an image needs at least {FEWEST_CELLS} mask units, but `data.image_size` {image_size} holds "
+            f"{side * side} of {unit} pixels; lower `{unit_key}` or raise `data.image_size`"
+        )
+    return side, side

@@ -1,0 +1,101 @@
+"""Whether a backbone's sparse pass is exact, found by a probe and not by a list of names: hidden positions are NaN, and
+NaN must not spread.
+
+NaN survives every operation that works on each position alone, a branch whose weight is zero included, and the rules of
+sparse.py read visible positions only. So visible values stay finite unless another operation (attention, a functional
+pool, a token-mixing layer, a norm over positions) let hidden ones take part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor, nn
+
+from lssat.config import ConfigError
+from lssat.model.encoders.norms import Visible, visibility
+from lssat.model.encoders.sparse import SparseEncoder, map_size, positions_masked, rule_of, shown_to
+
+
+def check_exact(encoder: SparseEncoder, name: str, image_size: int) -> None:
+    """Raises ConfigError where the sparse pass of the backbone `name` does not equal one that computes visible
+    positions only.
+    """
+    training = encoder.training
+    visible = visibility(one_visible(encoder.grid).to(encoder.mean.device), encoder.grid)
+    pixels = torch.zeros(1, 3, image_size, image_size, device=encoder.mean.device)
+    pixels = pixels.masked_fill(~visible((image_size, image_size)), torch.nan)
+    with (
+        torch.inference_mode(),
+        _poisoned(encoder.eval().model, encoder.grid, visible) as spreading,
+        positions_masked(encoder.model, visible),
+    ):
+        maps, pooled = encoder.run(pixels)
+    encoder.train(training)
+    shown = [stage.masked_select(visible((stage.shape[2], stage.shape[3]))) for stage in maps]
+    if not all(values.isfinite().all() for values in [*shown, pooled]):
+        culprit = next(iter(spreading), f"the forward pass of {type(encoder.model).__name__}")
+        raise ConfigError(
+            f"`masking.mode` sparse must equal a pass over visible positions only, but in {name} {culprit} mixes "
+            "positions in a way that has no rule in lssat/encoders/sparse.py; set `masking.mode: token`"
+        )
+
+
+def one_visible(grid: tuple[int, int]) -> Bool[Tensor, "1 L"]:
+    """All units hidden but one inside, so that whatever mixes positions reaches it from a hidden one."""
+    mask = torch.ones(1, *grid, dtype=torch.bool)
+    mask[0, grid[0] // 2, grid[1] // 2] = False
+    return mask.flatten(1)
+
+
+@contextmanager
+def _poisoned(model: nn.Module, grid: tuple[int, int], visible: Visible) -> Iterator[list[str]]:
+    """Within, modules that have a rule see zeros and leave NaN at hidden positions; yields a list of modules that made
+    NaN of visible values.
+    """
+    spreading: list[str] = []
+
+    def clear(module: nn.Module, inputs: tuple[Tensor]) -> Tensor:
+        _check_nested(map_size(module, inputs[0]), grid)
+        return inputs[0].masked_fill(~shown_to(module, inputs[0], visible), 0)
+
+    def poison(module: nn.Module, _inputs: object, out: Tensor) -> Tensor:
+        return out.masked_fill(~shown_to(module, out, visible), torch.nan) if out.ndim == 4 else out
+
+    def watch(name: str, module: nn.Module, inputs: tuple[object, ...], out: object) -> None:
+        if (
+            inputs
+            and isinstance(inputs[0], Tensor)
+            and isinstance(out, Tensor)
+            and _share_of_nan(out) > _share_of_nan(inputs[0])
+        ):
+            spreading.append(f"`{name}` ({type(module).__name__})")
+
+    handles = []
+    for name, module in model.named_modules():
+        if rule_of(module) or isinstance(module, nn.BatchNorm2d):
+            handles += [module.register_forward_pre_hook(clear), module.register_forward_hook(poison)]
+        else:
+            handles.append(module.register_forward_hook(partial(watch, name)))
+    try:
+        yield spreading
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _check_nested(size: tuple[int, int], grid: tuple[int, int]) -> None:
+    """A position that straddles units is neither visible nor hidden. Raises ConfigError."""
+    if any(side % count and count % side for side, count in zip(size, grid, strict=True)):
+        raise ConfigError(
+            "`masking.mode` sparse needs feature maps whose sides are multiples or divisors of the mask grid, but "
+            f"got {size} and {grid}; change `data.image_size` or `masking.unit`, or set `masking.mode: token`"
+        )
+
+
+def _share_of_nan(maps: Tensor) -> float:
+    return maps.isnan().float().mean().item()

@@ -1,0 +1,202 @@
+"""Batch-norm where a plain one would be wrong.
+
+Under a mask: statistics of the visible positions of this batch, in float32, and no buffer touched. On several workers:
+statistics of the whole batch, not of one worker's part.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from jaxtyping import Bool, Float
+from timm.layers import BatchNormAct2d
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lssat.config import ConfigError
+
+BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
+Visible = Callable[[tuple[int, int]], Bool[Tensor, "B 1 H W"]]
+"""Which positions of a map of a given size (H, W) are visible, for the mask of this batch."""
+Module = TypeVar("Module", bound=nn.Module)
+
+
+@contextmanager
+def norms_masked(model: nn.Module, visible: Visible) -> Iterator[None]:
+    """Within, every batch-norm of `model` normalises by the visible positions of the batch it sees, training or not.
+
+    Positions that are hidden are normalised too, by the same statistics. Running statistics are neither read nor
+    written.
+    """
+    with replaced(_batch_norms(model), partial(_masked, visible)):
+        yield
+
+
+def norms_synced(model: nn.Module) -> AbstractContextManager[None]:
+    """Within, where several workers train together, batch-norm sees the batch of all of them, as one worker with their
+    batches would.
+
+    torch's SyncBatchNorm does so on GPUs only.
+    """
+    training = [norm for norm in _batch_norms(model) if norm.training] if _workers() > 1 else []
+    return replaced(training, _synced)
+
+
+def check_norms(model: nn.Module) -> None:
+    """Refuse norms with running statistics that are no plain batch-norm: a masked pass would leak in. Raises
+    ConfigError.
+    """
+    for name, module in model.named_modules():
+        keeps = any(buffer.startswith("running_") for buffer, _ in module.named_buffers(recurse=False))
+        if keeps and not (isinstance(module, BatchNorm) and module.affine):
+            raise ConfigError(
+                f"`backbone.name`: {type(module).__name__} (`{name}`) keeps running statistics that a masked pass "
+                "would spoil; choose another backbone, or train without the auxiliary task (`auxiliary: false`)"
+            )
+
+
+def visibility(mask: Bool[Tensor, "B L"], grid: tuple[int, int]) -> Visible:
+    """The mask at any map size: a position is visible where it touches a visible unit, so at every size each sample
+    shows something.
+    """
+    cells = (~mask).reshape(-1, 1, *grid).to(torch.float32)
+    known: dict[tuple[int, int], Bool[Tensor, "B 1 H W"]] = {}
+
+    def at(size: tuple[int, int]) -> Bool[Tensor, "B 1 H W"]:
+        if size not in known:
+            known[size] = F.adaptive_max_pool2d(cells, size) > 0
+        return known[size]
+
+    return at
+
+
+def _batch_norms(model: nn.Module) -> list[BatchNorm]:
+    return [module for module in model.modules() if isinstance(module, BatchNorm)]
+
+
+@contextmanager
+def replaced(modules: Sequence[Module], forward: Callable[[Module, Tensor], Tensor]) -> Iterator[None]:
+    """Within, each of `modules` runs `forward(module, input)` in place of its own forward."""
+    for module in modules:
+        module.forward = partial(forward, module)
+    try:
+        yield
+    finally:
+        for module in modules:
+            del module.forward  # the instance attribute; the method of the class shows again
+
+
+def _masked(visible: Visible, norm: BatchNorm, given: Float[Tensor, "N C ..."]) -> Float[Tensor, "N C ..."]:
+    together = norm.training and _workers() > 1
+    maps, shown = _as_maps(given), _shown(visible, given)
+    normalised, *_ = _VisibleNorm.apply(maps, shown, norm.weight, norm.bias, norm.eps, together)
+    return _activated(norm, normalised if given.ndim == 4 else normalised.reshape(given.shape))
+
+
+def _synced(norm: BatchNorm, given: Float[Tensor, "N C ..."]) -> Float[Tensor, "N C ..."]:
+    maps = _as_maps(given)
+    everywhere = maps.new_ones((maps.shape[0], 1, *maps.shape[2:]), dtype=torch.bool)
+    normalised, mean, variance, count = _VisibleNorm.apply(maps, everywhere, norm.weight, norm.bias, norm.eps, True)
+    if norm.running_mean is not None and norm.running_var is not None and norm.num_batches_tracked is not None:
+        norm.num_batches_tracked.add_(1)
+        momentum = norm.momentum if norm.momentum is not None else 1 / float(norm.num_batches_tracked)
+        norm.running_mean.lerp_(mean, momentum)
+        norm.running_var.lerp_(variance * count / (count - 1), momentum)
+    return _activated(norm, normalised if given.ndim == 4 else normalised.reshape(given.shape))
+
+
+def _as_maps(given: Float[Tensor, "N C ..."]) -> Float[Tensor, "N C H W"]:
+    """Maps as they are; vectors [N,C] and sequences [N,C,L] as maps of one column."""
+    return given if given.ndim == 4 else given.reshape(*given.shape[:2], -1, 1)
+
+
+def _shown(visible: Visible, given: Float[Tensor, "N C ..."]) -> Bool[Tensor, "N 1 H W"]:
+    """Which positions are visible. Vectors are those of a batch of square maps, row by row (LeViT); sequences are pools
+    of many tokens (NextViT), all of which count as visible.
+    """
+    if given.ndim == 4:
+        return visible((given.shape[2], given.shape[3]))
+    if given.ndim == 2:
+        side = math.isqrt(given.shape[0] // visible((1, 1)).shape[0])
+        return visible((side, side)).reshape(-1, 1, 1, 1)
+    return given.new_ones((given.shape[0], 1, given.shape[2], 1), dtype=torch.bool)
+
+
+def _activated(norm: BatchNorm, normalised: Tensor) -> Tensor:
+    if isinstance(norm, BatchNormAct2d):  # timm's batch-norm that also drops and activates
+        normalised = norm.act(norm.drop(normalised))
+    return normalised
+
+
+def _workers() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+class _VisibleNorm(torch.autograd.Function):
+    """Batch-norm whose mean and variance weigh visible positions 1/n and hidden ones 0, of all workers `together` where
+    asked.
+
+    Beside the normalised maps it returns mean, variance and n. As one function with its own derivative it takes about
+    the time of torch's batch-norm; composed of tensor operations, twice to five times that.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, maps: Tensor, visible: Tensor, weight: Tensor, bias: Tensor, eps: float, together: bool
+    ) -> tuple[Tensor, ...]:
+        rows = _rows(maps)
+        rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
+        shown = visible.reshape(1, -1).to(rows.dtype)
+        count = _total(shown.sum(), together)
+        share = shown / count
+        with _full_precision(maps.device.type):
+            mean = _total(share @ rows, together)
+            centred = rows - mean
+            variance = _total(share @ centred.square(), together)
+        inverse = torch.rsqrt(variance + eps)
+        ctx.save_for_backward(centred, share, inverse, weight)
+        ctx.together = together
+        # The sum is made in the shape of the maps: a view of a sum could not be activated in place.
+        scale, shift = inverse * weight, bias[:, None, None]
+        normalised = torch.addcmul(shift, _maps(centred, maps), scale.reshape(-1, 1, 1)).to(maps.dtype)
+        statistics = mean[0], variance[0], count
+        ctx.mark_non_differentiable(*statistics)
+        return normalised, *statistics
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        centred, share, inverse, weight = ctx.saved_tensors
+        rows = _rows(gradients[0]).to(centred.dtype)
+        to_bias = rows.sum(0)
+        to_weight = (rows * centred).sum(0) * inverse[0]
+        through_mean, through_variance = _total(torch.stack([to_bias, to_weight]), ctx.together)
+        to_rows = (rows - share.t() * (through_mean + centred * (inverse * through_variance))) * (inverse * weight)
+        return _maps(to_rows, gradients[0]).to(gradients[0].dtype), None, to_weight, to_bias, None, None
+
+
+def _total(value: Tensor, together: bool) -> Tensor:
+    """The sum over all workers, the same on each."""
+    if together:
+        value = value.clone()  # new memory: the sum is made in place
+        dist.all_reduce(value)
+    return value
+
+
+def _full_precision(device: str) -> AbstractContextManager[object]:
+    """No autocast within; the meta device, where the catalogue is made, knows none."""
+    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
+
+
+def _rows(maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "N C"]:
+    return maps.permute(0, 2, 3, 1).reshape(-1, maps.shape[1])
+
+
+def _maps(rows: Float[Tensor, "N C"], like: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+    batch, channels, height, width = like.shape
+    return rows.reshape(batch, height, width, channels).permute(0, 3, 1, 2)

@@ -1,0 +1,151 @@
+"""Flat-token transformers: hidden tokens are dropped before the first block, so that the masked pass is shorter (MAE,
+arXiv 2111.06377).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from timm.layers import PatchEmbed
+from timm.models.beit import Attention as BeitAttention
+from timm.models.beit import Beit, RelativePositionBias
+from timm.models.eva import Eva
+from timm.models.hiera import Hiera
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from lssat.model.encoders.base import Encoded, Encoder, check_grid
+
+
+class TokenEncoder(Encoder):
+    """A vision transformer of timm. The unit of masking is its patch (Hiera: its mask unit); class and register tokens
+    always stay.
+    """
+
+    masking = "tokens"
+    default_ratio = 0.75
+
+    def __init__(self, model: Any, image_size: int) -> None:
+        """`model` must pass `drops_tokens`. Raises ConfigError where the units do not tile the image or are fewer than
+        16.
+        """
+        unit = token_unit(model)
+        grid = check_grid(image_size, unit, "backbone.patch_size")
+        colours = model.pretrained_cfg["mean"], model.pretrained_cfg["std"]
+        super().__init__(grid, unit, (model.num_features, model.head_hidden_size), colours)
+        self.prefix = getattr(model, "num_prefix_tokens", 0)
+        self.model = model
+
+    def encode(self, image: Float[Tensor, "B 3 H W"], mask: Bool[Tensor, "B L"] | None = None) -> Encoded:
+        """See Encoder. With a mask, `features` holds the visible units only. Raises ValueError where samples hide
+        unequal numbers.
+        """
+        normalised = self.normalise(image)
+        visible = None if mask is None else visible_positions(mask)
+        if mask is None or visible is None:
+            tokens = self.model.forward_features(normalised)
+        elif isinstance(self.model, Hiera):
+            tokens = self.model.forward_features(
+                normalised, mask=~mask
+            )  # Hiera drops them itself; its polarity is True = keep
+        else:
+            with tokens_dropped(self.model, visible):
+                tokens = self.model.forward_features(normalised)
+        pooled = self.model.forward_head(tokens, pre_logits=True)
+        return Encoded(tokens[:, self.prefix :], pooled, visible)
+
+
+def drops_tokens(model: Any) -> bool:
+    """Whether hidden tokens can be dropped from `model` without leaking.
+
+    So it is in ViT, EVA and BEiT where the patch embedding does not overlap patches, and in Hiera where one token per
+    mask unit is left.
+    """
+    if isinstance(model, Hiera):
+        return all(
+            side == stride**model.q_pool for side, stride in zip(model.mask_unit_size, model.q_stride, strict=True)
+        )
+    embed = getattr(model, "patch_embed", None)
+    if not isinstance(model, VisionTransformer | Eva | Beit) or not isinstance(embed, PatchEmbed):
+        return False
+    return tuple(embed.proj.kernel_size) == tuple(embed.proj.stride) == tuple(embed.patch_size)
+
+
+def token_unit(model: Any) -> int:
+    """Side in pixels of what one token of the last block stands for."""
+    unit: int = (
+        model.patch_stride[0] * model.mask_unit_size[0] if isinstance(model, Hiera) else model.patch_embed.patch_size[0]
+    )
+    return unit
+
+
+def visible_positions(mask: Bool[Tensor, "B L"]) -> Int[Tensor, "B N"]:
+    """The visible positions of each sample, ascending. Raises ValueError where the samples hide unequal numbers."""
+    counts = set((~mask).sum(1).tolist())
+    if len(counts) != 1:
+        raise ValueError(f"every sample of a batch must show equally many patches, but got {sorted(counts)}")
+    return mask.to(torch.uint8).argsort(dim=1, stable=True)[:, : counts.pop()]
+
+
+@contextmanager
+def tokens_dropped(model: Any, visible: Int[Tensor, "B N"]) -> Iterator[None]:
+    """Within, the blocks of `model` see the prefix tokens and the patches at `visible` only.
+
+    timm passes the embedded tokens, positions added, through `patch_drop` (ViT, EVA) or `pos_drop` (BEiT), which is
+    where they are dropped; what tells the blocks of relative positions is cut down to them. Everything else stays
+    timm's own.
+    """
+    prefix = model.num_prefix_tokens
+
+    def keep(_module: nn.Module, _inputs: object, tokens: Float[Tensor, "B M D"]) -> Float[Tensor, "B K D"]:
+        index = visible[:, :, None].expand(-1, -1, tokens.shape[2])
+        return torch.cat([tokens[:, :prefix], tokens[:, prefix:].gather(1, index)], dim=1)
+
+    with ExitStack() as stack:
+        if isinstance(model, Eva):
+            dropping, model.patch_drop = model.patch_drop, lambda tokens: (keep(model, (), tokens), visible)
+            stack.callback(setattr, model, "patch_drop", dropping)
+        elif isinstance(model, Beit):
+            stack.callback(model.pos_drop.register_forward_hook(keep).remove)
+            stack.enter_context(_biases_cut(model, visible))
+        else:
+            stack.callback(model.patch_drop.register_forward_hook(keep).remove)
+        yield
+
+
+@contextmanager
+def _biases_cut(model: Beit, visible: Int[Tensor, "B N"]) -> Iterator[None]:
+    """Within, BEiT's biases of relative position [1,heads,M,M] (shared ones: [heads,M,M]) are those between the class
+    token and the visible patches [B,heads,K,K].
+    """
+    kept = torch.cat([torch.zeros_like(visible[:, :1]), visible + 1], dim=1)
+
+    def cut(bias: Float[Tensor, "*one h M M"]) -> Float[Tensor, "B h K K"]:
+        return bias.reshape(bias.shape[-3:])[:, kept[:, :, None], kept[:, None, :]].transpose(0, 1)
+
+    def cut_output(_module: nn.Module, _inputs: object, bias: Tensor) -> Tensor:
+        return cut(bias)
+
+    def cut_own(attention: BeitAttention) -> Tensor:
+        return cut(type(attention)._get_rel_pos_bias(attention))
+
+    shared = [
+        module.register_forward_hook(cut_output)
+        for module in model.modules()
+        if isinstance(module, RelativePositionBias)
+    ]
+    attentions = [module for module in model.modules() if isinstance(module, BeitAttention)]
+    for attention in attentions:
+        attention._get_rel_pos_bias = partial(cut_own, attention)
+    try:
+        yield
+    finally:
+        for attention in attentions:
+            del attention._get_rel_pos_bias  # the instance attribute; the method of the class shows again
+        for handle in shared:
+            handle.remove()

@@ -1,0 +1,161 @@
+"""Ray Train: a shard, the loop, a report. One worker runs inside the trial's own process, many run under DDP."""
+
+from __future__ import annotations
+
+import uuid
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from ray import train, tune
+from ray.exceptions import OutOfMemoryError
+from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError, UserCallback
+from ray.train.torch import TorchTrainer
+from ray.train.torch import get_device as ray_device
+from ray.tune.integration.ray_train import TuneReportCallback
+
+from lssat.config import Config, ConfigError
+from lssat.evaluation.fairness import Groups
+from lssat.on_ray.ingest import EveryRow, Split, rows_of
+from lssat.task import Task
+from lssat.train import microbatch
+from lssat.train.checkpoint import CheckpointError
+from lssat.train.distributed import Place
+from lssat.train.loop import Report, fit
+from lssat.train.microbatch import DoesNotFit
+from lssat.train.scoring import NonFiniteLoss
+
+# times, 60 s apart, that the cluster may have no room for a trial's workers before the trial fails: never wait silently
+REFUSALS = 10
+RESTARTS = 2  # of a worker group that lost a worker: each goes on from the last epoch
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run, as it is sent to its workers."""
+
+    config: Config
+    task: Task
+    splits: Mapping[str, Split]
+    folder: str  # checkpoints: storage that every worker's node sees
+    name: str
+    groups: Groups | None = None  # subgroups of the validation rows
+
+
+def train_run(run: Run) -> None:
+    """Train under Ray Train inside a Ray Tune trial, reporting every epoch to Tune.
+
+    One worker runs in this very process (Ray Train's local mode): the next trial then starts at once in the same actor.
+    """
+    resources = run.config.resources
+    shares = {name: split.share(0) for name, split in run.splits.items()}
+    if resources.num_workers == 1:
+        TorchTrainer(
+            _work_alone, train_loop_config={"run": run}, scaling_config=ScalingConfig(num_workers=0), datasets=shares
+        ).fit()
+        return
+    while not _trained_together(run, shares):
+        pass  # with micro-batches of half the rows, until one row does not fit: then the workers report it
+
+
+def _trained_together(run: Run, shares: dict[str, Any]) -> bool:
+    """Train with a group of workers; False where it was lost to memory once too often. Raises TrainingFailedError where
+    it was lost otherwise.
+    """
+    resources = run.config.resources
+    scaling = ScalingConfig(
+        num_workers=resources.num_workers,
+        use_gpu=resources.gpus_per_worker > 0,
+        resources_per_worker={"CPU": resources.cpus_per_worker}
+        | ({"GPU": resources.gpus_per_worker} if resources.gpus_per_worker else {}),
+        placement_strategy="PACK" if resources.gpus_per_worker else "SPREAD",
+    )
+    storage = Path(run.folder) / "train"  # what Ray Train writes about itself
+    failures = FailureConfig(RESTARTS, controller_failure_limit=REFUSALS)
+    # Ray Train would restore an older run of the same name, as a resumed trial has one
+    name = f"{run.name}-{uuid.uuid4().hex[:8]}"
+    callbacks = [TuneReportCallback(), HalveWhenKilled(run)]
+    try:
+        TorchTrainer(
+            _work_together,
+            train_loop_config={"run": run},
+            scaling_config=scaling,
+            run_config=RunConfig(name=name, storage_path=str(storage), callbacks=callbacks, failure_config=failures),
+            datasets=shares,  # their names; who gets which rows is EveryRow's
+            dataset_config=EveryRow(run.splits),
+        ).fit()
+    except TrainingFailedError as error:
+        if not is_lost_to_memory(error):
+            raise
+        return False
+    return True
+
+
+class HalveWhenKilled(UserCallback):  # type: ignore[misc]
+    """Gives the next group of workers micro-batches of half the rows when one was lost to memory. Called where Ray
+    Train's controller runs.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._folder = run.folder
+        self._config = run.config
+
+    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
+        if any(is_lost_to_memory(error) for error in worker_exceptions.values()):
+            microbatch.halve(Path(self._folder), self._config)
+
+
+def is_lost_to_memory(error: BaseException | None) -> bool:
+    """Whether Ray killed a worker because its machine ran out of memory, or a device had none left. A plain kill is
+    neither.
+    """
+    inner = [*getattr(error, "worker_failures", {}).values(), getattr(error, "health_check_failure", None)]
+    return (
+        isinstance(error, OutOfMemoryError)
+        or microbatch.is_out_of_memory(error)
+        or any(is_lost_to_memory(part) for part in inner if part)
+    )
+
+
+def _work_alone(setting: Mapping[str, Run]) -> None:
+    run = setting["run"]
+    device = torch.device("cuda" if run.config.resources.gpus_per_worker and torch.cuda.is_available() else "cpu")
+    _work(run, Place(device), tune.report)
+
+
+def _work_together(setting: Mapping[str, Run]) -> None:
+    def report(result: dict[str, Any]) -> None:
+        train.report(result)
+
+    try:
+        _work(setting["run"], Place(ray_device(), dist.get_rank(), dist.get_world_size()), report)
+    except (
+        ConfigError,
+        CheckpointError,
+        NonFiniteLoss,
+        DoesNotFit,
+    ) as error:  # raised on every worker at once, and again after a restart: so no restart
+        report({"infeasible" if isinstance(error, DoesNotFit) else "failed": f"{type(error).__name__}: {error}"})
+
+
+def _work(run: Run, place: Place, report: Report) -> None:
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    torch.set_num_threads(run.config.resources.cpus_per_worker)
+    if run.config.resources.gpus_per_worker and place.device.type == "cpu":
+        raise ConfigError(
+            "a GPU was granted, but this torch cannot use it; install a torch that fits its driver, or take "
+            "`--profile laptop`"
+        )
+    shards = ((run.splits[name], train.get_dataset_shard(name)) for name in ("train", "val"))
+    train_rows, val_rows = (
+        rows_of(shard, split.resident is not None, split.share_rows(place.rank)) for split, shard in shards
+    )
+    try:
+        fit(run.config, run.task, train_rows, val_rows, place, report, Path(run.folder), run.groups)
+    finally:
+        if place.device.type == "cuda":  # the next trial in this process, or beside it, needs the memory
+            torch.cuda.empty_cache()

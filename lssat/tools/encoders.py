@@ -1,0 +1,94 @@
+"""`python -m lssat.tools.encoders`: survey timm's modules and write the table to docs/encoders.md."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from pathlib import Path
+
+import timm
+
+from lssat.config import ConfigError
+from lssat.nearest import did_you_mean
+from lssat.tools.encoder_survey import Row, survey
+
+OUTPUT = Path(__file__).parents[2] / "docs" / "encoders.md"
+
+HEADER = """# Encoders: every model module of timm
+
+Written by `python -m lssat.tools.encoders` with timm {timm}: of each module the smallest architecture (by parameters, without classifier), with
+random weights, on the CPU, in float32. {ok} of {all} work; {refused} are refused.
+
+- **masking**: `tokens` drops the hidden tokens, so that the masked pass is shorter; `pyramid` overwrites hidden units with the mean colour and puts
+  a learnable token in their place at the first stage's output (after the patch embedding where all blocks work at one resolution).
+- **image**, **unit**: side in pixels of the image and of what is hidden at once: the smallest pair tried that the model takes.
+- **joint step**: one step of the joint loss (batch of 2) gives finite gradients in every parameter that timm's own output depends on, in head,
+  decoder and mask token.
+- **contract**: training and evaluating, the clean pass is timm's pre-logits output; hidden pixels change nothing in the masked pass; the masked pass
+  changes no buffer, no parameter and no later clean pass.
+
+| module | architecture | parameters | masking | image | unit | joint step | contract | refused because |
+|---|---|--:|---|--:|--:|---|---|---|
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m lssat.tools.encoders", description=__doc__)
+    parser.add_argument("--modules", help="comma-separated modules of timm; all, where left out")
+    parser.add_argument(
+        "--output", type=Path, help=f"where the table goes; {OUTPUT.name} in docs/, or nowhere with --modules"
+    )
+    arguments = parser.parse_args()
+    warnings.filterwarnings("ignore", module="timm")
+    try:
+        modules = arguments.modules.split(",") if arguments.modules else timm.list_modules()
+        check_modules(modules)
+    except ConfigError as error:
+        sys.exit(f"error: {error}")
+    rows = []
+    for number, module in enumerate(modules, 1):
+        rows.append(survey(module))
+        print(f"[{number}/{len(modules)}] {line(rows[-1])}", flush=True)
+    output = arguments.output or (None if arguments.modules else OUTPUT)
+    if output:
+        output.write_text(table(rows))
+    print(f"{sum(row.ok for row in rows)} of {len(rows)} work" + (f"; table in {output}" if output else ""))
+
+
+def check_modules(modules: list[str]) -> None:
+    """Raises ConfigError for a name that is no module of timm."""
+    for module in modules:
+        if module not in timm.list_modules():
+            hint = did_you_mean(module, timm.list_modules()) or "`timm.list_modules()` lists them"
+            raise ConfigError(f"`--modules` takes modules of timm, but got {module!r}; {hint}")
+
+
+def table(rows: list[Row]) -> str:
+    """The survey as Markdown."""
+    ok = sum(row.ok for row in rows)
+    header = HEADER.format(timm=timm.__version__, ok=ok, all=len(rows), refused=len(rows) - ok)
+    return header + "".join(line(row) + "\n" for row in rows)
+
+
+def line(row: Row) -> str:
+    """One row of the table."""
+    fit = (row.masking, str(row.image_size), str(row.unit)) if row.masking else ("-", "-", "-")
+    cells = (
+        row.module,
+        row.architecture,
+        f"{row.params:,}",
+        *fit,
+        _mark(row.step),
+        _mark(row.contract),
+        row.reason.replace("|", "/").replace("\n", " "),
+    )
+    return "| " + " | ".join(cells) + " |"
+
+
+def _mark(ok: bool) -> str:
+    return "yes" if ok else "no"
+
+
+if __name__ == "__main__":
+    main()

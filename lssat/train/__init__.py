@@ -1,0 +1,1 @@
+"""One training run: loop, step, losses, optimiser, checkpoints. Plain torch."""

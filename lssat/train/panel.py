@@ -1,0 +1,65 @@
+"""The picture of an epoch: what was hidden, what was to be rebuilt, what was rebuilt."""
+
+from __future__ import annotations
+
+import io
+
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from lssat.config import Config
+from lssat.data.prepared.rows import Rows
+from lssat.inputs.masking import pixel_mask, random_mask
+from lssat.inputs.target import make_target, target_picture
+from lssat.inputs.texture import stream_image
+from lssat.model.lssat import LSSAT
+from lssat.train.distributed import to_device
+
+COLUMNS = ("image", "mask", "target", "prediction")
+NUM_FACES = 4
+TILE = 112  # pixels
+
+
+@torch.no_grad()
+def draw_panel(config: Config, model: LSSAT, rows: Rows, device: torch.device) -> bytes:
+    """PNG of the first rows of a split, one face a line: image, masked input, target, prediction (visible patches from
+    the target).
+    """
+    batch = next(iter(rows.batches(NUM_FACES, 1, None)))
+    image, _, _ = to_device(batch, device)
+    encoder = model.encoder
+    noise = torch.rand(len(image), encoder.num_cells, generator=torch.Generator().manual_seed(0))
+    mask = random_mask(noise, encoder.ratio(config.masking.ratio)).to(device)
+    masked = stream_image(image, config.masked_stream, config.target)
+    model.eval()
+    pred = model(stream_image(image, config.classified_stream, config.target), masked, mask).pred
+    target = make_target(image, config, encoder.unit, encoder.mean, encoder.std)
+    size = image.shape[-1]
+    hidden = pixel_mask(mask, encoder.grid, (size, size))
+
+    def picture(values: Tensor, is_pred: bool) -> Tensor:
+        return target_picture(values, config, encoder.unit, size, encoder.mean, encoder.std, is_pred=is_pred)
+
+    wanted = picture(target, False)
+    rebuilt = torch.where(hidden, picture(pred.float(), True), wanted)
+    columns = (image, torch.where(hidden, torch.full_like(masked, 0.5), masked), wanted, rebuilt)
+    return _sheet(torch.stack(columns, dim=1).clamp(0, 1).cpu())
+
+
+def _sheet(tiles: Tensor) -> bytes:
+    """[N, 4, 3, H, W] -> PNG, with the names of the columns above."""
+    head = 14
+    sheet = Image.new("RGB", (len(COLUMNS) * TILE, len(tiles) * TILE + head), "white")
+    pen = ImageDraw.Draw(sheet)
+    for column, name in enumerate(COLUMNS):
+        pen.text((column * TILE + 4, 1), name, fill="black")
+        for row, tile in enumerate(tiles[:, column]):
+            pixels = (tile * 255).round().byte().permute(1, 2, 0).numpy()
+            sheet.paste(
+                Image.fromarray(pixels).resize((TILE, TILE), Image.Resampling.NEAREST),
+                (column * TILE, row * TILE + head),
+            )
+    out = io.BytesIO()
+    sheet.save(out, "PNG", optimize=True)
+    return out.getvalue()

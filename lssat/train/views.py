@@ -1,0 +1,69 @@
+"""What the model is shown of a batch, and what is asked of it: augmented once, then one view per stream."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from lssat.config import Config
+from lssat.inputs.augment import Draws, augment, draw
+from lssat.inputs.erasing import erase
+from lssat.inputs.masking import random_mask
+from lssat.inputs.target import make_target
+from lssat.inputs.texture import stream_image
+from lssat.model.encoders.base import Encoder
+
+
+class Chance(NamedTuple):
+    """The random numbers of some rows."""
+
+    draws: Draws
+    noise: Float[Tensor, "B L"] | None
+    """Of the masks; None without the auxiliary task."""
+
+    def of(self, rows: slice) -> Chance:
+        return Chance(self.draws[rows], None if self.noise is None else self.noise[rows])
+
+
+class Views(NamedTuple):
+    """Pictures in [0, 1] for both passes; mask and target belong to the masked one. Without the auxiliary task there is
+    but the first.
+    """
+
+    classified: Float[Tensor, "B 3 H W"]
+    masked: Float[Tensor, "B 3 H W"] | None = None
+    mask: Bool[Tensor, "B L"] | None = None
+    target: Float[Tensor, "B L P"] | None = None
+
+
+def draw_chance(config: Config, encoder: Encoder, generator: torch.Generator) -> Chance:
+    """Draw for the rows of the global batch: pictures first, masks last."""
+    draws = draw(config.optim.batch_size, config.augment, generator)
+    return Chance(
+        draws,
+        torch.rand(config.optim.batch_size, encoder.num_cells, generator=generator)
+        if config.trains_auxiliary
+        else None,
+    )
+
+
+def make_views(config: Config, encoder: Encoder, image: Float[Tensor, "B 3 H W"], chance: Chance) -> Views:
+    """Views of images in [0, 1]. Raises ConfigError where a mask would hide all or nothing.
+
+    Both passes see a picture with the erased rectangle. With `erase_before_texture` everything is made of the erased
+    image, the target included; otherwise textures are made of the whole image, the rectangle is erased in what the
+    passes see, and the target is whole.
+    """
+    image = augment(image, chance.draws, config.augment)
+    erasure = chance.draws.erasure
+    if config.augment.erase_before_texture:
+        image, erasure = erase(image, erasure), None
+    classified = erase(stream_image(image, config.classified_stream, config.target), erasure)
+    if chance.noise is None:
+        return Views(classified)
+    masked = erase(stream_image(image, config.masked_stream, config.target), erasure)
+    mask = random_mask(chance.noise, encoder.ratio(config.masking.ratio)).to(image.device)
+    return Views(classified, masked, mask, make_target(image, config, encoder.unit, encoder.mean, encoder.std))

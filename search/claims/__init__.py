@@ -1,0 +1,1 @@
+"""What may be said of scores. Pure: no Ray, no torch, no files."""

@@ -1,0 +1,1 @@
+"""What a study found, as tables, screen and picture. Reads the disk through `search.record` alone."""

@@ -1,0 +1,1 @@
+"""What is searched: a YAML file -> a validated space. Imports neither torch, Ray, timm nor Optuna."""

@@ -1,0 +1,65 @@
+"""The section `resources` of a space file: what a trial gets by the size of its backbone. Imports neither torch nor
+Ray.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from lssat.config import ConfigError, ResourcesConfig, check_value
+from lssat.model import catalog
+from lssat.nearest import nearest
+from search.space.yaml_lines import Document
+
+
+def rows(document: Document, *path: str) -> Iterator[tuple[str, str, Any, str]]:
+    """(size, dotted key, value, place) of each cell of the table at a path.
+
+    Raises ConfigError for sizes and keys that do not exist, ranges that run backwards or overlap, and wrong values.
+    """
+    taken: dict[str, str] = {}
+    for span in document.mapping(*path):
+        place = document.place(*path, span)
+        row = document.mapping(*path, span)
+        if not row:
+            raise ConfigError(
+                f"`{span}` of `resources` must be a mapping such as {{gpus_per_worker: 1}}; fill it in, or delete it "
+                f"({place})"
+            )
+        for size in _sizes(span, place):
+            if size in taken:
+                raise ConfigError(
+                    f"`resources` names the size {size} twice, in `{taken[size]}` and in `{span}`; let each size be "
+                    f"in one row ({place})"
+                )
+            taken[size] = span
+            for key, value in row.items():
+                here = document.place(*path, span, key)
+                if key not in ResourcesConfig.model_fields:
+                    raise ConfigError(
+                        f"unknown key `{key}` in `resources`; {nearest(key, ResourcesConfig.model_fields)} ({here})"
+                    )
+                check_value(f"resources.{key}", value, here)
+                yield size, f"resources.{key}", value, here
+
+
+def _sizes(span: str, place: str) -> list[str]:
+    """`tiny` or `atto..nano`, both ends included."""
+    known = list(catalog.SIZES)
+    ends = span.split("..")
+    for end in ends:
+        if end not in known:
+            raise ConfigError(
+                f"`{span}` of `resources` must be a size, or a range such as atto..nano, but got {end!r}; "
+                f"{nearest(end, known)} ({place})"
+            )
+    if len(ends) == 1:
+        return ends
+    first, last = known.index(ends[0]), known.index(ends[-1])
+    if len(ends) > 2 or first >= last:
+        raise ConfigError(
+            f"`{span}` of `resources` must run from a smaller to a larger size; their order is {', '.join(known)} "
+            f"({place})"
+        )
+    return known[first : last + 1]

@@ -1,0 +1,150 @@
+"""Rules between the search settings and the space, before anything starts. Imports neither torch nor Ray."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lssat.config import Config, ConfigError
+from search.space import epochs, reach
+from search.space.definition import Space
+
+MOST_POINTS = 10_000  # of a grid
+
+
+def checked(space: Space) -> Space:
+    """The space, a grid's with its number of trials. Raises ConfigError for settings that contradict each other or that
+    nothing would come of.
+    """
+    config = space.example()
+    _check_names(space)
+    _check_objectives(space, config)
+    _check_budgets(space, config)
+    _check_stopping(space, config)
+    if space.search.sampler == "grid":
+        return _as_long_as_its_grid(space)
+    _check_sampler(space)
+    return space
+
+
+def _check_names(space: Space) -> None:
+    names = [parameter for parameter in space.parameters if parameter.key == "backbone.name"]
+    unused = next(
+        (parameter.key for parameter in space.parameters if parameter.key in ("backbone.family", "backbone.size")), None
+    )
+    if unused and names and not any(parameter.when or None in parameter.choices for parameter in names):
+        raise ConfigError(
+            f"`backbone.name` stands instead of family and size, so `{unused}` decides nothing; delete one "
+            f"({space.places[unused]})"
+        )
+
+
+def _check_objectives(space: Space, config: Config) -> None:
+    objectives = space.search.objectives
+    at = _at(space, "objectives")
+    if objectives[:1] != ["score"]:
+        raise ConfigError(
+            "`search.objectives` must begin with score, which the scheduler and the leaderboard work on, but got "
+            f"{objectives}{at}"
+        )
+    if len(set(objectives)) < len(objectives):
+        raise ConfigError(f"`search.objectives` names one twice: {objectives}; delete it{at}")
+    if "gap" in objectives and not config.objective.subgroups:
+        raise ConfigError(
+            "the objective gap needs `objective.subgroups`, the columns that tell groups apart; name them, or delete "
+            f"gap{at}"
+        )
+
+
+def _check_budgets(space: Space, config: Config) -> None:
+    search = space.search
+    least = (
+        epochs.first_complete(search, config.optim.epochs) if search.scheduler == "promotion" else config.optim.epochs
+    )
+    if search.max_epochs is not None and search.max_epochs < least:
+        raise ConfigError(
+            f"`search.max_epochs` must hold at least one trial of `optim.epochs` {config.optim.epochs}, which takes "
+            f"{least} epochs of all trials, but got {search.max_epochs}; raise it{_at(space, 'max_epochs')}"
+        )
+    if search.patience is not None and search.scheduler == "promotion":
+        raise ConfigError(
+            "`search.patience` counts trials that have ended, but under promotion most pause; take "
+            f"`search.max_epochs`, or asha{_at(space, 'patience')}"
+        )
+    if search.max_gpu_hours is not None and not any(demand.gpus_per_worker for demand in reach.demands(space)):
+        raise ConfigError(
+            "`search.max_gpu_hours` needs trials that hold GPUs; set `resources.gpus_per_worker`, or take "
+            "`search.max_hours`" + _at(space, "max_gpu_hours")
+        )
+    if search.min_improvement and search.patience is None:
+        raise ConfigError(
+            "`search.min_improvement` says what counts as better for `search.patience`; set that "
+            f"too{_at(space, 'min_improvement')}"
+        )
+
+
+def _check_stopping(space: Space, config: Config) -> None:
+    search = space.search
+    written = (
+        "grace_epochs" in search.model_fields_set and space.places.get("optim.epochs") != "--set"
+    )  # a short try of a long space is fine
+    if search.scheduler != "none" and written and search.grace_epochs >= config.optim.epochs:
+        raise ConfigError(
+            f"`search.grace_epochs` must be less than `optim.epochs` {config.optim.epochs}, or no trial is ever "
+            f"stopped, but got {search.grace_epochs}; lower it, or take `search.scheduler` "
+            f"none{_at(space, 'grace_epochs')}"
+        )
+
+
+def _check_sampler(space: Space) -> None:
+    search = space.search
+    if search.sampler == "nsga2" and search.startup_trials < 2:
+        raise ConfigError(
+            "`search.startup_trials` is the population of nsga2, so it must be at least 2, but got "
+            f"1{_at(space, 'startup_trials')}"
+        )
+    written = {"startup_trials", "num_trials"} <= search.model_fields_set and space.places.get(
+        "search.num_trials"
+    ) != "command line"
+    if search.sampler != "random" and written and search.startup_trials > search.num_trials:
+        raise ConfigError(
+            f"`search.startup_trials` must be at most `search.num_trials` {search.num_trials}, or all trials are "
+            f"random, but got {search.startup_trials}; lower it{_at(space, 'startup_trials')}"
+        )
+    if search.sampler == "gp" and search.scheduler != "none":
+        raise ConfigError(
+            "`search.sampler` gp learns from trials alone that had the full budget, so none may be stopped, but "
+            f"`search.scheduler` is {search.scheduler}; take none, or tpe{_at(space, 'sampler')}"
+        )
+    if search.sampler in ("gp", "nsga2"):
+        for parameter in space.parameters:
+            if decides := sorted(parameter.reads & set(space.searched_keys)):
+                raise ConfigError(
+                    f"`search.sampler` {search.sampler} models only keys that every trial has and draws the others at "
+                    f"random, but `{parameter.key}` depends on `{decides[0]}`; take tpe, or fix one of "
+                    f"them{_at(space, 'sampler')}"
+                )
+
+
+def _as_long_as_its_grid(space: Space) -> Space:
+    if "num_trials" in space.search.model_fields_set:
+        at = _at(space, "num_trials")
+        raise ConfigError(
+            f"a grid tries every point, so it takes no `num_trials`; leave it out, or take `search.sampler` random{at}"
+        )
+    for parameter in space.parameters:
+        if not parameter.choices and parameter.step is None and isinstance(parameter.low, float):
+            at = f" ({space.places[parameter.key]})"
+            raise ConfigError(
+                f"a grid needs choices, or a `step`, for `{parameter.key}`; give one, or take `search.sampler` tpe{at}"
+            )
+    points = space.num_points(MOST_POINTS)
+    if points > MOST_POINTS:
+        raise ConfigError(
+            f"a grid has at most {MOST_POINTS} points, but this one has more; search fewer values, or take "
+            f"`search.sampler` tpe{_at(space, 'sampler')}"
+        )
+    return replace(space, search=space.search.model_copy(update={"num_trials": points}))
+
+
+def _at(space: Space, key: str) -> str:
+    return f" ({space.places[f'search.{key}']})" if f"search.{key}" in space.places else ""

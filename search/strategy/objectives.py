@@ -1,0 +1,51 @@
+"""What a study optimises: how each objective is read from a trial's result, which way is better, and which trials no
+other beats.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+
+class Objective(NamedTuple):
+    """`key` of a trial's result; `sign` is +1 where more is better and -1 where less is."""
+
+    key: str
+    sign: int
+
+    @property
+    def direction(self) -> Literal["maximize", "minimize"]:
+        """Optuna's word for it."""
+        return "maximize" if self.sign > 0 else "minimize"
+
+
+OBJECTIVES = {
+    "score": Objective("val/best", 1),
+    "parameters": Objective("parameters", -1),
+    "images_per_s": Objective("train/images_per_s", 1),
+    "gap": Objective("val/best_gap", -1),
+}
+
+
+def values(names: Sequence[str], result: Mapping[str, Any]) -> list[float]:
+    """The objectives of a result, in order; NaN where it lacks one."""
+    return [float(result.get(OBJECTIVES[name].key, math.nan)) for name in names]
+
+
+def front(names: Sequence[str], points: Sequence[Sequence[float | None]]) -> list[bool]:
+    """Whether each point is on the Pareto front: no other is at least as good in every objective and better in one.
+    Points that lack a value are not.
+    """
+    signed = [
+        [math.nan if value is None else OBJECTIVES[name].sign * value for name, value in zip(names, point, strict=True)]
+        for point in points
+    ]
+    known = [all(map(math.isfinite, point)) for point in signed]
+
+    def beaten(point: list[float]) -> bool:
+        others = (other for other, usable in zip(signed, known, strict=True) if usable)
+        return any(all(a >= b for a, b in zip(other, point, strict=True)) and other != point for other in others)
+
+    return [usable and not beaten(point) for point, usable in zip(signed, known, strict=True)]

@@ -1,0 +1,1 @@
+"""A study that runs: data, Ray, trials, final stage, conclusion."""

@@ -1,0 +1,133 @@
+"""Ray, here or on a cluster that is already up; and the storage that its nodes share."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray._private import ray_constants
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from lssat.config import ConfigError
+
+LEFT_OUT = [
+    ".git",
+    ".venv",
+    "results",
+    "docs",
+    "tests",
+    "*.parquet",
+    "**/__pycache__",
+    ".mypy_cache",
+    ".ruff_cache",
+    ".pytest_cache",
+]
+QUIET = {
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_TRAIN_ENABLE_STATE_TRACKING": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # a reused actor waits this long for its last trial to leave: an epoch may be slow
+    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
+}
+# glibc gives large tensors back to the kernel at once, and taking them anew costs a fifth of a step on a CPU (measured)
+KEEP_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 32),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 34),
+}
+
+
+LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""Makes Ray take 127.0.0.1 for the address of this machine, so that nothing listens elsewhere; without it
+`_node_ip_address` is replaced by an outer address (Ray 2.60).
+"""
+
+
+def connect(address: str | None, root: Path) -> None:
+    """Start Ray on this machine, or join the cluster at `address`. Raises ConfigError.
+
+    Every process is told the address of its own Ray. Ray Train's cleaner, which gives back the CPUs of a trial with
+    several workers that ASHA stops, would otherwise look for one, and fail where two run on a machine: the study would
+    wait for those CPUs for ever (Ray 2.60). The cleaner asks the dashboard, so that stays on as well.
+    """
+    os.environ.update(QUIET | KEEP_MEMORY)
+    if address is not None:
+        if address == "auto":
+            address = _look(address)[0]
+        _join(
+            address,
+            {
+                "working_dir": str(root),
+                "excludes": LEFT_OUT,
+                "env_vars": QUIET | KEEP_MEMORY | {"RAY_ADDRESS": address},
+            },
+        )
+        return
+    port = str(_free_port())
+    paths = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
+    os.environ.update(LOOPBACK | {"PYTHONPATH": paths, "RAY_GCS_SERVER_PORT": port, "RAY_ADDRESS": f"127.0.0.1:{port}"})
+    ray_constants.ENABLE_RAY_CLUSTER = (
+        False  # what this process has read when it imported Ray; its children read LOOPBACK
+    )
+    ray.init(
+        "local",
+        num_cpus=len(os.sched_getaffinity(0)),
+        include_dashboard=True,
+        dashboard_host="127.0.0.1",
+        _node_ip_address="127.0.0.1",
+    )
+
+
+def has_gpus(address: str) -> bool:
+    """Whether the cluster at `address` has any. Raises ConfigError."""
+    return _look(address)[1] > 0
+
+
+def _look(address: str) -> tuple[str, float]:
+    """The address of a cluster that is up, `auto` found out, and the number of its GPUs."""
+    _join(address)
+    try:
+        return str(ray.get_runtime_context().gcs_address), ray.cluster_resources().get("GPU", 0)
+    finally:
+        ray.shutdown()
+
+
+def _join(address: str, runtime_env: dict[str, Any] | None = None) -> None:
+    try:
+        ray.init(address=address, runtime_env=runtime_env, log_to_driver=runtime_env is not None)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        repair = "start one (README, Cluster), set RAY_AUTH_MODE=token if it demands a token, or leave `--address` out"
+        raise ConfigError(f"no Ray cluster answers at `--address {address}`: {reason}; {repair}") from None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return int(probe.getsockname()[1])
+
+
+def check_storage(storage: Path) -> None:
+    """Every node must see the folder that checkpoints go to. Raises ConfigError."""
+    nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) > 0]
+    if all(node == ray.get_runtime_context().get_node_id() for node in nodes):
+        return
+    marker = storage / f".seen-{uuid.uuid4().hex[:8]}"
+    marker.write_text("")
+    try:
+        sees = ray.remote(num_cpus=0)(os.path.exists)
+        seen = [
+            sees.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(str(marker))
+            for node in nodes
+        ]
+        blind = len(nodes) - sum(ray.get(seen, timeout=120))
+    finally:
+        marker.unlink()
+    if blind:
+        raise ConfigError(
+            f"{blind} of {len(nodes)} nodes do not see {storage}; give a folder that all nodes share with `--storage`"
+        )

@@ -1,0 +1,260 @@
+"""The prepared folder: made once, found again, never half made."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from lssat.config import ConfigError, DataConfig
+from lssat.data.prepare import prepare as prepare_module
+from lssat.data.prepare.prepare import prepare
+from lssat.data.prepared.table import is_complete, read_info
+from lssat.data.synthetic import generate as synthetic
+from lssat.data.synthetic.generate import SyntheticRow
+from tests.lssat.data.shards import read_split
+
+ROOT = Path(__file__).resolve().parents[4]
+FACES = os.environ.get("LSSAT_FACES", "")
+
+
+def jpeg(number: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("L", (16, 16), number % 256).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def faces(tmp_path: Path) -> DataConfig:
+    path = tmp_path / "faces.parquet"
+    images = [jpeg(row) if row != 7 else b"damaged" for row in range(400)]
+    pq.write_table(pa.table({"image": images, "male": [0, 1] * 200, "emotion": [0, 1, 2, 3] * 100}), path)
+    return DataConfig(source=str(path), task="male")
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+def names(cache: Path) -> list[str]:
+    return sorted(path.name for path in cache.iterdir() if not path.name.endswith(".lock"))
+
+
+def test_it_is_made_once_and_described(faces: DataConfig, cache: Path) -> None:
+    notes: list[str] = []
+    folder = prepare(faces, cache, notes.append)
+    info = read_info(folder)
+    assert folder.name == f"faces.parquet-male-{info.fingerprint[:12]}"
+    assert (info.source, info.task, info.kind, info.synthetic, info.options["seed"]) == (
+        "faces.parquet",
+        "male",
+        "binary",
+        False,
+        0,
+    )
+    assert sum(info.rows.values()) == 399
+    assert info.rejects == ({"row": 7, "reason": "not a JPEG or PNG image"},)
+    assert notes[0] == "checking images 0/400"
+    assert notes[-1].startswith(f"prepared faces.parquet: {info.rows['train']} train, ")
+    assert "1 left out" in notes[-1]
+    changed, count = (folder / "dataset.json").stat().st_mtime_ns, len(notes)
+    assert prepare(faces, cache, notes.append) == folder
+    assert ((folder / "dataset.json").stat().st_mtime_ns, len(notes)) == (changed, count)
+
+
+def test_the_same_data_prepare_to_the_same_bytes(faces: DataConfig, tmp_path: Path) -> None:
+    first, second = (prepare(faces, tmp_path / name, lambda _: None) for name in ("one", "two"))
+    assert first.name == second.name
+    files = sorted(path.name for path in first.iterdir())
+    assert files == [
+        "dataset.json",
+        "leaks.csv",
+        "rejects.csv",
+        "test-00000.parquet",
+        "train-00000.parquet",
+        "val-00000.parquet",
+    ]
+    assert all((first / name).read_bytes() == (second / name).read_bytes() for name in files)
+
+
+def test_every_option_that_matters_makes_another_folder(faces: DataConfig, cache: Path) -> None:
+    changes = [
+        {},
+        {"seed": 1},
+        {"task": "emotion"},
+        {"task": "emotion", "classes": ["0", "1"]},
+        {"task": "emotion", "classes": ["0", "2"]},
+    ]
+    assert len({prepare(faces.model_copy(update=change), cache, lambda _: None) for change in changes}) == 5
+    same = [{"image_size": 128}, {"num_images": 900}]
+    assert {prepare(faces.model_copy(update=change), cache, lambda _: None) for change in same} == {
+        prepare(faces, cache, lambda _: None)
+    }
+    orders = [{"task": "emotion", "classes": classes} for classes in (["2", "0"], ["0", "2"])]
+    assert len({prepare(faces.model_copy(update=change), cache, lambda _: None) for change in orders}) == 1
+    before = prepare(faces, cache, lambda _: None)
+    pq.write_table(pq.read_table(faces.source).slice(0, 300), faces.source)
+    assert prepare(faces, cache, lambda _: None) != before
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from lssat.config import DataConfig
+from lssat.data.prepare import prepare
+def dying(source, read=prepare.read_table):
+    for number, row in enumerate(read(source)):
+        if number == 350:
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield row
+prepare.read_table = dying
+prepare.prepare(DataConfig(source=sys.argv[1], task="male"), Path(sys.argv[2]), print)
+"""
+
+
+def test_killed_in_the_middle_it_is_made_again_and_leaves_no_rest(faces: DataConfig, cache: Path) -> None:
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, faces.source, str(cache)], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert [name.startswith(".faces.parquet-male-") and ".partial-" in name for name in names(cache)] == [True]
+    folder = prepare(faces, cache, lambda _: None)
+    assert is_complete(folder)
+    assert names(cache) == [folder.name]
+
+
+def test_a_damaged_folder_is_made_again(faces: DataConfig, cache: Path) -> None:
+    folder = prepare(faces, cache, lambda _: None)
+    (folder / "val-00000.parquet").unlink()
+    prepare(faces, cache, lambda _: None)
+    assert len(read_split(folder, "val")) == read_info(folder).rows["val"]
+
+
+def test_two_at_once_wait_for_each_other(faces: DataConfig, cache: Path) -> None:
+    folder = prepare(faces, cache, lambda _: None)
+    (folder / "dataset.json").rename(cache / "aside")
+    notes: list[str] = []
+    with (cache / f".{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        waiting = threading.Thread(target=prepare, args=(faces, cache, notes.append))
+        waiting.start()
+        while not notes:
+            time.sleep(0.01)
+        (cache / "aside").rename(folder / "dataset.json")
+    waiting.join(20)
+    assert notes == [f"waiting for another process that prepares {folder.name}"]
+
+
+def test_an_error_leaves_nothing_behind(faces: DataConfig, cache: Path) -> None:
+    pq.write_table(pa.table({"image": [b"x"] * 40, "male": [0, 1] * 20}), faces.source)
+    with pytest.raises(ConfigError, match="40 were rejected; the first: 0: not a JPEG or PNG image"):
+        prepare(faces, cache, lambda _: None)
+    assert names(cache) == []
+
+
+def test_notes_tell_how_long_the_rest_will_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 10_000, 3))
+    monkeypatch.setattr(prepare_module.time, "monotonic", lambda: float(next(clock)))
+    notes: list[str] = []
+    assert list(prepare_module._told(iter("abcd"), 4, "drawing", notes.append)) == [*"abcd"]
+    assert notes == ["drawing 0/4", "drawing 2/4, 0/s, 6 s left", "drawing 4/4, 0/s, 0 s left"]
+
+
+class TestSynthetic:
+    @pytest.fixture(autouse=True)
+    def _draw_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def generate(task: str, num_train: int, image_size: int, seed: int) -> Iterator[SyntheticRow]:
+            rng = np.random.default_rng(seed)
+            count = len(synthetic.CLASSES[task])
+            for split, rows in (("train", num_train), ("val", 80), ("test", 80)):
+                for row in range(rows):
+                    label = tuple(rng.integers(0, 2, count).tolist()) if task == "attributes" else row % count
+                    yield SyntheticRow(jpeg(row), label, f"{split}{row // 4}", split)
+
+        monkeypatch.setattr(synthetic, "generate", generate)
+
+    @pytest.mark.parametrize("task", ["emotion", "attributes", "deepfake"])
+    def test_each_task_brings_its_kind_and_classes(self, task: str, cache: Path) -> None:
+        notes: list[str] = []
+        folder = prepare(DataConfig(task=task, num_images=200), cache, notes.append)
+        info = read_info(folder)
+        assert (info.source, info.kind, info.synthetic) == ("synthetic", synthetic.KINDS[task], True)
+        assert info.classes == tuple(synthetic.CLASSES[task])
+        assert info.rows == {"train": 200, "val": 80, "test": 80}
+        assert info.options["image_size"] == 64
+        assert notes[0].startswith("rendering synthetic faces 0/")
+
+    def test_classes_are_selected_and_renumbered(self, cache: Path) -> None:
+        names = synthetic.CLASSES["emotion"]
+        two = read_info(prepare(DataConfig(num_images=200, classes=[names[5], names[2]]), cache, lambda _: None))
+        assert (two.kind, two.classes, two.counts["val"]) == (
+            "binary",
+            (names[2], names[5]),
+            {names[2]: 10, names[5]: 10},
+        )
+
+    def test_size_number_and_seed_make_other_folders(self, cache: Path) -> None:
+        changes = [{}, {"image_size": 32}, {"num_images": 300}, {"seed": 1}, {"task": "deepfake"}]
+        assert (
+            len({prepare(DataConfig(**{"num_images": 200, **change}), cache, lambda _: None) for change in changes})
+            == 5
+        )
+
+    def test_mistakes(self, cache: Path) -> None:
+        with pytest.raises(ConfigError, match="must be one of emotion, attributes, deepfake, but got `male`"):
+            prepare(DataConfig(task="male"), cache, lambda _: None)
+        with pytest.raises(ConfigError, match=r"`data.classes` names `Joy`, .*; its classes are"):
+            prepare(DataConfig(classes=["Joy", "Anger"]), cache, lambda _: None)
+        with pytest.raises(ConfigError, match=r"`data.classes` selects classes of one label"):
+            prepare(DataConfig(task="attributes", classes=["Bald", "Male"]), cache, lambda _: None)
+
+
+def test_neither_torch_nor_ray_is_imported() -> None:
+    code = "import sys, lssat.data.prepare; print(sorted({'torch', 'ray', 'pandas', 'timm'} & set(sys.modules)))"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.skipif(
+    not Path(FACES).is_file(), reason="real faces are not at hand: set LSSAT_FACES to their Parquet table"
+)
+class TestRealFaces:
+    def test_male_and_five_emotions_prepare_as_they_are(self, cache: Path) -> None:
+        table = pq.read_table(FACES)
+        emotion = ["0", "1", "2", "3", "6"]
+        begun = time.monotonic()
+        male = read_info(prepare(DataConfig(source=FACES, task="male", allow_leaks=True), cache, lambda _: None))
+        five = prepare(
+            DataConfig(source=FACES, task="emotion", classes=emotion, allow_leaks=True), cache, lambda _: None
+        )
+        assert time.monotonic() - begun < 20
+        assert (male.kind, male.rows, male.rejects) == ("binary", {"train": 6353, "val": 1155, "test": 1614}, ())
+        assert read_info(five).classes == tuple(emotion)
+        wanted = [row for row in table.to_pylist() if row["split"] == "test" and str(row["emotion"]) in emotion]
+        found = read_split(five, "test")
+        assert found["image"].to_pylist() == [row["image"] for row in wanted]
+        assert found["identity"].to_pylist() == [str(row["identity"]) for row in wanted]
+        assert found["label"].to_pylist() == [emotion.index(str(row["emotion"])) for row in wanted]
+
+    def test_absent_classes_are_named(self, cache: Path) -> None:
+        with pytest.raises(
+            ConfigError, match=r"`val` .* no image of class `7`; set `data.classes: \[0, 1, 2, 3, 4, 5, 6\]`"
+        ):
+            prepare(DataConfig(source=FACES, task="emotion"), cache, lambda _: None)

@@ -1,0 +1,130 @@
+"""Files of a tree become shards: every one accounted for, killed or not, broken or not."""
+
+import csv
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lssat.config import ConfigError, build
+from lssat.data.prepare import resumable
+from lssat.data.prepare.prepare import prepare
+from lssat.data.prepared.table import SPLITS, read_info, shard_paths
+from tests.lssat.data.shards import read_split
+
+ROOT = Path(__file__).resolve().parents[4]
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from lssat.config import build
+from lssat.data.prepare import prepare, resumable
+resumable.SHARD_ROWS = 10
+def dying(way, entry, left=[70], open=resumable.open_entry):
+    left[0] -= 1
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return open(way, entry)
+resumable.open_entry = dying
+prepare.prepare(build({"data.source": sys.argv[1], "data.task": "animal"}).data, Path(sys.argv[2]), print, map)
+"""
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A folder per class: 60 images of ants and 60 of bees, all different."""
+    generator = np.random.default_rng(0)
+    for number in range(120):
+        path = tmp_path / "tree" / ("ant", "bee")[number % 2] / f"{number:03d}.{('jpg', 'png')[number % 3 == 0]}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(generator.integers(0, 255, (16, 16, 3), np.uint8)).save(path)
+    return tmp_path / "tree"
+
+
+def prepared(tree: Path, cache: Path, **more: object) -> Path:
+    return prepare(
+        build(
+            {"data.source": str(tree), "data.task": "animal", **{f"data.{key}": value for key, value in more.items()}}
+        ).data,
+        cache,
+        lambda _: None,
+    )
+
+
+def images(folder: Path) -> set[bytes]:
+    return {image for split in SPLITS for image in read_split(folder, split)["image"].to_pylist()}
+
+
+def test_a_killed_preparation_goes_on_after_its_last_shard_and_ends_as_if_nothing_had_happened(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resumable, "SHARD_ROWS", 10)
+    whole = prepared(tree, tmp_path / "whole")
+    command = [sys.executable, "-c", KILLED, str(tree), str(tmp_path / "cache")]
+    assert subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}).returncode == -signal.SIGKILL
+    (unfinished,) = (tmp_path / "cache").glob("*.unfinished")
+    finished = {path.name: path.stat().st_mtime_ns for path in unfinished.glob("*.parquet")}
+    assert finished
+    with (unfinished / "journal.jsonl").open("a") as journal:
+        journal.write('{"shard": "spl')  # the line that a kill cut
+    folder = prepared(tree, tmp_path / "cache")
+    assert {name: (folder / name).stat().st_mtime_ns for name in finished} == finished
+    assert [path.read_bytes() for split in SPLITS for path in shard_paths(folder, split)] == [
+        path.read_bytes() for split in SPLITS for path in shard_paths(whole, split)
+    ]
+    assert (folder / "dataset.json").read_text() == (whole / "dataset.json").read_text()
+    assert images(folder) == {path.read_bytes() for path in tree.rglob("*.*g")}
+
+
+def damage(path: Path, chance: random.Random) -> None:
+    content = bytearray(path.read_bytes())
+    kind = chance.choice(["flip", "cut", "empty", "text", "rename", "swap"])
+    if kind == "flip":
+        for _ in range(20):
+            content[chance.randrange(len(content))] ^= chance.randrange(1, 256)
+        path.write_bytes(content)
+    elif kind == "rename":
+        path.rename(path.with_suffix(".txt"))
+    elif kind == "swap":
+        path.rename(path.with_suffix(".png" if path.suffix == ".jpg" else ".jpg"))
+    else:
+        path.write_bytes({"cut": bytes(content[: len(content) // 2]), "empty": b"", "text": b"no image"}[kind])
+
+
+def test_every_damaged_file_is_accounted_for_and_none_is_replaced(tree: Path, tmp_path: Path) -> None:
+    chance = random.Random(0)
+    for path in chance.sample(sorted(tree.rglob("*.*g")), 50):
+        damage(path, chance)
+    folder = prepared(tree, tmp_path / "cache", max_rejects=0.6)
+    info = read_info(folder)
+    kept = images(folder)
+    assert sum(info.rows.values()) + len(info.rejects) == 120
+    assert len(info.rejects) > 20
+    with (folder / "rejects.csv").open(newline="") as file:
+        rejected = {row["row"]: row["reason"] for row in csv.DictReader(file)}
+    files = {str(path.relative_to(tree)): path.read_bytes() for path in tree.rglob("*.*")}
+    assert kept == {content for name, content in files.items() if name not in rejected}
+    assert all(rejected.values())
+
+
+def test_too_many_unusable_images_stop_it_with_their_list(tree: Path, tmp_path: Path) -> None:
+    for path in sorted(tree.rglob("*.*g"))[::20]:
+        path.write_bytes(b"")
+    with pytest.raises(ConfigError, match=r"\d of 120 .* no image bytes \(\d\).*max_rejects: 0.0\d") as error:
+        prepared(tree, tmp_path / "cache")
+    (listed,) = (tmp_path / "cache").glob("*.rejects.csv")
+    assert str(listed) in str(error.value)
+    assert len(listed.read_text().splitlines()) > 2
+    assert sum(read_info(prepared(tree, tmp_path / "cache", max_rejects=0.05)).rows.values()) == 114
+
+
+def test_a_prepared_folder_is_a_source(tree: Path, tmp_path: Path) -> None:
+    folder = prepared(tree, tmp_path / "cache")
+    assert prepare(build({"data.source": str(folder)}).data, tmp_path / "other", lambda _: None) == folder
+    with pytest.raises(ConfigError, match="was prepared for task `animal`, not `male`"):
+        prepare(build({"data.source": str(folder), "data.task": "male"}).data, tmp_path / "other", lambda _: None)

@@ -1,0 +1,73 @@
+"""Every row counts exactly once, however the shares divide."""
+
+import numpy as np
+import pytest
+
+from lssat.config import ConfigError
+from lssat.data.prepared.rows import ResidentRows, StreamedRows, mixed
+
+
+def blocks(num_rows, size=7):
+    labels = np.arange(num_rows)
+    images = np.zeros((num_rows, 2, 2, 3), np.uint8) + labels[:, None, None, None].astype(np.uint8)
+    return [{"image": images[i : i + size], "label": labels[i : i + size]} for i in range(0, num_rows, size)]
+
+
+def stream(num_rows):
+    def batches(size, seed):
+        order = np.arange(num_rows) if seed is None else np.random.default_rng(seed).permutation(num_rows)
+        for start in range(0, num_rows, size):
+            chosen = order[start : start + size]
+            yield {"image": np.zeros((len(chosen), 2, 2, 3), np.uint8), "label": chosen}
+
+    return StreamedRows(batches, num_rows)
+
+
+@pytest.mark.parametrize("rows", [ResidentRows(blocks(23)), stream(23)], ids=["resident", "streamed"])
+@pytest.mark.parametrize("seed", [None, 3])
+@pytest.mark.parametrize(("size", "steps"), [(8, 3), (8, 5), (23, 1), (50, 2), (1, 23)])
+def test_each_row_has_weight_one_once(rows, seed, size, steps):
+    batches = list(rows.batches(size, steps, seed))
+    assert len(batches) == steps
+    assert all(len(batch.image) == len(batch.label) == len(batch.weight) == size for batch in batches)
+    counted = np.concatenate([batch.label[batch.weight > 0] for batch in batches])
+    assert sorted(counted.tolist()) == list(range(23))
+    assert seed is not None or counted.tolist() == list(range(23))
+
+
+def test_order_follows_the_seed():
+    rows = ResidentRows(blocks(23))
+
+    def order(seed):
+        return np.concatenate([batch.label for batch in rows.batches(8, 3, seed)]).tolist()
+
+    assert order(1) == order(1) != order(2)
+
+
+def test_images_stay_with_their_labels():
+    for batch in ResidentRows(blocks(23)).batches(8, 3, 5):
+        assert (batch.image[:, 0, 0, 0] == batch.label).all()
+
+
+@pytest.mark.parametrize(("size", "window"), [(4, 8), (5, 1), (50, 100), (3, 7)])
+def test_mixed_rows_come_once_in_an_order_of_the_generator(size, window):
+    def order(seed):
+        batches = list(mixed(blocks(23), size, window, np.random.default_rng(seed)))
+        assert all(len(batch["label"]) == size for batch in batches[:-1])
+        assert all((batch["image"][:, 0, 0, 0] == batch["label"]).all() for batch in batches)
+        return np.concatenate([batch["label"] for batch in batches]).tolist()
+
+    assert sorted(order(1)) == list(range(23))
+    assert order(1) == order(1) != order(2)
+
+
+def test_balanced_sampling_draws_every_class_equally_often():
+    labels = np.repeat([0, 1, 2], [900, 90, 10])
+    rows = ResidentRows([{"image": np.zeros((1000, 1, 1, 3), np.uint8), "label": labels}]).balanced(np.bincount(labels))
+    drawn = np.concatenate([batch.label for seed in range(30) for batch in rows.batches(100, 10, seed)])
+    assert np.bincount(drawn) / len(drawn) == pytest.approx([1 / 3] * 3, abs=0.01)
+
+
+def test_streamed_rows_cannot_be_balanced():
+    with pytest.raises(ConfigError, match="class_balanced"):
+        stream(10).balanced(np.array([5, 5]))

@@ -1,0 +1,73 @@
+"""A group of workers whose device is too small: it is started again with smaller micro-batches, until it fits or never
+will.
+"""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+STUDY = """
+import os, sys
+import numpy as np, ray
+from ray import tune
+from lssat.config import build
+from lssat.on_ray.ingest import RowGroup, Split
+from lssat.task import Task
+from lssat.on_ray.worker import Run, train_run
+
+ROWS = int(sys.argv[3])
+
+def small_device():
+    import torch
+    from timm.models.vision_transformer import VisionTransformer
+    forward = VisionTransformer._pos_embed
+
+    def limited(self, x):
+        if torch.is_grad_enabled() and len(x) > ROWS:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return forward(self, x)
+
+    VisionTransformer._pos_embed = limited
+
+def split(rows):
+    image = np.random.default_rng(rows).integers(0, 255, (rows, 32, 32, 3)).astype(np.uint8)
+    items = [{"image": image[row], "label": row % 3, "row": row} for row in range(rows)]
+    halves = [ray.data.from_items(items[: rows // 2]), ray.data.from_items(items[rows // 2 :])]
+    return Split((RowGroup("none", 0, 0, rows),), 32, 2, tuple(half.materialize() for half in halves))
+
+environment = {"worker_process_setup_hook": small_device, "env_vars": {"PYTHONPATH": os.getcwd()}}
+ray.init(num_cpus=3, runtime_env=environment, include_dashboard=True, dashboard_host="127.0.0.1", dashboard_port=0, _node_ip_address="127.0.0.1",
+         _temp_dir=sys.argv[2], object_store_memory=200 << 20)
+small = {"backbone.name": "test_vit", "backbone.patch_size": 8, "data.image_size": 32, "masking.unit": 8, "decoder.dim": 32, "optim.precision": "float32"}
+config = build({**small, "optim.epochs": 2, "optim.warmup_epochs": 0.5, "optim.batch_size": 4, "resources.num_workers": 2})
+run = Run(config, Task("t", "multiclass", ("a", "b", "c"), (8, 8, 8), 24), {"train": split(24), "val": split(12)}, sys.argv[1] + "/trial", "name")
+tuner = tune.Tuner(tune.with_resources(tune.with_parameters(lambda _, run: train_run(run), run=run), {"memory": 1 << 20}),
+                   run_config=tune.RunConfig(storage_path=sys.argv[1] + "/ray", verbose=0))
+result = tuner.fit()[0]
+print("RESULT", result.metrics.get("micro_batches"), result.metrics.get("infeasible") or result.error)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("rows", "expected"), [(1, "2 None"), (0, "None DoesNotFit: a micro-batch of one row must fit into memory")]
+)
+def test_a_group_goes_on_until_it_fits_or_cannot(tmp_path, rows, expected):
+    """Two rows a worker, halved once."""
+    with tempfile.TemporaryDirectory(
+        prefix="grp", dir="/tmp", ignore_cleanup_errors=True
+    ) as ray:  # Ray's sockets need a short path
+        done = subprocess.run(
+            [sys.executable, "-c", STUDY, tmp_path, ray, str(rows)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=800,
+        )
+    result = next((line for line in done.stdout.splitlines() if line.startswith("RESULT")), "")
+    assert result.startswith(f"RESULT {expected}"), done.stdout[-3000:] + done.stderr[-6000:]

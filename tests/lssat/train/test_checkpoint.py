@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lssat.train import checkpoint
+from lssat.train.checkpoint import CheckpointError, flatten_optimizer, load, restore_optimizer, save
+
+SAVE_FOR_EVER = """
+import sys, torch
+from pathlib import Path
+from lssat.train.checkpoint import save
+number = 0
+while True:
+    number += 1
+    save(Path(sys.argv[1]), tensors={str(i): torch.full((50_000,), number) for i in range(4)}, state={"number": number})
+    print(number, flush=True)
+"""
+
+
+def tensors_of(number: int) -> dict[str, Tensor]:
+    return {"a": torch.full((4, 3), number), "b": torch.tensor(float(number))}
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    tensors = {
+        "float": torch.rand(3, 4),
+        "half": torch.rand(5).bfloat16(),
+        "int": torch.arange(3),
+        "bool": torch.tensor([True, False]),
+        "scalar": torch.tensor(2.5),
+        "strided": torch.rand(2, 3, 4, 4).to(memory_format=torch.channels_last),
+        "grad": nn.Parameter(torch.rand(2)),
+    }
+    state = {"epoch": 3, "best": float("-inf"), "config": {"optim": {"lr": 1e-3}}, "name": "größe", "none": None}
+    save(tmp_path / "deep" / "last", tensors=tensors, state=state)
+    loaded, loaded_state = load(tmp_path / "deep" / "last")
+    assert loaded_state == state
+    assert loaded.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert loaded[name].dtype == tensor.dtype and torch.equal(loaded[name], tensor)
+
+
+def test_a_new_checkpoint_replaces_the_old_and_leaves_no_rubbish(tmp_path: Path) -> None:
+    for number in range(3):
+        save(tmp_path / "last", tensors=tensors_of(number), state={"number": number})
+    tensors, state = load(tmp_path / "last")
+    assert state == {"number": 2} and tensors["b"] == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["last"]
+    assert len(list((tmp_path / "last").iterdir())) == 2
+
+
+def test_an_empty_folder_that_exists_is_filled(tmp_path: Path) -> None:
+    save(tmp_path, tensors=tensors_of(1), state={})
+    assert load(tmp_path)[0]["b"] == 1
+
+
+STEPS = [(os, "replace"), (os, "fsync"), (checkpoint, "save_file"), (json, "dumps")]
+
+
+@pytest.mark.parametrize(("owner", "function"), STEPS, ids=[name for _, name in STEPS])
+@pytest.mark.parametrize("call", range(1, 6))
+@pytest.mark.parametrize("first", [True, False], ids=["first", "second"])
+def test_interrupted_before_any_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: object, function: str, call: int, first: bool
+) -> None:
+    """At whichever step a save stops, the old or the new checkpoint is there, whole, and the next save succeeds."""
+    folder = tmp_path / "last"
+    if not first:
+        save(folder, tensors=tensors_of(1), state={"number": 1})
+    with monkeypatch.context() as patch:
+        stop_at(patch, owner, function, call)
+        with contextlib.suppress(KeyboardInterrupt):
+            save(folder, tensors=tensors_of(2), state={"number": 2})
+    assert folder.exists() or first
+    if folder.exists():
+        tensors, state = load(folder)
+        assert tensors["b"] == state["number"] and state["number"] in (1, 2)
+    save(folder, tensors=tensors_of(3), state={"number": 3})
+    assert load(folder)[1] == {"number": 3}
+    assert [path.name for path in tmp_path.iterdir()] == ["last"] and len(list(folder.iterdir())) == 2
+
+
+def stop_at(patch: pytest.MonkeyPatch, owner: object, function: str, call: int) -> None:
+    """Let the `call`-th call of a function raise instead."""
+    original, calls = getattr(owner, function), iter(range(1, 100))
+
+    def stopping(*args: object, **kwargs: object) -> object:
+        if next(calls) == call:
+            raise KeyboardInterrupt
+        return original(*args, **kwargs)
+
+    patch.setattr(owner, function, stopping)
+
+
+def test_killed_process_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
+    folder, moments = tmp_path / "last", random.Random(0)
+    for _ in range(3):
+        child = subprocess.Popen([sys.executable, "-c", SAVE_FOR_EVER, str(folder)], stdout=subprocess.PIPE, text=True)
+        assert child.stdout is not None
+        for _ in range(3):
+            assert child.stdout.readline()
+        time.sleep(moments.uniform(0, 0.05))
+        os.kill(child.pid, signal.SIGKILL)
+        written = [int(line) for line in child.stdout.read().split()]
+        child.wait()
+        child.stdout.close()
+        tensors, state = load(folder)
+        assert all((tensor == state["number"]).all() for tensor in tensors.values())
+        assert state["number"] >= max(written, default=3)
+
+
+def test_missing_checkpoints_name_the_repair(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"no whole checkpoint in .*absent.*; delete .* or copy"):
+        load(tmp_path / "absent")
+    save(tmp_path / "last", tensors=tensors_of(1), state={})
+    next((tmp_path / "last").glob("*.safetensors")).unlink()
+    with pytest.raises(CheckpointError, match=r"no whole checkpoint in .*last.*; delete"):
+        load(tmp_path / "last")
+
+
+@pytest.mark.parametrize("pattern", ["*.safetensors", "*.json"])
+def test_damaged_checkpoints_name_the_repair(tmp_path: Path, pattern: str) -> None:
+    save(tmp_path, tensors=tensors_of(1), state={})
+    path = next(tmp_path.glob(pattern))
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(CheckpointError, match=r"is damaged \(.*\); delete"):
+        load(tmp_path)
+
+
+def test_foreign_json_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text(json.dumps({"epoch": 3}))
+    with pytest.raises(CheckpointError, match="damaged"):
+        load(tmp_path)
+
+
+def train(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(steps):
+        model(torch.randn(8, 4, generator=generator)).square().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def make(seed: int) -> tuple[nn.Module, torch.optim.Optimizer]:
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(4, 8), nn.LayerNorm(8), nn.Linear(8, 2))
+    groups = [
+        {"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": 0.1},
+        {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return model, torch.optim.AdamW(groups, lr=1e-2, fused=True)
+
+
+def test_training_goes_on_from_a_checkpoint_as_if_never_stopped(tmp_path: Path) -> None:
+    straight, optimizer = make(0)
+    train(straight, optimizer, 5, seed=1)
+    weights = {f"model.{name}": tensor for name, tensor in straight.state_dict().items()}
+    save(tmp_path / "last", tensors=weights | flatten_optimizer(optimizer), state={})
+    train(straight, optimizer, 5, seed=2)
+
+    resumed, optimizer = make(7)
+    tensors, _ = load(tmp_path / "last")
+    resumed.load_state_dict(
+        {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}
+    )
+    restore_optimizer(optimizer, tensors)
+    train(resumed, optimizer, 5, seed=2)
+    for expected, actual in zip(straight.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(expected, actual)
+
+
+def test_optimizer_state_survives_the_file(tmp_path: Path) -> None:
+    model, optimizer = make(0)
+    train(model, optimizer, 3, seed=1)
+    before = flatten_optimizer(optimizer)
+    save(tmp_path / "last", tensors=before, state={})
+    _, other = make(0)
+    restore_optimizer(other, load(tmp_path / "last")[0])
+    after = flatten_optimizer(other)
+    assert before.keys() == after.keys() and len(before) == 3 * len(list(model.parameters()))
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    assert [group["weight_decay"] for group in other.param_groups] == [0.1, 0.0]
+
+
+def test_an_optimizer_that_never_stepped_round_trips() -> None:
+    _, optimizer = make(0)
+    assert flatten_optimizer(optimizer) == {}
+    restore_optimizer(optimizer, {"model.weight": torch.zeros(2)})
+
+
+def test_state_of_another_model_is_refused() -> None:
+    model, optimizer = make(0)
+    train(model, optimizer, 1, seed=1)
+    other = torch.optim.AdamW(nn.Linear(3, 3).parameters())
+    with pytest.raises(CheckpointError, match=r"optimizer state `optimizer\.0\..*does not fit.*config"):
+        restore_optimizer(other, flatten_optimizer(optimizer))

@@ -1,0 +1,376 @@
+"""The loop: same seed, same weights; kills lose nothing; the number of workers changes nothing; the auxiliary task is
+really off when off.
+"""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+from lssat.config import ConfigError, build
+from lssat.data.prepared.rows import ResidentRows, fill_up
+from lssat.model.lssat import build_model
+from lssat.task import Task
+from lssat.train import checkpoint
+from lssat.train.distributed import Place, to_device
+from lssat.train.loop import fit, train_step
+from lssat.train.scoring import NonFiniteLoss, evaluate
+from lssat.train.views import draw_chance, make_views
+
+TASK = Task("emotion", "multiclass", ("a", "b", "c"), (10, 10, 10), 30)
+CPU = Place(torch.device("cpu"))
+RECIPE = {  # every option of the recipe that is off by default, but for the frozen backbone
+    "augment.randaugment": 9,
+    "augment.mixup": 0.4,
+    "augment.erase": 0.5,
+    "optim.label_smoothing": 0.1,
+    "optim.layer_decay": 0.7,
+    "optim.accumulate": 2,
+    "optim.class_balanced": True,
+}
+SMALL = {
+    "backbone.name": "test_vit",
+    "backbone.patch_size": 8,
+    "data.image_size": 32,
+    "masking.unit": 8,
+    "decoder.dim": 32,
+}
+
+
+def config(**settings):
+    return build({**SMALL, "optim.epochs": 3, "optim.batch_size": 8, "optim.precision": "float32", **settings})
+
+
+def rows(num_rows=30, seed=0):
+    random = np.random.default_rng(seed)
+    labels = np.arange(num_rows) % 3
+    images = random.integers(0, 90, (num_rows, 32, 32, 3)) + labels[:, None, None, None] * 60
+    return ResidentRows([{"image": images.astype(np.uint8), "label": labels}])
+
+
+def train(settings, folder=None, stop_after=None):
+    results = []
+
+    def report(result):
+        results.append({key: value for key, value in result.items() if key not in ("panel", "train/images_per_s")})
+        if len(results) == stop_after:
+            raise KeyboardInterrupt
+
+    fit(settings, TASK, rows(), rows(21, seed=1), CPU, report, folder)
+    return results
+
+
+def test_same_seed_same_results():
+    assert train(config()) == train(config())
+    assert train(config()) != train(config(seed=1))
+
+
+def test_it_learns():
+    results = train(config(**{"optim.epochs": 6, "aux_weight": 0.3}))
+    assert results[-1]["val/best"] > 0.9
+    assert results[-1]["train/task_loss"] < results[0]["train/task_loss"]
+    assert results[-1]["train/reconstruction_loss"] < results[0]["train/reconstruction_loss"]
+
+
+@pytest.mark.parametrize("stop_after", [1, 2])
+@pytest.mark.parametrize("backbone", ["test_vit", "test_convnext", "mobilenetv3_small_050"])
+def test_a_killed_run_ends_as_if_nothing_had_happened(tmp_path, backbone, stop_after):
+    settings = config(
+        **{
+            "backbone.name": backbone,
+            "backbone.patch_size": 8 if backbone == "test_vit" else None,
+            "optim.ema_decay": 0.9,
+        }
+    )
+    whole = train(settings, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(settings, tmp_path / "killed", stop_after)
+    resumed = train(settings, tmp_path / "killed")
+    assert resumed == whole[stop_after - 1 :], "the last saved epoch is reported again, then the rest follows"
+    a, b = (checkpoint.load(tmp_path / name / "last")[0] for name in ("whole", "killed"))
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_killed_run_with_the_whole_recipe_ends_as_if_nothing_had_happened(tmp_path):
+    whole = train(config(**RECIPE), tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(config(**RECIPE), tmp_path / "killed", 1)
+    assert train(config(**RECIPE), tmp_path / "killed") == whole
+
+
+@pytest.mark.parametrize("backbone", ["test_vit", "test_resnet"])
+def test_a_frozen_backbone_does_not_move_while_head_and_decoder_learn(tmp_path, backbone):
+    patch = {"backbone.patch_size": 8 if backbone == "test_vit" else None}
+    settings = config(
+        **{
+            "backbone.name": backbone,
+            "backbone.trainable": "head",
+            "backbone.drop_path_rate": 0.3,
+            "optim.weight_decay": 0.5,
+            **patch,
+        }
+    )
+    torch.manual_seed(settings.seed)
+    before = build_model(settings, 3).state_dict()
+    results = train(settings, tmp_path)
+    after = checkpoint.load(tmp_path / "last")[0]
+    for name, tensor in before.items():
+        assert torch.equal(after[f"model.{name}"], tensor) == name.startswith("encoder."), name
+    assert results[-1]["train/task_loss"] < results[0]["train/task_loss"]
+
+
+def test_the_kept_weights_are_the_running_mean_of_the_steps(tmp_path):
+    steps = []
+    hook = register_optimizer_step_post_hook(
+        lambda optimizer, *_: steps.append(optimizer.param_groups[0]["params"][0].detach().clone())
+    )
+    try:
+        train(config(**{"optim.epochs": 2, "optim.ema_decay": 0.7}), tmp_path)
+    finally:
+        hook.remove()
+    expected = steps[0]
+    for weight in steps[1:]:
+        expected = 0.7 * expected + 0.3 * weight
+    kept = checkpoint.load(tmp_path / "last")[0]
+    name = next(
+        name
+        for name in kept
+        if name.startswith("average.")
+        and kept[name].shape == expected.shape
+        and torch.allclose(kept[name], expected, atol=1e-7)
+    )
+    assert not torch.allclose(kept[name.replace("average.module.", "model.")], expected, atol=1e-5)
+
+
+def test_a_checkpoint_of_another_config_is_refused(tmp_path):
+    train(config(), tmp_path)
+    with pytest.raises(checkpoint.CheckpointError, match="another config"):
+        train(config(**{"optim.lr": 2e-3}), tmp_path)
+
+
+def test_a_run_that_is_over_reports_its_last_result_again(tmp_path):
+    whole = train(config(), tmp_path)
+    assert train(config(), tmp_path) == whole[-1:]
+
+
+def test_best_keeps_the_best_epoch(tmp_path):
+    results = train(config(), tmp_path)
+    _, state = checkpoint.load(tmp_path / "best")
+    scores = [result["val/score"] for result in results]
+    assert state["epoch"] == 1 + int(np.argmax(scores))
+    assert results[-1]["val/best"] == max(scores)
+
+
+def test_weight_zero_and_off_are_the_same_supervised_baseline():
+    off, zero = train(config(auxiliary=False)), train(config(aux_weight=0))
+    assert off == zero
+    assert not any("train/reconstruction_loss" in result for result in off)
+    assert build_model(config(aux_weight=0), 3).decoder is None
+
+
+def test_a_loss_that_is_not_finite_ends_the_run():
+    with pytest.raises(NonFiniteLoss, match=r"optim\.lr"):
+        train(config(**{"optim.lr": 1e30, "optim.clip_norm": 1e30, "optim.warmup_epochs": 0}))
+
+
+def test_padding_does_not_change_evaluation():
+    model = build_model(config(), 3)
+    measured = [
+        evaluate(config(**{"optim.batch_size": size}), TASK, model, rows(21), CPU, "val") for size in (8, 21, 50)
+    ]
+    for other in measured[1:]:
+        assert other.keys() == measured[0].keys()
+        assert all(math.isclose(other[key], measured[0][key], rel_tol=1e-5) for key in other)
+
+
+@pytest.mark.parametrize("backbone", ["test_vit", "test_convnext"])
+@pytest.mark.parametrize("real", [8, 5])
+@pytest.mark.parametrize("options", [{}, RECIPE])
+def test_micro_batches_have_the_gradients_of_the_whole_batch(backbone, real, options):
+    """Norms are layer norms here; batch norm would see one micro-batch at a time."""
+    whole, losses = _step(_sized(backbone, **options | {"optim.accumulate": 1}), real)
+    for number in (2, 4):
+        parts, same_losses = _step(_sized(backbone, **options | {"optim.accumulate": number}), real)
+        torch.testing.assert_close(same_losses, losses, rtol=1e-5, atol=1e-5)
+        for name, gradient in whole.items():
+            torch.testing.assert_close(parts[name], gradient, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_batch_norm_sees_micro_batches():
+    """Its running mean after two micro-batches: that of two steps over their rows."""
+    parts, _ = _step(_sized("test_resnet", auxiliary=False, **{"optim.accumulate": 2}), 8)
+    settings = _sized("test_resnet", auxiliary=False)
+    torch.manual_seed(0)
+    model = build_model(settings, 3)
+    image, _, _ = to_device(_batch(8), CPU.device)
+    image = make_views(
+        settings, model.encoder, image, draw_chance(settings, model.encoder, torch.Generator().manual_seed(5))
+    ).classified
+    for rows in (slice(0, 4), slice(4, 8)):
+        model(image[rows])
+    for name, buffer in model.named_buffers():
+        torch.testing.assert_close(parts[name], buffer, msg=name)
+
+
+def test_the_logged_task_loss_is_neither_smoothed_nor_weighted():
+    _, plain = _step(_sized("test_vit"), 8)
+    trained, smoothed = _step(_sized("test_vit", **{"optim.label_smoothing": 0.3}), 8, torch.tensor([1.0, 5.0, 0.2]))
+    assert smoothed == plain
+    assert not torch.equal(trained["head.weight"], _step(_sized("test_vit"), 8)[0]["head.weight"])
+
+
+TOGETHER = [
+    ("test_vit", {}),
+    ("test_convnext", {}),
+    ("test_resnet", {}),
+    ("test_efficientnet", {}),
+    ("test_vit", RECIPE),
+]
+REAL = (8, 5, 3)  # rows of a batch of 8: with 5 or 3, the second worker has 1 or none
+
+
+@pytest.fixture(scope="module")
+def two_workers(tmp_path_factory):
+    """What the first of two workers has learnt in a step of each case."""
+    folder = tmp_path_factory.mktemp("workers")
+    mp.spawn(_work, args=(folder,), nprocs=2)
+    return lambda case, real: torch.load(folder / f"{case}-{real}", weights_only=True)
+
+
+@pytest.mark.parametrize("case", range(len(TOGETHER)), ids=lambda case: f"{TOGETHER[case][0]}-{case}")
+@pytest.mark.parametrize("real", REAL)
+def test_two_workers_have_the_gradients_and_running_statistics_of_one(two_workers, case, real):
+    alone, _ = _step(_shared(case), real)
+    together = two_workers(case, real)
+    assert alone.keys() == together.keys()
+    for name, gradient in alone.items():
+        torch.testing.assert_close(together[name], gradient, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def _shared(case):
+    backbone, options = TOGETHER[case]
+    return _sized(backbone, **options, **{"resources.num_workers": 2})
+
+
+def _sized(backbone, **settings):
+    patch = {"backbone.patch_size": 8 if backbone == "test_vit" else None}
+    return config(**{"backbone.name": backbone, "data.image_size": 64, "masking.unit": 16, **patch, **settings})
+
+
+def _step(settings, real, weights=None):
+    torch.manual_seed(0)
+    model = build_model(settings, 3)
+    losses = train_step(
+        settings, TASK, model, _batch(real), CPU, torch.Generator().manual_seed(5), weights, settings.optim.accumulate
+    )
+    return _learnt(model), losses
+
+
+def _learnt(model):
+    return {name: parameter.grad for name, parameter in model.named_parameters()} | dict(model.named_buffers())
+
+
+def _batch(real):
+    random = np.random.default_rng(0)
+    arrays = {"image": random.integers(0, 255, (real, 64, 64, 3)).astype(np.uint8), "label": np.arange(real) % 3}
+    return fill_up(arrays, 8, real)
+
+
+def _work(rank, folder):
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder / 'meet'}", rank=rank, world_size=2)
+    place = Place(torch.device("cpu"), rank, 2)
+    for case, real in itertools.product(range(len(TOGETHER)), REAL):
+        settings = _shared(case)
+        torch.manual_seed(0)
+        model = build_model(settings, 3)
+        batch = type(whole := _batch(real))(*(part[rank * 4 : rank * 4 + 4] for part in whole))
+        train_step(
+            settings,
+            TASK,
+            DistributedDataParallel(model),
+            batch,
+            place,
+            torch.Generator().manual_seed(5),
+            None,
+            settings.optim.accumulate,
+        )
+        if rank == 0:
+            torch.save(_learnt(model), folder / f"{case}-{real}")
+    dist.destroy_process_group()
+
+
+def test_a_share_of_the_rows_is_the_same_for_any_number_of_workers():
+    whole = rows(300)
+    chosen = whole.subset(0.3, seed=1)
+    assert 60 < chosen.num_rows < 120
+    block = {name: np.concatenate([b[name] for b in whole._blocks]) for name in ("image", "label")}
+    halves = [
+        ResidentRows([{name: array[part] for name, array in block.items()}])
+        for part in (slice(0, 133), slice(133, 300))
+    ]
+    pieces = [
+        batch.image
+        for half in halves
+        for batch in half.subset(0.3, seed=1).batches(1, half.subset(0.3, seed=1).num_rows, None)
+    ]
+    together = [batch.image for batch in chosen.batches(1, chosen.num_rows, None)]
+    assert np.array_equal(np.concatenate(pieces), np.concatenate(together))
+    other = whole.subset(0.3, seed=2)
+    assert set(other._rows) != set(chosen._rows)
+    assert set(other._rows) & set(chosen._rows), "seeds draw independently"
+
+
+def test_classes_are_evened_out_once():
+    """By drawing where that was asked for; by weights where it was not, or where rows have several labels."""
+    task = Task("emotion", "multiclass", ("a", "b", "c"), (2, 8, 20), 30)  # as if the classes were not equally frequent
+    several = Task("attributes", "multilabel", ("a", "b", "c"), (2, 8, 20), 30)
+    labels = np.eye(3, dtype=np.int64)[np.arange(30) % 3]
+    with_several = ResidentRows(
+        [{"image": np.stack([batch.image[0] for batch in rows().batches(1, 30, None)]), "label": labels}]
+    )
+
+    def losses(task, train, **settings):
+        reported = []
+        fit(
+            config(**{"optim.epochs": 2, **settings}),
+            task,
+            train,
+            train,
+            CPU,
+            lambda result: reported.append(result["train/task_loss"]),
+        )
+        return reported
+
+    weighted, drawn = {"optim.class_balanced": True}, {"data.sampling": "balanced"}
+    assert losses(task, rows(), **drawn, **weighted) == losses(task, rows(), **drawn)
+    assert losses(task, rows(), **drawn) != losses(task, rows()) != losses(task, rows(), **weighted)
+    assert losses(several, with_several, **drawn, **weighted) == losses(several, with_several, **weighted)
+    assert losses(several, with_several, **weighted) != losses(several, with_several)
+
+
+def test_a_score_that_is_not_defined_ends_the_run_and_says_so():
+    alike = {"Male": np.full(21, "1")}  # there is no other group
+    with pytest.raises(ConfigError, match="worst_group is not defined"):
+        fit(
+            config(**{"objective.metric": "worst_group", "objective.subgroups": ["Male"]}),
+            TASK,
+            rows(),
+            numbered(21),
+            CPU,
+            lambda result: None,
+            groups=alike,
+        )
+
+
+def numbered(num_rows):
+    """Rows that know where in their split they are."""
+    (batch,) = rows(num_rows, seed=1).batches(num_rows, 1, None)
+    return ResidentRows([{"image": batch.image, "label": batch.label, "row": np.arange(num_rows)}])

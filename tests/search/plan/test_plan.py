@@ -1,0 +1,192 @@
+"""A plan: epochs as counted by hand, backbones as the space draws them, and nothing left behind."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ray.tune.schedulers import AsyncHyperBandScheduler
+from rich.console import Console
+
+from lssat.config import build
+from search.plan import command as planning
+from search.plan.actual import Actual, actual
+from search.plan.estimate import ASSUMED_ROWS, Data, Machine, look_at_data, make_plan
+from search.plan.rates import Rate, between
+from search.plan.screen import compare, show
+from search.space import epochs
+from search.space import file as space_file
+from search.space.definition import SearchConfig
+from search.space.epochs import Span
+
+ROOT = Path(__file__).resolve().parents[3]
+SPACE = """
+fixed: {data.image_size: 64, masking.unit: 16, decoder.dim: 32, optim.epochs: 10, optim.batch_size: 16, optim.precision: float32}
+space:
+  backbone.name: [test_resnet, test_vit2, test_convnext]
+  aux_weight: [0.1, 0.5]
+  masking.ratio: {low: 0.4, high: 0.8, step: 0.2}
+search: {num_trials: 12, grace_epochs: 3, reduction_factor: 4, finalists: 2, final_seeds: 3}
+"""
+DATA = Data({"train": 400, "val": 100, "test": 100}, 3, 1_000_000, "made up")
+BIG = Machine(cpus=4, memory=64 << 30, gpus=0, gpu_memory=0)
+
+
+def load(path, text=SPACE, **pinned):
+    path.write_text(text)
+    return space_file.load(path, "none", pinned, {})
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        # 12 x 3, then 3 go on for 7; at least: 11 x 3 and one whole
+        ({"num_trials": 12, "grace_epochs": 3, "reduction_factor": 4}, Span(43, 57, 120)),
+        # rungs at 1, 2, 4, 8: 16 x 1 + 8 x 1 + 4 x 2 + 2 x 4 + 1 x 2
+        ({"num_trials": 16, "grace_epochs": 1, "reduction_factor": 2}, Span(25, 42, 160)),
+        ({"num_trials": 12, "scheduler": "none"}, Span(120, 120, 120)),
+        ({"num_trials": 12, "grace_epochs": 10}, Span(120, 120, 120)),
+        ({"num_trials": 12, "grace_epochs": 4, "scheduler": "median"}, Span(54, 84, 120)),
+        ({"num_trials": 12, "grace_epochs": 3, "reduction_factor": 4, "max_epochs": 50}, Span(43, 50, 50)),
+    ],
+)
+def test_epochs_of_a_search(settings, expected):
+    assert epochs.searched(SearchConfig(**settings), 10) == expected
+
+
+@pytest.mark.parametrize(("grace", "factor", "most"), [(3, 4, 10), (1, 2, 9), (10, 3, 100), (2, 3, 20)])
+def test_rungs_are_those_of_the_scheduler(grace, factor, most):
+    asha = AsyncHyperBandScheduler(
+        time_attr="epoch", metric="m", mode="max", max_t=most, grace_period=grace, reduction_factor=factor
+    )
+    milestones = sorted(milestone for milestone, _ in asha._brackets[0]._rungs if milestone < most)
+    assert epochs.rungs(SearchConfig(grace_epochs=grace, reduction_factor=factor), most) == milestones
+
+
+def test_epochs_of_the_final_stage():
+    assert epochs.final(SearchConfig(finalists=3, final_seeds=4), 10) == 3 * 2 * 4 * 10
+    assert epochs.final(SearchConfig(num_trials=2, finalists=3, final_seeds=4), 10) == 2 * 2 * 4 * 10
+    assert epochs.final(SearchConfig(finalists=0), 10) == 0
+
+
+def test_rates_lie_on_a_line_of_logarithms():
+    small, large = (10**5, Rate(1000, 4000)), (10**7, Rate(10, 40))
+    assert [between(small, large, 10**n).train for n in (5, 6, 7)] == pytest.approx([1000, 100, 10])
+    assert between(small, small, 10**5) == Rate(1000, 4000)
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory):
+    return make_plan(load(tmp_path_factory.mktemp("plan") / "s.yaml"), DATA, BIG, 2.0)
+
+
+def test_the_plan_of_a_small_space(plan):
+    assert plan.points == "18"
+    assert (plan.trials, plan.epochs) == (12, Span(43 + 120, 57 + 120, 120 + 120))
+    sizes = [backbone.parameters for backbone in plan.backbones]
+    assert {backbone.name for backbone in plan.backbones} == {
+        "test_resnet",
+        "test_vit2",
+        "test_convnext",
+    } and sizes == sorted(sizes)
+    assert all((backbone.at_a_time, backbone.micro_batches) == (4, 1) for backbone in plan.backbones)
+    assert plan.seconds.low < plan.seconds.expected < plan.seconds.high
+    per_epoch = sum(backbone.seconds_per_epoch for backbone in plan.backbones) / 3 / 4
+    assert plan.seconds.high == pytest.approx(240 * per_epoch)
+    weights = sum(sizes) / 3 * 4
+    assert plan.disk == pytest.approx(24 * weights + 4 * 3 * max(sizes) * 4 + 1_000_000, abs=1)
+    assert plan.to_json()["epochs"] == {"low": 163, "expected": 177, "high": 240}
+
+
+def test_memory_that_is_short_takes_more_micro_batches_or_none(tmp_path):
+    space = load(tmp_path / "s.yaml", **{"backbone.name": "test_vit2", "optim.batch_size": 512, "data.image_size": 64})
+    roomy, short, none = (
+        make_plan(space, DATA, Machine(1, memory << 20, 0, 0), 1.0).backbones[0] for memory in (8000, 620, 300)
+    )
+    assert roomy.micro_batches == 1 and roomy.memory > 620 << 20
+    assert short.micro_batches > 1 and short.memory <= short.available
+    assert none.micro_batches == 0 and none.seconds_per_epoch is None
+
+
+def test_a_machine_without_gpus_has_no_room_for_trials_on_gpus(tmp_path):
+    plan = make_plan(load(tmp_path / "s.yaml", **{"resources.gpus_per_worker": 1}), DATA, BIG, 1.0)
+    assert plan.seconds is None and {backbone.at_a_time for backbone in plan.backbones} == {0}
+    console = Console(record=True, width=140, file=open(os.devnull, "w"))  # noqa: SIM115
+    show(plan, console)
+    text = console.export_text()
+    assert "unknown" in text and "too few CPUs or GPUs" in text
+
+
+def test_rows_come_from_where_they_are_known(tmp_path):
+    unknown = tmp_path / "faces.csv"
+    unknown.touch()
+    assert look_at_data(build({"data.source": str(unknown), "data.task": "x"}).data, tmp_path).rows == ASSUMED_ROWS
+    synthetic = build({"data.num_images": 300}).data
+    assert look_at_data(synthetic, tmp_path).rows["train"] == 300
+    prepared = tmp_path / "synthetic-emotion-1"
+    prepared.mkdir()
+    info = {
+        "source": "synthetic",
+        "task": "emotion",
+        "kind": "multiclass",
+        "classes": ["a", "b", "c"],
+        "synthetic": True,
+        "columns": [],
+        "rejects": [],
+    }
+    options = {"num_images": 300, "image_size": 64, "seed": 0, "classes": None}
+    (prepared / "dataset.json").write_text(
+        json.dumps(info | {"options": options, "rows": {"train": 290, "val": 9, "test": 9}})
+    )
+    assert look_at_data(synthetic, tmp_path).rows["train"] == 290
+    assert look_at_data(build({"data.num_images": 301}).data, tmp_path).rows["train"] == 301
+
+
+def test_plan_against_actual(tmp_path, plan):
+    for number, (last, seconds) in enumerate([(3, 30), (10, 90)]):
+        trial = tmp_path / "trials" / f"{number:04d}"
+        trial.mkdir(parents=True)
+        (trial / "metrics.jsonl").write_text(
+            "".join(
+                json.dumps({"epoch": epoch, "time": 1000 + epoch * seconds / last, "seconds": epoch * seconds / last})
+                + "\n"
+                for epoch in range(1, last + 1)
+            )
+        )
+        (trial / "outcome.json").write_text(json.dumps({"status": "complete", "reason": "", "seconds": seconds}))
+    found = actual(tmp_path)
+    assert (found.trials, found.epochs, found.seconds) == (2, 13, pytest.approx(90))
+    console = Console(record=True, width=140, file=open(os.devnull, "w"))  # noqa: SIM115
+    compare(plan.to_json(), Actual(12, 171, 100.0, 5_000_000), console)
+    text = console.export_text()
+    assert all(word in text for word in ("163", "177", "240", "171", "5 MB left"))
+
+
+def test_the_command_launches_nothing_and_keeps_the_plan_for_later(tmp_path):
+    (tmp_path / "s.yaml").write_text(SPACE)
+    command = [
+        sys.executable,
+        "search/run.py",
+        "--space",
+        tmp_path / "s.yaml",
+        "--results",
+        tmp_path / "results",
+        "--plan",
+        "--set",
+        "data.num_images=200",
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    assert "an estimate" in done.stdout and "test_convnext" in done.stdout and "163 / 177 / 240" in done.stdout
+    (kept,) = (path for path in (tmp_path / "results").rglob("*") if path.is_file())
+    assert kept == tmp_path / "results" / ".plans" / "s-emotion.json"
+    space = space_file.load(tmp_path / "s.yaml", "laptop", {"data.num_images": 200}, {})
+    console = Console(record=True, width=140, file=open(os.devnull, "w"))  # noqa: SIM115
+    planning.compare_with_plan(space, tmp_path / "results" / "s-emotion", console)
+    assert "163" in console.export_text()
+    planning.compare_with_plan(
+        space_file.load(tmp_path / "s.yaml", "laptop", {}, {}), tmp_path / "results" / "s-emotion", console
+    )
+    assert console.export_text(clear=False).count("163") <= 1, "the plan of another space is none"

@@ -1,0 +1,107 @@
+"""What no trial could train is refused before the search."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import timm
+from safetensors.torch import save_file
+
+from lssat.config import ConfigError
+from search.space import file as space_file
+from search.study.backbones import check_backbones, drawn
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def load(path, text, **pinned):
+    path.write_text(text)
+    return space_file.load(path, "none", pinned, {})
+
+
+def test_every_combination_of_choices_is_drawn_once(tmp_path):
+    space = load(
+        tmp_path / "s.yaml",
+        """
+fixed: {masking.unit: 16}
+space:
+  backbone.family: [vit, resnet]
+  backbone.size: [atto, femto]
+  backbone.patch_size: {choices: [8, 16], when: {backbone.family: [vit]}}
+  head.pooling:
+    - {choices: [native, mean], when: {streams: [MRGB/RLDP/CRGB]}}
+    - {choices: [native], when: {streams: [MRGB/RRGB/CRGB]}}
+  streams: [MRGB/RRGB/CRGB, MRGB/RLDP/CRGB]
+  optim.lr: {low: 1e-4, high: 1e-3, log: on}
+  aux_weight: [0.1, 0.5]
+""",
+    )
+    seen = [
+        (c.backbone.family, c.backbone.size, c.backbone.patch_size, c.head.pooling, c.streams) for c in drawn(space)
+    ]
+    assert len(seen) == len(set(seen))
+    corners = (space.example(seed) for seed in range(400))
+    assert set(seen) == {
+        (c.backbone.family, c.backbone.size, c.backbone.patch_size, c.head.pooling, c.streams) for c in corners
+    }
+
+
+def test_weights_are_loaded_and_what_matched_is_said(tmp_path):
+    save_file(timm.create_model("test_resnet").state_dict(), tmp_path / "w.safetensors")
+    source = str(tmp_path / "w.safetensors")
+    said = []
+    check_backbones(
+        load(
+            tmp_path / "s.yaml",
+            "search: {num_trials: 1}",
+            **{"backbone.name": "test_resnet", "backbone.pretrained": source},
+        ),
+        said.append,
+    )
+    assert len(said) == 1 and "test_resnet: " in said[0] and "0 missing, 0 unexpected" in said[0]
+    mixed = "space: {backbone.name: [test_resnet, test_vit]}"
+    with pytest.raises(ConfigError, match="must be weights of test_vit"):
+        check_backbones(load(tmp_path / "s.yaml", mixed, **{"backbone.pretrained": source}), said.append)
+
+
+@pytest.mark.parametrize(
+    ("pins", "rule"),
+    [
+        ({"backbone.name": "resnet81"}, "did you mean `resnet"),
+        ({"backbone.name": "vit_base_patch16_224", "masking.mode": "sparse"}, "sparse is for convolutional backbones"),
+        ({"backbone.family": "swin", "backbone.size": "small", "masking.mode": "sparse"}, "mixes positions"),
+        ({"head.pooling": "cls", "backbone.family": "resnet"}, "needs a class token"),
+    ],
+)
+def test_a_backbone_that_cannot_be_is_refused(tmp_path, pins, rule):
+    with pytest.raises(ConfigError, match=rule):
+        check_backbones(load(tmp_path / "s.yaml", "search: {num_trials: 1}", **pins), print)
+
+
+def test_without_network_the_search_ends_before_it_begins(tmp_path):
+    """In the driver, before data are prepared and Ray starts, with the repair."""
+    command = [
+        sys.executable,
+        "search/run.py",
+        "--space",
+        "spaces/backbones.yaml",
+        "--profile",
+        "laptop",
+        "--results",
+        str(tmp_path),
+    ]
+    command += [
+        "--set",
+        "backbone.name=test_vit",
+        "--set",
+        "backbone.patch_size=8",
+        "--set",
+        "backbone.pretrained=true",
+    ]
+    offline = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub")}
+    done = subprocess.run(command, cwd=ROOT, env=offline, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert "hf download timm/test_vit" in " ".join(done.stdout.split())
+    assert not list(tmp_path.rglob("manifest.json")) and not (tmp_path / ".data").exists()
