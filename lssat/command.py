@@ -1,4 +1,4 @@
-"""How every command of the project ends: bad input is one line on the screen and exit code 2, never a traceback."""
+"""How every command of the project speaks and ends: bad input is one line on standard error and exit code 2."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from collections.abc import Callable
 from lssat.config import ConfigError
 
 BAD_INPUT = 2
+INTERRUPTED = 130
+Notify = Callable[[str], None]
+"""Takes one line that tells what happens, for the screen or a log."""
 
 
 def exit_code(command: Callable[[], int | None]) -> int:

@@ -1,24 +1,46 @@
-"""JSON on disk, whole or not at all: a kill leaves what was there before."""
+"""Files that are on disk, whole or not at all: a kill or a power cut leaves what was there before."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 
 def write_json(path: Path, data: Any) -> None:
-    _replace(path, json.dumps(data, indent=2) + "\n")
+    """Put `data` in the place of the file, if any; folders on the way are made."""
+    write_text(path, json.dumps(data, indent=2) + "\n")
 
 
-def write_lines(path: Path, entries: Sequence[Mapping[str, Any]]) -> None:
-    """A line per entry."""
-    _replace(path, "".join(json.dumps(entry) + "\n" for entry in entries))
-
-
-def _replace(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Put `text` in the place of the file, if any; folders on the way are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text)
+    with temporary.open("w", encoding="utf-8", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
     temporary.replace(path)
+    sync(path.parent)
+
+
+def append_json_line(path: Path, entry: Mapping[str, Any]) -> None:
+    """Add a line to a file of JSON lines."""
+    is_new = not path.exists()
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(entry) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    if is_new:
+        sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the entries of a folder, are on disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,93 @@
+"""What a training run says of itself: the result of an epoch, or why it ended before its last one.
+
+Both travel as flat mappings, since Ray Tune and the files of a run folder want those; `read_report` turns them back.
+The keys of an epoch are those of `metrics.jsonl` and of TensorBoard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+SCORE = "val/score"
+BEST = "val/best"
+BEST_GAP = "val/best_gap"
+IMAGES_PER_S = "train/images_per_s"
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """One epoch of a run.
+
+    `score` is the selecting metric on validation after this epoch, `best` the highest so far, `best_gap` the gap between
+    subgroups at the epoch of the best, where there are subgroups. `metrics`: all that was measured, as `train/<name>`
+    and `val/<name>`. `parameters`: those of the encoder. `panel`: a PNG of image, mask, target and prediction.
+    """
+
+    epoch: int
+    epochs: int
+    score: float
+    best: float
+    parameters: int
+    micro_batches: int
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    best_gap: float | None = None
+    panel: bytes | None = None
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the run has had its full budget."""
+        return self.epoch >= self.epochs
+
+    @property
+    def images_per_s(self) -> float | None:
+        """Training images per second of all workers."""
+        return self.metrics.get(IMAGES_PER_S)
+
+    def scalars(self) -> dict[str, float]:
+        """All that was measured, by its TensorBoard key."""
+        gap = {} if self.best_gap is None else {BEST_GAP: self.best_gap}
+        return {**self.metrics, SCORE: self.score, BEST: self.best, **gap}
+
+    def to_json(self) -> dict[str, Any]:
+        """The line of `metrics.jsonl`, without the panel."""
+        counts = {name: getattr(self, name) for name in ("epoch", "epochs", "parameters", "micro_batches")}
+        return {**self.scalars(), **counts}
+
+    def to_report(self) -> dict[str, Any]:
+        """What is reported to Ray."""
+        return {**self.to_json(), "panel": self.panel}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run ended before its last epoch. infeasible: one row at a time does not fit into memory."""
+
+    status: Literal["failed", "infeasible"]
+    reason: str
+
+    def to_report(self) -> dict[str, Any]:
+        """What is reported to Ray."""
+        return {self.status: self.reason}
+
+
+def read_report(report: Mapping[str, Any]) -> EpochResult | Ended:
+    """The message that `to_report` or `to_json` wrote; what others added to the mapping is passed over."""
+    if "infeasible" in report:
+        return Ended("infeasible", report["infeasible"])
+    if "failed" in report:
+        return Ended("failed", report["failed"])
+    named = (SCORE, BEST, BEST_GAP)
+    measured = {key: report[key] for key in report if key.startswith(("train/", "val/")) and key not in named}
+    return EpochResult(
+        epoch=report["epoch"],
+        epochs=report["epochs"],
+        score=report[SCORE],
+        best=report[BEST],
+        parameters=report["parameters"],
+        micro_batches=report["micro_batches"],
+        metrics=measured,
+        best_gap=report.get(BEST_GAP),
+        panel=report.get("panel"),
+    )
