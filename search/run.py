@@ -48,7 +48,7 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     from lssat.config import describe
-    from search.space.definition import SearchConfig
+    from search.space.settings import SearchConfig
 
     keys = "\n".join(f"  {line}" for line in [*describe(), *describe(SearchConfig(), "search.")])
     parser = argparse.ArgumentParser(

@@ -15,7 +15,8 @@ from typing import Any
 
 from lssat.config import ConfigError
 from lssat.files import write_json
-from search.space.definition import Parameter, SearchConfig, Space
+from search.space.definition import Parameter, Space
+from search.space.settings import SearchConfig
 
 HOW_LONG = (
     "num_trials",

@@ -16,7 +16,7 @@ from rich.console import Console
 from lssat.config import ConfigError
 from search.report import leaderboard
 from search.report.screen import show_finals, show_leaderboard
-from search.space.definition import SearchConfig
+from search.space.settings import SearchConfig
 from search.strategy import finalists as finals
 
 WIDTH = 160  # columns

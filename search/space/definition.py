@@ -6,72 +6,13 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
-from pydantic import Field, ValidationInfo, field_validator
-
-from lssat.config import Config, ConfigError, Float, Int, Section, build
+from lssat.config import Config, ConfigError, build
 from lssat.model import catalog
 from search.space import walk as grid
 
 AUXILIARY = ("aux_weight", "masking.", "target.", "decoder.", "head.fusion")  # not drawn where `auxiliary` is off
-
-
-class SearchConfig(Section):
-    """How the space is searched."""
-
-    sampler: Literal["tpe", "random", "grid", "gp", "nsga2"] = Field(
-        "tpe",
-        description="tpe: multivariate, in groups of keys that occur together; grid: every point once; gp, nsga2: "
-        "Optuna's",
-    )
-    scheduler: Literal["asha", "promotion", "hyperband", "median", "none"] = Field(
-        "asha",
-        description="asha: stop trials that are behind, one bracket; promotion: pause all at each rung, the best go "
-        "on; hyperband: several brackets; "
-        "median: stop those below the median; none: full budget for all",
-    )
-    objectives: list[Literal["score", "parameters", "images_per_s", "gap"]] = Field(
-        ["score"],
-        description="score and images_per_s up, parameters and gap between subgroups down; the scheduler works on "
-        "the first, which is the score",
-    )
-    num_trials: Int = Field(20, ge=1, description="trials of the study")
-    max_concurrent: Int | None = Field(None, ge=1, description="trials at a time; None: as many as the machines hold")
-    seed: Int = Field(
-        0, ge=0, le=40_000, description="seed of the sampler"
-    )  # more than that, times 100,003, is no seed to NumPy
-    startup_trials: Int = Field(
-        8, ge=1, description="random trials before tpe or gp models the space; nsga2: its population"
-    )
-    grace_epochs: Int = Field(2, ge=1, description="epochs that every trial gets before a scheduler may stop it")
-    reduction_factor: Int = Field(
-        3, ge=2, description="promotion, asha, hyperband: one of this many goes on at each rung"
-    )
-    max_epochs: Int | None = Field(None, ge=1, description="budget: epochs of all trials together")
-    max_hours: Float | None = Field(None, gt=0, description="budget: hours on the clock, of each sitting at the study")
-    max_gpu_hours: Float | None = Field(None, gt=0, description="budget: hours of GPUs held by trials")
-    patience: Int | None = Field(
-        None, ge=1, description="budget: end after this many trials in a row without a better score"
-    )
-    min_improvement: Float = Field(0.0, ge=0, description="patience: how much better counts as better")
-    finalists: Int = Field(
-        3,
-        ge=0,
-        description="best configurations that are trained anew, beside their supervised baselines, to choose the "
-        "winner; 0: no final stage",
-    )
-    final_seeds: Int = Field(3, ge=2, description="fresh seeds that each finalist is trained with")
-
-    @field_validator("objectives")
-    @classmethod
-    def _promotion_compares_scores(cls, value: list[str], info: ValidationInfo) -> list[str]:
-        if len(value) > 1 and info.data.get("scheduler") == "promotion":
-            raise ValueError(
-                "must be one where `search.scheduler` is promotion: Optuna keeps a trial's scores by epoch for one "
-                "objective only"
-            )
-        return value
 
 
 class Trial(Protocol):

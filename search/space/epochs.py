@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from search.space.definition import SearchConfig
+from search.space.settings import SearchConfig
 
 
 @dataclass(frozen=True)

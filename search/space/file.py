@@ -15,8 +15,9 @@ from lssat.config import Config, ConfigError, check_key, check_value
 from lssat.model import catalog
 from lssat.nearest import nearest
 from search.space import reach, resource_table, rules
-from search.space.definition import SearchConfig, Space
+from search.space.definition import Space
 from search.space.parameters import parameters
+from search.space.settings import SearchConfig
 from search.space.yaml_lines import Document, read
 
 SECTIONS = ("data", "objective", "fixed", "space", "resources", "search", "profiles")

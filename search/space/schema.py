@@ -11,8 +11,8 @@ from typing import Any
 
 from lssat.config import Config, ResourcesConfig, Section
 from lssat.model import catalog
-from search.space.definition import SearchConfig
 from search.space.file import ONE_FOR_ALL, SECTIONS
+from search.space.settings import SearchConfig
 
 PATH = Path(__file__).resolve().parents[2] / "spaces" / "schema.json"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -9,7 +9,7 @@ from typing import Any
 from ray.tune import Stopper
 
 from lssat.config import build
-from search.space.definition import SearchConfig
+from search.space.settings import SearchConfig
 
 UNITS = {"max_epochs": "epochs", "max_hours": "hours on the clock of a sitting", "max_gpu_hours": "GPU-hours"}
 

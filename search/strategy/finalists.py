@@ -19,7 +19,8 @@ from lssat.config import build
 from lssat.model import catalog
 from search.claims.paired import Arm, compare, interval
 from search.report import leaderboard
-from search.space.definition import AUXILIARY, SearchConfig
+from search.space.definition import AUXILIARY
+from search.space.settings import SearchConfig
 
 SUPERVISED = "supervised"
 COLUMNS = (

@@ -9,7 +9,8 @@ from typing import Any
 import optuna
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 
-from search.space.definition import SearchConfig, Space
+from search.space.definition import Space
+from search.space.settings import SearchConfig
 
 PUBLISHED: Mapping[str, Any] = {
     "auxiliary": True,

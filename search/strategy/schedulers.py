@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 
-from search.space.definition import SearchConfig
+from search.space.settings import SearchConfig
 from search.strategy.promotion import Pausing
 
 History = Callable[[str], Sequence[Mapping[str, Any]]]

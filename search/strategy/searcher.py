@@ -19,7 +19,8 @@ from ray.tune.search import Searcher
 
 from lssat.config import ConfigError, build
 from lssat.model import catalog
-from search.space.definition import SearchConfig, Space
+from search.space.definition import Space
+from search.space.settings import SearchConfig
 from search.strategy.drawing import draw
 from search.strategy.objectives import OBJECTIVES, values
 from search.strategy.promotion import pauses, promoted

@@ -22,7 +22,7 @@ from lssat.config import build
 from lssat.files import write_json, write_lines
 from lssat.model import catalog
 from search.report import leaderboard
-from search.space.definition import SearchConfig
+from search.space.settings import SearchConfig
 from search.strategy.searcher import verdict
 from search.study.memory_kills import halve_if_killed
 from search.study.progress import Progress

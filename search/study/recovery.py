@@ -10,7 +10,7 @@ from optuna.trial import Trial, TrialState
 
 from lssat.files import write_json
 from search.report.leaderboard import metrics
-from search.space.definition import SearchConfig
+from search.space.settings import SearchConfig
 from search.strategy.searcher import tell, trial_name, verdict
 
 STATUSES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "stopped", TrialState.FAIL: "failed"}

@@ -18,7 +18,8 @@ import numpy as np
 from optuna.samplers import TPESampler
 from optuna.trial import TrialState
 
-from search.space.definition import SearchConfig, Space
+from search.space.definition import Space
+from search.space.settings import SearchConfig
 from search.strategy import searcher
 from search.strategy.samplers import SAMPLERS
 from tests.benchmarks.efficiency.compare import CURVES, interval, ratio, replay_space

@@ -18,8 +18,8 @@ from search.plan.rates import Rate, between
 from search.plan.screen import compare, show
 from search.space import epochs
 from search.space import file as space_file
-from search.space.definition import SearchConfig
 from search.space.epochs import Span
+from search.space.settings import SearchConfig
 
 ROOT = Path(__file__).resolve().parents[3]
 SPACE = """

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from search.space.definition import SearchConfig
+from search.space.settings import SearchConfig
 from search.strategy.budget import Budget, gpu_hours
 
 

@@ -7,7 +7,7 @@ import pytest
 from lssat.config import build
 from lssat.files import write_json, write_lines
 from search.report import leaderboard
-from search.space.definition import SearchConfig
+from search.space.settings import SearchConfig
 from search.strategy import finalists as finals
 
 BASE = {"backbone.name": "test_resnet", "data.image_size": 32, "masking.unit": 8, "optim.epochs": 2}

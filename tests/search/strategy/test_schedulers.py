@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ray.tune.schedulers import FIFOScheduler
 
-from search.space.definition import SearchConfig
+from search.space.settings import SearchConfig
 from search.strategy.schedulers import scheduler
 
 EPOCHS = 9
