@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from lssat.config import Config, ConfigError, build
 from lssat.model import catalog
 from search.space import walk as grid
+from search.space.settings import SearchConfig
 
 AUXILIARY = ("aux_weight", "masking.", "target.", "decoder.", "head.fusion")  # not drawn where `auxiliary` is off
 
