@@ -18,7 +18,7 @@ from lssat.model import catalog
 from lssat.model.lssat import LSSAT, build_model
 from lssat.task import Task
 from lssat.train import checkpoint
-from lssat.train.distributed import Place
+from lssat.train.distributed import Distributed
 from lssat.train.scoring import evaluate, predict_rows, score_predictions
 
 
@@ -64,11 +64,11 @@ def score_bundle(bundle: Path, rows: Rows, texts: Mapping[str, Array], subgroups
     rows.
     """
     config, task, model = open_bundle(bundle)
-    place = Place(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    distributed = Distributed(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     micro_batches = json.loads((bundle / "validation.json").read_text())[
         "micro_batches"
     ]  # with which it fitted into memory
-    logits, labels, _ = predict_rows(config, model.to(place.device), rows, place, micro_batches)
+    logits, labels, _ = predict_rows(config, model.to(distributed.device), rows, distributed, micro_batches)
     scores = {
         name.removeprefix("test/"): value for name, value in score_predictions(task, logits, labels, "test").items()
     }
@@ -79,12 +79,12 @@ def score_trained(trained: Path, rows: Rows, texts: Mapping[str, Array]) -> dict
     """The scores of a `best` checkpoint on a split, without intervals; `score` is the metric that its study selects by."""
     tensors, state = checkpoint.load(trained)
     config, task = Config.model_validate(state["config"]), Task.from_json(state["task"])
-    place = Place(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    distributed = Distributed(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     model = build_model(config, task.num_outputs, trained=True)
     model.load_state_dict({name.removeprefix("model."): tensor for name, tensor in tensors.items()})
     groups = {name: texts[name] for name in config.objective.subgroups}
     measured = evaluate(
-        config, task, model.to(place.device), rows, place, "test", groups, state["result"]["micro_batches"]
+        config, task, model.to(distributed.device), rows, distributed, "test", groups, state["result"]["micro_batches"]
     )
     scores = {name.removeprefix("test/"): value for name, value in measured.items()}
     metric = task.score_metric(config.objective.metric)

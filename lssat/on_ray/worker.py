@@ -24,7 +24,7 @@ from lssat.on_ray.ingest import EveryRow, Split, rows_of
 from lssat.task import Task
 from lssat.train import microbatch
 from lssat.train.checkpoint import CheckpointError
-from lssat.train.distributed import Place
+from lssat.train.distributed import Distributed
 from lssat.train.loop import Report, fit
 from lssat.train.microbatch import DoesNotFit
 from lssat.train.scoring import NonFiniteLoss
@@ -124,7 +124,7 @@ def is_lost_to_memory(error: BaseException | None) -> bool:
 def _work_alone(setting: Mapping[str, Run]) -> None:
     run = setting["run"]
     device = torch.device("cuda" if run.config.resources.gpus_per_worker and torch.cuda.is_available() else "cpu")
-    _work(run, Place(device), tune.report)
+    _work(run, Distributed(device), tune.report)
 
 
 def _work_together(setting: Mapping[str, Run]) -> None:
@@ -132,7 +132,7 @@ def _work_together(setting: Mapping[str, Run]) -> None:
         train.report(result)
 
     try:
-        _work(setting["run"], Place(ray_device(), dist.get_rank(), dist.get_world_size()), report)
+        _work(setting["run"], Distributed(ray_device(), dist.get_rank(), dist.get_world_size()), report)
     except (
         ConfigError,
         CheckpointError,
@@ -142,20 +142,20 @@ def _work_together(setting: Mapping[str, Run]) -> None:
         report({"infeasible" if isinstance(error, DoesNotFit) else "failed": f"{type(error).__name__}: {error}"})
 
 
-def _work(run: Run, place: Place, report: Report) -> None:
+def _work(run: Run, distributed: Distributed, report: Report) -> None:
     warnings.filterwarnings("ignore", category=FutureWarning)
     torch.set_num_threads(run.config.resources.cpus_per_worker)
-    if run.config.resources.gpus_per_worker and place.device.type == "cpu":
+    if run.config.resources.gpus_per_worker and distributed.device.type == "cpu":
         raise ConfigError(
             "a GPU was granted, but this torch cannot use it; install a torch that fits its driver, or take "
             "`--profile laptop`"
         )
     shards = ((run.splits[name], train.get_dataset_shard(name)) for name in ("train", "val"))
     train_rows, val_rows = (
-        rows_of(shard, split.resident is not None, split.share_rows(place.rank)) for split, shard in shards
+        rows_of(shard, split.resident is not None, split.share_rows(distributed.rank)) for split, shard in shards
     )
     try:
-        fit(run.config, run.task, train_rows, val_rows, place, report, Path(run.folder), run.groups)
+        fit(run.config, run.task, train_rows, val_rows, distributed, report, Path(run.folder), run.groups)
     finally:
-        if place.device.type == "cuda":  # the next trial in this process, or beside it, needs the memory
+        if distributed.device.type == "cuda":  # the next trial in this process, or beside it, needs the memory
             torch.cuda.empty_cache()

@@ -18,7 +18,7 @@ from lssat.inputs.masking import random_mask
 from lssat.model.lssat import LSSAT, build_model
 from lssat.task import Task
 from lssat.tools.encoder_contract import broken_promises
-from lssat.train.distributed import Place
+from lssat.train.distributed import Distributed
 from lssat.train.loop import train_step
 
 BATCH = 2
@@ -115,7 +115,7 @@ def broken_step(config: Config, model: LSSAT) -> list[str]:
     try:
         reached = _reached(model, config.data.image_size)
         model.train()
-        losses = train_step(config, TASK, model, _batch(config), Place(torch.device("cpu")), generator, None, 1)
+        losses = train_step(config, TASK, model, _batch(config), Distributed(torch.device("cpu")), generator, None, 1)
     except Exception as error:  # as above
         return [f"step: {type(error).__name__}: {error}"]
     broken = []

@@ -1,4 +1,4 @@
-"""Where a worker stands, and a batch that is brought there."""
+"""The workers of a run: this one's device and rank, what they tell each other, and a batch brought to the device."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from lssat.data.prepared.rows import Batch, Rows
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where this worker stands."""
+class Distributed:
+    """One worker among `world_size`, by default the only one. Several need torch's process group to be set up."""
 
     device: torch.device
     rank: int = 0
-    world: int = 1
+    world_size: int = 1
 
     def sum(self, value: Tensor) -> Tensor:
-        """Sum over all workers, the same on each."""
-        if self.world > 1:
+        """Sum over all workers, the same on each. With several workers `value` itself is changed."""
+        if self.world_size > 1:
             dist.all_reduce(value)
         return value
 
     def share_buffers(self, model: nn.Module) -> None:
         """Give every worker the running statistics of the first, which are the ones that are saved."""
-        if self.world > 1:
+        if self.world_size > 1:
             for buffer in model.buffers():
                 dist.broadcast(buffer, 0)
 
     def gather(self, value: Any) -> list[Any]:
         """The objects of all workers, in rank order, on each."""
-        if self.world == 1:
+        if self.world_size == 1:
             return [value]
-        parts: list[Any] = [None] * self.world
+        parts: list[Any] = [None] * self.world_size
         dist.all_gather_object(parts, value)
         return parts
 
 
-def num_steps(rows: Rows, size: int, place: Place) -> int:
-    """Batches per epoch: as many as the worker with most rows needs."""
-    steps: list[int] = place.gather(-(-rows.num_rows // size))
+def num_steps(rows: Rows, size: int, distributed: Distributed) -> int:
+    """Batches of `size` rows per epoch: as many as the worker with most rows needs."""
+    steps: list[int] = distributed.gather(-(-rows.num_rows // size))
     return max(steps)
 
 
 def to_device(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """`image` float [B,3,H,W] in [0,1] (stored channels-last), `label`, `weight`, on the device."""
+    """`image` float [B,3,H,W] in [0,1] (stored channels-last), `label` [B] or [B,K], `weight` [B], on the device."""
     image = torch.from_numpy(batch.image).to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
     return image, torch.from_numpy(batch.label).to(device), torch.from_numpy(batch.weight).to(device)

@@ -24,7 +24,7 @@ from lssat.inputs.target import target_loss
 from lssat.model.lssat import LSSAT, Output, build_model
 from lssat.task import Task
 from lssat.train import checkpoint, microbatch
-from lssat.train.distributed import Place, num_steps, to_device
+from lssat.train.distributed import Distributed, num_steps, to_device
 from lssat.train.losses import class_weights, joint_loss, task_loss
 from lssat.train.optim import build_optimizer, freeze, schedule, set_rate, training_mode
 from lssat.train.panel import draw_panel
@@ -68,7 +68,7 @@ class Job:
     task: Task
     train: Rows
     val: Rows
-    place: Place
+    distributed: Distributed
     report: Report
     folder: Path | None
     groups: Groups | None
@@ -79,7 +79,7 @@ def fit(
     task: Task,
     train: Rows,
     val: Rows,
-    place: Place,
+    distributed: Distributed,
     report: Report,
     folder: Path | None = None,
     groups: Groups | None = None,
@@ -94,11 +94,11 @@ def fit(
         train = train.subset(config.data.train_fraction, config.seed)
     if _draws_evenly(config, task):
         train = train.balanced(np.array(task.counts))
-    job = Job(config, task, train, val, place, _each_epoch_once(report), folder, groups)
-    kills = functools.reduce(lambda a, b: {**a, **b}, place.gather(microbatch.memory_kills()))
-    number = _agreed(place, lambda: microbatch.begin(folder, config, kills))
+    job = Job(config, task, train, val, distributed, _each_epoch_once(report), folder, groups)
+    kills = functools.reduce(lambda a, b: {**a, **b}, distributed.gather(microbatch.memory_kills()))
+    number = _agreed(distributed, lambda: microbatch.begin(folder, config, kills))
     while failed := _attempt(job, number, kills):
-        microbatch.release(place.device)
+        microbatch.release(distributed.device)
         number = microbatch.doubled(config, failed)
 
 
@@ -106,20 +106,20 @@ def _attempt(job: Job, number: int, kills: microbatch.Kills) -> int | None:
     """Train from the last checkpoint, if any, to the end. The number of micro-batches with which memory ran out; None
     where it did not.
     """
-    kept = job.folder if job.place.rank == 0 else None
+    kept = job.folder if job.distributed.rank == 0 else None
     if kept:
         microbatch.keep(kept, number, kills)
     try:
         learner, state = _begin(job)
-        if has_own_memory(job.place.device):
-            number = _agreed(job.place, lambda: _probe(job, learner, number))
+        if has_own_memory(job.distributed.device):
+            number = _agreed(job.distributed, lambda: _probe(job, learner, number))
             if kept:
                 microbatch.keep(kept, number, kills)
         _train(job, learner, state, number)
     except (RuntimeError, ValueError) as error:
         if microbatch.is_starved(error) and number > job.config.optim.accumulate:
             raise microbatch.too_large(job.config, microbatch.TWO_ROWS) from error
-        if job.place.world > 1 or not microbatch.is_out_of_memory(error):
+        if job.distributed.world_size > 1 or not microbatch.is_out_of_memory(error):
             raise
         return number
     finally:
@@ -134,7 +134,7 @@ def _begin(job: Job) -> tuple[Learner, dict[str, Any] | None]:
     torch.manual_seed(config.seed)
     begun = job.folder is not None and (job.folder / "last").exists()
     model = freeze(
-        build_model(config, job.task.num_outputs, trained=begun).to(job.place.device), config.backbone.trainable
+        build_model(config, job.task.num_outputs, trained=begun).to(job.distributed.device), config.backbone.trainable
     )
     learner = Learner(model, weight_average(model, config.optim.ema_decay), build_optimizer(model, config.optim))
     return learner, _resume(job.folder, config, learner) if job.folder else None
@@ -142,21 +142,21 @@ def _begin(job: Job) -> tuple[Learner, dict[str, Any] | None]:
 
 def _train(job: Job, learner: Learner, state: dict[str, Any] | None, micro_batches: int) -> None:
     """The epochs that are left, each with its evaluation, checkpoint and report."""
-    config, task, place, folder = job.config, job.task, job.place, job.folder
+    config, task, distributed, folder = job.config, job.task, job.distributed, job.folder
     done, best = (state["epoch"], state["best"]) if state else (0, -np.inf)
     gap = state["result"].get("val/best_gap", np.nan) if state else np.nan  # of the epoch that is kept
     if state:  # a kill may have come between saving an epoch and recording it
         job.report({**state["result"], "panel": None})
-    trained: nn.Module = DistributedDataParallel(learner.model) if place.world > 1 else learner.model
+    trained: nn.Module = DistributedDataParallel(learner.model) if distributed.world_size > 1 else learner.model
     for epoch in range(done, config.optim.epochs):
-        measured = train_epoch(config, task, trained, learner, job.train, place, epoch, micro_batches)
-        place.share_buffers(learner.evaluated)
+        measured = train_epoch(config, task, trained, learner, job.train, distributed, epoch, micro_batches)
+        distributed.share_buffers(learner.evaluated)
         measured |= evaluate(
             config,
             task,
             learner.evaluated,
             job.val,
-            place,
+            distributed,
             prefix="val",
             groups=job.groups,
             micro_batches=micro_batches,
@@ -173,11 +173,11 @@ def _train(job: Job, learner: Learner, state: dict[str, Any] | None, micro_batch
             gap = result["val/best_gap"] = measured["val/gap"] if is_best else gap
         result["parameters"] = sum(p.numel() for p in learner.model.encoder.parameters())
         result["micro_batches"] = micro_batches
-        if folder and place.rank == 0:
+        if folder and distributed.rank == 0:
             _save(folder, config, task, learner, result, is_best)
         panel = (
-            draw_panel(config, learner.evaluated, job.val, place.device)
-            if place.rank == 0 and config.trains_auxiliary
+            draw_panel(config, learner.evaluated, job.val, distributed.device)
+            if distributed.rank == 0 and config.trains_auxiliary
             else None
         )
         job.report({**result, "panel": panel})
@@ -191,8 +191,8 @@ def has_own_memory(device: torch.device) -> bool:
 
 
 def _probe(job: Job, learner: Learner, number: int) -> int:
-    config, task, alone = job.config, job.task, Place(job.place.device)
-    size = config.optim.batch_size // job.place.world
+    config, task, alone = job.config, job.task, Distributed(job.distributed.device)
+    size = config.optim.batch_size // job.distributed.world_size
     side, labels = config.data.image_size, (size, task.num_outputs) if task.kind == "multilabel" else (size,)
     batch = Batch(
         np.zeros((size, side, side, 3), np.uint8),
@@ -205,10 +205,10 @@ def _probe(job: Job, learner: Learner, number: int) -> int:
         train_step(config, task, learner.model, batch, alone, torch.Generator(), None, micro_batches)
 
     training_mode(learner.model, config.backbone.trainable)
-    return microbatch.probe(step, learner.model, learner.optimizer, config, job.place.device, number)
+    return microbatch.probe(step, learner.model, learner.optimizer, config, job.distributed.device, number)
 
 
-def _agreed(place: Place, find: Callable[[], int]) -> int:
+def _agreed(distributed: Distributed, find: Callable[[], int]) -> int:
     """The largest number that any worker finds, the same on each. Raises DoesNotFit on all where it is raised on one."""
     found: int | microbatch.DoesNotFit
     try:
@@ -216,7 +216,7 @@ def _agreed(place: Place, find: Callable[[], int]) -> int:
     except microbatch.DoesNotFit as error:
         found = error
     numbers: list[int] = []
-    for answer in place.gather(found):
+    for answer in distributed.gather(found):
         if isinstance(answer, microbatch.DoesNotFit):
             raise answer
         numbers.append(answer)
@@ -242,23 +242,23 @@ def train_epoch(
     model: nn.Module,
     learner: Learner,
     rows: Rows,
-    place: Place,
+    distributed: Distributed,
     epoch: int,
     micro_batches: int,
 ) -> dict[str, float]:
     """One pass over the training rows. All randomness follows from (seed, epoch), so a resumed run repeats it."""
     started = time.perf_counter()
     seed = config.seed * 1_000_003 + epoch
-    torch.manual_seed(seed * 1009 + place.rank)  # dropout, drop path
+    torch.manual_seed(seed * 1009 + distributed.rank)  # dropout, drop path
     generator = torch.Generator().manual_seed(seed)  # augmentation and masks of the global batch, equal on every worker
-    size = config.optim.batch_size // place.world
-    steps = num_steps(rows, size, place)
+    size = config.optim.batch_size // distributed.world_size
+    steps = num_steps(rows, size, distributed)
     weights = (
-        class_weights(_label_counts(task), task.kind).to(place.device)
+        class_weights(_label_counts(task), task.kind).to(distributed.device)
         if config.optim.class_balanced and not _draws_evenly(config, task)
         else None
     )
-    total = Losses(*(torch.zeros((), device=place.device) for _ in Losses._fields))
+    total = Losses(*(torch.zeros((), device=distributed.device) for _ in Losses._fields))
     training_mode(learner.model, config.backbone.trainable)
     for step, batch in enumerate(rows.batches(size, steps, seed)):
         lr = schedule(
@@ -269,7 +269,7 @@ def train_epoch(
             config.optim.min_lr,
         )
         set_rate(learner.optimizer, lr)
-        losses = train_step(config, task, model, batch, place, generator, weights, micro_batches)
+        losses = train_step(config, task, model, batch, distributed, generator, weights, micro_batches)
         nn.utils.clip_grad_norm_(model.parameters(), config.optim.clip_norm)
         learner.optimizer.step()
         learner.optimizer.zero_grad(set_to_none=True)
@@ -277,8 +277,8 @@ def train_epoch(
             learner.average.update_parameters(learner.model)
         total = _added(total, losses)
         if step % CHECK_EVERY == 0 or step == steps - 1:
-            _require_finite(place.sum(total.task + total.reconstruction), epoch, step)
-    task_sum, rec_sum, num_rows = (place.sum(value).item() for value in total)
+            _require_finite(distributed.sum(total.task + total.reconstruction), epoch, step)
+    task_sum, rec_sum, num_rows = (distributed.sum(value).item() for value in total)
     measured = {"train/task_loss": task_sum / num_rows, "train/lr": lr}
     if config.trains_auxiliary:
         measured["train/reconstruction_loss"] = rec_sum / num_rows
@@ -291,7 +291,7 @@ def train_step(
     task: Task,
     model: nn.Module,
     batch: Batch,
-    place: Place,
+    distributed: Distributed,
     generator: torch.Generator,
     weights: Tensor | None,
     micro_batches: int,
@@ -299,11 +299,11 @@ def train_step(
     """Gradients of the joint loss over the global batch: each worker adds its rows' part, micro-batch by micro-batch,
     DDP averages.
     """
-    image, label, weight = to_device(batch, place.device)
+    image, label, weight = to_device(batch, distributed.device)
     chance = draw_chance(config, unwrap(model).encoder, generator).of(
-        slice(place.rank * len(image), (place.rank + 1) * len(image))
+        slice(distributed.rank * len(image), (distributed.rank + 1) * len(image))
     )
-    scale = place.world / place.sum(weight.sum()).clamp(min=1)
+    scale = distributed.world_size / distributed.sum(weight.sum()).clamp(min=1)
     parts, cuts = [], microbatch.cut(config, len(image), micro_batches)
     for rows in cuts:
         with _unsynced(model) if rows is not cuts[-1] else nullcontext():

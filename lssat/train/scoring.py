@@ -12,7 +12,7 @@ from lssat.evaluation.metrics import Array, evaluate_scores
 from lssat.inputs.texture import stream_image
 from lssat.model.lssat import LSSAT
 from lssat.task import Task
-from lssat.train.distributed import Place, num_steps, to_device
+from lssat.train.distributed import Distributed, num_steps, to_device
 from lssat.train.losses import task_loss
 from lssat.train.precision import autocast
 
@@ -23,23 +23,23 @@ class NonFiniteLoss(RuntimeError):
 
 @torch.no_grad()
 def predict_rows(
-    config: Config, model: LSSAT, rows: Rows, place: Place, micro_batches: int = 1
+    config: Config, model: LSSAT, rows: Rows, distributed: Distributed, micro_batches: int = 1
 ) -> tuple[Array, Array, Array]:
     """Logits [N,K], labels and numbers in the split [N] of all real rows of all workers, the same on each; a batch in
     as many parts as `micro_batches`.
     """
     model.eval()
-    size = max(1, config.optim.batch_size // place.world // micro_batches)
+    size = max(1, config.optim.batch_size // distributed.world_size // micro_batches)
     logits, labels, numbers = [], [], []
-    for batch in rows.batches(size, num_steps(rows, size, place), None):
-        image, _, _ = to_device(batch, place.device)
-        with autocast(config, model.encoder.masking, place.device):
+    for batch in rows.batches(size, num_steps(rows, size, distributed), None):
+        image, _, _ = to_device(batch, distributed.device)
+        with autocast(config, model.encoder.masking, distributed.device):
             output = model(stream_image(image, config.classified_stream, config.target))
         real = batch.weight > 0
         logits.append(output.logits.float().cpu().numpy()[real])
         labels.append(batch.label[real])
         numbers.append(batch.row[real])
-    parts = place.gather((np.concatenate(logits), np.concatenate(labels), np.concatenate(numbers)))
+    parts = distributed.gather((np.concatenate(logits), np.concatenate(labels), np.concatenate(numbers)))
     together = [np.concatenate(of_workers) for of_workers in zip(*parts, strict=True)]
     return together[0], together[1], together[2]
 
@@ -49,7 +49,7 @@ def evaluate(
     task: Task,
     model: LSSAT,
     rows: Rows,
-    place: Place,
+    distributed: Distributed,
     prefix: str,
     groups: Groups | None = None,
     micro_batches: int = 1,
@@ -57,7 +57,7 @@ def evaluate(
     """All metrics of the task on a split, and its task loss, as `<prefix>/<metric>`; with groups also `worst_group` and
     `gap`.
     """
-    logits, labels, numbers = predict_rows(config, model, rows, place, micro_batches)
+    logits, labels, numbers = predict_rows(config, model, rows, distributed, micro_batches)
     scores = score_predictions(task, logits, labels, prefix)
     if groups:
         assert (numbers >= 0).all(), "rows of a data set know where in their split they are"

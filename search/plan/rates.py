@@ -14,7 +14,7 @@ from lssat.config import Config, build
 from lssat.data.prepared.rows import ResidentRows
 from lssat.model.lssat import build_model
 from lssat.task import Task
-from lssat.train.distributed import Place
+from lssat.train.distributed import Distributed
 from lssat.train.loop import Learner, train_epoch, weight_average
 from lssat.train.optim import build_optimizer, freeze
 from lssat.train.scoring import predict_rows
@@ -82,11 +82,11 @@ def _rate(config: Config, num_outputs: int, num_rows: int, device: torch.device)
     )
     task = Task("plan", "multiclass", tuple(map(str, range(num_outputs))), (1,) * num_outputs, num_rows)
     model = freeze(build_model(config, num_outputs, trained=True).to(device), config.backbone.trainable)
-    learner, place = (
+    learner, distributed = (
         Learner(model, weight_average(model, config.optim.ema_decay), build_optimizer(model, config.optim)),
-        Place(device),
+        Distributed(device),
     )
-    train = train_epoch(config, task, model, learner, rows, place, 0, 1)["train/images_per_s"]
+    train = train_epoch(config, task, model, learner, rows, distributed, 0, 1)["train/images_per_s"]
     begun = time.perf_counter()
-    predict_rows(config, model, rows, place)
+    predict_rows(config, model, rows, distributed)
     return Rate(train, num_rows / (time.perf_counter() - begun))

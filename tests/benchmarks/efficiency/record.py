@@ -25,7 +25,7 @@ from lssat.data.prepare.prepare import prepare
 from lssat.data.prepared.decoding import read_resident
 from lssat.data.prepared.rows import Rows
 from lssat.data.prepared.table import read_info, shard_paths
-from lssat.train.distributed import Place
+from lssat.train.distributed import Distributed
 from lssat.train.loop import fit
 from search.space.definition import Space
 from search.space.file import load
@@ -88,7 +88,7 @@ def curve(space: Space, point: dict[str, Any], prepared: Path, train: Rows, val:
         task_of(read_info(prepared)),
         train,
         val,
-        Place(torch.device("cpu")),
+        Distributed(torch.device("cpu")),
         lambda r: epochs.append({**r, "cpu_s": time.process_time() - started}),
     )
     return epochs

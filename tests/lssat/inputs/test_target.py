@@ -17,7 +17,7 @@ from lssat.inputs.target import make_target, reconstruction_loss, target_loss, t
 from lssat.inputs.texture import grey, lbp, ldp
 from lssat.model.lssat import build_model
 from lssat.task import Task
-from lssat.train.distributed import Place
+from lssat.train.distributed import Distributed
 from lssat.train.loop import Losses, train_step
 from lssat.train.panel import TILE, draw_panel
 
@@ -218,7 +218,7 @@ def joint_step(settings: dict[str, object]) -> tuple[Losses, list[Tensor | None]
     )
     task = Task("emotion", "multiclass", ("a", "b", "c"), (2, 1, 1), 4)
     losses = train_step(
-        config, task, model, batch, Place(torch.device("cpu")), torch.Generator().manual_seed(0), None, 1
+        config, task, model, batch, Distributed(torch.device("cpu")), torch.Generator().manual_seed(0), None, 1
     )
     return losses, [parameter.grad for parameter in model.parameters()]
 

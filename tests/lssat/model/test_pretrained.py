@@ -29,7 +29,7 @@ from lssat.model.pretrained import load_pretrained
 from lssat.task import Task
 from lssat.tools.rename_weights import main, renamed_in_order
 from lssat.train import checkpoint
-from lssat.train.distributed import Place
+from lssat.train.distributed import Distributed
 from lssat.train.loop import fit
 
 PIXELS = 64
@@ -250,12 +250,12 @@ def test_resuming_and_the_bundle_do_not_need_the_file_again(tmp_path: Path) -> N
     def stop(_: object) -> None:
         raise KeyboardInterrupt
 
-    place, folder = Place(torch.device("cpu")), tmp_path / "trial"
+    distributed, folder = Distributed(torch.device("cpu")), tmp_path / "trial"
     with pytest.raises(KeyboardInterrupt):
-        fit(config, task, rows, rows, place, stop, folder)
+        fit(config, task, rows, rows, distributed, stop, folder)
     Path(source).unlink()
     reported: list[dict[str, object]] = []
-    fit(config, task, rows, rows, place, reported.append, folder)
+    fit(config, task, rows, rows, distributed, reported.append, folder)
     assert [result["epoch"] for result in reported] == [1, 2]
     export(folder / "best", tmp_path / "bundle")
     opened, _, model = open_bundle(tmp_path / "bundle")

@@ -17,7 +17,7 @@ from lssat.config import build
 from lssat.data.prepared.rows import Batch
 from lssat.train.footprint import footprint
 from lssat.train.loop import train_step
-from lssat.train.distributed import Place
+from lssat.train.distributed import Distributed
 from lssat.model.lssat import build_model
 from lssat.train.optim import build_optimizer
 from lssat.task import Task
@@ -42,7 +42,7 @@ def watch():
 watching = threading.Thread(target=watch)
 watching.start()
 for _ in range(2):
-    train_step(config, task, model, batch, Place(torch.device("cpu")), torch.Generator(), None, int(accumulate))
+    train_step(config, task, model, batch, Distributed(torch.device("cpu")), torch.Generator(), None, int(accumulate))
     optimizer.step()
     optimizer.zero_grad()
 done.set()

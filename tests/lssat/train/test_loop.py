@@ -18,13 +18,13 @@ from lssat.data.prepared.rows import ResidentRows, fill_up
 from lssat.model.lssat import build_model
 from lssat.task import Task
 from lssat.train import checkpoint
-from lssat.train.distributed import Place, to_device
+from lssat.train.distributed import Distributed, to_device
 from lssat.train.loop import fit, train_step
 from lssat.train.scoring import NonFiniteLoss, evaluate
 from lssat.train.views import draw_chance, make_views
 
 TASK = Task("emotion", "multiclass", ("a", "b", "c"), (10, 10, 10), 30)
-CPU = Place(torch.device("cpu"))
+CPU = Distributed(torch.device("cpu"))
 RECIPE = {  # every option of the recipe that is off by default, but for the frozen backbone
     "augment.randaugment": 9,
     "augment.mixup": 0.4,
@@ -286,7 +286,7 @@ def _batch(real):
 def _work(rank, folder):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder / 'meet'}", rank=rank, world_size=2)
-    place = Place(torch.device("cpu"), rank, 2)
+    distributed = Distributed(torch.device("cpu"), rank, 2)
     for case, real in itertools.product(range(len(TOGETHER)), REAL):
         settings = _shared(case)
         torch.manual_seed(0)
@@ -297,7 +297,7 @@ def _work(rank, folder):
             TASK,
             DistributedDataParallel(model),
             batch,
-            place,
+            distributed,
             torch.Generator().manual_seed(5),
             None,
             settings.optim.accumulate,

@@ -20,13 +20,13 @@ from lssat.on_ray.worker import HalveWhenKilled, Run, is_lost_to_memory
 from lssat.task import Task
 from lssat.train import loop, microbatch
 from lssat.train.checkpoint import load
-from lssat.train.distributed import Place
+from lssat.train.distributed import Distributed
 from lssat.train.loop import fit
 from lssat.train.microbatch import DoesNotFit, cut
 
 ROOT = Path(__file__).resolve().parents[3]
 TASK = Task("emotion", "multiclass", ("a", "b", "c"), (10, 10, 10), 30)
-CPU = Place(torch.device("cpu"))
+CPU = Distributed(torch.device("cpu"))
 KILLED = """
 import os, signal, sys
 sys.path.insert(0, "tests/lssat/train")

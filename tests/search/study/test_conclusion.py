@@ -15,7 +15,7 @@ from lssat.config import build
 from lssat.data.prepare.prepare import prepare
 from lssat.data.prepared.decoding import read_resident
 from lssat.data.prepared.table import read_info, shard_paths
-from lssat.train.distributed import Place
+from lssat.train.distributed import Distributed
 from lssat.train.loop import fit
 from search.study.conclusion import _open_test
 from search.study.session import task_of
@@ -50,7 +50,7 @@ def test_fewer_finalists_than_before_bring_back_an_earlier_winner(tmp_path, prep
     trained = {}
     for seed, name in enumerate("ab"):
         config, task = build({**SMALL, "seed": seed}), task_of(read_info(prepared))
-        fit(config, task, train, val, Place(torch.device("cpu")), lambda result: None, tmp_path / name)
+        fit(config, task, train, val, Distributed(torch.device("cpu")), lambda result: None, tmp_path / name)
         trained[name] = tmp_path / name / "best"
     record = {"test_opened": [], "sessions": [{}]}
 
