@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+LAST_CHECKPOINT, BEST_CHECKPOINT = "last", "best"
+"""The folders of a run's checkpoints: of its last epoch, with the optimiser's state, and of its best."""
 SCORE = "val/score"
 BEST = "val/best"
 BEST_GAP = "val/best_gap"

@@ -1,118 +1,137 @@
-"""The run folder: its name, whose it is, and what becomes of an older one of that name."""
+"""The run folder of a study and the storage of its checkpoints: the only place that knows what lies in them."""
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import shutil
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
-from lssat.config import ConfigError, DataConfig
-from lssat.data.sources.source import short_name
-
-BEFORE = ("log.txt", "manifest.json", ".manifest.json.tmp")
-"""What may be in a run folder before its study has begun."""
+from lssat.config import ConfigError
+from lssat.train.result import BEST_CHECKPOINT, LAST_CHECKPOINT
+from search.record.trials import TrialRecord
 
 
-def folder_name(asked: str | None, space: Path, data: DataConfig) -> str:
-    """The name that was asked for, or one of space, data and task. Raises ConfigError where it is no plain folder name."""
-    if asked is None:
-        source = "" if data.source == "synthetic" else f"-{short_name(data.source)}"
-        name = f"{space.stem}{source}-{data.task.replace(',', '+')}"
-        return name if len(name) <= 80 else f"{name[:70]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-    if asked != Path(asked).name or asked.startswith("."):
-        raise ConfigError(f"`--name` must be a plain folder name, but got {asked!r}")
-    return asked
+class Stage(StrEnum):
+    """The two parts of a study, by the names of their folders."""
+
+    SEARCH = "trials"
+    FINAL = "finals"
 
 
-def has_begun(folder: Path) -> bool:
-    """Whether there is a study in the folder that can be gone on with."""
-    return (folder / "study.db").exists()
+@dataclass(frozen=True)
+class RunFolder:
+    """`results/<name>`: what the driver writes of a study."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.path.name
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is a study in it that can be gone on with."""
+        return self.study_db.exists()
+
+    @property
+    def study_db(self) -> Path:
+        """Optuna's study, a SQLite file."""
+        return self.path / "study.db"
+
+    @property
+    def manifest(self) -> Path:
+        """What was run, on what, with what, when: see `search.record.manifest`."""
+        return self.path / "manifest.json"
+
+    @property
+    def log(self) -> Path:
+        """Everything that libraries print."""
+        return self.path / "log.txt"
+
+    @property
+    def bundle(self) -> Path:
+        """The winner, as a folder that can be used elsewhere."""
+        return self.path / "best"
+
+    @property
+    def test_result(self) -> Path:
+        """The winner's scorecard on the test split."""
+        return self.bundle / "test.json"
+
+    @property
+    def tensorboard(self) -> Path:
+        """TensorBoard's event files, a folder for each trial."""
+        return self.path / "tensorboard"
+
+    @property
+    def leaderboard(self) -> Path:
+        """The ranked trials, as CSV; beside it `.md`."""
+        return self.path / "leaderboard.csv"
+
+    @property
+    def final_table(self) -> Path:
+        """The final stage, as CSV; beside it `.md`."""
+        return self.path / "finals.csv"
+
+    @property
+    def plan(self) -> Path:
+        """What `--plan` said of this study. It lies beside the folder, which need not exist yet."""
+        return self.path.parent / ".plans" / f"{self.name}.json"
+
+    def record(self, stage: Stage, name: str) -> TrialRecord:
+        """One trial, or one run of the final stage, begun or not."""
+        return TrialRecord(self.path / stage / name)
+
+    def records(self, stage: Stage) -> list[TrialRecord]:
+        """Those that have begun, by name."""
+        found = (TrialRecord(folder) for folder in sorted((self.path / stage).glob("[!.]*")))
+        return [record for record in found if record.exists]
+
+    def num_bytes(self) -> int:
+        """Size of all files in it."""
+        return sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
 
 
-@contextmanager
-def claimed(folder: Path, *, resume: bool, overwrite: bool) -> Iterator[bool]:
-    """The run folder, made where it is new, for this process alone; yields whether there is a study in it to go on
-    with.
+@dataclass(frozen=True)
+class Storage:
+    """Checkpoints of a study, where every node of a cluster sees them. On one machine it is the run folder itself."""
 
-    An older one that is to be replaced is put aside until the new study has begun; one that never begins, its input
-    being bad for instance, leaves everything as it was. What a kill left of a study that had not begun is begun anew.
-    Raises ConfigError.
-    """
-    with _held(folder):
-        replaced = _put_aside(folder) if overwrite and has_begun(folder) else None
-        if has_begun(folder) and not resume:
+    path: Path
+
+    @property
+    def ray(self) -> Path:
+        """What Ray Tune writes about itself; nothing reads it."""
+        return self.path / ".ray"
+
+    def checkpoints(self, stage: Stage, name: str) -> Path:
+        """The checkpoints of one run."""
+        return self.path / stage / name
+
+    def best(self, stage: Stage, name: str) -> Path:
+        """The checkpoint of its best epoch."""
+        return self.checkpoints(stage, name) / BEST_CHECKPOINT
+
+    def drop_resumable_state(self, stage: Stage, name: str) -> None:
+        """Delete what only a run that goes on needs: the optimiser's state, and what Ray Train wrote of itself."""
+        for part in (LAST_CHECKPOINT, "train"):
+            shutil.rmtree(self.checkpoints(stage, name) / part, ignore_errors=True)
+
+    def clear_for(self, folder: RunFolder) -> None:
+        """Delete what an older study of the run folder left here, and mark the storage as that folder's.
+
+        A run folder that is its own storage has nothing to clear. Raises ConfigError where the storage is another's.
+        """
+        if self.path == folder.path:
+            return
+        mark, owner = self.path / "run_folder.txt", f"{socket.gethostname()}:{folder.path}"
+        if mark.exists() and mark.read_text().strip() != owner:
             raise ConfigError(
-                f"{folder} exists; go on with it (`--resume`), replace it (`--overwrite`), or choose another `--name`"
+                f"{self.path} holds the checkpoints of the study in {mark.read_text().strip()}; choose another "
+                "`--name`, or delete them yourself"
             )
-        if resume and not folder.exists():
-            raise ConfigError(f"there is no study to resume in {folder}; leave `--resume` out")
-        if folder.exists() and not has_begun(folder):
-            _clear(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            yield has_begun(folder)
-        finally:
-            if not has_begun(folder):
-                shutil.rmtree(folder)
-            if replaced and has_begun(folder):
-                shutil.rmtree(replaced, ignore_errors=True)
-            elif replaced:
-                replaced.rename(folder)
-
-
-def clear_storage(storage: Path, folder: Path) -> None:
-    """Delete the checkpoints that an older study of the run folder left on a storage of its own, and mark that as the
-    folder's. Raises ConfigError.
-    """
-    if storage == folder:
-        return
-    mark, owner = storage / "run_folder.txt", f"{socket.gethostname()}:{folder}"
-    if mark.exists() and mark.read_text().strip() != owner:
-        raise ConfigError(
-            f"{storage} holds the checkpoints of the study in {mark.read_text().strip()}; choose another `--name`, or "
-            "delete them yourself"
-        )
-    for stage in ("trials", "finals"):
-        shutil.rmtree(storage / stage, ignore_errors=True)
-    mark.write_text(owner + "\n")
-
-
-def _clear(folder: Path) -> None:
-    """Delete what a study wrote before it began. Raises ConfigError where there is anything else."""
-    strangers = [item.name for item in folder.iterdir() if item.name not in BEFORE]
-    if strangers:
-        raise ConfigError(
-            f"{folder} is no run folder of this project: it holds `{strangers[0]}`; delete it yourself, or choose "
-            "another `--name`"
-        )
-    shutil.rmtree(folder)
-
-
-@contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Refuse a folder that another process works on; the system lets go of it when this process ends, however it ends."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_name(f".{folder.name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(
-                f"another process runs the study in {folder}; wait for it, stop it, or choose another `--name`"
-            ) from None
-        yield
-
-
-def _put_aside(folder: Path) -> Path:
-    if not (folder / "manifest.json").exists():
-        raise ConfigError(
-            f"{folder} is no run folder of this project, so it is not overwritten; delete it yourself, or choose "
-            "another `--name`"
-        )
-    replaced = folder.with_name(f".{folder.name}.replaced")
-    shutil.rmtree(replaced, ignore_errors=True)
-    folder.rename(replaced)
-    return replaced
+        for stage in Stage:
+            shutil.rmtree(self.path / stage, ignore_errors=True)
+        mark.write_text(owner + "\n")

@@ -1,0 +1,157 @@
+"""What is on disk of one trial, or of one run of the final stage: its settings, its epochs and how it ended.
+
+The driver alone writes here. Every write is whole and flushed to disk before it counts, so a kill or a power cut loses
+nothing that a caller was told of.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lssat.config import Config, build, current_keys
+from lssat.files import append_json_line, write_json, write_text
+from lssat.train.result import Ended, EpochResult, read_report
+
+CONFIG = "config.json"
+METRICS = "metrics.jsonl"
+OUTCOME = "outcome.json"
+
+
+class Status(StrEnum):
+    """How a trial stands. The order is that of the leaderboard."""
+
+    COMPLETE = "complete"  # it had the full budget
+    STOPPED = "stopped"  # the scheduler ended it earlier
+    RUNNING = "running"  # it runs, has paused, or was interrupted
+    INFEASIBLE = "infeasible"  # one row at a time does not fit into memory
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended, and why where that is not its last epoch. `seconds`: trained, pauses left out."""
+
+    status: Status
+    reason: str = ""
+    seconds: float | None = None
+
+
+class TrialRecord:
+    """The folder of one trial. Epochs are read when they are first asked for, and kept in step by `append`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def name(self) -> str:
+        """The trial's name, which is its folder's."""
+        return self.folder.name
+
+    @property
+    def exists(self) -> bool:
+        """Whether the trial has begun."""
+        return (self.folder / CONFIG).exists()
+
+    @cached_property
+    def sampled(self) -> dict[str, Any]:
+        """The dotted keys that the space fixed or sampled, under today's names."""
+        return current_keys(json.loads((self.folder / CONFIG).read_text())["sampled"])
+
+    @cached_property
+    def config(self) -> Config:
+        """All settings of the trial."""
+        return build(self.sampled)
+
+    @property
+    def epochs(self) -> list[EpochResult]:
+        """The result of each epoch so far, in order, without panels."""
+        return [result for line in self._lines if isinstance(result := read_report(line), EpochResult)]
+
+    @property
+    def last(self) -> EpochResult | None:
+        """The result of the last epoch; None before the first."""
+        result = read_report(self._lines[-1]) if self._lines else None
+        return result if isinstance(result, EpochResult) else None
+
+    @property
+    def num_epochs(self) -> int:
+        """How many epochs are on record."""
+        return int(self._lines[-1]["epoch"]) if self._lines else 0
+
+    @property
+    def seconds(self) -> float:
+        """That the trial has trained until its last epoch, pauses left out."""
+        return float(self._lines[-1].get("seconds", 0.0)) if self._lines else 0.0
+
+    @property
+    def span(self) -> tuple[float, float] | None:
+        """When it started and when its last epoch ended, in seconds since 1970; None before the first epoch."""
+        return (self._lines[0]["time"] - self._lines[0]["seconds"], self._lines[-1]["time"]) if self._lines else None
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How it ended; None while it may go on."""
+        path = self.folder / OUTCOME
+        if not path.exists():
+            return None
+        written = json.loads(path.read_text())
+        return Outcome(Status(written["status"]), written["reason"], written.get("seconds"))
+
+    @property
+    def status(self) -> Status:
+        """How it stands."""
+        outcome = self.outcome
+        return outcome.status if outcome else Status.RUNNING
+
+    @property
+    def ending(self) -> EpochResult | Ended | None:
+        """The last that it said of itself: why it ended, or else its last epoch."""
+        outcome = self.outcome
+        if outcome and outcome.status in (Status.FAILED, Status.INFEASIBLE):
+            return Ended(outcome.status.value, outcome.reason)
+        return self.last
+
+    def begin(self, sampled: Mapping[str, Any]) -> None:
+        """Write down the settings. Of a trial that goes on, a line that a kill has cut is taken away first: the next
+        one would be joined to it.
+        """
+        self.__dict__.pop("_lines", None)
+        if (self.folder / METRICS).exists():
+            write_text(self.folder / METRICS, "".join(json.dumps(line) + "\n" for line in self._lines))
+        config = build(sampled)
+        write_json(
+            self.folder / CONFIG, {"sampled": dict(sampled), "resolved": config.flat(), "hash": config.hash()}
+        )
+        self.__dict__.update(sampled=dict(sampled), config=config)
+
+    def append(self, result: EpochResult, seconds: float) -> None:
+        """Add an epoch. `seconds`: that the trial has trained so far, pauses left out."""
+        lines = self._lines
+        line = {**result.to_json(), "time": round(time.time(), 3), "seconds": round(seconds, 1)}
+        append_json_line(self.folder / METRICS, line)
+        lines.append(line)
+
+    def end(self, outcome: Outcome) -> None:
+        """Write down how it ended."""
+        write_json(
+            self.folder / OUTCOME,
+            {"status": outcome.status.value, "reason": outcome.reason, "seconds": outcome.seconds},
+        )
+
+    @cached_property
+    def _lines(self) -> list[dict[str, Any]]:
+        path = self.folder / METRICS
+        lines = []
+        for text in path.read_text().splitlines() if path.exists() else []:
+            try:
+                lines.append(json.loads(text))
+            except json.JSONDecodeError:  # a kill has cut the last line
+                break
+        return lines
