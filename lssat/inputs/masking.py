@@ -2,23 +2,52 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
 from lssat.config import ConfigError
 
 
-def random_mask(noise: Float[Tensor, "B L"], ratio: float) -> Bool[Tensor, "B L"]:
+class Mask(NamedTuple):
+    """Which of the L patches of each image are hidden. Every image of a batch shows equally many, N."""
+
+    hidden: Bool[Tensor, "B L"]
+    """True = hidden."""
+    visible: Int[Tensor, "B N"]
+    """Positions of the visible patches, ascending."""
+
+    def to(self, device: torch.device) -> Mask:
+        """The same mask on a device; a GPU copies it while the program goes on."""
+        return Mask(self.hidden.to(device, non_blocking=True), self.visible.to(device, non_blocking=True))
+
+
+def random_mask(noise: Float[Tensor, "B L"], ratio: float) -> Mask:
     """Hide a random share of each sample's patches (MAE, arXiv 2111.06377).
 
     The caller draws `noise`, one uniform number per patch; the `int(L * (1 - ratio))` patches with the smallest stay
     visible. Raises ConfigError where that leaves nothing visible or nothing hidden.
     """
-    visible = num_visible(noise.shape[1], ratio)
+    num = num_visible(noise.shape[1], ratio)
     order = noise.argsort(dim=1, stable=True)
-    return torch.ones_like(noise, dtype=torch.bool).scatter(1, order[:, :visible], False)
+    hidden = torch.ones_like(noise, dtype=torch.bool).scatter(1, order[:, :num], False)
+    return Mask(hidden, visible_positions(hidden, num))
+
+
+def visible_positions(hidden: Bool[Tensor, "B L"], num: int) -> Int[Tensor, "B N"]:
+    """Positions of the visible patches, ascending, where each row of `hidden` shows `num` of them.
+
+    The device is never asked how many those are, so nothing waits for it: each visible position is written into the
+    column of its rank among the visible ones, each hidden position into a spare column, which is cut off.
+    """
+    batch, length = hidden.shape
+    rank = (~hidden).cumsum(1) - 1
+    column = rank.masked_fill(hidden, num)
+    positions = torch.arange(length, device=hidden.device).expand(batch, length)
+    return positions.new_zeros(batch, num + 1).scatter(1, column, positions)[:, :num]
 
 
 def num_visible(length: int, ratio: float) -> int:

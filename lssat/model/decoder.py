@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from timm.layers import trunc_normal_
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from lssat.config import DecoderConfig
+from lssat.inputs.masking import Mask
 from lssat.model.encoders.base import Encoded
 
 
@@ -36,11 +37,11 @@ class Decoder(nn.Module):
         self.predict = nn.Linear(config.dim, out_width)
         self._initialise()
 
-    def forward(self, encoded: Encoded, mask: Bool[Tensor, "B L"]) -> Float[Tensor, "B L P"]:
+    def forward(self, encoded: Encoded, mask: Mask) -> Float[Tensor, "B L P"]:
         """A prediction for every patch, hidden or not; `mask` is the one that the encoder saw."""
         tokens = self.embed(encoded.features)
-        if encoded.visible is not None:
-            tokens = self._fill(tokens, encoded.visible, mask)
+        if self.mask_token is not None:
+            tokens = _filled(tokens, mask, self.mask_token)
         pred: Tensor = self.predict(self._mixed(tokens))
         return pred
 
@@ -48,20 +49,11 @@ class Decoder(nn.Module):
         """The mean over all patches of what the decoder makes, before its prediction, of an image of which nothing is
         hidden.
         """
-        assert encoded.visible is None, "nothing may be hidden"
         return self._mixed(self.embed(encoded.features)).mean(1)
 
     def _mixed(self, tokens: Float[Tensor, "B L E"]) -> Float[Tensor, "B L E"]:
         mixed: Tensor = self.norm(self.blocks(tokens + self.position))
         return mixed
-
-    def _fill(
-        self, tokens: Float[Tensor, "B N E"], visible: Tensor, mask: Bool[Tensor, "B L"]
-    ) -> Float[Tensor, "B L E"]:
-        assert self.mask_token is not None, "a decoder built with fills=False needs features at every position"
-        width = tokens.shape[2]
-        empty = self.mask_token.to(tokens.dtype).expand(*mask.shape, width)
-        return empty.scatter(1, visible[:, :, None].expand(-1, -1, width), tokens)
 
     def _initialise(self) -> None:
         for module in self.modules():
@@ -70,6 +62,13 @@ class Decoder(nn.Module):
                 nn.init.zeros_(module.bias)
         if self.mask_token is not None:
             trunc_normal_(self.mask_token, std=0.02)
+
+
+def _filled(tokens: Float[Tensor, "B N E"], mask: Mask, mask_token: Float[Tensor, " E"]) -> Float[Tensor, "B L E"]:
+    """Visible tokens at their positions, the mask token at the hidden ones."""
+    width = tokens.shape[2]
+    empty = mask_token.to(tokens.dtype).expand(*mask.hidden.shape, width)
+    return empty.scatter(1, mask.visible[:, :, None].expand(-1, -1, width), tokens)
 
 
 def sincos_positions(grid: tuple[int, int], dim: int) -> Float[Tensor, "L E"]:

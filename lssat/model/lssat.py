@@ -7,12 +7,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from timm.layers import trunc_normal_
 from torch import Tensor, nn
 
 from lssat.config import Config
-from lssat.inputs.masking import num_visible
+from lssat.inputs.masking import Mask, num_visible
 from lssat.inputs.target import target_width
 from lssat.model.decoder import Decoder
 from lssat.model.encoders.base import Encoded, Encoder
@@ -49,7 +49,7 @@ class LSSAT(nn.Module):
         self,
         classified: Float[Tensor, "B 3 H W"],
         masked: Float[Tensor, "B 3 H W"] | None = None,
-        mask: Bool[Tensor, "B L"] | None = None,
+        mask: Mask | None = None,
     ) -> Output:
         """Images in [0, 1]. Both passes are one call, so that DistributedDataParallel sees every parameter used once
         per step.

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
-from lssat.inputs.masking import pixel_mask
+from lssat.inputs.masking import Mask, pixel_mask
 from lssat.model.encoders.base import Encoded, Encoder
 
 TOLERANCE = 1e-3
@@ -20,7 +20,7 @@ sums in float32.
 
 
 @torch.no_grad()
-def broken_promises(encoder: Encoder, image: Float[Tensor, "B 3 H W"], mask: Bool[Tensor, "B L"]) -> list[str]:
+def broken_promises(encoder: Encoder, image: Float[Tensor, "B 3 H W"], mask: Mask) -> list[str]:
     """What the encoder does not keep, training or not; empty where all is well. `image` holds values in [0, 1]. Its
     state is left as it was.
     """
@@ -34,7 +34,7 @@ def broken_promises(encoder: Encoder, image: Float[Tensor, "B 3 H W"], mask: Boo
     return broken
 
 
-def _broken(encoder: Encoder, image: Tensor, mask: Tensor) -> Iterator[str]:
+def _broken(encoder: Encoder, image: Tensor, mask: Mask) -> Iterator[str]:
     timms: Any = encoder.model
     clean, buffers = _encode(encoder, image)
     with _restoring(encoder):
@@ -53,7 +53,7 @@ def _broken(encoder: Encoder, image: Tensor, mask: Tensor) -> Iterator[str]:
     if not (torch.equal(again.pooled, clean.pooled) and _equal(buffers, buffers_again)):
         yield "the clean pass after a masked one differs"
 
-    hidden = pixel_mask(mask, encoder.grid, (image.shape[2], image.shape[3]))
+    hidden = pixel_mask(mask.hidden, encoder.grid, (image.shape[2], image.shape[3]))
     other, _ = _encode(encoder, torch.where(hidden, 1 - image, image), mask)
     if not (torch.equal(masked.features, other.features) and torch.equal(masked.pooled, other.pooled)):
         yield "hidden pixels influence the masked pass"
@@ -64,7 +64,7 @@ def _broken(encoder: Encoder, image: Tensor, mask: Tensor) -> Iterator[str]:
         yield "outputs are not finite"
 
 
-def _encode(encoder: Encoder, image: Tensor, mask: Tensor | None = None) -> tuple[Encoded, dict[str, Tensor]]:
+def _encode(encoder: Encoder, image: Tensor, mask: Mask | None = None) -> tuple[Encoded, dict[str, Tensor]]:
     """A pass from a fixed state of the generator, and the buffers after it; the encoder's own are put back."""
     with _restoring(encoder):
         return encoder.encode(image, mask), _buffers(encoder)

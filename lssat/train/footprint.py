@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 from torch.func import functional_call
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from lssat.config import Config
-from lssat.inputs.masking import num_visible
+from lssat.inputs.masking import Mask, random_mask
 from lssat.inputs.target import target_loss, target_width
+from lssat.model.encoders.base import Encoder
 from lssat.model.lssat import LSSAT, Output, build_model
 from lssat.train.optim import freeze, training_mode
 from lssat.train.precision import autocast
@@ -75,9 +75,8 @@ def _activations(config: Config, model: LSSAT, rows: int) -> int:
     bfloat16 are.
     """
     side, encoder = config.data.image_size, model.encoder
-    visible = num_visible(encoder.num_cells, encoder.ratio(config.masking.ratio)) if config.trains_auxiliary else 0
     kept: dict[int, int] = {}
-    with FakeTensorMode(), _Visible(visible):
+    with FakeTensorMode():
         state = {name: _fake(tensor) for name, tensor in [*model.named_parameters(), *model.named_buffers()]}
         own = {tensor.untyped_storage()._cdata for tensor in state.values()}
 
@@ -88,32 +87,24 @@ def _activations(config: Config, model: LSSAT, rows: int) -> int:
             return tensor
 
         image = torch.empty(rows, 3, side, side)
-        hidden = torch.ones(rows, encoder.num_cells, dtype=torch.bool)
-        shown = (image, image, hidden) if config.trains_auxiliary else (image,)
+        mask = _fake_mask(config, encoder, rows) if config.trains_auxiliary else None
+        shown = (image,) if mask is None else (image, image, mask)
         with saved_tensors_hooks(note, lambda tensor: tensor):
             with _autocast(config, model):
                 output: Output = functional_call(model, state, shown)
             loss = output.logits.float().sum()
-            if output.pred is not None:
+            if output.pred is not None and mask is not None:
                 target = torch.empty(rows, encoder.num_cells, target_width(config, encoder.unit))
-                loss = loss + target_loss(output.pred.float(), target, hidden, config, encoder.unit).sum()
+                loss = loss + target_loss(output.pred.float(), target, mask.hidden, config, encoder.unit).sum()
     assert (
         loss.requires_grad
     )  # and with it all that was noted is still alive, so that no storage was counted for another
     return sum(kept.values())
 
 
-class _Visible(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Answers the one question of a forward pass that fake tensors cannot: how many patches each row of a mask shows."""
-
-    def __init__(self, visible: int) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._visible = visible
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is torch.ops.aten._local_scalar_dense.default:
-            return self._visible
-        return func(*args, **(kwargs or {}))
+def _fake_mask(config: Config, encoder: Encoder, rows: int) -> Mask:
+    """A mask that has the right shapes: inside of a FakeTensorMode nothing is drawn or sorted."""
+    return random_mask(torch.empty(rows, encoder.num_cells), encoder.ratio(config.masking.ratio))
 
 
 def _autocast(config: Config, model: LSSAT) -> AbstractContextManager[Any]:

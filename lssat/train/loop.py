@@ -351,7 +351,7 @@ def _accumulate(
 def _reconstruction(config: Config, output: Output, views: Views, unit: int) -> Tensor | None:
     if output.pred is None or views.target is None or views.mask is None:
         return None
-    return target_loss(output.pred.float(), views.target, views.mask, config, unit)
+    return target_loss(output.pred.float(), views.target, views.mask.hidden, config, unit)
 
 
 def _unsynced(model: nn.Module) -> AbstractContextManager[Any]:

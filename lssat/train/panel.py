@@ -36,7 +36,7 @@ def draw_panel(config: Config, model: LSSAT, rows: Rows, device: torch.device) -
     pred = model(stream_image(image, config.classified_stream, config.target), masked, mask).pred
     target = make_target(image, config, encoder.unit, encoder.mean, encoder.std)
     size = image.shape[-1]
-    hidden = pixel_mask(mask, encoder.grid, (size, size))
+    hidden = pixel_mask(mask.hidden, encoder.grid, (size, size))
 
     def picture(values: Tensor, is_pred: bool) -> Tensor:
         return target_picture(values, config, encoder.unit, size, encoder.mean, encoder.std, is_pred=is_pred)

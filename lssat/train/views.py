@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from lssat.config import Config
 from lssat.inputs.augment import Draws, augment, draw
 from lssat.inputs.erasing import erase
-from lssat.inputs.masking import random_mask
+from lssat.inputs.masking import Mask, random_mask
 from lssat.inputs.target import make_target
 from lssat.inputs.texture import stream_image
 from lssat.model.encoders.base import Encoder
@@ -35,7 +35,7 @@ class Views(NamedTuple):
 
     classified: Float[Tensor, "B 3 H W"]
     masked: Float[Tensor, "B 3 H W"] | None = None
-    mask: Bool[Tensor, "B L"] | None = None
+    mask: Mask | None = None
     target: Float[Tensor, "B L P"] | None = None
 
 

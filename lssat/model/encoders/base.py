@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from lssat.config import ConfigError
+from lssat.inputs.masking import Mask
 
 FEWEST_CELLS = 16
 """A mask over fewer cells is too coarse to learn from (at least 16 mask units per image)."""
@@ -20,11 +21,9 @@ class Encoded(NamedTuple):
     """What an encoder makes of a batch."""
 
     features: Float[Tensor, "B N D"]
-    """One vector per grid position; only the visible ones where hidden tokens were dropped."""
+    """One vector per grid position, row by row; only those of `mask.visible` where hidden tokens were dropped."""
     pooled: Float[Tensor, "B P"]
     """What the classification head reads."""
-    visible: Int[Tensor, "B N"] | None
-    """Grid positions (row by row) of `features`, ascending; None: all of them, in order."""
 
 
 class Encoder(nn.Module, ABC):
@@ -56,8 +55,8 @@ class Encoder(nn.Module, ABC):
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32), persistent=False)
 
     @abstractmethod
-    def encode(self, image: Float[Tensor, "B 3 H W"], mask: Bool[Tensor, "B L"] | None = None) -> Encoded:
-        """Encode images with values in [0, 1]; `mask` is True where hidden."""
+    def encode(self, image: Float[Tensor, "B 3 H W"], mask: Mask | None = None) -> Encoded:
+        """Encode images with values in [0, 1]; what the mask hides has no influence."""
 
     @property
     def num_cells(self) -> int:

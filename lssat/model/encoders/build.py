@@ -15,6 +15,7 @@ import timm
 import torch
 
 from lssat.config import BackboneConfig, ConfigError, MaskingConfig
+from lssat.inputs.masking import random_mask
 from lssat.model import catalog
 from lssat.model.encoders.base import Encoded, Encoder, check_grid
 from lssat.model.encoders.exactness import check_exact
@@ -115,11 +116,8 @@ def check_runs(encoder: Encoder, name: str, image_size: int, masked: bool) -> No
     """Encode one image, so that a backbone that does not take its size fails here, not in the first step."""
     training = encoder.training
     image = torch.zeros(1, 3, image_size, image_size, device=encoder.mean.device)
-    mask = (
-        (torch.arange(encoder.num_cells, device=image.device) % 2 == 0)[None]
-        if masked and encoder.masking == "pyramid"
-        else None
-    )
+    noise = torch.zeros(1, encoder.num_cells, device=image.device)
+    mask = random_mask(noise, 0.5) if masked and encoder.masking == "pyramid" else None
     with torch.inference_mode():
         encoded = encoder.eval().encode(image, mask)
     encoder.train(training)

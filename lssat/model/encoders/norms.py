@@ -61,11 +61,11 @@ def check_norms(model: nn.Module) -> None:
             )
 
 
-def visibility(mask: Bool[Tensor, "B L"], grid: tuple[int, int]) -> Visible:
-    """The mask at any map size: a position is visible where it touches a visible unit, so at every size each sample
+def visibility(hidden: Bool[Tensor, "B L"], grid: tuple[int, int]) -> Visible:
+    """A mask at any map size: a position is visible where it touches a visible unit, so at every size each sample
     shows something.
     """
-    cells = (~mask).reshape(-1, 1, *grid).to(torch.float32)
+    cells = (~hidden).reshape(-1, 1, *grid).to(torch.float32)
     known: dict[tuple[int, int], Bool[Tensor, "B 1 H W"]] = {}
 
     def at(size: tuple[int, int]) -> Bool[Tensor, "B 1 H W"]:

@@ -11,11 +11,12 @@ import math
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lssat.config import ConfigError
+from lssat.inputs.masking import Mask
 from lssat.model.encoders.base import Encoded, Encoder, check_grid
 from lssat.model.encoders.norms import Visible, check_norms, norms_masked, norms_synced, visibility
 from lssat.model.encoders.token_position import Stage, find_place, token_inserted
@@ -53,13 +54,13 @@ class PyramidEncoder(Encoder):
         self.mask_token = nn.Parameter(torch.zeros(first.width)) if masked else None
         self.model = model.to(memory_format=torch.channels_last)
 
-    def encode(self, image: Float[Tensor, "B 3 H W"], mask: Bool[Tensor, "B L"] | None = None) -> Encoded:
+    def encode(self, image: Float[Tensor, "B 3 H W"], mask: Mask | None = None) -> Encoded:
         """See Encoder. `features` covers all positions, hidden ones included."""
         normalised = self.normalise(image)
         if mask is None:
             with norms_synced(self.model):
                 return self._encode(normalised)
-        visible = visibility(mask, self.grid)
+        visible = visibility(mask.hidden, self.grid)
         shown = normalised.masked_fill(~visible((image.shape[2], image.shape[3])), 0)  # 0 is the mean colour
         return self._encode_masked(shown, visible)
 
@@ -83,7 +84,7 @@ class PyramidEncoder(Encoder):
 
     def _joined(self, maps: list[Tensor], pooled: Float[Tensor, "B P"]) -> Encoded:
         features = torch.cat([resample(stage, self.grid) for stage in maps], dim=1)
-        return Encoded(features.flatten(2).transpose(1, 2), pooled, None)
+        return Encoded(features.flatten(2).transpose(1, 2), pooled)
 
 
 def read_stages(model: Any) -> list[Stage]:

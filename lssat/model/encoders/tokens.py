@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from timm.layers import PatchEmbed
 from timm.models.beit import Attention as BeitAttention
 from timm.models.beit import Beit, RelativePositionBias
@@ -19,6 +19,7 @@ from timm.models.hiera import Hiera
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from lssat.inputs.masking import Mask
 from lssat.model.encoders.base import Encoded, Encoder, check_grid
 
 
@@ -41,23 +42,19 @@ class TokenEncoder(Encoder):
         self.prefix = getattr(model, "num_prefix_tokens", 0)
         self.model = model
 
-    def encode(self, image: Float[Tensor, "B 3 H W"], mask: Bool[Tensor, "B L"] | None = None) -> Encoded:
-        """See Encoder. With a mask, `features` holds the visible units only. Raises ValueError where samples hide
-        unequal numbers.
-        """
+    def encode(self, image: Float[Tensor, "B 3 H W"], mask: Mask | None = None) -> Encoded:
+        """See Encoder. With a mask, `features` holds the visible units only."""
         normalised = self.normalise(image)
-        visible = None if mask is None else visible_positions(mask)
-        if mask is None or visible is None:
+        if mask is None:
             tokens = self.model.forward_features(normalised)
         elif isinstance(self.model, Hiera):
-            tokens = self.model.forward_features(
-                normalised, mask=~mask
-            )  # Hiera drops them itself; its polarity is True = keep
+            # Hiera drops hidden units itself; its polarity is True = keep.
+            tokens = self.model.forward_features(normalised, mask=~mask.hidden)
         else:
-            with tokens_dropped(self.model, visible):
+            with tokens_dropped(self.model, mask.visible):
                 tokens = self.model.forward_features(normalised)
         pooled = self.model.forward_head(tokens, pre_logits=True)
-        return Encoded(tokens[:, self.prefix :], pooled, visible)
+        return Encoded(tokens[:, self.prefix :], pooled)
 
 
 def drops_tokens(model: Any) -> bool:
@@ -82,14 +79,6 @@ def token_unit(model: Any) -> int:
         model.patch_stride[0] * model.mask_unit_size[0] if isinstance(model, Hiera) else model.patch_embed.patch_size[0]
     )
     return unit
-
-
-def visible_positions(mask: Bool[Tensor, "B L"]) -> Int[Tensor, "B N"]:
-    """The visible positions of each sample, ascending. Raises ValueError where the samples hide unequal numbers."""
-    counts = set((~mask).sum(1).tolist())
-    if len(counts) != 1:
-        raise ValueError(f"every sample of a batch must show equally many patches, but got {sorted(counts)}")
-    return mask.to(torch.uint8).argsort(dim=1, stable=True)[:, : counts.pop()]
 
 
 @contextmanager

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from lssat.config import ConfigError
 from lssat.inputs.masking import masked_mean, patchify, pixel_mask, random_mask, unpatchify
@@ -12,20 +13,46 @@ from lssat.inputs.masking import masked_mean, patchify, pixel_mask, random_mask,
 )
 def test_every_sample_keeps_the_stated_number_visible(length: int, ratio: float, visible: int) -> None:
     mask = random_mask(torch.rand(20, length), ratio)
-    assert ((~mask).sum(1) == visible).all()
+    assert ((~mask.hidden).sum(1) == visible).all()
+    assert mask.visible.shape == (20, visible)
+
+
+LENGTHS_AND_RATIOS = [
+    (length, ratio)
+    for length in (2, 3, 16, 49, 196, 1024)
+    for ratio in (0.01, 0.3, 0.5, 0.75, 0.99)
+    if 0 < int(length * (1 - ratio)) < length
+]
+
+
+@pytest.mark.parametrize(("length", "ratio"), LENGTHS_AND_RATIOS)
+@pytest.mark.parametrize("batch", [1, 5])
+def test_visible_positions_are_those_of_a_slow_search(length: int, ratio: float, batch: int) -> None:
+    mask = random_mask(torch.rand(batch, length), ratio)
+    slow = [[cell for cell in range(length) if not hidden[cell]] for hidden in mask.hidden.tolist()]
+    assert mask.visible.tolist() == slow
+
+
+def test_no_number_is_read_back_from_the_device() -> None:
+    """Tensors on the meta device, and fake ones, have shapes and no numbers: what asks for one fails."""
+    assert random_mask(torch.rand(4, 64, device="meta"), 0.75).visible.shape == (4, 16)
+    with FakeTensorMode():
+        mask = random_mask(torch.rand(4, 64), 0.75)
+    assert mask.visible.shape == (4, 16) and mask.hidden.shape == (4, 64)
 
 
 def test_least_noise_stays_visible() -> None:
     mask = random_mask(torch.tensor([[0.9, 0.1, 0.5, 0.3]]), 0.5)
-    assert mask.tolist() == [[True, False, True, False]]
+    assert mask.hidden.tolist() == [[True, False, True, False]]
+    assert mask.visible.tolist() == [[1, 3]]
 
 
 def test_equal_noise_still_gives_the_exact_number() -> None:
-    assert random_mask(torch.zeros(3, 16), 0.75).sum(1).tolist() == [12, 12, 12]
+    assert random_mask(torch.zeros(3, 16), 0.75).hidden.sum(1).tolist() == [12, 12, 12]
 
 
 def test_each_patch_is_hidden_equally_often() -> None:
-    share = random_mask(torch.rand(8000, 16, generator=torch.Generator().manual_seed(0)), 0.75).float().mean(0)
+    share = random_mask(torch.rand(8000, 16, generator=torch.Generator().manual_seed(0)), 0.75).hidden.float().mean(0)
     assert (share - 0.75).abs().max() < 0.03
 
 

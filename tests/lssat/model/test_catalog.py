@@ -26,7 +26,9 @@ def test_catalogue_is_fresh() -> None:
 
 
 def test_reading_needs_neither_torch_nor_timm() -> None:
-    code = "import sys; from lssat.model import catalog; catalog.read(); assert not {'torch', 'timm'} & set(sys.modules)"
+    code = (
+        "import sys; from lssat.model import catalog; catalog.read(); assert not {'torch', 'timm'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

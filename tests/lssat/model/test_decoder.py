@@ -6,13 +6,12 @@ import math
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lssat.config import DecoderConfig
-from lssat.inputs.masking import random_mask
+from lssat.inputs.masking import Mask, random_mask
 from lssat.model.decoder import Decoder, sincos_positions
 from lssat.model.encoders.base import Encoded
-from lssat.model.encoders.tokens import visible_positions
 
 GRID = (4, 6)
 WIDTH = 10
@@ -26,47 +25,44 @@ def decoder() -> Decoder:
 
 
 @pytest.fixture
-def mask() -> Tensor:
+def mask() -> Mask:
     torch.manual_seed(1)
     return random_mask(torch.rand(3, 24), 0.75)
 
 
-def encode(mask: Tensor) -> Encoded:
-    visible = visible_positions(mask)
-    return Encoded(torch.randn(*visible.shape, WIDTH), torch.zeros(len(mask), 1), visible)
+def encode(mask: Mask) -> Encoded:
+    return Encoded(torch.randn(*mask.visible.shape, WIDTH), torch.zeros(3, 1))
 
 
-def test_order_of_features_does_not_matter_only_their_positions(decoder: Decoder, mask: Tensor) -> None:
+def test_order_of_features_does_not_matter_only_their_positions(decoder: Decoder, mask: Mask) -> None:
     encoded = encode(mask)
-    assert encoded.visible is not None
     order = torch.randperm(encoded.features.shape[1])
-    shuffled = Encoded(encoded.features[:, order], encoded.pooled, encoded.visible[:, order])
-    torch.testing.assert_close(decoder(shuffled, mask), decoder(encoded, mask))
-    moved = Encoded(encoded.features[:, order], encoded.pooled, encoded.visible)
+    moved = Encoded(encoded.features[:, order], encoded.pooled)
+    shuffled = Mask(mask.hidden, mask.visible[:, order])
+    torch.testing.assert_close(decoder(moved, shuffled), decoder(encoded, mask))
     assert not torch.allclose(decoder(moved, mask), decoder(encoded, mask))
 
 
-def test_tokens_stand_at_their_positions(decoder: Decoder, mask: Tensor) -> None:
+def test_tokens_stand_at_their_positions(decoder: Decoder, mask: Mask) -> None:
     decoder.blocks = nn.Sequential()  # without blocks every prediction is that of its own token
     encoded = encode(mask)
     pred = decoder(encoded, mask)
-    assert encoded.visible is not None
-    for row in range(len(mask)):
-        for cell in range(mask.shape[1]):
-            index = (encoded.visible[row] == cell).nonzero()
-            token = decoder.mask_token if mask[row, cell] else decoder.embed(encoded.features[row, index[0, 0]])
+    for row, hidden in enumerate(mask.hidden):
+        for cell in range(len(hidden)):
+            index = (mask.visible[row] == cell).nonzero()
+            token = decoder.mask_token if hidden[cell] else decoder.embed(encoded.features[row, index[0, 0]])
             expected = decoder.predict(decoder.norm(token + decoder.position[0, cell]))
             torch.testing.assert_close(pred[row, cell], expected)
 
 
-def test_features_at_all_positions_need_no_mask_token(mask: Tensor) -> None:
+def test_features_at_all_positions_need_no_mask_token(mask: Mask) -> None:
     decoder = Decoder(WIDTH, GRID, 7, CONFIG, fills=False)
     assert decoder.mask_token is None
-    pred = decoder(Encoded(torch.randn(3, 24, WIDTH), torch.zeros(3, 1), None), mask)
+    pred = decoder(Encoded(torch.randn(3, 24, WIDTH), torch.zeros(3, 1)), mask)
     assert pred.shape == (3, 24, 7)
 
 
-def test_every_parameter_learns(decoder: Decoder, mask: Tensor) -> None:
+def test_every_parameter_learns(decoder: Decoder, mask: Mask) -> None:
     (decoder(encode(mask), mask) * torch.randn(3, 24, 7)).sum().backward()
     assert all(parameter.grad is not None and parameter.grad.any() for parameter in decoder.parameters())
 

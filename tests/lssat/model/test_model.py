@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from lssat.config import Config, ConfigError, build
-from lssat.inputs.masking import pixel_mask, random_mask
+from lssat.inputs.masking import Mask, pixel_mask, random_mask
 from lssat.model.lssat import LSSAT, build_model
 
 BACKBONES = ["test_vit", "test_resnet", "test_convnext", "mobilenetv3_small_050"]
@@ -38,7 +38,7 @@ def make(name: str, **settings: object) -> LSSAT:
     return build_model(configure(name, **settings), 3)
 
 
-def draw(model: LSSAT, batch: int = 4) -> tuple[Tensor, Tensor, Tensor]:
+def draw(model: LSSAT, batch: int = 4) -> tuple[Tensor, Tensor, Mask]:
     generator = torch.Generator().manual_seed(0)
     classified, masked = (torch.rand(batch, 3, 64, 64, generator=generator) for _ in range(2))
     noise = torch.rand(batch, model.encoder.num_cells, generator=generator)
@@ -65,7 +65,7 @@ def test_shapes_of_a_joint_forward(name: str) -> None:
 def test_prediction_reads_visible_pixels_only(name: str) -> None:
     model = make(name)
     classified, masked, mask = draw(model)
-    hidden = pixel_mask(mask, model.encoder.grid, (64, 64))
+    hidden = pixel_mask(mask.hidden, model.encoder.grid, (64, 64))
     first = model(classified, masked, mask).pred
     assert torch.equal(first, model(classified, torch.where(hidden, 0.5, masked), mask).pred)
 

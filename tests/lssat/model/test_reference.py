@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lssat.config import Config, build
-from lssat.inputs.masking import random_mask
+from lssat.inputs.masking import Mask, random_mask
 from lssat.inputs.target import make_target, reconstruction_loss
 from lssat.model.lssat import LSSAT, build_model
 from lssat.train.losses import joint_loss, task_loss
@@ -54,7 +54,7 @@ def model() -> LSSAT:
     return model.train()
 
 
-def draw() -> tuple[Tensor, Tensor, Tensor]:
+def draw() -> tuple[Tensor, Mask, Tensor]:
     generator = torch.Generator().manual_seed(1)
     image = torch.rand(4, 3, PIXELS, PIXELS, generator=generator)
     return image, random_mask(torch.rand(4, GRID * GRID, generator=generator), 0.75), torch.tensor([0, 2, 1, 2])
@@ -68,10 +68,12 @@ def test_masked_autoencoder(model: LSSAT, norm_pix: bool) -> None:
     pred = model(image, image, mask).pred
     assert pred is not None
     encoder = model.encoder
-    loss = reconstruction_loss(pred, make_target(image, config, PATCH, encoder.mean, encoder.std), mask, "scaled")
+    loss = reconstruction_loss(
+        pred, make_target(image, config, PATCH, encoder.mean, encoder.std), mask.hidden, "scaled"
+    )
     for sample in range(len(image)):
         normalised = (image[sample] - encoder.mean[:, None, None]) / encoder.std[:, None, None]
-        expected_pred, expected_loss = mae(weights, normalised, mask[sample].tolist(), norm_pix)
+        expected_pred, expected_loss = mae(weights, normalised, mask.hidden[sample].tolist(), norm_pix)
         torch.testing.assert_close(pred[sample], expected_pred, rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(loss[sample], expected_loss, rtol=1e-5, atol=1e-5)
 
@@ -89,14 +91,14 @@ def test_two_branches(model: LSSAT, norm_pix: bool) -> None:
         logits = classify(weights, normalised[sample])
         cross_entropy = logits.exp().sum().log() - logits[label[sample]]
         expected = expected + (
-            0.1 * cross_entropy + 0.9 * mae(weights, normalised[sample], mask[sample].tolist(), norm_pix)[1]
+            0.1 * cross_entropy + 0.9 * mae(weights, normalised[sample], mask.hidden[sample].tolist(), norm_pix)[1]
         ) / len(image)
     wanted = torch.autograd.grad(expected, list(weights.values()))
 
     output = model(image, image, mask)
     assert output.pred is not None
     target = make_target(image, config, PATCH, encoder.mean, encoder.std)
-    reconstruction = reconstruction_loss(output.pred, target, mask, config.target.encoding)
+    reconstruction = reconstruction_loss(output.pred, target, mask.hidden, config.target.encoding)
     loss = joint_loss(task_loss(output.logits, label, "multiclass"), reconstruction, config.aux_weight).mean()
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-5)
     found = torch.autograd.grad(loss, list(weights.values()))

@@ -18,11 +18,13 @@ from timm.models._efficientnet_blocks import SqueezeExcite
 from torch import Tensor, nn
 
 from lssat.config import BackboneConfig, ConfigError, MaskingConfig, build
+from lssat.inputs.masking import Mask, random_mask
 from lssat.model.encoders.base import Encoder
 from lssat.model.encoders.build import build_encoder
 from lssat.model.encoders.norms import visibility
 from lssat.model.encoders.sparse import positions_masked
 from lssat.model.lssat import build_model
+from tests.lssat.inputs.masks import mask_hiding
 from tests.lssat.model.test_encoders import PIXELS, EncoderContract, count_hooks, draw, pytest_generate_tests  # noqa: F401 - a hook of pytest
 
 GATES = (SEModule, SqueezeExcite, EffectiveSEModule, EcaModule)
@@ -53,17 +55,15 @@ class TestSparseEncoder(EncoderContract):
 
     def test_features_are_those_of_visible_sites_alone(self, backbone: str) -> None:
         encoder = shaken(self.encoder(backbone)).double().train()
-        image, mask = draw(encoder, batch=2)
-        image = image.double()
-        mask[0] = (
-            torch.ones(4, 4).triu(-1).flatten()
-        )  # a corner hidden deep enough for positions of stride 32 to be hidden too
+        image = draw(encoder, batch=2)[0].double()
+        mask = mask_with_a_corner(2)
         found = encoder.encode(image, mask)
-        with torch.no_grad(), slow_sites(encoder.model, mask, encoder.grid):
+        with torch.no_grad(), slow_sites(encoder.model, mask.hidden, encoder.grid):
             maps, pooled = encoder.run(encoder.normalise(image))
         tokens = encoder.mask_token.split([stage.shape[1] for stage in maps])
         expected = torch.cat(
-            [slow_grid(stage, mask, encoder.grid, token) for stage, token in zip(maps, tokens, strict=True)], dim=2
+            [slow_grid(stage, mask.hidden, encoder.grid, token) for stage, token in zip(maps, tokens, strict=True)],
+            dim=2,
         )
         assert expected.isfinite().all()
         torch.testing.assert_close(found.features, expected, rtol=1e-8, atol=1e-8)
@@ -73,7 +73,7 @@ class TestSparseEncoder(EncoderContract):
         encoder = shaken(self.encoder(backbone)).double().train()
         image, mask = draw(encoder)
         normalised = encoder.normalise(image.double())
-        with positions_masked(encoder.model, visibility(torch.zeros_like(mask), encoder.grid)):
+        with positions_masked(encoder.model, visibility(torch.zeros_like(mask.hidden), encoder.grid)):
             found = encoder.model(normalised)
         torch.testing.assert_close(found, encoder.model(normalised), rtol=1e-8, atol=1e-8)
 
@@ -104,12 +104,11 @@ def test_gates_see_the_mean_of_the_visible(kind: type[nn.Module]) -> None:
 def test_hidden_sites_of_the_features_are_the_mask_token() -> None:
     encoder = build_encoder(BackboneConfig(name="test_resnet"), MaskingConfig(mode="sparse"), PIXELS)
     nn.init.normal_(encoder.mask_token)
-    image, mask = draw(encoder)
-    mask[0] = torch.ones(4, 4).triu(-1).flatten()
-    features = encoder.encode(image, mask).features
+    mask = mask_with_a_corner(3)
+    features = encoder.encode(draw(encoder)[0], mask).features
     fine = 192  # the width at stride 16; at 32 a position with one visible unit is visible
-    assert (features[mask][:, :fine] == encoder.mask_token[:fine]).all()
-    assert (features[~mask][:, :fine] != encoder.mask_token[:fine]).any(1).all()
+    assert (features[mask.hidden][:, :fine] == encoder.mask_token[:fine]).all()
+    assert (features[~mask.hidden][:, :fine] != encoder.mask_token[:fine]).any(1).all()
     coarse = features[0, :, fine:].unflatten(0, (4, 4))
     assert (coarse[:2] == encoder.mask_token[fine:]).all() and (coarse[2:, 2:] == encoder.mask_token[fine:]).all()
     assert (coarse[2:, :2] != encoder.mask_token[fine:]).any(-1).all()
@@ -162,6 +161,13 @@ def shaken(encoder: Encoder) -> Encoder:
         for parameter in encoder.parameters():
             parameter += 0.05 * torch.randn(parameter.shape, generator=generator)
     return encoder
+
+
+def mask_with_a_corner(batch: int) -> Mask:
+    """Over 4 x 4 units; the first row hides a corner deep enough for positions of stride 32 to be hidden too."""
+    hidden = random_mask(torch.rand(batch, 16, generator=torch.Generator().manual_seed(0)), 13 / 16).hidden
+    hidden[0] = torch.ones(4, 4).triu(-1).flatten()
+    return mask_hiding(hidden)
 
 
 def sites(mask: Tensor, grid: tuple[int, int], size: tuple[int, int]) -> list[tuple[int, int]]:

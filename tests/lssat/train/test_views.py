@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lssat.config import Config, build
 from lssat.inputs.erasing import Erasure, erase
+from lssat.inputs.masking import Mask
 from lssat.inputs.target import make_target
 from lssat.inputs.texture import stream_image
 from lssat.model.encoders.base import Encoder
@@ -85,8 +86,10 @@ def test_slices_of_the_global_batch_equal_the_whole() -> None:
     chance = draw_chance(settings, encoder, torch.Generator().manual_seed(0))
     whole = make_views(settings, encoder, IMAGE, chance)
     halves = [make_views(settings, encoder, IMAGE[rows], chance.of(rows)) for rows in (slice(0, 2), slice(2, 4))]
-    for name, view in whole._asdict().items():
-        assert torch.equal(torch.cat([getattr(half, name) for half in halves]), view), name
+    for name in ("classified", "masked", "target"):
+        assert torch.equal(torch.cat([getattr(half, name) for half in halves]), getattr(whole, name)), name
+    for part in Mask._fields:
+        assert torch.equal(torch.cat([getattr(half.mask, part) for half in halves]), getattr(whole.mask, part)), part
 
 
 def test_the_target_is_made_of_the_mixed_image() -> None:
