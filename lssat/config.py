@@ -41,6 +41,14 @@ NATURAL_TASKS = {
     **dict.fromkeys(("faceforensics", "celebdf", "dfdc", "deepfakebench"), "deepfake"),
 }
 """What is learnt of each kind of published data set where no task is named."""
+RENAMED_KEYS = {
+    "target.lbp_method": "texture.lbp_method",
+    "target.lbp_points": "texture.lbp_points",
+    "target.lbp_radius": "texture.lbp_radius",
+    "target.ldp_k": "texture.ldp_k",
+    "target.ldp_signed": "texture.ldp_signed",
+}
+"""Old key -> the key of today. What an older version wrote is read through it; in a space it is an error."""
 STREAMS_PATTERN = re.compile(r"M(RGB|LBP|LDP)/R(RGB|LBP|LDP)/C(RGB|LBP|LDP)")
 
 
@@ -160,6 +168,18 @@ class HeadConfig(Section):
     )
 
 
+class TextureConfig(Section):
+    """How LBP and LDP are computed, in every stream that shows one."""
+
+    lbp_method: Literal["default", "ror", "uniform", "nri_uniform", "var"] = Field(
+        "default", description="LBP: the code, named as in scikit-image"
+    )
+    lbp_points: Int = Field(8, ge=1, le=24, description="LBP: number of neighbours P")
+    lbp_radius: Float = Field(1.0, gt=0, description="LBP: radius R in pixels")
+    ldp_k: Int = Field(3, ge=1, le=7, description="LDP: number of strongest directions")
+    ldp_signed: bool = Field(False, description="LDP: strongest by signed response, not by absolute one")
+
+
 class TargetConfig(Section):
     encoding: Literal["scaled", "bits", "histogram"] = Field(
         "scaled", description="texture codes as scaled numbers, a map per bit, or frequencies per patch"
@@ -170,13 +190,6 @@ class TargetConfig(Section):
     rgb_weight: Float = Field(
         0.0, ge=0, lt=1, description="v in (1-v)*texture + v*RGB: the image is rebuilt beside the texture; 0: off"
     )
-    lbp_method: Literal["default", "ror", "uniform", "nri_uniform", "var"] = Field(
-        "default", description="LBP: the code, named as in scikit-image"
-    )
-    lbp_points: Int = Field(8, ge=1, le=24, description="LBP: number of neighbours P")
-    lbp_radius: Float = Field(1.0, gt=0, description="LBP: radius R in pixels")
-    ldp_k: Int = Field(3, ge=1, le=7, description="LDP: number of strongest directions")
-    ldp_signed: bool = Field(False, description="LDP: strongest by signed response, not by absolute one")
 
     @model_validator(mode="after")
     def _norm_pix_needs_scaled(self) -> TargetConfig:
@@ -295,6 +308,7 @@ class Config(Section):
         "MRGB/RLDP/CRGB",
         description="image of the Masked pass / Reconstruction target / Classified pass, each RGB, LBP or LDP",
     )
+    texture: TextureConfig = TextureConfig()
     target: TargetConfig = TargetConfig()
     masking: MaskingConfig = MaskingConfig()
     decoder: DecoderConfig = DecoderConfig()
@@ -349,7 +363,7 @@ class Config(Section):
                     "choose RLBP or RLDP there"
                 )
         if self.trains_auxiliary and self.target_stream == "LBP" and self.target.encoding != "scaled":
-            _check_lbp_codes(self.target)
+            _check_lbp_codes(self.target, self.texture)
         return self
 
     @property
@@ -374,24 +388,28 @@ class Config(Section):
         return flatten(self.model_dump())
 
     def hash(self) -> str:
-        """Eight hex digits that name this configuration."""
-        text = json.dumps(self.flat(), sort_keys=True)
+        """Eight hex digits that name this configuration.
+
+        A renamed key is hashed under its old name, so that a configuration keeps its hash.
+        """
+        old_names = {new: old for old, new in RENAMED_KEYS.items()}
+        text = json.dumps({old_names.get(key, key): value for key, value in self.flat().items()}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def _check_lbp_codes(target: TargetConfig) -> None:
-    method, points = target.lbp_method, target.lbp_points
+def _check_lbp_codes(target: TargetConfig, texture: TextureConfig) -> None:
+    method, points = texture.lbp_method, texture.lbp_points
     got = f"but got {method} with {points} points"
     if method == "var":
-        raise ValueError("`target.lbp_method` var has no codes: it needs `target.encoding` scaled")
+        raise ValueError("`texture.lbp_method` var has no codes: it needs `target.encoding` scaled")
     if target.encoding == "bits" and (method != "default" or points > 8):
         raise ValueError(
-            f"`target.encoding` bits needs `target.lbp_method` default and `target.lbp_points` <= 8, {got}"
+            f"`target.encoding` bits needs `texture.lbp_method` default and `texture.lbp_points` <= 8, {got}"
         )
     if points > HISTOGRAM_POINTS[method]:
         raise ValueError(
-            f"`target.encoding` histogram has at most 256 bins: `target.lbp_points` <= {HISTOGRAM_POINTS[method]} for "
-            f"`target.lbp_method` {method}, {got}"
+            f"`target.encoding` histogram has at most 256 bins: `texture.lbp_points` <= {HISTOGRAM_POINTS[method]} for "
+            f"`texture.lbp_method` {method}, {got}"
         )
 
 
@@ -427,11 +445,26 @@ def build(flat: Mapping[str, Any], places: Mapping[str, str] | None = None) -> C
         raise ConfigError(_explain(error, places)) from None
 
 
+def saved_config(tree: Mapping[str, Any]) -> Config:
+    """A configuration as this or an older version wrote it into a checkpoint or JSON file, nested or with dotted keys.
+
+    Raises ConfigError.
+    """
+    return build(current_keys(flatten(tree)))
+
+
+def current_keys(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted keys of this or an older version -> the keys of today."""
+    return {RENAMED_KEYS.get(key, key): value for key, value in flat.items()}
+
+
 def check_key(key: str, place: str | None = None) -> None:
     """Refuse a key that does not exist, naming the nearest that does. Raises ConfigError."""
     known = keys()
     if key in known:
         return
+    if key in RENAMED_KEYS:
+        raise ConfigError(f"`{key}` is called `{RENAMED_KEYS[key]}` now{_at(place)}")
     namesakes = [name for name in known if name.split(".")[-1] == key.split(".")[-1]]
     hint = did_you_mean(key, known) or did_you_mean(key, namesakes, cutoff=0) or "`--help` lists the keys"
     raise ConfigError(f"unknown key `{key}`; {hint}{_at(place)}")

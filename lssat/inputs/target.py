@@ -93,7 +93,7 @@ def target_picture(
     values, grid = values[..., : _stream_width(config, patch)].float(), (size // patch, size // patch)
     if config.target_stream != "RGB" and config.target.encoding != "scaled":
         code = _expected_code(values, config, patch, grid, is_pred)
-        return (code / largest_code(config.target_stream, config.target)).expand(-1, 3, -1, -1)
+        return (code / largest_code(config.target_stream, config.texture)).expand(-1, 3, -1, -1)
     picture = unpatchify(values, patch, grid)
     if config.target.norm_pix:
         picture = 0.5 + picture / (2 * STANDARD_DEVIATIONS_SHOWN)
@@ -107,12 +107,12 @@ def _stream_width(config: Config, patch: int) -> int:
     if config.target_stream == "RGB":
         return 3 * patch * patch
     if config.target.encoding == "histogram":
-        return len(existing_codes(config.target_stream, config.target, torch.device("cpu")))
+        return len(existing_codes(config.target_stream, config.texture, torch.device("cpu")))
     return patch * patch * (_num_bits(config) if config.target.encoding == "bits" else 1)
 
 
 def _num_bits(config: Config) -> int:
-    return config.target.lbp_points if config.target_stream == "LBP" else 8
+    return config.texture.lbp_points if config.target_stream == "LBP" else 8
 
 
 def _rgb_target(
@@ -124,17 +124,17 @@ def _rgb_target(
 
 def _texture_target(image: Float[Tensor, "B 3 H W"], config: Config, patch: int) -> Float[Tensor, "B L P"]:
     stream = config.target_stream
-    codes = TEXTURES[stream](image, config.target)
+    codes = TEXTURES[stream](image, config.texture)
     if config.target.encoding == "bits":
         bits = torch.arange(_num_bits(config), dtype=codes.dtype, device=codes.device).view(1, -1, 1, 1)
         return patchify((codes >> bits & 1).float(), patch)
     if config.target.encoding == "histogram":
         return _frequencies(
             patchify(codes, patch),
-            existing_codes(stream, config.target, codes.device),
-            largest_code(stream, config.target),
+            existing_codes(stream, config.texture, codes.device),
+            largest_code(stream, config.texture),
         )
-    target = patchify(codes.float() / largest_code(stream, config.target), patch)
+    target = patchify(codes.float() / largest_code(stream, config.texture), patch)
     return _standardised(target) if config.target.norm_pix else target
 
 
@@ -162,5 +162,5 @@ def _expected_code(
         weights = 2 ** torch.arange(_num_bits(config), device=values.device)
         return (probability * weights.view(1, -1, 1, 1)).sum(1, keepdim=True)
     frequency = values.softmax(-1) if is_pred else values
-    code = frequency @ existing_codes(config.target_stream, config.target, values.device).float()
+    code = frequency @ existing_codes(config.target_stream, config.texture, values.device).float()
     return unpatchify(code[..., None].expand(-1, -1, patch * patch), patch, grid)

@@ -16,13 +16,13 @@ from jaxtyping import Bool, Float, Int, Int32, Num
 from torch import Tensor
 from torch.nn import functional as F
 
-from lssat.config import TargetConfig
+from lssat.config import TextureConfig
 
-Texture = Callable[[Float[Tensor, "B 3 H W"], TargetConfig], Num[Tensor, "B 1 H W"]]
+Texture = Callable[[Float[Tensor, "B 3 H W"], TextureConfig], Num[Tensor, "B 1 H W"]]
 LARGEST_DEVIATION = 127.5  # grey levels: half of the neighbours black, half white
 
 
-def stream_image(image: Float[Tensor, "B 3 H W"], stream: str, config: TargetConfig) -> Float[Tensor, "B 3 H W"]:
+def stream_image(image: Float[Tensor, "B 3 H W"], stream: str, config: TextureConfig) -> Float[Tensor, "B 3 H W"]:
     """The picture that one stream sees: the image itself (RGB), or its texture codes scaled to [0, 1] on three equal
     channels.
     """
@@ -32,7 +32,7 @@ def stream_image(image: Float[Tensor, "B 3 H W"], stream: str, config: TargetCon
     return (codes.float() / largest_code(stream, config)).expand(-1, 3, -1, -1)
 
 
-def largest_code(stream: str, config: TargetConfig) -> int:
+def largest_code(stream: str, config: TextureConfig) -> int:
     """The code that is drawn white: all bits set (255 for 8 bits), the last class of the uniform methods; 1 for `var`,
     a share already.
     """
@@ -49,7 +49,7 @@ def largest_code(stream: str, config: TargetConfig) -> int:
     return largest[config.lbp_method]
 
 
-def existing_codes(stream: str, config: TargetConfig, device: torch.device) -> Int[Tensor, " codes"]:
+def existing_codes(stream: str, config: TextureConfig, device: torch.device) -> Int[Tensor, " codes"]:
     """All codes that can occur, ascending: with exactly k bits (LDP), smallest of their rotations (`ror`), else 0 to
     the largest.
 
@@ -130,11 +130,11 @@ def deviation_share(variance: Float[Tensor, "B H W"]) -> Float[Tensor, "B H W"]:
     return variance.nan_to_num(0).clamp(min=0).sqrt() / LARGEST_DEVIATION
 
 
-def _ldp_texture(image: Float[Tensor, "B 3 H W"], config: TargetConfig) -> Num[Tensor, "B 1 H W"]:
+def _ldp_texture(image: Float[Tensor, "B 3 H W"], config: TextureConfig) -> Num[Tensor, "B 1 H W"]:
     return ldp(grey(image), config.ldp_k, config.ldp_signed)[:, None]
 
 
-def _lbp_texture(image: Float[Tensor, "B 3 H W"], config: TargetConfig) -> Num[Tensor, "B 1 H W"]:
+def _lbp_texture(image: Float[Tensor, "B 3 H W"], config: TextureConfig) -> Num[Tensor, "B 1 H W"]:
     texture = lbp(grey(image), config.lbp_points, config.lbp_radius, config.lbp_method)
     return (deviation_share(texture) if config.lbp_method == "var" else texture)[:, None]
 

@@ -31,9 +31,9 @@ def draw_panel(config: Config, model: LSSAT, rows: Rows, device: torch.device) -
     encoder = model.encoder
     noise = torch.rand(len(image), encoder.num_cells, generator=torch.Generator().manual_seed(0))
     mask = random_mask(noise, encoder.ratio(config.masking.ratio)).to(device)
-    masked = stream_image(image, config.masked_stream, config.target)
+    masked = stream_image(image, config.masked_stream, config.texture)
     model.eval()
-    pred = model(stream_image(image, config.classified_stream, config.target), masked, mask).pred
+    pred = model(stream_image(image, config.classified_stream, config.texture), masked, mask).pred
     target = make_target(image, config, encoder.unit, encoder.mean, encoder.std)
     size = image.shape[-1]
     hidden = pixel_mask(mask.hidden, encoder.grid, (size, size))

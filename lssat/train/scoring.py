@@ -34,7 +34,7 @@ def predict_rows(
     for batch in rows.batches(size, num_steps(rows, size, distributed), None):
         image, _, _ = to_device(batch, distributed.device)
         with autocast(config, model.encoder.masking, distributed.device):
-            output = model(stream_image(image, config.classified_stream, config.target))
+            output = model(stream_image(image, config.classified_stream, config.texture))
         real = batch.weight > 0
         logits.append(output.logits.float().cpu().numpy()[real])
         labels.append(batch.label[real])

@@ -61,9 +61,9 @@ def make_views(config: Config, encoder: Encoder, image: Float[Tensor, "B 3 H W"]
     erasure = chance.draws.erasure
     if config.augment.erase_before_texture:
         image, erasure = erase(image, erasure), None
-    classified = erase(stream_image(image, config.classified_stream, config.target), erasure)
+    classified = erase(stream_image(image, config.classified_stream, config.texture), erasure)
     if chance.noise is None:
         return Views(classified)
-    masked = erase(stream_image(image, config.masked_stream, config.target), erasure)
+    masked = erase(stream_image(image, config.masked_stream, config.texture), erasure)
     mask = random_mask(chance.noise, encoder.ratio(config.masking.ratio)).to(image.device)
     return Views(classified, masked, mask, make_target(image, config, encoder.unit, encoder.mean, encoder.std))

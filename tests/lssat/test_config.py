@@ -2,7 +2,7 @@
 
 import pytest
 
-from lssat.config import Config, ConfigError, build, check_value, describe, keys
+from lssat.config import RENAMED_KEYS, Config, ConfigError, build, check_key, check_value, describe, keys, saved_config
 
 
 @pytest.mark.parametrize(
@@ -23,33 +23,33 @@ from lssat.config import Config, ConfigError, build, check_value, describe, keys
         ({"streams": "MRGB/RRGB/CRGB", "target.encoding": "bits"}, ["RGB target", "scaled"]),
         ({"streams": "MRGB/RRGB/CRGB", "target.rgb_weight": 0.5}, ["`target.rgb_weight`", "must be 0", "RLDP"]),
         ({"target.rgb_weight": 1.0}, ["`target.rgb_weight`", "less than 1"]),
-        ({"target.lbp_method": "rotated"}, ["`target.lbp_method`", "'nri_uniform'", "'rotated'"]),
+        ({"texture.lbp_method": "rotated"}, ["`texture.lbp_method`", "'nri_uniform'", "'rotated'"]),
         (
-            {"streams": "MRGB/RLBP/CRGB", "target.encoding": "bits", "target.lbp_points": 9},
-            ["default and `target.lbp_points` <= 8", "9 points"],
+            {"streams": "MRGB/RLBP/CRGB", "target.encoding": "bits", "texture.lbp_points": 9},
+            ["default and `texture.lbp_points` <= 8", "9 points"],
         ),
         (
-            {"streams": "MRGB/RLBP/CRGB", "target.encoding": "bits", "target.lbp_method": "ror"},
-            ["`target.lbp_method` default", "got ror"],
+            {"streams": "MRGB/RLBP/CRGB", "target.encoding": "bits", "texture.lbp_method": "ror"},
+            ["`texture.lbp_method` default", "got ror"],
         ),
         (
-            {"streams": "MRGB/RLBP/CRGB", "target.encoding": "bits", "target.lbp_method": "var"},
+            {"streams": "MRGB/RLBP/CRGB", "target.encoding": "bits", "texture.lbp_method": "var"},
             ["var has no codes", "scaled"],
         ),
         (
-            {"streams": "MRGB/RLBP/CRGB", "target.encoding": "histogram", "target.lbp_method": "var"},
+            {"streams": "MRGB/RLBP/CRGB", "target.encoding": "histogram", "texture.lbp_method": "var"},
             ["var has no codes", "scaled"],
         ),
         (
-            {"streams": "MRGB/RLBP/CRGB", "target.encoding": "histogram", "target.lbp_points": 9},
+            {"streams": "MRGB/RLBP/CRGB", "target.encoding": "histogram", "texture.lbp_points": 9},
             ["256 bins", "<= 8", "default with 9 points"],
         ),
         (
             {
                 "streams": "MRGB/RLBP/CRGB",
                 "target.encoding": "histogram",
-                "target.lbp_points": 12,
-                "target.lbp_method": "ror",
+                "texture.lbp_points": 12,
+                "texture.lbp_method": "ror",
             },
             ["256 bins", "<= 11", "ror with 12 points"],
         ),
@@ -66,13 +66,13 @@ def test_refusal_names_rule_value_and_place(flat, parts):
 
 def test_rules_of_a_texture_bind_only_where_it_is_the_target():
     for settings in (
-        {"streams": "MLBP/RLDP/CRGB", "target.encoding": "bits", "target.lbp_method": "var"},
+        {"streams": "MLBP/RLDP/CRGB", "target.encoding": "bits", "texture.lbp_method": "var"},
         {"streams": "MRGB/RRGB/CRGB", "target.rgb_weight": 0.5, "auxiliary": False},
         {
             "streams": "MRGB/RLBP/CRGB",
             "target.encoding": "histogram",
-            "target.lbp_points": 16,
-            "target.lbp_method": "nri_uniform",
+            "texture.lbp_points": 16,
+            "texture.lbp_method": "nri_uniform",
         },
     ):
         assert build(settings).flat().items() >= settings.items()
@@ -86,6 +86,35 @@ def test_numbers_with_exponents_are_numbers():
 def test_hash_names_the_configuration():
     assert build({"optim.lr": 2e-3}).hash() == build({"optim.lr": 2e-3, "seed": 0}).hash()
     assert build({"optim.lr": 2e-3}).hash() != build({"optim.lr": 2e-3, "seed": 1}).hash()
+
+
+def test_a_hash_is_that_of_the_version_before_keys_were_renamed():
+    assert build({}).hash() == "154c218d"
+    assert build({"texture.lbp_points": 16, "texture.ldp_signed": True}).hash() == "ebc3d814"
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED_KEYS.items())
+def test_an_old_key_is_answered_with_the_new_one(old, new):
+    value = build({}).flat()[new]
+    for refuse in (lambda: build({old: value}, {old: "spaces/my.yaml:3"}), lambda: check_key(old, "spaces/my.yaml:3")):
+        with pytest.raises(ConfigError) as error:
+            refuse()
+        assert str(error.value) == f"`{old}` is called `{new}` now (spaces/my.yaml:3)"
+
+
+def test_what_an_older_version_saved_is_read():
+    config = build({"texture.lbp_points": 16, "texture.ldp_k": 2, "optim.lr": 2e-3, "data.classes": ["a", "b"]})
+    old_names = {new: old for old, new in RENAMED_KEYS.items()}
+    old = {old_names.get(key, key): value for key, value in config.flat().items()}
+    nested = config.model_dump()
+    nested["target"] |= nested.pop("texture")
+    for tree in (config.flat(), config.model_dump(), old, nested, {"target.lbp_points": 16} | config.flat()):
+        assert saved_config(tree) == config
+
+
+def test_the_texture_stands_before_the_target_that_is_made_of_it():
+    sections = list(dict.fromkeys(key.partition(".")[0] for key in keys()))
+    assert sections[sections.index("texture") + 1] == "target"
 
 
 def test_a_value_alone_is_not_held_against_rules_between_keys():

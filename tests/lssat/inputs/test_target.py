@@ -31,24 +31,24 @@ CASES = [
     ("LDP", {"target.norm_pix": True}),
     ("LDP", {"target.encoding": "bits"}),
     ("LDP", {"target.encoding": "histogram"}),
-    ("LDP", {"target.encoding": "histogram", "target.ldp_k": 5}),
+    ("LDP", {"target.encoding": "histogram", "texture.ldp_k": 5}),
     ("LBP", {}),
-    ("LBP", {"target.lbp_points": 16, "target.lbp_radius": 2.0}),
+    ("LBP", {"texture.lbp_points": 16, "texture.lbp_radius": 2.0}),
     ("LBP", {"target.encoding": "bits"}),
-    ("LBP", {"target.encoding": "bits", "target.lbp_points": 6}),
+    ("LBP", {"target.encoding": "bits", "texture.lbp_points": 6}),
     ("LBP", {"target.encoding": "histogram"}),
-    ("LBP", {"target.encoding": "histogram", "target.lbp_points": 4}),
-    ("LBP", {"target.lbp_method": "var"}),
-    ("LBP", {"target.lbp_method": "var", "target.norm_pix": True}),
+    ("LBP", {"target.encoding": "histogram", "texture.lbp_points": 4}),
+    ("LBP", {"texture.lbp_method": "var"}),
+    ("LBP", {"texture.lbp_method": "var", "target.norm_pix": True}),
     *[
-        ("LBP", {"target.lbp_method": method, "target.encoding": encoding})
+        ("LBP", {"texture.lbp_method": method, "target.encoding": encoding})
         for method in METHODS
         for encoding in ("scaled", "histogram")
     ],
     ("LDP", {"target.rgb_weight": 0.3}),
     ("LDP", {"target.rgb_weight": 0.3, "target.norm_pix": True}),
     ("LBP", {"target.rgb_weight": 0.3, "target.encoding": "bits"}),
-    ("LBP", {"target.rgb_weight": 0.3, "target.encoding": "histogram", "target.lbp_method": "uniform"}),
+    ("LBP", {"target.rgb_weight": 0.3, "target.encoding": "histogram", "texture.lbp_method": "uniform"}),
 ]
 
 
@@ -95,7 +95,7 @@ def test_rgb_is_normalised() -> None:
 def test_scaled_codes() -> None:
     image = images()
     assert torch.equal(target_of(config_of("LDP"), image), patchify(ldp(grey(image))[:, None] / 255, 8))
-    wide = config_of("LBP", **{"target.lbp_points": 12, "target.lbp_radius": 2.0})
+    wide = config_of("LBP", **{"texture.lbp_points": 12, "texture.lbp_radius": 2.0})
     assert torch.equal(target_of(wide, image), patchify(lbp(grey(image), 12, 2.0)[:, None] / 4095, 8))
 
 
@@ -123,7 +123,7 @@ def test_bits_round_trip(stream: str) -> None:
 @pytest.mark.parametrize(("stream", "k"), [("LDP", 3), ("LDP", 1), ("LBP", 3)])
 def test_histogram_holds_the_frequencies(stream: str, k: int) -> None:
     image = images()
-    target = target_of(config_of(stream, **{"target.encoding": "histogram", "target.ldp_k": k}), image)
+    target = target_of(config_of(stream, **{"target.encoding": "histogram", "texture.ldp_k": k}), image)
     assert torch.allclose(target.sum(-1), torch.ones(2, 16))
     codes = ldp(grey(image), k) if stream == "LDP" else lbp(grey(image))
     existing = [code for code in range(256) if stream == "LBP" or code.bit_count() == k]
@@ -135,7 +135,7 @@ def test_histogram_holds_the_frequencies(stream: str, k: int) -> None:
 @pytest.mark.parametrize(("method", "width"), [("default", 256), ("ror", 36), ("uniform", 10), ("nri_uniform", 59)])
 def test_histogram_of_every_method_holds_the_frequencies(method: str, width: int) -> None:
     image = images()
-    config = config_of("LBP", **{"target.encoding": "histogram", "target.lbp_method": method})
+    config = config_of("LBP", **{"target.encoding": "histogram", "texture.lbp_method": method})
     target = target_of(config, image)
     assert target.shape[2] == target_width(config, 8) == width
     assert torch.allclose(target.sum(-1), torch.ones(2, 16))
@@ -152,7 +152,7 @@ def is_smallest_rotation(code: int) -> bool:
 
 def test_signed_directions_reach_the_target() -> None:
     image = images()
-    target = target_of(config_of("LDP", **{"target.ldp_signed": True}), image)
+    target = target_of(config_of("LDP", **{"texture.ldp_signed": True}), image)
     assert torch.equal(target, patchify(ldp(grey(image), signed=True)[:, None] / 255, 8))
     assert not torch.equal(target, target_of(config_of("LDP"), image))
 

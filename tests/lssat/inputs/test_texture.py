@@ -18,7 +18,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.feature import local_binary_pattern
 from torch import Tensor
 
-from lssat.config import HISTOGRAM_POINTS, TargetConfig
+from lssat.config import HISTOGRAM_POINTS, TextureConfig
 from lssat.inputs.texture import (
     TEXTURES,
     deviation_share,
@@ -254,7 +254,7 @@ def test_registered_textures_read_the_config(
     name: str, settings: dict[str, object], reference: Callable[[Tensor], Tensor]
 ) -> None:
     image = torch.rand(2, 3, 16, 16)
-    codes = TEXTURES[name](image, TargetConfig.model_validate({"lbp_points": 6, "lbp_radius": 2.0, **settings}))
+    codes = TEXTURES[name](image, TextureConfig.model_validate({"lbp_points": 6, "lbp_radius": 2.0, **settings}))
     assert torch.equal(codes, reference(grey(image))[:, None])
 
 
@@ -263,7 +263,7 @@ def test_registered_textures_read_the_config(
 def test_existing_codes_are_those_that_noise_shows(points: int, method: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (400, 400)).astype(np.uint8)
     shown = np.unique(local_binary_pattern(noise, points, 1.0, method)).astype(int).tolist()
-    config = TargetConfig.model_validate({"lbp_points": points, "lbp_method": method})
+    config = TextureConfig.model_validate({"lbp_points": points, "lbp_method": method})
     assert existing_codes("LBP", config, torch.device("cpu")).tolist() == shown
     assert largest_code("LBP", config) == shown[-1]
 
@@ -274,14 +274,14 @@ def test_existing_codes_are_those_that_noise_shows(points: int, method: str) -> 
 )
 def test_numbers_of_codes_are_the_published_ones(method: str, widths: list[int]) -> None:
     for points, width in enumerate(widths, 8):  # rotations: necklaces of P beads (OEIS A000031)
-        config = TargetConfig.model_validate({"lbp_points": points, "lbp_method": method})
+        config = TextureConfig.model_validate({"lbp_points": points, "lbp_method": method})
         assert len(existing_codes("LBP", config, torch.device("cpu"))) == width
 
 
 @pytest.mark.parametrize("method", HISTOGRAM_POINTS)
 def test_a_histogram_holds_as_many_points_as_256_bins_allow(method: str) -> None:
     def num_codes(points: int) -> int:
-        config = TargetConfig.model_validate({"lbp_points": points, "lbp_method": method})
+        config = TextureConfig.model_validate({"lbp_points": points, "lbp_method": method})
         return len(existing_codes("LBP", config, torch.device("cpu")))
 
     assert num_codes(HISTOGRAM_POINTS[method]) <= 256
@@ -290,7 +290,7 @@ def test_a_histogram_holds_as_many_points_as_256_bins_allow(method: str) -> None
 
 @pytest.mark.parametrize("k", range(1, 8))
 def test_existing_ldp_codes_have_k_bits(k: int) -> None:
-    codes = existing_codes("LDP", TargetConfig(ldp_k=k), torch.device("cpu")).tolist()
+    codes = existing_codes("LDP", TextureConfig(ldp_k=k), torch.device("cpu")).tolist()
     assert codes == [code for code in range(256) if code.bit_count() == k]
     assert len(codes) == math.comb(8, k)
 
@@ -308,10 +308,10 @@ def test_deviation_share_is_bounded_and_linear_in_contrast() -> None:
 
 def test_stream_images() -> None:
     image = torch.rand(2, 3, 16, 16)
-    assert torch.equal(stream_image(image, "RGB", TargetConfig()), image)
-    ldp_image = stream_image(image, "LDP", TargetConfig())
+    assert torch.equal(stream_image(image, "RGB", TextureConfig()), image)
+    ldp_image = stream_image(image, "LDP", TextureConfig())
     assert torch.equal((ldp_image * 255).round().int(), ldp(grey(image))[:, None].expand(-1, 3, -1, -1))
-    lbp_image = stream_image(image, "LBP", TargetConfig(lbp_points=16, lbp_radius=2.0))
+    lbp_image = stream_image(image, "LBP", TextureConfig(lbp_points=16, lbp_radius=2.0))
     assert torch.equal(
         (lbp_image.double() * 65535).round().int(), lbp(grey(image), 16, 2.0)[:, None].expand(-1, 3, -1, -1)
     )
@@ -321,7 +321,7 @@ def test_stream_images() -> None:
 @pytest.mark.parametrize(("method", "white"), [("default", 255), ("ror", 255), ("uniform", 9), ("nri_uniform", 58)])
 def test_stream_images_of_every_method_span_the_codes(method: str, white: int) -> None:
     image = torch.rand(2, 3, 32, 32)
-    shown = stream_image(image, "LBP", TargetConfig.model_validate({"lbp_method": method}))
+    shown = stream_image(image, "LBP", TextureConfig.model_validate({"lbp_method": method}))
     assert torch.equal((shown * white).round().int(), lbp(grey(image), method=method)[:, None].expand(-1, 3, -1, -1))
     assert shown.max() == 1
 
@@ -330,5 +330,5 @@ def test_stream_image_of_the_variance_is_its_deviation() -> None:
     image = torch.rand(1, 3, 24, 24)
     variance = local_binary_pattern(grey(image)[0].numpy().astype(np.uint8), 8, 1.0, "var")
     expected = np.sqrt(np.nan_to_num(variance)) / 127.5
-    shown = stream_image(image, "LBP", TargetConfig(lbp_method="var"))
+    shown = stream_image(image, "LBP", TextureConfig(lbp_method="var"))
     np.testing.assert_allclose(shown[0], np.stack([expected] * 3), atol=1e-6)

@@ -47,9 +47,9 @@ def test_erasing_before_texture_makes_everything_of_the_erased_image(streams: st
     settings = config(streams, **{"augment.erase_before_texture": True})
     encoder, erasure, views = seen(settings)
     image = erase(IMAGE, erasure)
-    assert torch.equal(views.classified, stream_image(image, settings.classified_stream, settings.target))
+    assert torch.equal(views.classified, stream_image(image, settings.classified_stream, settings.texture))
     assert views.masked is not None and torch.equal(
-        views.masked, stream_image(image, settings.masked_stream, settings.target)
+        views.masked, stream_image(image, settings.masked_stream, settings.texture)
     )
     assert views.target is not None and torch.equal(views.target, target(image, settings, encoder))
 
@@ -59,10 +59,10 @@ def test_erasing_after_texture_leaves_the_target_whole(streams: str) -> None:
     settings = config(streams)
     encoder, erasure, views = seen(settings)
     assert torch.equal(
-        views.classified, erase(stream_image(IMAGE, settings.classified_stream, settings.target), erasure)
+        views.classified, erase(stream_image(IMAGE, settings.classified_stream, settings.texture), erasure)
     )
     assert views.masked is not None and torch.equal(
-        views.masked, erase(stream_image(IMAGE, settings.masked_stream, settings.target), erasure)
+        views.masked, erase(stream_image(IMAGE, settings.masked_stream, settings.texture), erasure)
     )
     assert views.target is not None and torch.equal(views.target, target(IMAGE, settings, encoder))
 
