@@ -17,6 +17,7 @@ from lssat.model import catalog
 from search.space import epochs
 from search.space.definition import Parameter, Space
 from search.space.epochs import Span
+from search.space.reach import backbone_configs
 
 if TYPE_CHECKING:
     from search.plan.rates import Rate
@@ -99,10 +100,8 @@ def make_plan(
     """The plan of a space; `seconds` is what measuring its smallest and largest backbone may take in all. Raises
     ConfigError.
     """
-    from search.study.backbones import drawn
-
     configs: dict[str, Config] = {}
-    for config in drawn(space):
+    for config in backbone_configs(space):
         configs.setdefault(catalog.architecture(config.backbone), config)
     example = next(iter(configs.values()))
     sized = [(config, _fitting(config, data, machine)) for config in configs.values()]

@@ -10,20 +10,26 @@ from typing import Any, Protocol
 
 from lssat.config import Config, ConfigError, build
 from lssat.model import catalog
-from search.space import walk as grid
 from search.space.settings import SearchConfig
+from search.space.walk import every_point
 
-AUXILIARY = ("aux_weight", "masking.", "target.", "decoder.", "head.fusion")  # not drawn where `auxiliary` is off
+AUXILIARY = ("aux_weight", "masking.", "target.", "decoder.", "head.fusion")
+"""Keys that only the auxiliary task reads: where `auxiliary` is off they are not drawn."""
 
 
 class Trial(Protocol):
     """What is used of an Optuna trial."""
 
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """One of the choices."""
+
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
-    ) -> float: ...
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int: ...
+    ) -> float:
+        """A number of a range, both ends included."""
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        """An integer of a range, both ends included."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,8 @@ class Parameter:
     """One searched key under one condition. Either `choices`, or `low` and `high`."""
 
     key: str
-    name: str  # Optuna's; `key@condition` where a key has several parameters
+    name: str
+    """Optuna's; `key@condition` where a key has several parameters."""
     when: Mapping[str, tuple[Any, ...]]
     choices: tuple[Any, ...] = ()
     low: float = 0
@@ -45,9 +52,13 @@ class Parameter:
         return {*self.when, *(["auxiliary"] if self.key.startswith(AUXILIARY) else [])}
 
     def applies(self, resolved: Mapping[str, Any]) -> bool:
+        """Whether it is drawn in a trial with these values of the keys that it reads."""
+        if self.key.startswith(AUXILIARY) and not resolved["auxiliary"]:
+            return False
         return all(resolved.get(key) in values for key, values in self.when.items())
 
     def suggest(self, trial: Trial) -> Any:
+        """The value that a trial suggests."""
         if self.choices:
             return trial.suggest_categorical(self.name, list(self.choices))
         if isinstance(self.low, int) and isinstance(self.high, int):
@@ -59,8 +70,8 @@ class Parameter:
 class Space:
     """A validated space: `fixed` dotted keys, `parameters` in an order in which conditions can be read.
 
-    `resources`: size of a backbone -> the `resources.*` keys of its trials. `places`: where keys were written; those of
-    that table as `key@size`.
+    `resources`: size of a backbone -> the `resources.*` keys of its trials. `locations`: where keys were written
+    (`spaces/my.yaml:14`); those of that table as `key@size`.
     """
 
     profile: str
@@ -68,7 +79,7 @@ class Space:
     parameters: tuple[Parameter, ...]
     resources: Mapping[str, Mapping[str, Any]]
     search: SearchConfig
-    places: Mapping[str, str]
+    locations: Mapping[str, str]
 
     def sample(self, trial: Trial) -> dict[str, Any]:
         """The dotted keys of one trial: fixed ones, those that the trial suggests, and the resources of its backbone's
@@ -77,37 +88,38 @@ class Space:
         resolved = {**Config().flat(), **self.fixed}
         chosen: dict[str, Any] = dict(self.fixed)
         for parameter in self.parameters:
-            if not resolved["auxiliary"] and parameter.key.startswith(AUXILIARY):
-                continue
             if parameter.applies(resolved):
                 chosen[parameter.key] = resolved[parameter.key] = parameter.suggest(trial)
         return {**chosen, **self.resources.get(_size(resolved), {})}
 
-    def example(self, seed: int = 0) -> Config:
-        """The configuration at a random corner of the space."""
-        sampled = self.sample(_Corner(seed))
+    def config(self, sampled: Mapping[str, Any]) -> Config:
+        """The configuration of a sample. Raises ConfigError, with the location of the key that breaks a rule."""
         size = _size({**Config().flat(), **sampled})
-        return build(
-            sampled, {**self.places, **{key: self.places[f"{key}@{size}"] for key in self.resources.get(size, ())}}
-        )
+        of_the_size = {key: self.locations[f"{key}@{size}"] for key in self.resources.get(size, ())}
+        return build(sampled, {**self.locations, **of_the_size})
+
+    def example(self, seed: int = 0) -> Config:
+        """The configuration at a random corner of the space. Raises ConfigError."""
+        return self.config(self.sample(_CornerTrial(seed)))
 
     def points(self) -> list[dict[str, Any]]:
         """The parameters of every point, for a grid. Raises ConfigError for a range without a step."""
-        return [point for point, _ in grid.walk(self.sample)]
+        return [point for point, _ in every_point(self.sample)]
 
-    def num_points(self, most: int) -> int:
-        """Points of the space, counted up to `most` + 1. Raises ConfigError for a range without a step."""
-        return sum(1 for _ in islice(grid.walk(self.sample), most + 1))
+    def num_points(self, limit: int) -> int:
+        """Points of the space, counted up to `limit` + 1. Raises ConfigError for a range without a step."""
+        return sum(1 for _ in islice(every_point(self.sample), limit + 1))
 
-    def holds_at_most(self, number: int) -> bool:
+    def holds_at_most(self, limit: int) -> bool:
         """Whether the space has no more points than that; where a range has no step they are endless."""
         try:
-            return self.num_points(number) <= number
+            return self.num_points(limit) <= limit
         except ConfigError:
             return False
 
     @property
     def searched_keys(self) -> list[str]:
+        """Each key that is searched, once, in their order."""
         return list(dict.fromkeys(parameter.key for parameter in self.parameters))
 
     def to_json(self) -> dict[str, Any]:
@@ -132,7 +144,7 @@ def _size(resolved: Mapping[str, Any]) -> str:
     return str(resolved["backbone.size"]) if name is None else catalog.size_named(name) or ""
 
 
-class _Corner:
+class _CornerTrial:
     """A trial that takes corners of the space: any choice, the low or the high end of a range."""
 
     def __init__(self, seed: int) -> None:

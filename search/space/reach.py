@@ -9,18 +9,30 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from lssat.config import ResourcesConfig
-from search.space import walk as grid
+from lssat.config import Config, ResourcesConfig
 from search.space.definition import Parameter, Space
+from search.space.walk import every_point
 
-PATIENCE = 10_000  # combinations that are looked at; a parameter that is in none of so many counts as drawn
+MOST_COMBINATIONS = 10_000
+"""That are looked at; a parameter that is in none of so many counts as drawn."""
+BACKBONE_KEYS = (
+    "backbone.family",
+    "backbone.size",
+    "backbone.name",
+    "backbone.patch_size",
+    "backbone.pretrained",
+    "head.pooling",
+    "masking.mode",
+    "auxiliary",
+)
+"""What decides which encoder is built."""
 
 
-def samples(space: Space, keys: Iterable[str]) -> Iterator[dict[str, Any]]:
+def combinations(space: Space, keys: Iterable[str]) -> Iterator[dict[str, Any]]:
     """The dotted keys of a trial for each combination of the choices of some keys; of other keys the first choice or
     the low end.
     """
-    return (sampled for _, sampled in grid.walk(_through(space, keys).sample))
+    return (sampled for _, sampled in every_point(_narrowed(space, keys).sample))
 
 
 def never_drawn(space: Space) -> Parameter | None:
@@ -30,34 +42,47 @@ def never_drawn(space: Space) -> Parameter | None:
     )
 
 
+def backbone_configs(space: Space) -> Iterator[Config]:
+    """A configuration for each combination of the choices that decide what is built; of other keys the first choice or
+    the low end. Raises ConfigError.
+    """
+    return map(space.config, combinations(space, BACKBONE_KEYS))
+
+
 def demands(space: Space) -> list[ResourcesConfig]:
     """What trials may ask of the machines, each once."""
     found: list[ResourcesConfig] = []
-    for sampled in samples(space, ("backbone.family", "backbone.size", "backbone.name")):
-        demand = ResourcesConfig(
-            **{key.removeprefix("resources."): value for key, value in sampled.items() if key.startswith("resources.")}
-        )
+    for sampled in combinations(space, ("backbone.family", "backbone.size", "backbone.name")):
+        asked = {
+            key.removeprefix("resources."): value for key, value in sampled.items() if key.startswith("resources.")
+        }
+        demand = ResourcesConfig(**asked)
         if demand not in found:
             found.append(demand)
     return found
 
 
 def _is_drawn(space: Space, parameter: Parameter) -> bool:
-    points = grid.walk(_through(space, parameter.reads).sample)
-    return any(parameter.name in point for point, _ in islice(points, PATIENCE)) or next(points, None) is not None
+    points = every_point(_narrowed(space, parameter.reads).sample)
+    seen = any(parameter.name in point for point, _ in islice(points, MOST_COMBINATIONS))
+    return seen or next(points, None) is not None
 
 
-def _through(space: Space, keys: Iterable[str]) -> Space:
+def _narrowed(space: Space, keys: Iterable[str]) -> Space:
     """The space with all choices of some keys and of those whose values decide whether these are drawn; other
-    parameters stand at their first value.
+    parameters have their first value alone.
     """
     kept = set(keys)
     while more := {key for parameter in space.parameters if parameter.key in kept for key in parameter.reads} - kept:
         kept |= more
     return replace(
-        space, parameters=tuple(p if p.choices and p.key in kept else _first_alone(p) for p in space.parameters)
+        space,
+        parameters=tuple(
+            parameter if parameter.choices and parameter.key in kept else _first_value_alone(parameter)
+            for parameter in space.parameters
+        ),
     )
 
 
-def _first_alone(parameter: Parameter) -> Parameter:
+def _first_value_alone(parameter: Parameter) -> Parameter:
     return replace(parameter, choices=parameter.choices[:1] or (parameter.low,))

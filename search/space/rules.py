@@ -34,7 +34,7 @@ def _check_names(space: Space) -> None:
     if unused and names and not any(parameter.when or None in parameter.choices for parameter in names):
         raise ConfigError(
             f"`backbone.name` stands instead of family and size, so `{unused}` decides nothing; delete one "
-            f"({space.places[unused]})"
+            f"({space.locations[unused]})"
         )
 
 
@@ -85,7 +85,7 @@ def _check_budgets(space: Space, config: Config) -> None:
 def _check_stopping(space: Space, config: Config) -> None:
     search = space.search
     written = (
-        "grace_epochs" in search.model_fields_set and space.places.get("optim.epochs") != "--set"
+        "grace_epochs" in search.model_fields_set and space.locations.get("optim.epochs") != "--set"
     )  # a short try of a long space is fine
     if search.scheduler != "none" and written and search.grace_epochs >= config.optim.epochs:
         raise ConfigError(
@@ -102,7 +102,7 @@ def _check_sampler(space: Space) -> None:
             "`search.startup_trials` is the population of nsga2, so it must be at least 2, but got "
             f"1{_at(space, 'startup_trials')}"
         )
-    written = {"startup_trials", "num_trials"} <= search.model_fields_set and space.places.get(
+    written = {"startup_trials", "num_trials"} <= search.model_fields_set and space.locations.get(
         "search.num_trials"
     ) != "command line"
     if search.sampler != "random" and written and search.startup_trials > search.num_trials:
@@ -133,7 +133,7 @@ def _as_long_as_its_grid(space: Space) -> Space:
         )
     for parameter in space.parameters:
         if not parameter.choices and parameter.step is None and isinstance(parameter.low, float):
-            at = f" ({space.places[parameter.key]})"
+            at = f" ({space.locations[parameter.key]})"
             raise ConfigError(
                 f"a grid needs choices, or a `step`, for `{parameter.key}`; give one, or take `search.sampler` tpe{at}"
             )
@@ -147,4 +147,4 @@ def _as_long_as_its_grid(space: Space) -> Space:
 
 
 def _at(space: Space, key: str) -> str:
-    return f" ({space.places[f'search.{key}']})" if f"search.{key}" in space.places else ""
+    return f" ({space.locations[f'search.{key}']})" if f"search.{key}" in space.locations else ""

@@ -1,5 +1,6 @@
-"""`spaces/schema.json`, by which editors complete and check space files: python -m search.schema writes it anew.
-Imports neither torch nor Ray.
+"""`spaces/schema.json`, by which editors complete and check space files. Imports neither torch nor Ray.
+
+`python -m search.space.schema` writes it anew.
 """
 
 from __future__ import annotations
@@ -16,15 +17,17 @@ from search.space.settings import SearchConfig
 
 PATH = Path(__file__).resolve().parents[2] / "spaces" / "schema.json"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-ON_OFF = [True, False, "on", "off"]  # to editors, which read YAML 1.2, `on` is a text
+ON_OFF = [True, False, "on", "off"]
+"""Editors read YAML 1.2, to which `on` is a text."""
 BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
+"""Pydantic's names of bounds, which it leaves as they are in optional numbers -> those of JSON schema."""
 
 Schema = dict[str, Any]
 
 
 def schema() -> Schema:
-    """JSON schema of a space file. It knows each key's type, bounds and meaning; rules between keys are the loader's."""
-    keys = settings()
+    """JSON schema of a space file: each key's type, bounds and meaning. Rules between keys are the loader's alone."""
+    keys = setting_schemas()
     searched = {key: value for key, value in keys.items() if not key.startswith(ONE_FOR_ALL)}
     sections = _sections(keys, searched)
     refs = {name: _ref("section", name) for name in sections}
@@ -49,16 +52,15 @@ def schema() -> Schema:
     }
 
 
-def settings() -> dict[str, Schema]:
+def setting_schemas() -> dict[str, Schema]:
     """Dotted key -> its schema."""
     tree = Config.model_json_schema()
     found: dict[str, Schema] = {}
     for name, entry in tree["properties"].items():
         section = tree["$defs"].get(entry.get("$ref", "").rpartition("/")[2])
-        leaves = (
-            {f"{name}.{leaf}": value for leaf, value in section["properties"].items()} if section else {name: entry}
-        )
-        found |= {key: _plain(value) for key, value in leaves.items()}
+        leaves = section["properties"].items() if section else ()
+        of_entry = {f"{name}.{leaf}": value for leaf, value in leaves} or {name: entry}
+        found |= {key: _plain(value) for key, value in of_entry.items()}
     return found
 
 
@@ -129,12 +131,11 @@ def _properties(section: type[Section]) -> dict[str, Schema]:
 
 
 def _object(properties: Mapping[str, Schema], description: str = "", required: Sequence[str] = ()) -> Schema:
-    found: Schema = (
-        {"type": ["object", "null"], "description": description}
-        if description
-        else {"type": "object", "required": list(required)}
-    )
-    return found | {"additionalProperties": False, "properties": dict(properties)}
+    """A mapping of these keys alone; one with a description is a section, which may be left empty."""
+    kind: Schema = {"type": "object", "required": list(required)}
+    if description:
+        kind = {"type": ["object", "null"], "description": description}
+    return kind | {"additionalProperties": False, "properties": dict(properties)}
 
 
 def _plain(value: Schema) -> Schema:

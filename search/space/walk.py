@@ -1,4 +1,4 @@
-"""Every point of a space, once: what `sampler: grid` tries."""
+"""Every point of a space, once: what `search.sampler` grid tries, and what `reach` looks at."""
 
 from __future__ import annotations
 
@@ -8,59 +8,68 @@ from typing import Any
 from lssat.config import ConfigError
 
 
-class Walk:
-    """A trial that takes the options that `path` numbers, then always the first, and remembers what it was offered and
-    what it took.
+class ScriptedTrial:
+    """A trial that answers by a script: of the options it is offered it takes those that `script` numbers, one after
+    the other, and the first one wherever the script has ended.
+
+    Afterwards `script` holds the number of every option taken, `num_options` how many there were to take from, and
+    `point` the values by Optuna's names.
     """
 
-    def __init__(self, path: Sequence[int]) -> None:
-        self._path = path
-        self.taken: list[int] = []
-        self.offered: list[int] = []
+    def __init__(self, script: Sequence[int]) -> None:
+        self.script = list(script)
+        self.num_options: list[int] = []
         self.point: dict[str, Any] = {}
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        return self._note(name, choices[self._take(len(choices))])
+        """The choice that the script numbers."""
+        return self._record(name, choices[self._take(len(choices))])
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
+        """The step of the range that the script numbers. Raises ConfigError for a range without a step."""
         if step is None:
             raise ConfigError(
                 f"a grid needs choices, or a `step`, for `{name}`; give one, or take `search.sampler` tpe"
             )
-        return float(self._note(name, low + self._take(int((high - low) / step + 1e-9) + 1) * step))
+        num_steps = int((high - low) / step + 1e-9)  # rounding may leave the quotient a little below a whole number
+        return float(self._record(name, low + self._take(num_steps + 1) * step))
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        return int(self._note(name, low + self._take((high - low) // step + 1) * step))
+        """The step of the range that the script numbers."""
+        return int(self._record(name, low + self._take((high - low) // step + 1) * step))
 
-    def _take(self, options: int) -> int:
-        position = len(self.taken)
-        index = self._path[position] if position < len(self._path) else 0
-        self.taken.append(index)
-        self.offered.append(options)
-        return index
+    def _take(self, num_options: int) -> int:
+        position = len(self.num_options)
+        self.num_options.append(num_options)
+        if position == len(self.script):
+            self.script.append(0)
+        return self.script[position]
 
-    def _note(self, name: str, value: Any) -> Any:
+    def _record(self, name: str, value: Any) -> Any:
         self.point[name] = value
         return value
 
 
-def walk(sample: Callable[[Walk], dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Every point: its parameters by Optuna's names, and its dotted keys; the parameter that is asked for first changes
+def every_point(
+    sample: Callable[[ScriptedTrial], dict[str, Any]],
+) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Every point: its parameters by Optuna's names, and its dotted keys. The parameter that is asked for first changes
     slowest.
 
     `sample(trial)` asks a trial for the parameters of a point; which ones may depend on the answers. Raises ConfigError
     for a range without a step.
     """
-    path: list[int] = []
+    script: list[int] = []
     while True:
-        trial = Walk(path)
+        trial = ScriptedTrial(script)
         sampled = sample(trial)
         yield trial.point, sampled
-        path = trial.taken
-        while path and path[-1] == trial.offered[len(path) - 1] - 1:
-            path.pop()
-        if not path:
+        # The next script: the last option that is not the last of its kind is followed by the one after it.
+        script = trial.script
+        while script and script[-1] == trial.num_options[len(script) - 1] - 1:
+            script.pop()
+        if not script:
             return
-        path[-1] += 1
+        script[-1] += 1

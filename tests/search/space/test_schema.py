@@ -21,7 +21,7 @@ def validator():
 
 
 def test_the_file_is_fresh():
-    assert schema.PATH.read_text() == schema.text(), "run `python -m search.schema`"
+    assert schema.PATH.read_text() == schema.text(), "run `python -m search.space.schema`"
 
 
 @pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)
@@ -90,4 +90,4 @@ def test_what_the_loader_refuses_for_a_key_alone_is_invalid(validator, tmp_path,
 
 
 def test_every_key_has_its_meaning():
-    assert all(value["description"] for value in schema.settings().values())
+    assert all(value["description"] for value in schema.setting_schemas().values())
