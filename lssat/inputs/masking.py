@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
-from lssat.config import ConfigError
+from lssat.inputs.visible import num_visible
 
 
 class Mask(NamedTuple):
@@ -48,18 +48,6 @@ def visible_positions(hidden: Bool[Tensor, "B L"], num: int) -> Int[Tensor, "B N
     column = rank.masked_fill(hidden, num)
     positions = torch.arange(length, device=hidden.device).expand(batch, length)
     return positions.new_zeros(batch, num + 1).scatter(1, column, positions)[:, :num]
-
-
-def num_visible(length: int, ratio: float) -> int:
-    """How many of `length` patches stay visible. Raises ConfigError where that is none or all of them."""
-    visible = int(length * (1 - ratio))
-    if not 0 < visible < length:
-        left = "no patch visible" if visible == 0 else "no patch hidden"
-        raise ConfigError(
-            f"`masking.ratio` must hide some of the {length} patches and leave some visible, but {ratio} leaves "
-            f"{left}; move the ratio towards 0.5, or make patches smaller (`backbone.patch_size`, `masking.unit`)"
-        )
-    return visible
 
 
 def patchify(maps: Shaped[Tensor, "B C H W"], patch: int) -> Shaped[Tensor, "B L P"]:

@@ -11,7 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from lssat.config import BackboneConfig, ConfigError
+from lssat.config import BackboneConfig, Config, ConfigError, MaskingConfig
+from lssat.inputs.visible import check_grid, mask_ratio, num_visible
 from lssat.nearest import nearest
 
 PATH = Path(__file__).with_name("catalog.json")
@@ -44,9 +45,49 @@ def patch_size(backbone: BackboneConfig) -> int | None:
     return None if backbone.name else lookup(backbone.family, backbone.size).get("patch_size")
 
 
+def mask_cells(backbone: BackboneConfig, masking: MaskingConfig, image_size: int) -> int | None:
+    """Cells of a mask over a square image of `image_size` pixels; None for an architecture that the catalogue lacks.
+
+    Raises ConfigError where the cells do not tile the image or are too few.
+    """
+    entry = entry_of(backbone)
+    if entry is None:
+        return None
+    if entry["masking"] == "tokens":
+        unit = backbone.patch_size or patch_size(backbone) or entry["unit"]
+        rows, columns = check_grid(image_size, unit, "backbone.patch_size")
+    else:
+        rows, columns = check_grid(image_size, masking.unit, "masking.unit")
+    return rows * columns
+
+
+def check_mask(config: Config) -> None:
+    """Raises ConfigError where the catalogue tells that masks would hide all cells or none.
+
+    Of an architecture that it lacks nothing is known before the model is built, which checks the same.
+    """
+    if not config.trains_auxiliary:
+        return
+    entry = entry_of(config.backbone)
+    cells = mask_cells(config.backbone, config.masking, config.data.image_size)
+    if entry is not None and cells is not None:
+        num_visible(cells, mask_ratio(config.masking.ratio, entry["masking"]))
+
+
+def entry_of(backbone: BackboneConfig) -> dict[str, Any] | None:
+    """The entry of a configuration's architecture, also where that is named; None where the catalogue lacks it. Raises
+    ConfigError.
+    """
+    if backbone.name is None:
+        return lookup(backbone.family, backbone.size)
+    return next(
+        (entry for sizes in read().values() for entry in sizes.values() if entry["name"] == backbone.name), None
+    )
+
+
 def lookup(family: str, size: str) -> dict[str, Any]:
-    """One entry: `name`, `params`, `masking` and, where it is not the native one, `patch_size`. Raises ConfigError,
-    naming what there is.
+    """One entry: `name`, `params`, `masking`, of flat-token backbones also `unit`, the native side in pixels of one
+    token, and `patch_size`, where another one is used. Raises ConfigError, naming what there is.
     """
     families = read()
     if family not in families:

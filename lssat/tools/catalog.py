@@ -18,6 +18,7 @@ import torch
 from lssat.config import ConfigError, build
 from lssat.model.catalog import PATH, SIZES, size_of
 from lssat.model.encoders.build import build_encoder
+from lssat.model.encoders.tokens import token_unit
 
 FAMILIES: dict[str, str] = {
     "vit": r"vit_[a-z]+_patch\d+_224|test_vit\d?",
@@ -69,10 +70,13 @@ def _cells(pattern: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _parameters(name: str) -> int:
+    return sum(parameter.numel() for parameter in _plan(name).parameters())
+
+
+def _plan(name: str) -> Any:
+    """timm's model without a classifier, on the meta device."""
     with torch.device("meta"):
-        return sum(
-            parameter.numel() for parameter in timm.create_model(name, pretrained=False, num_classes=0).parameters()
-        )
+        return timm.create_model(name, pretrained=False, num_classes=0)
 
 
 def _entry(name: str, params: int) -> dict[str, Any] | None:
@@ -84,7 +88,14 @@ def _entry(name: str, params: int) -> dict[str, Any] | None:
             ]
         except ConfigError:
             continue
-        return {"name": name, "params": params, "masking": masking[0]} | ({"patch_size": patch} if patch else {})
+        unit = {"unit": token_unit(_plan(name))} if masking[0] == "tokens" else {}
+        return {
+            "name": name,
+            "params": params,
+            "masking": masking[0],
+            **unit,
+            **({"patch_size": patch} if patch else {}),
+        }
     return None
 
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lssat.config import ConfigError
 from lssat.inputs.masking import Mask
-
-FEWEST_CELLS = 16
-"""A mask over fewer cells is too coarse to learn from (at least 16 mask units per image)."""
+from lssat.inputs.visible import Masking, mask_ratio
 
 
 class Encoded(NamedTuple):
@@ -33,8 +30,7 @@ class Encoder(nn.Module, ABC):
     visible, and the pass leaves no trace: buffers and every later pass are the same as without it.
     """
 
-    masking: ClassVar[Literal["tokens", "pyramid"]]
-    default_ratio: ClassVar[float]
+    masking: ClassVar[Masking]
     model: Any
     """The backbone, as timm makes it."""
     mean: Float[Tensor, " 3"]
@@ -65,24 +61,8 @@ class Encoder(nn.Module, ABC):
 
     def ratio(self, asked: float | None) -> float:
         """The share of cells to hide: what is asked for (`masking.ratio`), or this way of masking's own."""
-        return asked or self.default_ratio
+        return mask_ratio(asked, self.masking)
 
     def normalise(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
         """[0, 1] -> the backbone's own mean and deviation per channel."""
         return (image - self.mean[:, None, None]) / self.std[:, None, None]
-
-
-def check_grid(image_size: int, unit: int, unit_key: str) -> tuple[int, int]:
-    """The mask grid (down, across) of a square image. Raises ConfigError where units do not fit or are too few."""
-    if image_size % unit:
-        raise ConfigError(
-            f"`data.image_size` must be a multiple of the mask unit, but got {image_size} and units of {unit} pixels; "
-            f"change `{unit_key}`"
-        )
-    side = image_size // unit
-    if side * side < FEWEST_CELLS:
-        raise ConfigError(
-            f"an image needs at least {FEWEST_CELLS} mask units, but `data.image_size` {image_size} holds "
-            f"{side * side} of {unit} pixels; lower `{unit_key}` or raise `data.image_size`"
-        )
-    return side, side

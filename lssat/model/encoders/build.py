@@ -16,8 +16,9 @@ import torch
 
 from lssat.config import BackboneConfig, ConfigError, MaskingConfig
 from lssat.inputs.masking import random_mask
+from lssat.inputs.visible import check_grid
 from lssat.model import catalog
-from lssat.model.encoders.base import Encoded, Encoder, check_grid
+from lssat.model.encoders.base import Encoded, Encoder
 from lssat.model.encoders.exactness import check_exact
 from lssat.model.encoders.pooling import Pooling, set_pooling
 from lssat.model.encoders.pyramid import PyramidEncoder, first_stage, read_stages

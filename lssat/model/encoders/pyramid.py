@@ -17,7 +17,8 @@ from torch.nn import functional as F
 
 from lssat.config import ConfigError
 from lssat.inputs.masking import Mask
-from lssat.model.encoders.base import Encoded, Encoder, check_grid
+from lssat.inputs.visible import check_grid
+from lssat.model.encoders.base import Encoded, Encoder
 from lssat.model.encoders.norms import Visible, check_norms, norms_masked, norms_synced, visibility
 from lssat.model.encoders.token_position import Stage, find_place, token_inserted
 
@@ -34,7 +35,6 @@ class PyramidEncoder(Encoder):
     """
 
     masking = "pyramid"
-    default_ratio = 0.6
 
     def __init__(self, model: Any, image_size: int, unit: int, masked: bool) -> None:
         """`masked` False leaves the mask token out, for training without the auxiliary task. Raises ConfigError."""

@@ -20,7 +20,8 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from lssat.inputs.masking import Mask
-from lssat.model.encoders.base import Encoded, Encoder, check_grid
+from lssat.inputs.visible import check_grid
+from lssat.model.encoders.base import Encoded, Encoder
 
 
 class TokenEncoder(Encoder):
@@ -29,7 +30,6 @@ class TokenEncoder(Encoder):
     """
 
     masking = "tokens"
-    default_ratio = 0.75
 
     def __init__(self, model: Any, image_size: int) -> None:
         """`model` must pass `drops_tokens`. Raises ConfigError where the units do not tile the image or are fewer than

@@ -18,8 +18,8 @@ from lssat.inputs.texture import grey, lbp, ldp
 from lssat.model.lssat import build_model
 from lssat.task import Task
 from lssat.train.distributed import Distributed
-from lssat.train.loop import Losses, train_step
 from lssat.train.panel import TILE, draw_panel
+from lssat.train.step import Losses, StepContext, train_step
 
 MEAN, STD = torch.tensor([0.5, 0.4, 0.3]), torch.tensor([0.2, 0.3, 0.4])
 METHODS = ("ror", "uniform", "nri_uniform")
@@ -217,9 +217,8 @@ def joint_step(settings: dict[str, object]) -> tuple[Losses, list[Tensor | None]
         np.arange(4),
     )
     task = Task("emotion", "multiclass", ("a", "b", "c"), (2, 1, 1), 4)
-    losses = train_step(
-        config, task, model, batch, Distributed(torch.device("cpu")), torch.Generator().manual_seed(0), None, 1
-    )
+    context = StepContext(config, task, Distributed(torch.device("cpu")))
+    losses = train_step(context, model, batch, torch.Generator().manual_seed(0), num_micro_batches=1)
     return losses, [parameter.grad for parameter in model.parameters()]
 
 

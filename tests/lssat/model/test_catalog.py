@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from lssat.config import BackboneConfig, ConfigError, MaskingConfig
+from lssat.config import BackboneConfig, ConfigError, MaskingConfig, build
 from lssat.inputs.masking import random_mask
 from lssat.model import catalog
 from lssat.model.encoders.build import build_encoder
+from lssat.model.lssat import build_model
 from lssat.tools.catalog import generate
 
 ENTRIES = [(family, size, entry) for family, sizes in catalog.read().items() for size, entry in sizes.items()]
@@ -58,7 +59,8 @@ def test_sizes_are_one_ordinal() -> None:
 def test_light_entries_look_at_masked_images(family: str, size: str, entry: dict[str, Any]) -> None:
     encoder = build_encoder(BackboneConfig(family=family, size=size), MaskingConfig(), 64)
     assert encoder.masking == entry["masking"]
-    mask = random_mask(torch.rand(2, encoder.num_cells), encoder.default_ratio)
+    assert encoder.num_cells == catalog.mask_cells(BackboneConfig(family=family, size=size), MaskingConfig(), 64)
+    mask = random_mask(torch.rand(2, encoder.num_cells), encoder.ratio(None))
     encoded = encoder.encode(torch.rand(2, 3, 64, 64), mask)
     assert encoded.features.isfinite().all()
     if encoder.masking == "pyramid":  # a native patch other than 8 changes the number of a transformer's positions
@@ -68,6 +70,48 @@ def test_light_entries_look_at_masked_images(family: str, size: str, entry: dict
 def test_name_wins_over_family_and_size() -> None:
     assert catalog.architecture(BackboneConfig(family="vit", size="huge", name="resnet18")) == "resnet18"
     assert catalog.patch_size(BackboneConfig(family="vit", size="huge", name="resnet18")) is None
+
+
+@pytest.mark.parametrize(
+    ("backbone", "cells"),
+    [
+        (BackboneConfig(), 196),
+        (BackboneConfig(patch_size=32), 49),
+        (BackboneConfig(name="vit_tiny_patch16_224", patch_size=8), 784),
+        (BackboneConfig(family="vit", size="huge"), 196),
+        (BackboneConfig(name="vit_huge_patch14_224"), 256),  # named, it has its native patch
+        (BackboneConfig(family="swin", size="small"), 49),
+        (BackboneConfig(name="resnet18"), 49),
+        (BackboneConfig(name="hiera_tiny_224"), None),
+    ],
+)
+def test_cells_of_a_mask_are_known_without_a_model(backbone: BackboneConfig, cells: int | None) -> None:
+    masking = MaskingConfig(unit=32)
+    assert catalog.mask_cells(backbone, masking, 224) == cells
+    if cells and "huge" not in catalog.architecture(backbone):
+        with torch.device("meta"):
+            assert build_encoder(backbone, masking, 224).num_cells == cells
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"backbone.family": "vit", "masking.ratio": 0.99},
+        {"backbone.name": "vit_tiny_patch16_224", "masking.ratio": 0.95},
+        {"backbone.family": "vit", "backbone.patch_size": 32},
+        {"backbone.family": "vit", "backbone.patch_size": 24},
+        {"backbone.family": "resnet", "masking.ratio": 0.95},
+        {"backbone.name": "resnet18", "masking.ratio": 0.95},
+    ],
+    ids=str,
+)
+def test_masks_that_no_trial_could_draw_are_refused_before_a_model_is_built(settings: dict[str, object]) -> None:
+    config = build({"data.image_size": 64, **settings})
+    with pytest.raises(ConfigError):
+        catalog.check_mask(config)
+    with pytest.raises(ConfigError), torch.device("meta"):
+        build_model(config, 2)
+    catalog.check_mask(config.model_copy(update={"auxiliary": False}))
 
 
 @pytest.mark.parametrize(

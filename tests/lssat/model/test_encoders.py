@@ -40,7 +40,7 @@ def draw(encoder: Encoder, batch: int = 3, image_size: int = PIXELS, seed: int =
     generator = torch.Generator().manual_seed(seed)
     image = torch.rand(batch, 3, image_size, image_size, generator=generator)
     noise = torch.rand(batch, encoder.num_cells, generator=generator)
-    return image, random_mask(noise, encoder.default_ratio)
+    return image, random_mask(noise, encoder.ratio(None))
 
 
 def state(encoder: Encoder) -> dict[str, Tensor]:

@@ -42,7 +42,7 @@ def draw(model: LSSAT, batch: int = 4) -> tuple[Tensor, Tensor, Mask]:
     generator = torch.Generator().manual_seed(0)
     classified, masked = (torch.rand(batch, 3, 64, 64, generator=generator) for _ in range(2))
     noise = torch.rand(batch, model.encoder.num_cells, generator=generator)
-    return classified, masked, random_mask(noise, model.encoder.default_ratio)
+    return classified, masked, random_mask(noise, model.encoder.ratio(None))
 
 
 @pytest.fixture

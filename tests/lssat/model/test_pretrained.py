@@ -30,7 +30,8 @@ from lssat.task import Task
 from lssat.tools.rename_weights import main, renamed_in_order
 from lssat.train import checkpoint
 from lssat.train.distributed import Distributed
-from lssat.train.loop import fit
+from lssat.train.loop import TrainingRun, fit
+from lssat.train.result import EpochResult
 
 PIXELS = 64
 CATS = range(281, 286)  # ImageNet: tabby, tiger cat, Persian cat, Siamese cat, Egyptian cat
@@ -250,13 +251,14 @@ def test_resuming_and_the_bundle_do_not_need_the_file_again(tmp_path: Path) -> N
     def stop(_: object) -> None:
         raise KeyboardInterrupt
 
-    distributed, folder = Distributed(torch.device("cpu")), tmp_path / "trial"
+    folder = tmp_path / "trial"
+    run = TrainingRun(config, task, rows, rows, Distributed(torch.device("cpu")), folder)
     with pytest.raises(KeyboardInterrupt):
-        fit(config, task, rows, rows, distributed, stop, folder)
+        fit(run, stop)
     Path(source).unlink()
-    reported: list[dict[str, object]] = []
-    fit(config, task, rows, rows, distributed, reported.append, folder)
-    assert [result["epoch"] for result in reported] == [1, 2]
+    reported: list[EpochResult] = []
+    fit(run, reported.append)
+    assert [result.epoch for result in reported] == [1, 2]
     export(folder / "best", tmp_path / "bundle")
     opened, _, model = open_bundle(tmp_path / "bundle")
     assert (
