@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from search.report import leaderboard
+from search.record.folder import RunFolder, Stage
 
 
 @dataclass(frozen=True)
 class Actual:
     """`seconds`: on the clock, from the first trial's start to the last one's end, pauses of an interrupted study
-    included.
+    included. `disk`: bytes that are there now.
     """
 
     trials: int
     epochs: int
     seconds: float
-    disk: int  # bytes that are there now
+    disk: int
 
 
-def actual(folder: Path) -> Actual:
-    """Of the trials and final runs in a study's folder that are over."""
-    starts, ends, trials, epochs = [], [], 0, 0
-    for path in sorted(folder.glob("*/*/outcome.json")):
-        trials += path.parent.parent.name == "trials"
-        if reported := leaderboard.metrics(path.parent):
-            epochs += reported[-1]["epoch"]
-            ends.append(reported[-1]["time"])
-            starts.append(reported[0]["time"] - reported[0]["seconds"])
-    disk = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    return Actual(trials, epochs, max(ends, default=0.0) - min(starts, default=0.0), disk)
+def actual(folder: RunFolder) -> Actual:
+    """Of the trials and final runs of a study that are over."""
+    over = {stage: [record for record in folder.records(stage) if record.outcome] for stage in Stage}
+    records = [record for of_stage in over.values() for record in of_stage]
+    spans = [span for record in records if (span := record.span)]
+    seconds = max(end for _, end in spans) - min(start for start, _ in spans) if spans else 0.0
+    epochs = sum(record.num_epochs for record in records)
+    return Actual(len(over[Stage.SEARCH]), epochs, seconds, folder.num_bytes())

@@ -13,14 +13,14 @@ from lssat.files import write_json
 from search.plan.actual import actual
 from search.plan.estimate import look_at_data, make_plan, this_machine
 from search.plan.screen import compare, show
-from search.record.folder import has_begun
+from search.record.folder import RunFolder
 from search.space.definition import Space
 
 SECONDS = 30.0  # that measuring takes in all
 WIDTH = 140  # columns, where the output is no terminal
 
 
-def plan_study(space: Space, folder: Path, cache: Path) -> None:
+def plan_study(space: Space, folder: RunFolder, cache: Path) -> None:
     """Show the plan of a study and keep it, so that the finished study in `folder` can be compared with it. `cache`: of
     prepared data. Raises ConfigError.
     """
@@ -30,18 +30,14 @@ def plan_study(space: Space, folder: Path, cache: Path) -> None:
     with console.status("looking at the backbones") as status:
         plan = make_plan(space, data, this_machine(), SECONDS, status.update)
     show(plan, console)
-    write_json(_file(folder), {"space": space.to_json(), "plan": plan.to_json()})
-    if has_begun(folder):
+    write_json(folder.plan, {"space": space.to_json(), "plan": plan.to_json()})
+    if folder.has_begun:
         compare_with_plan(space, folder, console)
 
 
-def compare_with_plan(space: Space, folder: Path, console: Console) -> None:
+def compare_with_plan(space: Space, folder: RunFolder, console: Console) -> None:
     """The study in `folder` beside the plan that `--plan` made of the same space, if it made one."""
-    if _file(folder).exists():
-        kept = json.loads(_file(folder).read_text())
+    if folder.plan.exists():
+        kept = json.loads(folder.plan.read_text())
         if kept["space"] == json.loads(json.dumps(space.to_json())):
             compare(kept["plan"], actual(folder), console)
-
-
-def _file(folder: Path) -> Path:
-    return folder.parent / ".plans" / f"{folder.name}.json"

@@ -12,12 +12,13 @@ import torch
 
 from lssat.config import Config, build
 from lssat.data.prepared.rows import ResidentRows
-from lssat.model.lssat import build_model
 from lssat.task import Task
 from lssat.train.distributed import Distributed
-from lssat.train.loop import Learner, train_epoch, weight_average
-from lssat.train.optim import build_optimizer, freeze
+from lssat.train.learner import new_learner
+from lssat.train.loop import train_epoch
+from lssat.train.result import IMAGES_PER_S
 from lssat.train.scoring import predict_rows
+from lssat.train.step import StepContext
 
 TRAINING_SHARE = 0.7  # of the time that a measurement may take
 
@@ -81,12 +82,9 @@ def _rate(config: Config, num_outputs: int, num_rows: int, device: torch.device)
         ]
     )
     task = Task("plan", "multiclass", tuple(map(str, range(num_outputs))), (1,) * num_outputs, num_rows)
-    model = freeze(build_model(config, num_outputs, trained=True).to(device), config.backbone.trainable)
-    learner, distributed = (
-        Learner(model, weight_average(model, config.optim.ema_decay), build_optimizer(model, config.optim)),
-        Distributed(device),
-    )
-    train = train_epoch(config, task, model, learner, rows, distributed, 0, 1)["train/images_per_s"]
+    context = StepContext.of(config, task, Distributed(device))
+    learner = new_learner(config, task, device, resumed=True)  # random weights are as fast as pretrained ones
+    train = train_epoch(context, learner, rows, epoch=0, num_micro_batches=1)[IMAGES_PER_S]
     begun = time.perf_counter()
-    predict_rows(config, model, rows, distributed)
+    predict_rows(config, learner.model, rows, context.distributed)
     return Rate(train, num_rows / (time.perf_counter() - begun))
