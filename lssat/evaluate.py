@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lssat.bundle import open_bundle, score_bundle
+from lssat.bundle import check_bundle, open_bundle, score_bundle
+from lssat.command import exit_code
 from lssat.config import ConfigError, DataConfig, build
 from lssat.data.prepare.prepare import prepare
 from lssat.data.prepared.decoding import read_resident
 from lssat.data.prepared.table import SPLITS, read_info, read_texts, shard_paths
 from lssat.data.sources.source import absolute
 from lssat.evaluation.scorecard import shown
+from lssat.files import write_json
 
 
-def evaluate_on(
-    bundle: Path, data: DataConfig, split: str, subgroups: Sequence[str], cache: Path, note: Callable[[str], None]
-) -> dict[str, Any]:
-    """The scorecard of a bundle on another data set of the same task. Raises ConfigError."""
-    if not (bundle / "weights.safetensors").is_file():
-        raise ConfigError(f"`{bundle}` is no bundle of a winner; give the folder `best/` of a run")
+def main() -> int:
+    """0: done, 2: bad input."""
+    arguments = _parser().parse_args()
+    return exit_code(lambda: _run(arguments))
+
+
+def evaluate_on(bundle: Path, prepared: Path, split: str, subgroups: Sequence[str]) -> dict[str, Any]:
+    """The scorecard of a bundle on a split of prepared data of the same task. Raises ConfigError."""
     config, task, _ = open_bundle(bundle)
-    prepared = prepare(data, cache, note)
     info = read_info(prepared)
     if (info.kind, info.classes) != (task.kind, task.classes):
         raise ConfigError(
@@ -40,11 +42,33 @@ def evaluate_on(
             f"{', '.join(info.columns) or 'none'}"
         )
     rows = read_resident(shard_paths(prepared, split), config.data.image_size)
-    return {"data": data.source, "split": split, **score_bundle(bundle, rows, read_texts(prepared, split), subgroups)}
+    return score_bundle(bundle, rows, read_texts(prepared, split), subgroups)
 
 
-def main() -> int:
-    """0: done, 2: bad input."""
+def _run(arguments: argparse.Namespace) -> None:
+    data = _data(arguments)
+    check_bundle(arguments.bundle)  # before the data are prepared, which may take hours
+    prepared = prepare(data, arguments.cache, lambda line: print(line, file=sys.stderr))
+    subgroups = [name for name in arguments.subgroups.split(",") if name]
+    scores = evaluate_on(arguments.bundle, prepared, arguments.split, subgroups)
+    card = {"data": data.source, "split": arguments.split, **scores}
+    print(shown(card))
+    if arguments.out:
+        write_json(arguments.out, card)
+
+
+def _data(arguments: argparse.Namespace) -> DataConfig:
+    keys = {
+        "data.source": absolute(arguments.data),
+        "data.task": arguments.task,
+        "data.classes": arguments.classes.split(",") if arguments.classes else None,
+        "data.allow_leaks": arguments.allow_leaks,
+        "data.max_rejects": arguments.max_rejects,
+    }
+    return build({key: value for key, value in keys.items() if value is not None}).data
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m lssat.evaluate",
         description="Score a winner on another data set of the same task.",
@@ -76,32 +100,7 @@ def main() -> int:
         help="where prepared data are kept (default results/.data)",
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the scorecard as JSON")
-    arguments = parser.parse_args()
-    keys = {
-        "data.source": absolute(arguments.data),
-        "data.task": arguments.task,
-        "data.classes": arguments.classes.split(",") if arguments.classes else None,
-        "data.allow_leaks": arguments.allow_leaks,
-        "data.max_rejects": arguments.max_rejects,
-    }
-    try:
-        data = build({key: value for key, value in keys.items() if value is not None}).data
-        subgroups = [name for name in arguments.subgroups.split(",") if name]
-        card = evaluate_on(
-            arguments.bundle,
-            data,
-            arguments.split,
-            subgroups,
-            arguments.cache,
-            lambda text: print(text, file=sys.stderr),
-        )
-    except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(shown(card))
-    if arguments.out:
-        arguments.out.write_text(json.dumps(card, indent=2) + "\n")
-    return 0
+    return parser
 
 
 if __name__ == "__main__":

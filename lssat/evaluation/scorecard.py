@@ -5,40 +5,49 @@ subgroup.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.special import expit, logit
 
-from lssat.evaluation.fairness import by_subgroup, worst_group
+from lssat.evaluation.fairness import Groups, by_subgroup, worst_group
 from lssat.evaluation.metrics import Array, confusion, evaluate_scores, one_score
+from lssat.evaluation.predictions import Predictions
 from lssat.evaluation.uncertainty import bootstrap
 from lssat.task import Task
 
+CERTAIN = 1e-12  # distance that a mean probability keeps from 0 and 1, so that its logit is finite
+
+
+@dataclass(frozen=True)
+class RowTexts:
+    """What is known of each row of a split beside image and label, in words [N]; empty where nothing is."""
+
+    identity: Array
+    video: Array
+    groups: Groups
+
+    @classmethod
+    def of(cls, texts: Mapping[str, Array], subgroups: Sequence[str]) -> RowTexts:
+        """From all columns of a split; `subgroups` names those that tell groups apart."""
+        return cls(texts["identity"], texts["video"], {name: texts[name] for name in subgroups})
+
 
 def scorecard(
-    task: Task,
-    metric: str,
-    scores: Mapping[str, float],
-    logits: Array,
-    labels: Array,
-    texts: Mapping[str, Array],
-    subgroups: Sequence[str],
+    task: Task, metric: str, predictions: Predictions, scores: Mapping[str, float], texts: RowTexts
 ) -> dict[str, Any]:
     """`score` is the metric that the study selects by, `interval` its 95% interval; the rows of a person, or else of a
-    video, are resampled together.
-
-    logits [N,K], labels [N] or [N,K], texts: `identity`, `video` and the columns that `subgroups` name, each [N].
+    video, are resampled together. `scores`: of the whole split, which are copied. `texts`: in the order of the rows.
     """
-    units = independent(texts)
-    groups = {name: texts[name] for name in subgroups}
+    logits, labels = predictions
+    units = independent(texts.identity, texts.video)
     base = task.score_metric("auto") if metric == "worst_group" else metric
 
     def score(rows: Array) -> float:
         if metric == "worst_group":
-            return worst_group(
-                task.kind, base, logits[rows], labels[rows], {name: words[rows] for name, words in groups.items()}
-            )[metric]
+            groups = {name: words[rows] for name, words in texts.groups.items()}
+            return worst_group(task.kind, base, predictions.of(rows), groups)[metric]
         return one_score(task.kind, metric, logits[rows], labels[rows])
 
     card: dict[str, Any] = {
@@ -48,38 +57,36 @@ def scorecard(
         **scores,
     }
     if task.kind == "multilabel":
-        card["labels"] = {
-            name: evaluate_scores("binary", logits[:, [k]], labels[:, k]) for k, name in enumerate(task.classes)
-        }
+        columns = enumerate(task.classes)
+        card["labels"] = {name: evaluate_scores("binary", logits[:, [k]], labels[:, k]) for k, name in columns}
     else:
-        card["confusion"] = {
-            name: row.tolist() for name, row in zip(task.classes, confusion(logits, labels), strict=True)
-        }
-    if task.kind == "binary" and any(texts["video"]):
-        card["video"] = by_video(logits[:, 0], labels, texts["video"])
-    if subgroups:
+        table = zip(task.classes, confusion(logits, labels), strict=True)
+        card["confusion"] = {name: row.tolist() for name, row in table}
+    if task.kind == "binary" and any(texts.video):
+        card["video"] = by_video(logits[:, 0], labels, texts.video)
+    if texts.groups:
         card["subgroups"] = {
-            name: by_subgroup(task.kind, base, logits, labels, texts[name], units) for name in subgroups
+            name: by_subgroup(task.kind, base, predictions, words, units) for name, words in texts.groups.items()
         }
     return card
 
 
-def independent(texts: Mapping[str, Array]) -> Array:
-    """What rows are resampled by [N]: identity, else video, else each row alone."""
-    alone = np.array([f"row {row}" for row in range(len(texts["identity"]))])
-    return np.where(texts["identity"] != "", texts["identity"], np.where(texts["video"] != "", texts["video"], alone))
+def independent(identity: Array, video: Array) -> Array:
+    """What rows are resampled by [N]: the person, else the video, else each row alone."""
+    alone = np.array([f"row {row}" for row in range(len(identity))])
+    return np.where(identity != "", identity, np.where(video != "", video, alone))
 
 
 def by_video(logits: Array, labels: Array, videos: Array) -> dict[str, float]:
     """Scores of whole videos: the mean of their frames' probabilities (a mean below one half is real). All [N]."""
     _, first, video = np.unique(videos, return_index=True, return_inverse=True)
     probability = np.bincount(video, expit(logits.astype(float))) / np.bincount(video)
-    mean = np.clip(probability, 1e-12, 1 - 1e-12)
+    mean = np.clip(probability, CERTAIN, 1 - CERTAIN)
     return {"videos": float(len(first)), **evaluate_scores("binary", logit(mean)[:, None], labels[first])}
 
 
 def shown(card: Mapping[str, Any]) -> str:
-    """For the screen."""
+    """The scorecard as lines for the screen."""
     low, high = card["interval"]
     lines = [f"{card['metric']} {card['score']:.4f} (95% interval {low:.4f} to {high:.4f})"]
     lines += [
@@ -92,20 +99,21 @@ def shown(card: Mapping[str, Any]) -> str:
     for name, row in card.get("confusion", {}).items():
         lines.append(f"  {name:<20}" + "".join(f"{count:>7}" for count in row))
     for name, values in card.get("labels", {}).items():
-        lines.append(
-            f"  {name:<24}" + ", ".join(f"{key} {values[key]:.4f}" for key in ("accuracy", "balanced_accuracy", "auc"))
-        )
+        chosen = ("accuracy", "balanced_accuracy", "auc")
+        lines.append(f"  {name:<24}" + ", ".join(f"{key} {values[key]:.4f}" for key in chosen))
     for name, found in card.get("subgroups", {}).items():
-        each = ", ".join(
-            f"{group} {entry['score']:.4f} ({entry['rows']})"
-            for group, entry in found["groups"].items()
-            if entry["score"] is not None
-        )
-        lines.append(f"by {name}: {each}")
-        if "gap" in found:
-            low, high = found["gap_interval"]
-            lines.append(
-                f"  worst {found['worst_group']}, gap {found['gap']:.4f} ({low:.4f} to {high:.4f}), equalised odds "
-                f"{found['equalised_odds']:.4f}"
-            )
+        lines += _shown_subgroups(name, found)
     return "\n".join(lines)
+
+
+def _shown_subgroups(column: str, found: Mapping[str, Any]) -> list[str]:
+    scored = {group: entry for group, entry in found["groups"].items() if entry["score"] is not None}
+    each = ", ".join(f"{group} {entry['score']:.4f} ({entry['rows']})" for group, entry in scored.items())
+    lines = [f"by {column}: {each}"]
+    if "gap" in found:
+        low, high = found["gap_interval"]
+        lines.append(
+            f"  worst {found['worst_group']}, gap {found['gap']:.4f} ({low:.4f} to {high:.4f}), equalised odds "
+            f"{found['equalised_odds']:.4f}"
+        )
+    return lines

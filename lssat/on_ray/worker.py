@@ -19,19 +19,22 @@ from ray.train.torch import get_device as ray_device
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from lssat.config import Config, ConfigError
+from lssat.data.prepared.rows import Rows
 from lssat.evaluation.fairness import Groups
 from lssat.on_ray.ingest import EveryRow, Split, rows_of
 from lssat.task import Task
 from lssat.train import microbatch
 from lssat.train.checkpoint import CheckpointError
 from lssat.train.distributed import Distributed
-from lssat.train.loop import Report, fit
+from lssat.train.loop import Report, TrainingRun, fit
 from lssat.train.microbatch import DoesNotFit
+from lssat.train.result import Ended
 from lssat.train.scoring import NonFiniteLoss
 
 # times, 60 s apart, that the cluster may have no room for a trial's workers before the trial fails: never wait silently
 REFUSALS = 10
 RESTARTS = 2  # of a worker group that lost a worker: each goes on from the last epoch
+DETERMINISTIC = (ConfigError, CheckpointError, NonFiniteLoss, DoesNotFit)  # a restart would end in them again
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def _trained_together(run: Run, shares: dict[str, Any]) -> bool:
     failures = FailureConfig(RESTARTS, controller_failure_limit=REFUSALS)
     # Ray Train would restore an older run of the same name, as a resumed trial has one
     name = f"{run.name}-{uuid.uuid4().hex[:8]}"
-    callbacks = [TuneReportCallback(), HalveWhenKilled(run)]
+    callbacks = [TuneReportCallback(), HalveRowsWhenKilled(run)]
     try:
         TorchTrainer(
             _work_together,
@@ -95,7 +98,7 @@ def _trained_together(run: Run, shares: dict[str, Any]) -> bool:
     return True
 
 
-class HalveWhenKilled(UserCallback):  # type: ignore[misc]
+class HalveRowsWhenKilled(UserCallback):  # type: ignore[misc]
     """Gives the next group of workers micro-batches of half the rows when one was lost to memory. Called where Ray
     Train's controller runs.
     """
@@ -106,7 +109,7 @@ class HalveWhenKilled(UserCallback):  # type: ignore[misc]
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
         if any(is_lost_to_memory(error) for error in worker_exceptions.values()):
-            microbatch.halve(Path(self._folder), self._config)
+            microbatch.halve_rows(Path(self._folder), self._config)
 
 
 def is_lost_to_memory(error: BaseException | None) -> bool:
@@ -124,22 +127,16 @@ def is_lost_to_memory(error: BaseException | None) -> bool:
 def _work_alone(setting: Mapping[str, Run]) -> None:
     run = setting["run"]
     device = torch.device("cuda" if run.config.resources.gpus_per_worker and torch.cuda.is_available() else "cpu")
-    _work(run, Distributed(device), tune.report)
+    _work(run, Distributed(device), lambda result: tune.report(result.to_report()))
 
 
 def _work_together(setting: Mapping[str, Run]) -> None:
-    def report(result: dict[str, Any]) -> None:
-        train.report(result)
-
+    distributed = Distributed(ray_device(), dist.get_rank(), dist.get_world_size())
     try:
-        _work(setting["run"], Distributed(ray_device(), dist.get_rank(), dist.get_world_size()), report)
-    except (
-        ConfigError,
-        CheckpointError,
-        NonFiniteLoss,
-        DoesNotFit,
-    ) as error:  # raised on every worker at once, and again after a restart: so no restart
-        report({"infeasible" if isinstance(error, DoesNotFit) else "failed": f"{type(error).__name__}: {error}"})
+        _work(setting["run"], distributed, lambda result: train.report(result.to_report()))
+    except DETERMINISTIC as error:  # raised on every worker at once; reported, it causes no restart
+        ended = Ended("infeasible" if isinstance(error, DoesNotFit) else "failed", f"{type(error).__name__}: {error}")
+        train.report(ended.to_report())
 
 
 def _work(run: Run, distributed: Distributed, report: Report) -> None:
@@ -150,12 +147,15 @@ def _work(run: Run, distributed: Distributed, report: Report) -> None:
             "a GPU was granted, but this torch cannot use it; install a torch that fits its driver, or take "
             "`--profile laptop`"
         )
-    shards = ((run.splits[name], train.get_dataset_shard(name)) for name in ("train", "val"))
-    train_rows, val_rows = (
-        rows_of(shard, split.resident is not None, split.share_rows(distributed.rank)) for split, shard in shards
-    )
+    rows = {name: _rows(run.splits[name], name, distributed.rank) for name in ("train", "val")}
+    folder = Path(run.folder)
     try:
-        fit(run.config, run.task, train_rows, val_rows, distributed, report, Path(run.folder), run.groups)
+        fit(TrainingRun(run.config, run.task, rows["train"], rows["val"], distributed, folder, run.groups), report)
     finally:
         if distributed.device.type == "cuda":  # the next trial in this process, or beside it, needs the memory
             torch.cuda.empty_cache()
+
+
+def _rows(split: Split, name: str, rank: int) -> Rows:
+    """This worker's share of a split, which Ray Train hands out by name."""
+    return rows_of(train.get_dataset_shard(name), split.resident is not None, split.share_rows(rank))

@@ -19,7 +19,7 @@ from lssat.model.lssat import LSSAT, build_model
 from lssat.task import Task
 from lssat.tools.encoder_contract import broken_promises
 from lssat.train.distributed import Distributed
-from lssat.train.loop import train_step
+from lssat.train.step import StepContext, train_step
 
 BATCH = 2
 GRIDS = ((64, 16), (96, 16), (112, 28), (128, 32), (224, 32), (240, 48), (256, 32))
@@ -102,7 +102,7 @@ def broken_contract(model: LSSAT, image_size: int) -> list[str]:
     image = torch.rand(BATCH, 3, image_size, image_size, generator=generator)
     noise = torch.rand(BATCH, encoder.num_cells, generator=generator)
     try:
-        return broken_promises(encoder, image, random_mask(noise, encoder.default_ratio))
+        return broken_promises(encoder, image, random_mask(noise, encoder.ratio(None)))
     except Exception as error:  # timm's models fail in many ways; each is a row of the table
         return [f"contract: {type(error).__name__}: {error}"]
 
@@ -112,10 +112,11 @@ def broken_step(config: Config, model: LSSAT) -> list[str]:
     all is well.
     """
     generator = torch.Generator().manual_seed(0)
+    context = StepContext(config, TASK, Distributed(torch.device("cpu")))
     try:
         reached = _reached(model, config.data.image_size)
         model.train()
-        losses = train_step(config, TASK, model, _batch(config), Distributed(torch.device("cpu")), generator, None, 1)
+        losses = train_step(context, model, _batch(config), generator, num_micro_batches=1)
     except Exception as error:  # as above
         return [f"step: {type(error).__name__}: {error}"]
     broken = []

@@ -16,6 +16,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from lssat.files import sync, write_json
+
+LAST, BEST = "last", "best"
+"""Folders, in that of a run, of the checkpoint to go on from and of the one that is kept."""
 STATE = "state.json"
 OPTIMIZER = "optimizer."
 
@@ -39,7 +43,7 @@ def save(folder: Path, *, tensors: dict[str, Tensor], state: dict[str, Any]) -> 
     staging.mkdir(parents=True)
     _write(staging, tensors, state)
     os.replace(staging, folder)
-    _sync(folder.parent)
+    sync(folder.parent)
 
 
 def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -88,22 +92,9 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tenso
 def _write(folder: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
     name = f"tensors-{secrets.token_hex(4)}.safetensors"
     save_file({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}, folder / name)
-    _sync(folder / name)
-    partial = folder / f"{STATE}.partial"
-    partial.write_text(json.dumps({"tensors": name, "state": state}, indent=1), encoding="utf-8")
-    _sync(partial)
-    _sync(folder)
-    os.replace(partial, folder / STATE)
-    _sync(folder)
+    sync(folder / name)
+    sync(folder)  # the file's name is on disk before anything refers to it
+    write_json(folder / STATE, {"tensors": name, "state": state})
     for stale in folder.glob("tensors-*.safetensors"):
         if stale.name != name:
             stale.unlink()
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file, or the entries of a directory, are on disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -10,38 +10,50 @@ from __future__ import annotations
 import gc
 import itertools
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from lssat.config import Config
 from lssat.files import write_json
+from lssat.train.distributed import Distributed
 
 TWO_ROWS = "two rows, which batch norm needs,"
 FILE = "micro_batches.json"
 Kills = dict[str, int]
-Step = Callable[[int], None]
+"""Machine and control group -> processes that the system has killed there because memory ran out."""
 
 
 class DoesNotFit(RuntimeError):
     """One row at a time (two with mixup) needs more memory than there is."""
 
 
-def cut(config: Config, rows: int, number: int) -> list[slice]:
-    """The rows of each micro-batch of so many rows; they differ by one row at most, with mixup by one pair."""
+def cut(config: Config, num_rows: int, num_micro_batches: int) -> list[slice]:
+    """The rows of each micro-batch. They differ by one row at most, with mixup by one pair."""
     unit = _unit(config)
-    bounds = [rows // unit * part // number * unit for part in range(number + 1)]
+    bounds = [num_rows // unit * part // num_micro_batches * unit for part in range(num_micro_batches + 1)]
     return [slice(start, end) for start, end in itertools.pairwise(bounds)]
 
 
-def doubled(config: Config, number: int) -> int:
-    """Twice as many micro-batches, of one row where that is more. Raises DoesNotFit where they have one row each
-    already.
-    """
-    return _allowed(config, 2 * number)
+def doubled(config: Config, num_micro_batches: int) -> int:
+    """Twice as many, or micro-batches of one row where that is fewer. Raises DoesNotFit where they have one already."""
+    return _allowed(config, 2 * num_micro_batches)
+
+
+def agreed(distributed: Distributed, find: Callable[[], int]) -> int:
+    """The largest number that `find` gives any worker, on all. Raises DoesNotFit on all where it is raised on one."""
+    found: int | DoesNotFit
+    try:
+        found = find()
+    except DoesNotFit as error:
+        found = error
+    numbers: list[int] = []
+    for answer in distributed.gather(found):
+        if isinstance(answer, DoesNotFit):
+            raise answer
+        numbers.append(answer)
+    return max(numbers)
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:
@@ -51,7 +63,7 @@ def is_out_of_memory(error: BaseException | None) -> bool:
     )
 
 
-def is_starved(error: BaseException) -> bool:
+def lacks_rows(error: BaseException) -> bool:
     """Whether batch norm refused a micro-batch of one row whose maps are one pixel wide."""
     return isinstance(error, ValueError) and "more than 1 value per channel" in str(error)
 
@@ -75,29 +87,30 @@ def release(device: torch.device) -> None:
 def begin(folder: Path | None, config: Config, kills: Kills) -> int:
     """The number with which an attempt at a run begins: `optim.accumulate`, or what an earlier attempt came to.
 
-    `kills` is `memory_kills()` of all workers. Where the system killed for memory since an attempt began that never
-    ended, the number is doubled. Raises DoesNotFit.
+    `kills`: `memory_kills()` of all workers. The number is doubled where an earlier attempt never said that it ended
+    and the system has killed a process for memory since it began: it is taken for that process. Raises DoesNotFit.
     """
     kept = _read(folder) if folder else None
     if kept is None:
         return config.optim.accumulate
-    number, before = kept
-    killed = any(count > before.get(place, count) for place, count in kills.items())
-    return _allowed(config, number * (2 if killed else 1))
+    num_micro_batches, before = kept
+    killed = any(count > before.get(where, count) for where, count in kills.items())
+    return _allowed(config, num_micro_batches * (2 if killed else 1))
 
 
-def keep(folder: Path, number: int, kills: Kills) -> None:
-    """Write down the number in use. `kills`: the counts as the attempt begins."""
-    write_json(folder / FILE, {"micro_batches": number, "memory_kills": kills})
+def keep(folder: Path | None, num_micro_batches: int, kills: Kills) -> None:
+    """Write down the number in use, and the counts as the attempt begins. Without a folder nothing is kept."""
+    if folder:
+        write_json(folder / FILE, {"micro_batches": num_micro_batches, "memory_kills": kills})
 
 
-def end(folder: Path) -> None:
-    """An attempt has ended by itself, so nobody killed it."""
-    if kept := _read(folder):
+def end(folder: Path | None) -> None:
+    """Write down that an attempt has ended by itself, so that no later kill on the machine is taken for its end."""
+    if folder and (kept := _read(folder)):
         keep(folder, kept[0], {})
 
 
-def halve(folder: Path, config: Config) -> None:
+def halve_rows(folder: Path, config: Config) -> None:
     """Let the next attempt at the run in `folder` take micro-batches of half the rows: its process was killed for
     memory.
 
@@ -108,8 +121,8 @@ def halve(folder: Path, config: Config) -> None:
 
 
 def memory_kills() -> Kills:
-    """Where this process runs -> processes that the system has killed there for memory: in its control group, or on the
-    whole machine.
+    """How many processes the system has killed for memory in this process's control group or, where Linux does not
+    count those, on the whole machine. Empty where neither is known.
     """
     boot = Path("/proc/sys/kernel/random/boot_id")
     machine = boot.read_text().strip() if boot.exists() else ""
@@ -123,63 +136,19 @@ def memory_kills() -> Kills:
     return {}
 
 
-def probe(
-    step: Step, model: nn.Module, optimizer: torch.optim.Optimizer, config: Config, device: torch.device, number: int
-) -> int:
-    """The fewest micro-batches, at least `number`, with which `step(micro-batches)`, a forward and backward pass, fits
-    into the device.
-
-    Held meanwhile are what AdamW will need, two numbers per weight, and the buckets of DistributedDataParallel, one
-    more. Weights, buffers, random state and gradients are as before afterwards. Raises DoesNotFit.
-    """
-    copies = (0 if optimizer.state else 2) + (1 if config.resources.num_workers > 1 else 0)
-    while True:
-        failed, held = False, []
-        try:
-            with _undone(model, device):
-                held = [
-                    torch.empty_like(weight)
-                    for weight in model.parameters()
-                    if weight.requires_grad
-                    for _ in range(copies)
-                ]
-                step(number)
-        except (RuntimeError, ValueError) as error:
-            if is_starved(error) and number > config.optim.accumulate:
-                raise too_large(config, TWO_ROWS) from error
-            if not is_out_of_memory(error):
-                raise
-            failed = True
-        held.clear()
-        release(device)
-        if not failed:
-            return number
-        number = doubled(config, number)
-
-
-@contextmanager
-def _undone(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """Within, random numbers are drawn, buffers move and gradients gather; afterwards nothing of it is left."""
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    try:
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            yield
-    finally:
-        for buffer, before in buffers:
-            buffer.copy_(before)
-        for parameter in model.parameters():
-            parameter.grad = None
-
-
 def _unit(config: Config) -> int:
     """Rows that stay together: the pairs of mixup."""
     return 2 if config.augment.mixup else 1
 
 
-def _allowed(config: Config, number: int) -> int:
+def _allowed(config: Config, num_micro_batches: int) -> int:
+    """The same number, or one micro-batch per row (per pair with mixup) where that is fewer.
+
+    Raises DoesNotFit for twice as many as that: each had one row already when the number was doubled.
+    """
     most = config.optim.batch_size // config.resources.num_workers // _unit(config)
-    if number < 2 * most:
-        return min(number, most)
+    if num_micro_batches < 2 * most:
+        return min(num_micro_batches, most)
     raise too_large(config, "two rows, a pair of mixup," if config.augment.mixup else "one row")
 
 

@@ -37,17 +37,17 @@ def training_mode(model: LSSAT, trainable: str) -> None:
 
 
 def build_optimizer(model: LSSAT, config: OptimConfig) -> torch.optim.AdamW:
-    """AdamW at the peak learning rate; `set_rate` says the rate of each step."""
+    """AdamW (fused) at the peak learning rate; `set_lr` gives each step its own."""
     scales = layer_scales(model.encoder.model, config.layer_decay) if config.layer_decay < 1 else {}
     groups = param_groups(
         model, config.weight_decay, {f"encoder.model.{name}": scale for name, scale in scales.items()}
     )
     optimizer = torch.optim.AdamW(groups, lr=config.lr, fused=True)
-    set_rate(optimizer, config.lr)
+    set_lr(optimizer, config.lr)
     return optimizer
 
 
-def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
     """The learning rate of the head; each group's own is this times its `lr_scale`."""
     for group in optimizer.param_groups:
         group["lr"] = lr * group["lr_scale"]
@@ -86,6 +86,12 @@ def layer_scales(backbone: Any, layer_decay: float) -> dict[str, float]:
         layers = auto_group_layers(backbone)
         head = max(layers.values()) + 1
     return {name: layer_decay ** (head - layer) for name, layer in layers.items()}
+
+
+def scheduled_lr(config: OptimConfig, step: int, steps_per_epoch: int) -> float:
+    """Learning rate of a step of the whole run, counted from 0."""
+    warmup_steps = round(config.warmup_epochs * steps_per_epoch)
+    return schedule(step, config.epochs * steps_per_epoch, warmup_steps, config.lr, config.min_lr)
 
 
 def schedule(step: int, total_steps: int, warmup_steps: int, lr: float, min_lr: float) -> float:

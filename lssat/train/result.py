@@ -14,6 +14,7 @@ LAST_CHECKPOINT, BEST_CHECKPOINT = "last", "best"
 """The folders of a run's checkpoints: of its last epoch, with the optimiser's state, and of its best."""
 SCORE = "val/score"
 BEST = "val/best"
+GAP = "val/gap"
 BEST_GAP = "val/best_gap"
 IMAGES_PER_S = "train/images_per_s"
 
@@ -22,9 +23,10 @@ IMAGES_PER_S = "train/images_per_s"
 class EpochResult:
     """One epoch of a run.
 
-    `score` is the selecting metric on validation after this epoch, `best` the highest so far, `best_gap` the gap between
-    subgroups at the epoch of the best, where there are subgroups. `metrics`: all that was measured, as `train/<name>`
-    and `val/<name>`. `parameters`: those of the encoder. `panel`: a PNG of image, mask, target and prediction.
+    `score` is the selecting metric on validation after this epoch, `best` the highest so far, `best_gap` the gap
+    between subgroups at the epoch of the best, where there are subgroups. `metrics`: all that was measured, as
+    `train/<name>` and `val/<name>`. `parameters`: those of the encoder. `panel`: a PNG of image, mask, target and
+    prediction.
     """
 
     epoch: int

@@ -1,4 +1,4 @@
-"""A model's scores on a split that every worker holds a share of."""
+"""A model's predictions for a split that every worker holds a share of, and their scores."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from lssat.config import Config
 from lssat.data.prepared.rows import Rows
 from lssat.evaluation.fairness import Groups, worst_group
 from lssat.evaluation.metrics import Array, evaluate_scores
+from lssat.evaluation.predictions import Predictions
 from lssat.inputs.texture import stream_image
 from lssat.model.lssat import LSSAT
 from lssat.task import Task
@@ -23,14 +24,15 @@ class NonFiniteLoss(RuntimeError):
 
 @torch.no_grad()
 def predict_rows(
-    config: Config, model: LSSAT, rows: Rows, distributed: Distributed, micro_batches: int = 1
-) -> tuple[Array, Array, Array]:
-    """Logits [N,K], labels and numbers in the split [N] of all real rows of all workers, the same on each; a batch in
-    as many parts as `micro_batches`.
+    config: Config, model: LSSAT, rows: Rows, distributed: Distributed, num_micro_batches: int = 1
+) -> tuple[Predictions, Array]:
+    """Predictions for all real rows of all workers, and where in the split each row stands [N]; the same on each.
+
+    A batch is processed in as many parts as training needs, so that what fits there fits here.
     """
     model.eval()
-    size = max(1, config.optim.batch_size // distributed.world_size // micro_batches)
-    logits, labels, numbers = [], [], []
+    size = max(1, config.optim.batch_size // distributed.world_size // num_micro_batches)
+    logits, labels, positions = [], [], []
     for batch in rows.batches(size, num_steps(rows, size, distributed), None):
         image, _, _ = to_device(batch, distributed.device)
         with autocast(config, model.encoder.masking, distributed.device):
@@ -38,45 +40,25 @@ def predict_rows(
         real = batch.weight > 0
         logits.append(output.logits.float().cpu().numpy()[real])
         labels.append(batch.label[real])
-        numbers.append(batch.row[real])
-    parts = distributed.gather((np.concatenate(logits), np.concatenate(labels), np.concatenate(numbers)))
-    together = [np.concatenate(of_workers) for of_workers in zip(*parts, strict=True)]
-    return together[0], together[1], together[2]
+        positions.append(batch.row[real])
+    own = np.concatenate(logits), np.concatenate(labels), np.concatenate(positions)
+    all_logits, all_labels, all_positions = zip(*distributed.gather(own), strict=True)
+    predictions = Predictions(np.concatenate(all_logits), np.concatenate(all_labels))
+    return predictions, np.concatenate(all_positions)
 
 
-def evaluate(
-    config: Config,
-    task: Task,
-    model: LSSAT,
-    rows: Rows,
-    distributed: Distributed,
-    prefix: str,
-    groups: Groups | None = None,
-    micro_batches: int = 1,
+def score_predictions(
+    config: Config, task: Task, predictions: Predictions, groups: Groups | None = None
 ) -> dict[str, float]:
-    """All metrics of the task on a split, and its task loss, as `<prefix>/<metric>`; with groups also `worst_group` and
-    `gap`.
+    """All metrics of the task, and its task loss; with `groups`, the subgroup of each row, `worst_group` and `gap` too.
+
+    Raises NonFiniteLoss.
     """
-    logits, labels, numbers = predict_rows(config, model, rows, distributed, micro_batches)
-    scores = score_predictions(task, logits, labels, prefix)
-    if groups:
-        assert (numbers >= 0).all(), "rows of a data set know where in their split they are"
-        found = worst_group(
-            task.kind,
-            task.score_metric("auto"),
-            logits,
-            labels,
-            {name: texts[numbers] for name, texts in groups.items()},
-        )
-        scores |= {f"{prefix}/{name}": value for name, value in found.items()}
-    return scores
-
-
-def score_predictions(task: Task, logits: Array, labels: Array, prefix: str) -> dict[str, float]:
-    """All metrics and the task loss of logits [N,K], as `<prefix>/<metric>`. Raises NonFiniteLoss."""
+    logits, labels = predictions
     if not np.isfinite(logits).all():
-        raise NonFiniteLoss(f"logits on {prefix} are not finite; lower `optim.lr` or set `optim.precision: float32`")
-    loss = task_loss(torch.from_numpy(logits), torch.from_numpy(labels), task.kind, None).mean().item()
-    return {f"{prefix}/{name}": value for name, value in evaluate_scores(task.kind, logits, labels).items()} | {
-        f"{prefix}/task_loss": loss
-    }
+        raise NonFiniteLoss("the model's logits are not finite; lower `optim.lr` or set `optim.precision: float32`")
+    scores = evaluate_scores(task.kind, logits, labels)
+    scores["task_loss"] = task_loss(torch.from_numpy(logits), torch.from_numpy(labels), task.kind).mean().item()
+    if groups:
+        scores |= worst_group(task.kind, task.score_metric("auto"), predictions, groups)
+    return scores

@@ -14,7 +14,7 @@ from lssat.config import build
 from lssat.data.prepared.decoding import read_resident
 from lssat.task import Task
 from lssat.train.distributed import Distributed
-from lssat.train.loop import fit
+from lssat.train.loop import TrainingRun, fit
 
 TASK = Task("bright", "binary", ("no", "yes"), (60, 60), 120)
 
@@ -53,8 +53,11 @@ def test_subgroups_of_a_split_read_from_several_shards(tmp_path):
         }
     )
     reported = []
-    fit(config, TASK, rows, rows, Distributed(torch.device("cpu")), reported.append, tmp_path / "run", texts)
-    best = max(reported, key=lambda result: result["val/score"])
+    fit(
+        TrainingRun(config, TASK, rows, rows, Distributed(torch.device("cpu")), tmp_path / "run", texts),
+        reported.append,
+    )
+    best = max(reported, key=lambda result: result.score).metrics
     again = score_trained(tmp_path / "run" / "best", rows, texts)
     assert again["score"] == again["worst_group"] == pytest.approx(best["val/worst_group"])
     assert again["gap"] == pytest.approx(best["val/gap"])

@@ -26,7 +26,7 @@ from lssat.data.prepared.decoding import read_resident
 from lssat.data.prepared.rows import Rows
 from lssat.data.prepared.table import read_info, shard_paths
 from lssat.train.distributed import Distributed
-from lssat.train.loop import fit
+from lssat.train.loop import TrainingRun, fit
 from search.space.definition import Space
 from search.space.file import load
 from search.study.session import task_of
@@ -83,14 +83,8 @@ def curve(space: Space, point: dict[str, Any], prepared: Path, train: Rows, val:
     epochs: list[dict[str, Any]] = []
     started = time.process_time()
     config = build(space.sample(FixedTrial(point)))
-    fit(
-        config,
-        task_of(read_info(prepared)),
-        train,
-        val,
-        Distributed(torch.device("cpu")),
-        lambda r: epochs.append({**r, "cpu_s": time.process_time() - started}),
-    )
+    run = TrainingRun(config, task_of(read_info(prepared)), train, val, Distributed(torch.device("cpu")))
+    fit(run, lambda result: epochs.append({**result.to_json(), "cpu_s": time.process_time() - started}))
     return epochs
 
 

@@ -8,6 +8,7 @@ from sklearn.metrics import confusion_matrix, roc_curve
 
 from lssat.evaluation.fairness import by_subgroup, equalised_odds, worst_group
 from lssat.evaluation.metrics import calibration_error, confusion, equal_error_rate, evaluate_scores, one_score
+from lssat.evaluation.predictions import Predictions
 from lssat.evaluation.scorecard import by_video, independent
 from lssat.evaluation.uncertainty import bootstrap
 
@@ -70,7 +71,7 @@ def test_unequal_groups_are_seen_and_small_ones_left_out() -> None:
     groups = np.array(["f"] * 100 + ["m"] * 95 + ["x"] * 5)
     logits = np.where(labels == 1, 1.0, -1.0)[:, None]
     logits[100:150] *= -1  # of the men's 95 first rows, 50 are wrong
-    found = by_subgroup("binary", "accuracy", logits, labels, groups, np.arange(200).astype(str))
+    found = by_subgroup("binary", "accuracy", Predictions(logits, labels), groups, np.arange(200).astype(str))
     assert found["unscored"] == ["x"]
     assert (found["worst_group"], found["groups"]["f"]["score"]) == ("m", 1.0)
     assert found["gap"] == pytest.approx(50 / 95)
@@ -81,13 +82,14 @@ def test_unequal_groups_are_seen_and_small_ones_left_out() -> None:
     assert found["equalised_odds"] == pytest.approx(
         max(true_positive, (logits[rates[1], 0][labels[rates[1]] == 0] > 0).mean())
     )
-    assert equalised_odds("binary", logits, labels, [rates[0], rates[0]]) == 0
+    assert equalised_odds("binary", Predictions(logits, labels), [rates[0], rates[0]]) == 0
 
 
 def test_a_label_that_is_the_group_itself_is_left_out() -> None:
     logits, labels = drawn("multilabel")
     groups = labels[:, 2].astype(str)
-    found = by_subgroup("multilabel", "balanced_accuracy", logits, labels, groups, np.arange(300).astype(str))
+    units = np.arange(300).astype(str)
+    found = by_subgroup("multilabel", "balanced_accuracy", Predictions(logits, labels), groups, units)
     assert found["labels_left_out"] == [2]
     others = [0, 1, 3, 4]
     of_one = evaluate_scores("multilabel", logits[groups == "1"][:, others], labels[groups == "1"][:, others])
@@ -105,8 +107,8 @@ def test_correlated_rows_widen_the_interval() -> None:
 
 
 def test_rows_are_resampled_by_person_or_else_by_video() -> None:
-    texts = {"identity": np.array(["a", "", ""]), "video": np.array(["v", "w", ""])}
-    assert independent(texts).tolist() == ["a", "w", "row 2"]
+    identity, video = np.array(["a", "", ""]), np.array(["v", "w", ""])
+    assert independent(identity, video).tolist() == ["a", "w", "row 2"]
 
 
 def test_worst_group_over_all_columns_whatever_the_order_of_rows() -> None:
@@ -116,12 +118,8 @@ def test_worst_group_over_all_columns_whatever_the_order_of_rows() -> None:
         [one_score("binary", "accuracy", logits[texts == name], labels[texts == name]) for name in np.unique(texts)]
         for texts in groups.values()
     ]
-    found = worst_group("binary", "accuracy", logits, labels, groups)
+    found = worst_group("binary", "accuracy", Predictions(logits, labels), groups)
     assert found == {"worst_group": min(map(min, each)), "gap": max(max(scores) - min(scores) for scores in each)}
     order = RNG.permutation(300)
-    assert (
-        worst_group(
-            "binary", "accuracy", logits[order], labels[order], {name: texts[order] for name, texts in groups.items()}
-        )
-        == found
-    )
+    shuffled = {name: texts[order] for name, texts in groups.items()}
+    assert worst_group("binary", "accuracy", Predictions(logits, labels).of(order), shuffled) == found

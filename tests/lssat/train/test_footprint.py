@@ -16,7 +16,7 @@ import sys, threading, time, numpy as np, psutil, torch
 from lssat.config import build
 from lssat.data.prepared.rows import Batch
 from lssat.train.footprint import footprint
-from lssat.train.loop import train_step
+from lssat.train.step import StepContext, train_step
 from lssat.train.distributed import Distributed
 from lssat.model.lssat import build_model
 from lssat.train.optim import build_optimizer
@@ -41,8 +41,9 @@ def watch():
 
 watching = threading.Thread(target=watch)
 watching.start()
+context = StepContext(config, task, Distributed(torch.device("cpu")))
 for _ in range(2):
-    train_step(config, task, model, batch, Distributed(torch.device("cpu")), torch.Generator(), None, int(accumulate))
+    train_step(context, model, batch, torch.Generator(), int(accumulate))
     optimizer.step()
     optimizer.zero_grad()
 done.set()

@@ -19,8 +19,9 @@ from lssat.model.lssat import build_model
 from lssat.task import Task
 from lssat.train import checkpoint
 from lssat.train.distributed import Distributed, to_device
-from lssat.train.loop import fit, train_step
-from lssat.train.scoring import NonFiniteLoss, evaluate
+from lssat.train.loop import TrainingRun, fit
+from lssat.train.scoring import NonFiniteLoss, predict_rows, score_predictions
+from lssat.train.step import StepContext, train_step
 from lssat.train.views import draw_chance, make_views
 
 TASK = Task("emotion", "multiclass", ("a", "b", "c"), (10, 10, 10), 30)
@@ -58,12 +59,17 @@ def train(settings, folder=None, stop_after=None):
     results = []
 
     def report(result):
-        results.append({key: value for key, value in result.items() if key not in ("panel", "train/images_per_s")})
+        results.append(repeatable(result))
         if len(results) == stop_after:
             raise KeyboardInterrupt
 
-    fit(settings, TASK, rows(), rows(21, seed=1), CPU, report, folder)
+    fit(TrainingRun(settings, TASK, rows(), rows(21, seed=1), CPU, folder), report)
     return results
+
+
+def repeatable(result):
+    """What an epoch measured, but for its speed."""
+    return {key: value for key, value in result.to_json().items() if key != "train/images_per_s"}
 
 
 def test_same_seed_same_results():
@@ -182,9 +188,11 @@ def test_a_loss_that_is_not_finite_ends_the_run():
 
 def test_padding_does_not_change_evaluation():
     model = build_model(config(), 3)
-    measured = [
-        evaluate(config(**{"optim.batch_size": size}), TASK, model, rows(21), CPU, "val") for size in (8, 21, 50)
-    ]
+    measured = []
+    for size in (8, 21, 50):
+        settings = config(**{"optim.batch_size": size})
+        predictions, _ = predict_rows(settings, model, rows(21), CPU)
+        measured.append(score_predictions(settings, TASK, predictions))
     for other in measured[1:]:
         assert other.keys() == measured[0].keys()
         assert all(math.isclose(other[key], measured[0][key], rel_tol=1e-5) for key in other)
@@ -267,9 +275,8 @@ def _sized(backbone, **settings):
 def _step(settings, real, weights=None):
     torch.manual_seed(0)
     model = build_model(settings, 3)
-    losses = train_step(
-        settings, TASK, model, _batch(real), CPU, torch.Generator().manual_seed(5), weights, settings.optim.accumulate
-    )
+    context = StepContext(settings, TASK, CPU, weights)
+    losses = train_step(context, model, _batch(real), torch.Generator().manual_seed(5), settings.optim.accumulate)
     return _learnt(model), losses
 
 
@@ -292,16 +299,8 @@ def _work(rank, folder):
         torch.manual_seed(0)
         model = build_model(settings, 3)
         batch = type(whole := _batch(real))(*(part[rank * 4 : rank * 4 + 4] for part in whole))
-        train_step(
-            settings,
-            TASK,
-            DistributedDataParallel(model),
-            batch,
-            distributed,
-            torch.Generator().manual_seed(5),
-            None,
-            settings.optim.accumulate,
-        )
+        context, generator = StepContext(settings, TASK, distributed), torch.Generator().manual_seed(5)
+        train_step(context, DistributedDataParallel(model), batch, generator, settings.optim.accumulate)
         if rank == 0:
             torch.save(_learnt(model), folder / f"{case}-{real}")
     dist.destroy_process_group()
@@ -339,14 +338,8 @@ def test_classes_are_evened_out_once():
 
     def losses(task, train, **settings):
         reported = []
-        fit(
-            config(**{"optim.epochs": 2, **settings}),
-            task,
-            train,
-            train,
-            CPU,
-            lambda result: reported.append(result["train/task_loss"]),
-        )
+        run = TrainingRun(config(**{"optim.epochs": 2, **settings}), task, train, train, CPU)
+        fit(run, lambda result: reported.append(result.metrics["train/task_loss"]))
         return reported
 
     weighted, drawn = {"optim.class_balanced": True}, {"data.sampling": "balanced"}
@@ -358,16 +351,9 @@ def test_classes_are_evened_out_once():
 
 def test_a_score_that_is_not_defined_ends_the_run_and_says_so():
     alike = {"Male": np.full(21, "1")}  # there is no other group
+    settings = config(**{"objective.metric": "worst_group", "objective.subgroups": ["Male"]})
     with pytest.raises(ConfigError, match="worst_group is not defined"):
-        fit(
-            config(**{"objective.metric": "worst_group", "objective.subgroups": ["Male"]}),
-            TASK,
-            rows(),
-            numbered(21),
-            CPU,
-            lambda result: None,
-            groups=alike,
-        )
+        fit(TrainingRun(settings, TASK, rows(), numbered(21), CPU, groups=alike), lambda result: None)
 
 
 def numbered(num_rows):

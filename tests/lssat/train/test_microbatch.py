@@ -16,12 +16,12 @@ from timm.models.vision_transformer import VisionTransformer
 
 from lssat.config import build
 from lssat.data.prepared.rows import ResidentRows
-from lssat.on_ray.worker import HalveWhenKilled, Run, is_lost_to_memory
+from lssat.on_ray.worker import HalveRowsWhenKilled, Run, is_lost_to_memory
 from lssat.task import Task
 from lssat.train import loop, microbatch
 from lssat.train.checkpoint import load
 from lssat.train.distributed import Distributed
-from lssat.train.loop import fit
+from lssat.train.loop import TrainingRun, fit
 from lssat.train.microbatch import DoesNotFit, cut
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -67,10 +67,10 @@ def train(settings, folder=None, at_epoch=lambda epoch: None):
     results = []
 
     def report(result):
-        results.append({key: value for key, value in result.items() if key not in ("panel", "train/images_per_s")})
-        at_epoch(result["epoch"])
+        results.append({key: value for key, value in result.to_json().items() if key != "train/images_per_s"})
+        at_epoch(result.epoch)
 
-    fit(settings, TASK, rows(), rows(12, seed=1), CPU, report, folder)
+    fit(TrainingRun(settings, TASK, rows(), rows(12, seed=1), CPU, folder), report)
     return results
 
 
@@ -109,9 +109,8 @@ def test_memory_that_runs_out_in_a_later_epoch_is_gone_on_from_the_last_checkpoi
         device.rows = 5
 
     results = train(config(**{"optim.epochs": 3}), tmp_path, shrink)
-    assert [(result["epoch"], result["micro_batches"]) for result in results] == [(1, 1), (2, 2), (3, 2)], (
-        "no epoch is reported twice"
-    )
+    reported = [(result["epoch"], result["micro_batches"]) for result in results]
+    assert reported == [(1, 1), (1, 1), (2, 2), (3, 2)], "the epoch that is gone on from is reported again"
 
 
 def test_evaluation_runs_out_of_memory_too(device):
@@ -193,18 +192,18 @@ def test_micro_batches_differ_by_a_row_at_most_and_keep_pairs():
 
 def test_a_run_whose_process_was_killed_for_memory_goes_on_with_more(tmp_path):
     train(config(), tmp_path)
-    microbatch.halve(tmp_path, config())
+    microbatch.halve_rows(tmp_path, config())
     assert microbatch.begin(tmp_path, config(), {}) == 2
     for _ in range(2):
-        microbatch.halve(tmp_path, config())
+        microbatch.halve_rows(tmp_path, config())
     assert microbatch.begin(tmp_path, config(), {}) == 8
-    microbatch.halve(tmp_path, config())
+    microbatch.halve_rows(tmp_path, config())
     with pytest.raises(DoesNotFit):
         train(config(), tmp_path)
 
 
 def test_a_process_that_died_before_its_first_step_is_halved_as_well(tmp_path):
-    microbatch.halve(tmp_path / "new", config())
+    microbatch.halve_rows(tmp_path / "new", config())
     assert [result["micro_batches"] for result in train(config(), tmp_path / "new")] == [2, 2]
 
 
@@ -236,7 +235,7 @@ def test_an_attempt_that_ended_by_itself_was_not_killed(tmp_path, monkeypatch):
 
 
 def test_a_group_that_lost_a_worker_to_memory_is_halved_and_one_that_lost_it_otherwise_is_not(tmp_path):
-    halver = HalveWhenKilled(Run(config(), TASK, {}, str(tmp_path), "name"))
+    halver = HalveRowsWhenKilled(Run(config(), TASK, {}, str(tmp_path), "name"))
     plain, memory = (
         RuntimeError("connection reset by peer"),
         OutOfMemoryError("Task was killed due to the node running low on memory."),

@@ -9,7 +9,16 @@ from torch import nn
 
 from lssat.config import Config, ConfigError, OptimConfig, build
 from lssat.model.lssat import build_model
-from lssat.train.optim import build_optimizer, freeze, layer_scales, param_groups, schedule, set_rate, training_mode
+from lssat.train.optim import (
+    build_optimizer,
+    freeze,
+    layer_scales,
+    param_groups,
+    schedule,
+    scheduled_lr,
+    set_lr,
+    training_mode,
+)
 
 
 class Toy(nn.Module):
@@ -103,7 +112,7 @@ def test_layers_learn_the_slower_the_deeper_below_the_head(name: str) -> None:
     settings = config(name, **{"optim.layer_decay": 0.5, "optim.lr": 1e-2})
     model = build_model(settings, 3)
     optimizer = build_optimizer(model, settings.optim)
-    set_rate(optimizer, 4e-3)
+    set_lr(optimizer, 4e-3)
     rate = {id(parameter): group["lr"] for group in optimizer.param_groups for parameter in group["params"]}
     expected = {f"encoder.model.{key}": 4e-3 * scale for key, scale in layer_scales(model.encoder.model, 0.5).items()}
     for key, parameter in model.named_parameters():
@@ -151,6 +160,12 @@ def test_schedule_rises_straight_then_falls_as_a_cosine() -> None:
     assert rates[40] == pytest.approx(1e-6 + (1e-3 - 1e-6) * (1 + math.cos(math.pi / 4)) / 2)
     assert rates[100] == min(rates) == pytest.approx(1e-6)
     assert rates[:21] == sorted(rates[:21]) and rates[20:] == sorted(rates[20:], reverse=True)
+
+
+def test_a_step_of_a_run_has_the_rate_that_its_recipe_says() -> None:
+    config = OptimConfig(epochs=3, warmup_epochs=0.5, lr=1e-3, min_lr=1e-6)
+    rates = [scheduled_lr(config, step, 10) for step in range(30)]
+    assert rates == [schedule(step, 30, 5, 1e-3, 1e-6) for step in range(30)]
 
 
 def test_schedule_of_short_runs() -> None:

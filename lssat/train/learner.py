@@ -1,0 +1,133 @@
+"""What a run changes as it trains (model, running mean, optimizer), and what a checkpoint holds of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from lssat.config import Config, saved_config
+from lssat.model.lssat import LSSAT, build_model
+from lssat.task import Task
+from lssat.train import checkpoint
+from lssat.train.distributed import Distributed
+from lssat.train.optim import build_optimizer, freeze
+from lssat.train.result import EpochResult, read_report
+from lssat.train.step import unwrap
+
+MODEL, AVERAGE = "model.", "average."
+"""Prefixes of tensors in a checkpoint, beside `checkpoint.OPTIMIZER`."""
+
+
+class Learner(NamedTuple):
+    """A model, its running mean and its optimizer."""
+
+    model: LSSAT
+    average: AveragedModel | None
+    """An exponential moving average of the model, its running statistics included; None where it is off."""
+    optimizer: Optimizer
+    wrapped: DistributedDataParallel | None = None
+    """The model as several workers train it together; None for one worker."""
+
+    @property
+    def trained(self) -> nn.Module:
+        """The model as a training step calls it."""
+        return self.wrapped or self.model
+
+    @property
+    def evaluated(self) -> LSSAT:
+        """The model that is scored and kept."""
+        return unwrap(self.average) if self.average else self.model
+
+    @property
+    def num_parameters(self) -> int:
+        """Parameters of the encoder alone: it is what a study compares."""
+        return sum(parameter.numel() for parameter in self.model.encoder.parameters())
+
+    def in_parallel(self, distributed: Distributed) -> Learner:
+        """The same learner; with several workers, a backward pass now takes the mean of all workers' gradients.
+
+        Call it last: the buckets of DistributedDataParallel take as much memory as the gradients.
+        """
+        return self if distributed.world_size == 1 else self._replace(wrapped=DistributedDataParallel(self.model))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that training goes on from, fit to be saved."""
+        tensors = _named(MODEL, self.model) | checkpoint.flatten_optimizer(self.optimizer)
+        return tensors | _named(AVERAGE, self.average) if self.average else tensors
+
+    def evaluated_tensors(self) -> dict[str, Tensor]:
+        """The model that is scored, under the names of a model."""
+        return _named(MODEL, self.evaluated)
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Put back what `tensors` gave. Raises CheckpointError where the optimizer's state belongs to another model."""
+        self.model.load_state_dict(_of(MODEL, tensors))
+        checkpoint.restore_optimizer(self.optimizer, tensors)
+        if self.average:
+            self.average.load_state_dict(_of(AVERAGE, tensors))
+
+
+@dataclass(frozen=True)
+class RunState:
+    """What a checkpoint says beside its tensors: the run, and the epoch after which it was written."""
+
+    config: Config
+    task: Task
+    result: EpochResult
+
+    def to_json(self) -> dict[str, Any]:
+        """Without the panel."""
+        return {
+            "epoch": self.result.epoch,
+            "best": self.result.best,
+            "result": self.result.to_json(),
+            "config": self.config.model_dump(),
+            "task": self.task.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, state: dict[str, Any]) -> RunState:
+        """Of a checkpoint by this version or an earlier one."""
+        result = read_report(state["result"])
+        assert isinstance(result, EpochResult), "checkpoints are written after epochs"
+        return cls(saved_config(state["config"]), Task.from_json(state["task"]), result)
+
+
+def new_learner(config: Config, task: Task, device: torch.device, *, resumed: bool = False) -> Learner:
+    """A learner at its start, drawn from torch's random state. `resumed`: all weights will come from a checkpoint.
+
+    Raises ConfigError where the backbone cannot be built.
+    """
+    model = build_model(config, task.num_outputs, trained=resumed).to(device)
+    model = freeze(model, config.backbone.trainable)
+    return Learner(model, _running_mean(model, config.optim.ema_decay), build_optimizer(model, config.optim))
+
+
+def load_trained(folder: Path) -> tuple[RunState, LSSAT]:
+    """The run and the model of a `best` checkpoint, on the CPU. Raises CheckpointError."""
+    tensors, state_json = checkpoint.load(folder)
+    state = RunState.from_json(state_json)
+    model = build_model(state.config, state.task.num_outputs, trained=True)
+    model.load_state_dict(_of(MODEL, tensors))
+    return state, model
+
+
+def _running_mean(model: LSSAT, decay: float) -> AveragedModel | None:
+    if not decay:
+        return None
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)  # type: ignore[no-untyped-call]
+
+
+def _named(prefix: str, module: nn.Module) -> dict[str, Tensor]:
+    return {prefix + name: tensor for name, tensor in module.state_dict().items()}
+
+
+def _of(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,176 @@
+"""One training step, to be read from top to bottom: rows on the device, views, both passes, losses, gradients."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel
+
+from lssat.config import Config
+from lssat.data.prepared.rows import Batch
+from lssat.inputs.mixup import mixed_loss
+from lssat.inputs.target import target_loss
+from lssat.model.lssat import LSSAT, Output
+from lssat.task import Task
+from lssat.train import microbatch
+from lssat.train.distributed import Distributed, to_device
+from lssat.train.losses import class_weights, joint_loss, task_loss
+from lssat.train.precision import autocast
+from lssat.train.views import Chance, Views, draw_chance, make_views
+
+
+@dataclass(frozen=True)
+class StepContext:
+    """What every step of a run reads and none changes. `class_weights`: as of `losses.class_weights`; None: all 1."""
+
+    config: Config
+    task: Task
+    distributed: Distributed
+    class_weights: Tensor | None = None
+
+    @classmethod
+    def of(cls, config: Config, task: Task, distributed: Distributed) -> StepContext:
+        """With the class weights that the configuration asks for, on the worker's device."""
+        if not config.optim.class_balanced or draws_evenly(config, task):
+            return cls(config, task, distributed)
+        counts = torch.tensor(task.counts)
+        if task.kind == "multilabel":  # rows without and with each label
+            counts = torch.stack([task.num_train - counts, counts], dim=1)
+        return cls(config, task, distributed, class_weights(counts, task.kind).to(distributed.device))
+
+    @property
+    def trains_on_raw_task_loss(self) -> bool:
+        """Whether nothing weights or smooths the task loss, so that the loss that is logged is the one that trains."""
+        return self.class_weights is None and not self.config.optim.label_smoothing
+
+
+class Losses(NamedTuple):
+    """Raw losses summed over real rows, and the number of those rows, all [] on the device.
+
+    Raw: before class weights, label smoothing and `aux_weight`, so that runs with other settings compare.
+    """
+
+    task: Tensor
+    reconstruction: Tensor
+    rows: Tensor
+
+    @classmethod
+    def zero(cls, device: torch.device) -> Losses:
+        """Of no rows."""
+        return cls(*(torch.zeros((), device=device) for _ in cls._fields))
+
+    def plus(self, other: Losses) -> Losses:
+        """Of the rows of both."""
+        return Losses(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+
+
+class DeviceRows(NamedTuple):
+    """Rows of a batch on the device, with the random numbers that were drawn for them."""
+
+    image: Float[Tensor, "B 3 H W"]
+    label: Tensor
+    weight: Float[Tensor, " B"]
+    """0 for rows that only fill up the batch, else 1."""
+    chance: Chance
+
+    def of(self, rows: slice) -> DeviceRows:
+        """Some of the rows."""
+        return DeviceRows(self.image[rows], self.label[rows], self.weight[rows], self.chance.of(rows))
+
+
+def train_step(
+    context: StepContext, model: nn.Module, batch: Batch, generator: torch.Generator, num_micro_batches: int
+) -> Losses:
+    """Add the gradients of the joint loss, a mean over the real rows of the global batch, to those of `model`.
+
+    `batch` is this worker's part of the global batch. `generator` must be in the same state on every worker: it draws
+    for the whole global batch, and each worker takes its rows' part. Gives the raw losses of this worker's rows.
+    """
+    config, distributed = context.config, context.distributed
+    image, label, weight = to_device(batch, distributed.device)
+    own = slice(distributed.rank * len(image), (distributed.rank + 1) * len(image))
+    rows = DeviceRows(image, label, weight, draw_chance(config, unwrap(model).encoder, generator).of(own))
+
+    # DistributedDataParallel takes the mean of the workers' gradients, hence the factor `world_size`.
+    scale = distributed.world_size / distributed.sum(weight.sum()).clamp(min=1)
+
+    losses = Losses.zero(distributed.device)
+    *first, last = microbatch.cut(config, len(image), num_micro_batches)
+    for part in first:
+        with _without_sync(model):
+            losses = losses.plus(_add_gradients(context, model, rows.of(part), scale))
+    return losses.plus(_add_gradients(context, model, rows.of(last), scale))
+
+
+def draws_evenly(config: Config, task: Task) -> bool:
+    """Whether rows are drawn so that every class comes equally often; drawing rows cannot even out several labels."""
+    return config.data.sampling == "balanced" and task.kind != "multilabel"
+
+
+def unwrap(model: nn.Module) -> LSSAT:
+    """The model inside of torch's wrapper for several workers or for a running mean."""
+    inner = model.module if isinstance(model, DistributedDataParallel | AveragedModel) else model
+    assert isinstance(inner, LSSAT)
+    return inner
+
+
+def _add_gradients(context: StepContext, model: nn.Module, rows: DeviceRows, scale: Tensor) -> Losses:
+    """Add `scale` times the gradients of some rows' joint losses."""
+    config, encoder = context.config, unwrap(model).encoder
+    views = make_views(config, encoder, rows.image, rows.chance)
+
+    with autocast(config, encoder.masking, rows.image.device):
+        output: Output = model(views.classified, views.masked, views.mask)
+
+    task = _task_loss(context, output, rows)
+    reconstruction = _reconstruction_loss(config, output, views, encoder.unit)
+    joint = joint_loss(task, reconstruction, config.aux_weight)
+    torch.autograd.backward(scale * (joint * rows.weight).sum())
+
+    num_rows = rows.weight.sum()
+    return Losses(
+        task=(_raw_task_loss(context, output, rows, task) * rows.weight).sum(),
+        reconstruction=torch.zeros_like(num_rows)
+        if reconstruction is None
+        else (reconstruction.detach() * rows.weight).sum(),
+        rows=num_rows,
+    )
+
+
+def _task_loss(context: StepContext, output: Output, rows: DeviceRows) -> Float[Tensor, " B"]:
+    """The task loss that trains: weighted by class and smoothed where that was asked for."""
+    kind, smoothing = context.task.kind, context.config.optim.label_smoothing
+    return mixed_loss(
+        lambda label: task_loss(output.logits, label, kind, context.class_weights, smoothing),
+        rows.label,
+        rows.chance.draws.share,
+    )
+
+
+@torch.no_grad()
+def _raw_task_loss(
+    context: StepContext, output: Output, rows: DeviceRows, trained: Float[Tensor, " B"]
+) -> Float[Tensor, " B"]:
+    """The task loss before class weights and smoothing. It is only logged, so no graph is kept for it."""
+    if context.trains_on_raw_task_loss:
+        return trained.detach()
+    kind = context.task.kind
+    return mixed_loss(lambda label: task_loss(output.logits, label, kind), rows.label, rows.chance.draws.share)
+
+
+def _reconstruction_loss(config: Config, output: Output, views: Views, unit: int) -> Float[Tensor, " B"] | None:
+    """None without a masked pass."""
+    if output.pred is None or views.target is None or views.mask is None:
+        return None
+    return target_loss(output.pred.float(), views.target, views.mask.hidden, config, unit)
+
+
+def _without_sync(model: nn.Module) -> AbstractContextManager[Any]:
+    """Within, gradients stay with each worker: those of the last micro-batch take all the others along, once a step."""
+    return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
