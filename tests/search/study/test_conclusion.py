@@ -16,7 +16,7 @@ from lssat.data.prepare.prepare import prepare
 from lssat.data.prepared.decoding import read_resident
 from lssat.data.prepared.table import read_info, shard_paths
 from lssat.train.distributed import Distributed
-from lssat.train.loop import fit
+from lssat.train.loop import TrainingRun, fit
 from search.study.conclusion import _open_test
 from search.study.session import task_of
 
@@ -50,7 +50,8 @@ def test_fewer_finalists_than_before_bring_back_an_earlier_winner(tmp_path, prep
     trained = {}
     for seed, name in enumerate("ab"):
         config, task = build({**SMALL, "seed": seed}), task_of(read_info(prepared))
-        fit(config, task, train, val, Distributed(torch.device("cpu")), lambda result: None, tmp_path / name)
+        run = TrainingRun(config, task, train, val, Distributed(torch.device("cpu")), tmp_path / name)
+        fit(run, lambda result: None)
         trained[name] = tmp_path / name / "best"
     record = {"test_opened": [], "sessions": [{}]}
 
