@@ -8,24 +8,26 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from itertools import combinations
 from pathlib import Path
-
-from scipy import stats
 
 if not __package__:  # started as a script: Python put search/ on the path, where the project belongs
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from lssat.command import exit_code
 from lssat.config import ConfigError
-from search.claims.ranks import Scores, mean_ranks, ranks
+from lssat.markdown import markdown_table
+from search.claims.ranks import Scores, agreements, best_of_each, largest_shortfalls, mean_ranks, ranks
+from search.record.folder import RunFolder
+from search.record.trials import Status
 from search.report import leaderboard
 
 EPILOG = """example:
   python search/across.py results/per_task-emotion results/per_task-attributes results/per_task-deepfake
 
-Of each backbone the best complete trial counts, by val/best. Give every backbone the same number of trials on every task, as a grid does: the best of
-more trials is higher by luck alone. Scores of different tasks are different metrics, so ranks are compared between tasks, and scores only within
-one. With one seed per trial neighbours are not proven to differ: the margin is a margin and no test."""
+Of each backbone the best complete trial counts, by its best score on validation. Give every backbone the same number of
+trials on every task, as a grid does: the best of more trials is higher by luck alone. Scores of different tasks are
+different metrics, so ranks are compared between tasks, and scores only within one. With one seed per trial neighbours
+are not proven to differ: the margin is a margin and no test."""
 
 
 def main() -> int:
@@ -47,17 +49,14 @@ def main() -> int:
         help="how far below a task's best score still counts as near it (default 0.02)",
     )
     arguments = parser.parse_args()
-    try:
-        print(report(arguments.folders, arguments.margin))
-    except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_code(lambda: print(report(arguments.folders, arguments.margin)))
 
 
 def report(folders: Sequence[Path], margin: float) -> str:
-    """Markdown. Raises ConfigError for folders without finished trials, fewer than two of them, or none of the same
-    backbones in all.
+    """Markdown.
+
+    Raises ConfigError for folders without finished trials, fewer than two of them, or none of the same backbones in
+    all.
     """
     if not 0 <= margin < 1:
         raise ConfigError(f"`--margin` must be a share of the score, 0 <= margin < 1, but got {margin}")
@@ -72,23 +71,23 @@ def report(folders: Sequence[Path], margin: float) -> str:
     kept = {name: {backbone: of_task[backbone] for backbone in shared} for name, of_task in scores.items()}
     left_out = sorted({backbone for of_task in scores.values() for backbone in of_task} - set(shared))
     note = f"Left out, because not all tasks have them finished: {', '.join(left_out)}.\n\n" if left_out else ""
-    return f"{table(kept)}\n\n{note}{agreement(kept)}\n\n{which_suits_which(kept)}\n\n{one_for_all(kept, margin)}"
+    return f"{table(kept)}\n{note}{agreement(kept)}\n{which_suits_which(kept)}\n\n{one_for_all(kept, margin)}"
 
 
 def best_scores(folder: Path) -> dict[str, float]:
-    """Backbone -> val/best of its best complete trial. Raises ConfigError where there is none."""
-    if not (folder / "trials").is_dir():
-        raise ConfigError(f"{folder} is no run folder of this project; give results/<name> of a finished search")
+    """Backbone -> score of its best complete trial. Raises ConfigError where there is none."""
     try:
-        rows = leaderboard.rank(folder)
+        rows = leaderboard.of_folder(RunFolder(folder))
     except (ValueError, KeyError) as error:
         raise ConfigError(
             f"{folder} cannot be read: {type(error).__name__}: {error}; it was written by another version, or is "
             "damaged"
         ) from None
+    if not rows:
+        raise ConfigError(f"{folder} is no run folder of this project; give results/<name> of a finished search")
     best: dict[str, float] = {}
     for row in rows:  # from the best to the worst
-        if row.status == "complete" and row.score is not None:
+        if row.status == Status.COMPLETE and row.score is not None:
             best.setdefault(row.backbone, row.score)
     if not best:
         raise ConfigError(f"{folder} has no complete trial; go on with its search (`--resume`)")
@@ -97,64 +96,47 @@ def best_scores(folder: Path) -> dict[str, float]:
 
 def table(scores: Scores) -> str:
     """A row for each backbone: score and rank in each task, mean rank."""
-    placed = {task: ranks(of_task) for task, of_task in scores.items()}
-    lines = [
-        "| backbone | " + " | ".join(f"{task} | rank" for task in scores) + " | mean rank |",
-        "| --- |" + " --- |" * (2 * len(scores) + 1),
-    ]
+    ranked = {task: ranks(of_task) for task, of_task in scores.items()}
+    header = ["backbone", *(name for task in scores for name in (task, "rank")), "mean rank"]
+    rows = []
     for backbone, mean in mean_ranks(scores).items():
-        cells = " | ".join(f"{scores[task][backbone]:.4f} | {placed[task][backbone]:g}" for task in scores)
-        lines.append(f"| {backbone} | {cells} | {mean:.2f} |")
-    return "\n".join(lines)
+        cells = (text for task in scores for text in (f"{scores[task][backbone]:.4f}", f"{ranked[task][backbone]:g}"))
+        rows.append([backbone, *cells, f"{mean:.2f}"])
+    return markdown_table(header, rows)
 
 
 def agreement(scores: Scores) -> str:
-    """How alike each pair of tasks ranks the backbones: Kendall's tau-b and Spearman's rho, 1 for the same order, -1
-    for the reverse.
-    """
-    lines = ["| tasks | Kendall tau | Spearman rho |", "| --- | --- | --- |"]
-    for one, other in combinations(scores, 2):
-        first, second = list(scores[one].values()), list(scores[other].values())
-        if len(set(first)) == 1 or len(set(second)) == 1:  # all equal: there is no order
-            lines.append(f"| {one}, {other} | - | - |")
-        else:
-            lines.append(
-                f"| {one}, {other} | {stats.kendalltau(first, second).statistic:+.2f} | "
-                f"{stats.spearmanr(first, second).statistic:+.2f} |"
-            )
-    return "\n".join(lines)
+    """How alike each pair of tasks ranks the backbones: 1 for the same order, -1 for the reverse."""
+    rows = [
+        [", ".join(found.tasks), *("-" if value is None else f"{value:+.2f}" for value in found[1:])]
+        for found in agreements(scores)
+    ]
+    return markdown_table(["tasks", "Kendall tau", "Spearman rho"], rows)
 
 
 def which_suits_which(scores: Scores) -> str:
     """The best backbone of each task, all of them where several are equal."""
     lines = ["**Which backbone suits which task?**"]
-    for task, of_task in scores.items():
-        top = max(of_task.values())
-        lines.append(
-            f"- {task}: {', '.join(backbone for backbone, score in of_task.items() if score == top)} ({top:.4f})"
-        )
+    for task, backbones in best_of_each(scores).items():
+        lines.append(f"- {task}: {', '.join(backbones)} ({max(scores[task].values()):.4f})")
     return "\n".join(lines)
 
 
 def one_for_all(scores: Scores, margin: float) -> str:
     """Whether one backbone is within the margin of the best in every task, and which falls least behind."""
-    behind = {
-        backbone: max(max(of_task.values()) - of_task[backbone] for of_task in scores.values())
-        for backbone in next(iter(scores.values()))
-    }
-    near = sorted(
-        (backbone for backbone in behind if behind[backbone] <= margin + 1e-12), key=lambda backbone: behind[backbone]
-    )
-    least = min(behind, key=lambda backbone: behind[backbone])
+    behind = largest_shortfalls(scores)
+    near = [backbone for backbone in behind if behind[backbone] <= margin + 1e-12]
     question = f"**Is there one that suits all?** Within {margin:g} of the best in every task (a margin, no test): "
     if near:
         return question + ", ".join(f"{backbone} (at most {behind[backbone]:.4f} behind)" for backbone in near) + "."
+    least = next(iter(behind))
     return question + f"none. {least} falls least behind: {behind[least]:.4f} in its worst task."
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """The folders' names without what they begin with alike: `emotion` of `per_task-emotion`. Raises ConfigError for
-    fewer than two, or one given twice.
+    """The folders' names without what they begin with alike: `emotion` of `per_task-emotion`.
+
+    Raises ConfigError for fewer than two, or one given twice.
     """
     names = [folder.resolve().name for folder in folders]
     if len(names) < 2:

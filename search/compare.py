@@ -15,20 +15,26 @@ from pathlib import Path
 if not __package__:  # started as a script: Python put search/ on the path, where the project belongs
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from lssat.command import exit_code
 from lssat.config import ConfigError
-from search.claims.paired import Arm, compare
+from lssat.markdown import markdown_table
+from search.claims.paired import Comparison, compare
+from search.record.folder import RunFolder, Stage
+from search.record.trials import Status
 from search.report import leaderboard
 
 EPILOG = """example:
-  python search/compare.py results/texture_ablation-faces-male --arms streams,encoding --by backbone --baseline none/CRGB
+  python search/compare.py results/texture_ablation-faces-male \\
+      --arms streams,encoding --by backbone --baseline none/CRGB
 
-The score is val/score of the last epoch, so that no epoch was chosen by it. Intervals are Student's t over seeds; a difference is taken seed by
-seed, and is called one when its p-value (paired t-test), times the number of comparisons in the table, is below 0.05."""
+The score is that of the last epoch on validation (val/score), so that no epoch was chosen by it. Intervals are
+Student's t over seeds; a difference is taken seed by seed, and is called one when its p-value (paired t-test), times
+the number of comparisons in the table, is below 0.05."""
+COLUMNS = [field.name for field in fields(leaderboard.Row)]
 
 
 def main() -> int:
     """Print a table per group; 2 for bad input."""
-    columns = [field.name for field in fields(leaderboard.Row)]
     parser = argparse.ArgumentParser(
         prog="python search/compare.py",
         description=__doc__,
@@ -40,7 +46,7 @@ def main() -> int:
         "--arms",
         required=True,
         metavar="A,B",
-        help=f"columns of the leaderboard that tell the arms apart, of: {', '.join(columns)}",
+        help=f"columns of the leaderboard that tell the arms apart, of: {', '.join(COLUMNS)}",
     )
     parser.add_argument("--by", metavar="C", help="a column that each of its values gets a table of its own")
     parser.add_argument(
@@ -50,53 +56,54 @@ def main() -> int:
         help="the arm that the others are compared with, or how its name begins",
     )
     arguments = parser.parse_args()
-    try:
-        print(report(arguments.folder, arguments.arms.split(","), arguments.by, arguments.baseline))
-    except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    arms = arguments.arms.split(",")
+    return exit_code(lambda: print(report(arguments.folder, arms, arguments.by, arguments.baseline)))
 
 
-def report(folder: Path, arms: Sequence[str], by: str | None, baseline: str) -> str:
+def report(path: Path, arms: Sequence[str], by: str | None, baseline: str) -> str:
     """Markdown. Raises ConfigError for unknown columns, arms or folders."""
     for column in [*arms, *([by] if by else [])]:
-        if column not in {field.name for field in fields(leaderboard.Row)}:
+        if column not in COLUMNS:
             raise ConfigError(f"the leaderboard has no column `{column}`; `--help` lists them")
+    folder = RunFolder(path)
     groups: dict[str, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
-    for row in leaderboard.rank(folder):
-        if row.status == "complete":
-            label = " ".join(str(getattr(row, column)) for column in arms)
-            last = leaderboard.metrics(folder / "trials" / row.trial)[-1]
-            by_seed = groups[str(getattr(row, by)) if by else folder.name][label]
-            if row.seed in by_seed:
-                raise ConfigError(
-                    f"two trials of {label} have seed {row.seed}, so they differ in something else; name that column "
-                    "in `--arms` or `--by`"
-                )
-            by_seed[row.seed] = last["val/score"]
+    for row in leaderboard.of_folder(folder):
+        last = folder.record(Stage.SEARCH, row.trial).last
+        if row.status != Status.COMPLETE or last is None:
+            continue
+        label = " ".join(str(getattr(row, column)) for column in arms)
+        by_seed = groups[str(getattr(row, by)) if by else folder.name][label]
+        if row.seed in by_seed:
+            raise ConfigError(
+                f"two trials of {label} have seed {row.seed}, so they differ in something else; name that column in "
+                "`--arms` or `--by`"
+            )
+        by_seed[row.seed] = last.score
     if not groups:
-        raise ConfigError(f"{folder} has no finished trials to compare; give a run folder of this project")
-    return "\n\n".join(
+        raise ConfigError(f"{path} has no finished trials to compare; give a run folder of this project")
+    tables = (
         f"### {name}\n\n{_table(compare(scores, _only(baseline, scores)))}" for name, scores in sorted(groups.items())
     )
+    return "\n".join(tables)
 
 
 def _only(start: str, scores: Mapping[str, object]) -> str:
+    """The one arm of that name, or whose name begins so. Raises ConfigError."""
     found = [label for label in scores if label == start] or [label for label in scores if label.startswith(start)]
     if len(found) != 1:
-        raise ConfigError(
-            f"`--baseline` must name one arm, but {start!r} fits {len(found)} of: {'; '.join(sorted(scores))}"
-        )
+        arms = "; ".join(sorted(scores))
+        raise ConfigError(f"`--baseline` must name one arm, but {start!r} fits {len(found)} of: {arms}")
     return found[0]
 
 
-def _table(arms: Sequence[Arm]) -> str:
-    lines = ["| arm | seeds | mean ± 95% | difference ± 95% | |", "| --- | --- | --- | --- | --- |"]
-    for arm in arms:
-        difference = "" if arm.verdict == "baseline" else f"{arm.difference:+.4f} ± {arm.difference_half:.4f}"
-        lines.append(f"| {arm.label} | {arm.seeds} | {arm.mean:.4f} ± {arm.half:.4f} | {difference} | {arm.verdict} |")
-    return "\n".join(lines)
+def _table(comparisons: Sequence[Comparison]) -> str:
+    rows = []
+    for found in comparisons:
+        is_baseline = found.verdict == "baseline"
+        difference = "" if is_baseline else f"{found.difference:+.4f} ± {found.difference_half:.4f}"
+        score = f"{found.mean:.4f} ± {found.half:.4f}"
+        rows.append([found.label, str(found.seeds), score, difference, found.verdict])
+    return markdown_table(["arm", "seeds", "mean ± 95%", "difference ± 95%", "verdict"], rows)
 
 
 if __name__ == "__main__":

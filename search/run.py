@@ -10,10 +10,21 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
 if not __package__:  # started as a script: Python put search/ on the path, where the project belongs
-    sys.path[0] = str(ROOT)
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+# What loads torch, Ray or Optuna is imported where it is needed, so that `--help` and mistakes are answered at once.
+from lssat.command import INTERRUPTED, exit_code
+from lssat.config import ConfigError, describe
+from search.record import manifest
+from search.record.claim import claimed, folder_name
+from search.record.folder import RunFolder, Storage
+from search.space.definition import Space
+from search.space.file import load, with_search
+from search.space.settings import SearchConfig
+from search.space.yaml_lines import scalar
+
+ROOT = Path(__file__).resolve().parent.parent
 EPILOG = """examples:
   python search/run.py --space spaces/backbones.yaml
       search on synthetic faces that the project renders itself
@@ -37,19 +48,10 @@ EPILOG = """examples:
 def main() -> int:
     """Run a study; 0: done, 1: no winner or an unexpected error, 2: bad input, 130: interrupted."""
     arguments = _parser().parse_args()
-    from lssat.config import ConfigError
-
-    try:
-        return _search(arguments)
-    except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return exit_code(lambda: _search(arguments))
 
 
 def _parser() -> argparse.ArgumentParser:
-    from lssat.config import describe
-    from search.space.settings import SearchConfig
-
     keys = "\n".join(f"  {line}" for line in [*describe(), *describe(SearchConfig(), "search.")])
     parser = argparse.ArgumentParser(
         prog="python search/run.py",
@@ -119,66 +121,67 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _search(arguments: argparse.Namespace) -> int:
-    from lssat.config import ConfigError
-    from search.record.folder import claimed, folder_name, has_begun
-    from search.record.manifest import HOW_LONG, continued, rebuilt
-    from search.space.file import load, with_search
-
-    profile = _profile(arguments)
-    pinned = _pinned(arguments)
-    search = {key.removeprefix("search."): pinned.pop(key) for key in list(pinned) if key.startswith("search.")}
-    if arguments.num_trials is not None:
-        search["num_trials"] = arguments.num_trials
-    if arguments.space.suffix == ".json":
-        if pinned or search.keys() - set(HOW_LONG if arguments.resume else ()):
-            raise ConfigError(
-                "a manifest is run again as it is; leave out `--set`, `--data`, `--task`, `--classes` and "
-                "`--num-trials` (with `--resume`, how long to search may be set), or give a space file"
-            )
-        recorded, space = rebuilt(arguments.space, print)
-        space = with_search(space, search) if search else space
-        arguments.name = arguments.name or recorded
-    else:
-        space = load(arguments.space, profile, pinned, search)
-    folder = arguments.results.resolve() / folder_name(arguments.name, arguments.space, space.example().data)
+    space, overrides = _space(arguments)
+    name = folder_name(arguments.name, arguments.space, space.example().data)
+    folder = RunFolder(arguments.results.resolve() / name)
+    cache = (arguments.storage or arguments.results).resolve() / ".data"  # streamed data are read on every node
     if arguments.plan:
         from search.plan.command import plan_study
 
-        plan_study(space, folder, (arguments.storage or arguments.results).resolve() / ".data")
+        plan_study(space, folder, cache)
         return 0
-    with claimed(
-        folder, resume=arguments.resume or arguments.extend is not None, overwrite=arguments.overwrite
-    ) as begun:
-        arguments.resume = begun
-        if arguments.resume:
-            space = continued(space, folder, arguments.extend, keep="num_trials" not in search)
+    goes_on = arguments.resume or arguments.extend is not None
+    with claimed(folder, resume=goes_on, overwrite=arguments.overwrite) as resumes:
         from search.report.screen import console_beside
 
-        console = console_beside(folder / "log.txt")
-        try:
-            from search.study import session
+        if resumes:
+            begun = manifest.read(folder.manifest)
+            space = begun.continued(space, arguments.extend, keep="num_trials" not in overrides)
+        storage = Storage(arguments.storage.resolve() / name if arguments.storage else folder.path)
+        with console_beside(folder.log) as console:
+            console.print(f"[bold]L-SSAT Search[/bold]  {arguments.space}, profile {_profile_found(arguments, space)}")
+            try:
+                from search.study.session import Sitting, run
 
-            has_winner = session.run(folder, space, arguments, console, ROOT)
-        except ConfigError as error:
-            console.print(f"error: {error}", markup=False, style="red")
-            return 2
-        except KeyboardInterrupt:
-            state = (
-                f"nothing is lost. Go on with:\n  {_resume_command()}"
-                if has_begun(folder)
-                else "the study had not begun, so nothing is left behind"
-            )
-            console.print(f"\ninterrupted; {state}", markup=False)
-            return 130
-        except Exception as error:
-            console.print(f"unexpected {type(error).__name__}: {error}", markup=False, style="red")
-            console.print(traceback.format_exc(), markup=False)
-            if has_begun(folder):
-                console.print(
-                    f"Ray's side of it is in {folder / 'log.txt'}; go on with:\n  {_resume_command()}", markup=False
-                )
-            return 1
-    return 0 if has_winner else 1
+                sitting = Sitting(folder, storage, space, cache, ROOT, arguments.address, resumes)
+                return 0 if run(sitting, console) else 1
+            except ConfigError:
+                raise
+            except KeyboardInterrupt:
+                console.print(f"\ninterrupted; {_how_to_go_on(folder)}", markup=False)
+                return INTERRUPTED
+            except Exception as error:
+                console.print(f"unexpected {type(error).__name__}: {error}", markup=False, style="red")
+                console.print(traceback.format_exc(), markup=False)
+                if folder.has_begun:
+                    console.print(f"Ray's side of it is in {folder.log}; {_how_to_go_on(folder)}", markup=False)
+                return 1
+
+
+def _space(arguments: argparse.Namespace) -> tuple[Space, dict[str, Any]]:
+    """The space of a file or of a manifest, and the settings of the search that the command line overrides."""
+    pinned = _pinned(arguments)
+    overrides = {key.removeprefix("search."): pinned.pop(key) for key in list(pinned) if key.startswith("search.")}
+    if arguments.num_trials is not None:
+        overrides["num_trials"] = arguments.num_trials
+    if arguments.space.suffix != ".json":
+        return load(arguments.space, _profile(arguments), pinned, overrides), overrides
+    if pinned or overrides.keys() - set(manifest.HOW_LONG if arguments.resume else ()):
+        raise ConfigError(
+            "a manifest is run again as it is; leave out `--set`, `--data`, `--task`, `--classes` and "
+            "`--num-trials` (with `--resume`, how long to search may be set), or give a space file"
+        )
+    recorded = manifest.read(arguments.space)
+    manifest.notify_of_other_versions(recorded, print)
+    arguments.name = arguments.name or recorded.name
+    return with_search(recorded.space, overrides) if overrides else recorded.space, overrides
+
+
+def _profile_found(arguments: argparse.Namespace, space: Space) -> str:
+    """The profile, and why it was taken where nobody asked for it."""
+    if arguments.profile != "auto" or arguments.space.suffix == ".json":
+        return space.profile
+    return f"{space.profile} (taken because {'a GPU was' if space.profile == 'gpu' else 'no GPU was'} found)"
 
 
 def _profile(arguments: argparse.Namespace) -> str:
@@ -192,9 +195,7 @@ def _profile(arguments: argparse.Namespace) -> str:
 
 
 def _pinned(arguments: argparse.Namespace) -> dict[str, Any]:
-    from lssat.config import ConfigError
     from lssat.data.sources.source import absolute
-    from search.space.yaml_lines import scalar
 
     pinned: dict[str, Any] = {}
     if arguments.data is not None:
@@ -209,6 +210,12 @@ def _pinned(arguments: argparse.Namespace) -> dict[str, Any]:
             raise ConfigError(f"`--set` takes KEY=VALUE, but got {pin!r}")
         pinned[key] = scalar(value)
     return pinned
+
+
+def _how_to_go_on(folder: RunFolder) -> str:
+    if not folder.has_begun:
+        return "the study had not begun, so nothing is left behind"
+    return f"nothing is lost. Go on with:\n  {_resume_command()}"
 
 
 def _resume_command() -> str:

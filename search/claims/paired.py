@@ -10,8 +10,10 @@ from scipy import stats
 
 
 @dataclass(frozen=True)
-class Arm:
-    """One line of a table. `half` and `difference_half` are half-widths of 95% intervals; NaN for fewer than two seeds."""
+class Comparison:
+    """An arm beside the baseline. `half` and `difference_half` are half-widths of 95% intervals; NaN for fewer than two
+    seeds.
+    """
 
     label: str
     seeds: int
@@ -22,18 +24,18 @@ class Arm:
     verdict: str
 
 
-def compare(scores: Mapping[str, Mapping[int, float]], baseline: str) -> list[Arm]:
-    """`scores`: arm -> seed -> score. Differences from the baseline are paired by seed."""
+def compare(scores: Mapping[str, Mapping[int, float]], baseline: str) -> list[Comparison]:
+    """The baseline first, then the other arms. `scores`: arm -> seed -> score. Differences are paired by seed."""
     base = scores[baseline]
-    arms = []
+    found = []
     for label, by_seed in sorted(scores.items(), key=lambda item: item[0] != baseline):
         mean, half = interval(list(by_seed.values()))
         shared = sorted(by_seed.keys() & base.keys())
         differences = [by_seed[seed] - base[seed] for seed in shared]
         difference, difference_half = interval(differences)
         verdict = "baseline" if label == baseline else _verdict(differences, len(scores) - 1)
-        arms.append(Arm(label, len(by_seed), mean, half, difference, difference_half, verdict))
-    return arms
+        found.append(Comparison(label, len(by_seed), mean, half, difference, difference_half, verdict))
+    return found
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:

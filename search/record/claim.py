@@ -18,7 +18,10 @@ MAX_NAME = 80  # characters of a name that is put together from others
 
 
 def folder_name(asked: str | None, space: Path, data: DataConfig) -> str:
-    """The name that was asked for, or one of space, data and task. Raises ConfigError where it is no plain folder name."""
+    """The name that was asked for, or one of space, data and task.
+
+    Raises ConfigError where it is no plain folder name.
+    """
     if asked is None:
         source = "" if data.source == "synthetic" else f"-{short_name(data.source)}"
         name = f"{space.stem}{source}-{data.task.replace(',', '+')}"
@@ -43,7 +46,8 @@ def claimed(folder: RunFolder, *, resume: bool, overwrite: bool) -> Iterator[boo
         replaced = _put_aside(folder) if overwrite and folder.has_begun else None
         if folder.has_begun and not resume:
             raise ConfigError(
-                f"{folder.path} exists; go on with it (`--resume`), replace it (`--overwrite`), or choose another `--name`"
+                f"{folder.path} exists; go on with it (`--resume`), replace it (`--overwrite`), or choose another "
+                "`--name`"
             )
         if resume and not folder.path.exists():
             raise ConfigError(f"there is no study to resume in {folder.path}; leave `--resume` out")

@@ -8,13 +8,16 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lssat.config import ConfigError
+from lssat.command import Notify
+from lssat.config import ConfigError, current_keys
 from lssat.files import write_json
+from search.record.folder import RunFolder, Storage
 from search.space.definition import Parameter, Space
 from search.space.settings import SearchConfig
 
@@ -29,7 +32,7 @@ HOW_LONG = (
     "finalists",
     "final_seeds",
 )
-"""What may change when a study is gone on with."""
+"""Settings of the search that may change when a study goes on."""
 PACKAGES = (
     "ray",
     "torch",
@@ -44,26 +47,125 @@ PACKAGES = (
 )
 
 
-def of_study(folder: Path, storage: Path, space: Space, fingerprint: str) -> dict[str, Any]:
-    """The manifest of a study that is gone on with, if that is still the same. Raises ConfigError."""
-    manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
-    if differences := _differences(manifest["resolved"], _resolved(space, fingerprint)):
-        raise ConfigError(
-            f"`--resume` needs the same space and data, but these differ: {', '.join(differences)}; undo the change, "
-            "or choose another `--name`"
+@dataclass(frozen=True)
+class Manifest:
+    """The manifest of a study. `content` is what the file holds, keys of settings under today's names."""
+
+    path: Path
+    content: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The study's name when it began."""
+        return str(self.content["name"])
+
+    @property
+    def storage(self) -> Path:
+        """Where the checkpoints are."""
+        return Path(self.content["storage"])
+
+    @property
+    def command(self) -> list[str]:
+        """What was typed to begin the study, without the interpreter."""
+        return list(map(str, self.content["sessions"][0]["command"][1:]))
+
+    @cached_property
+    def space(self) -> Space:
+        """The space as it was resolved from file, profile and command line, extensions included."""
+        resolved = self.content["resolved"]["space"]
+        parameters = tuple(
+            Parameter(**{**entry, "when": _tuples(entry.get("when", {})), "choices": tuple(entry.get("choices", ()))})
+            for entry in resolved["space"]
         )
-    kept = Path(manifest["storage"])
-    moved = storage == folder and folder.name == manifest["name"] and not kept.exists()
-    if kept != storage and not moved:
-        raise ConfigError(f"the checkpoints of this study are in {kept}; resume it with `--storage {kept.parent}`")
-    return manifest
+        table = resolved.get("resources", {})
+        locations = {f"{key}@{size}": str(self.path) for size, row in table.items() for key in row}
+        search = SearchConfig(**resolved["search"])
+        return Space(resolved["profile"], resolved["fixed"], parameters, table, search, locations)
+
+    @property
+    def test_results(self) -> dict[str, dict[str, Any]]:
+        """What each run that was ever scored on test got there, by its name."""
+        openings = self.content["test_opened"]
+        return {name: result for opening in openings for name, result in opening["results"].items()}
+
+    @property
+    def num_openings(self) -> int:
+        """How often the test split was opened."""
+        return len(self.content["test_opened"])
+
+    @property
+    def last_chosen(self) -> str | None:
+        """The run that was the winner when test was opened last."""
+        openings = self.content["test_opened"]
+        return str(openings[-1]["chosen"]) if openings else None
+
+    def open_test(self, chosen: str) -> None:
+        """Put on record that the test split is opened now, before anybody looks: a kill must not hide it."""
+        self.content["test_opened"].append({"time": _now(), "chosen": chosen, "results": {}})
+        self._write()
+
+    def record_test(self, results: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write down what was seen at the last opening."""
+        self.content["test_opened"][-1]["results"] = dict(results)
+        self._write()
+
+    def begin_session(self, storage: Storage, space: Space) -> Manifest:
+        """This manifest with a new session: the study begins or goes on."""
+        session = {"command": [Path(sys.executable).name, *sys.argv], "started": _now(), "ended": None}
+        resolved = {"space": _as_json(space), "data": self.content["data"]["fingerprint"]}
+        begun = {"storage": str(storage.path), "resolved": resolved, "sessions": [*self.content["sessions"], session]}
+        manifest = Manifest(self.path, {**self.content, **begun})
+        manifest._write()
+        return manifest
+
+    def end_session(self) -> None:
+        """Write down that this session came to its end."""
+        self.content["sessions"][-1]["ended"] = _now()
+        self._write()
+
+    def check_goes_on(self, folder: RunFolder, storage: Storage, space: Space, fingerprint: str) -> None:
+        """Raises ConfigError where the study cannot go on with this space, these data or this storage."""
+        resolved = {"space": _as_json(space), "data": fingerprint}
+        if differences := _differences(self.content["resolved"], resolved):
+            raise ConfigError(
+                f"`--resume` needs the same space and data, but these differ: {', '.join(differences)}; undo the "
+                "change, or choose another `--name`"
+            )
+        was_moved = storage.path == folder.path and folder.name == self.name and not self.storage.exists()
+        if self.storage != storage.path and not was_moved:
+            raise ConfigError(
+                f"the checkpoints of this study are in {self.storage}; resume it with `--storage {self.storage.parent}`"
+            )
+
+    def continued(self, space: Space, more: int | None, keep: bool) -> Space:
+        """The space of this study as it goes on.
+
+        Optuna's names of its parameters stay those that the study began with. `more` trials are added to those that it
+        was asked for so far, extensions included; with `keep` it stays at those. Raises ConfigError.
+        """
+        is_grid = space.search.sampler == "grid"
+        if more is not None and (more < 1 or is_grid):
+            raise ConfigError(
+                "a grid has no more points to add" if more >= 1 else f"`--extend` must be at least 1, but got {more}"
+            )
+        begun = {(each.key, tuple(sorted(each.when.items()))): each.name for each in self.space.parameters}
+        named = tuple(
+            replace(each, name=begun.get((each.key, tuple(sorted(each.when.items()))), each.name))
+            for each in space.parameters
+        )
+        space = replace(space, parameters=named)
+        if is_grid or (more is None and not keep):
+            return space
+        num_trials = self.space.search.num_trials + (more or 0)
+        return replace(space, search=space.search.model_copy(update={"num_trials": num_trials}))
+
+    def _write(self) -> None:
+        write_json(self.path, self.content)
 
 
-def start(
-    folder: Path, storage: Path, space: Space, data: dict[str, Any], root: Path, earlier: dict[str, Any] | None
-) -> dict[str, Any]:
-    """Write the manifest with a new session: of a new study, or of the one whose manifest is `earlier`."""
-    manifest = earlier or {
+def new(folder: RunFolder, space: Space, data: dict[str, Any], root: Path) -> Manifest:
+    """The manifest of a study that has not begun; nothing is written yet. `root`: of the project's code."""
+    content = {
         "name": folder.name,
         "data": data,
         "seed": space.search.seed,
@@ -72,82 +174,54 @@ def start(
         "sessions": [],
         "test_opened": [],
     }
-    manifest |= {"storage": str(storage), "resolved": _resolved(space, data["fingerprint"])}
-    manifest["sessions"].append(_session())
-    write_json(folder / "manifest.json", manifest)
-    return manifest
+    return Manifest(folder.manifest, content)
 
 
-def rebuilt(path: Path, say: Callable[[str], None]) -> tuple[str, Space]:
-    """The name and the space of a recorded study, as it was resolved from file, profile and command line, extensions
-    included.
-
-    Versions that are not those of the record are said. Raises ConfigError.
-    """
+def read(path: Path) -> Manifest:
+    """The manifest of a study. Raises ConfigError where the file is none."""
     try:
-        record = json.loads(path.read_text())
-        resolved = record["resolved"]["space"]
-        parameters = [
-            {**entry, "when": _tuples(entry.get("when", {})), "choices": tuple(entry.get("choices", ()))}
-            for entry in resolved["space"]
-        ]
-        table = resolved.get("resources", {})
-        places = {f"{key}@{size}": str(path) for size, row in table.items() for key in row}
-        search = SearchConfig(**resolved["search"])
-        space = Space(
-            resolved["profile"],
-            resolved["fixed"],
-            tuple(Parameter(**entry) for entry in parameters),
-            table,
-            search,
-            places,
-        )
-        name, versions = str(record["name"]), record["versions"]
+        content = json.loads(path.read_text())
+        resolved = content["resolved"]["space"]
+        content["resolved"]["space"] = {
+            **resolved,
+            "fixed": current_keys(resolved["fixed"]),
+            "space": [_current_parameter(entry) for entry in resolved["space"]],
+        }
+        manifest = Manifest(path, content)
+        _ = manifest.name, manifest.space, content["versions"]  # what the study cannot be rebuilt without
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
             f"{path} is no manifest of a study ({type(error).__name__}: {str(error).splitlines()[0][:100]}); give a "
             "space file"
         ) from None
+    return manifest
+
+
+def notify_of_other_versions(manifest: Manifest, notify: Notify) -> None:
+    """Name the packages whose versions are not those of the record."""
+    recorded = manifest.content["versions"]
     for package, version in _versions().items():
-        if versions.get(package) != version:
-            say(f"note: recorded with {package} {versions.get(package)}, run with {version}")
-    return name, space
+        if recorded.get(package) != version:
+            notify(f"note: recorded with {package} {recorded.get(package)}, run with {version}")
+
+
+def _current_parameter(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry under today's keys. Optuna knows the parameter by its name, which stays."""
+    (key,) = current_keys({entry["key"]: None})
+    return {**entry, "key": key} | ({"when": current_keys(entry["when"])} if "when" in entry else {})
 
 
 def _tuples(conditions: Mapping[str, Sequence[Any]]) -> dict[str, tuple[Any, ...]]:
     return {key: tuple(values) for key, values in conditions.items()}
 
 
-def continued(space: Space, folder: Path, more: int | None, keep: bool) -> Space:
-    """The space of a study that is gone on with: `more` trials than it was asked for so far, or (`keep`) as many,
-    extensions included. Raises ConfigError.
-    """
-    if more is not None and (more < 1 or space.search.sampler == "grid"):
-        raise ConfigError(
-            "a grid has no more points to add" if more >= 1 else f"`--extend` must be at least 1, but got {more}"
-        )
-    path = folder / "manifest.json"
-    if not path.exists() or space.search.sampler == "grid" or (more is None and not keep):
-        return space
-    asked = int(json.loads(path.read_text())["resolved"]["space"]["search"]["num_trials"])
-    return replace(space, search=space.search.model_copy(update={"num_trials": asked + (more or 0)}))
+def _as_json(space: Space) -> dict[str, Any]:
+    """What the study depends on, as it reads back from the file."""
+    content: dict[str, Any] = json.loads(json.dumps(space.to_json()))
+    return content
 
 
-def save(folder: Path, manifest: dict[str, Any]) -> None:
-    """Write the manifest with the end of this session."""
-    manifest["sessions"][-1]["ended"] = now()
-    write_json(folder / "manifest.json", manifest)
-
-
-def _resolved(space: Space, fingerprint: str) -> dict[str, Any]:
-    return {"space": json.loads(json.dumps(space.to_json())), "data": fingerprint}
-
-
-def _session() -> dict[str, Any]:
-    return {"command": [Path(sys.executable).name, *sys.argv], "started": now(), "ended": None}
-
-
-def now() -> str:
+def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S%z")
 
 
@@ -159,12 +233,10 @@ def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
         if part == "search":
             free = dict.fromkeys(HOW_LONG)
             before, after = {**before, **free}, {**after, **free}
-        if before != after:
-            found.append(
-                f"`{part}`"
-                if not isinstance(before, dict)
-                else f"`{part}` ({', '.join(sorted(_changed(before, after)))})"
-            )
+        if before == after:
+            continue
+        changed = f" ({', '.join(sorted(_changed(before, after)))})" if isinstance(before, dict) else ""
+        found.append(f"`{part}`{changed}")
     return sorted(found)
 
 
@@ -177,13 +249,13 @@ def _versions() -> dict[str, str]:
 
 
 def _commit(root: Path) -> str | None:
+    """The commit of the project's code, `-dirty` where it was changed since; None outside a repository."""
     try:
-        head = subprocess.run(
-            ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        dirty = subprocess.run(
-            ["git", "-C", str(root), "status", "--porcelain"], capture_output=True, text=True, check=True
-        ).stdout.strip()
+        head = _git(root, "rev-parse", "HEAD")
+        return head + ("-dirty" if _git(root, "status", "--porcelain") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
-    return head + ("-dirty" if dirty else "")
+
+
+def _git(root: Path, *words: str) -> str:
+    return subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=True).stdout.strip()

@@ -17,7 +17,7 @@ from typing import Any
 
 from lssat.config import Config, build, current_keys
 from lssat.files import append_json_line, write_json, write_text
-from lssat.train.result import Ended, EpochResult, read_report
+from lssat.train.result import EpochResult, read_report
 
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"
@@ -110,14 +110,6 @@ class TrialRecord:
         outcome = self.outcome
         return outcome.status if outcome else Status.RUNNING
 
-    @property
-    def ending(self) -> EpochResult | Ended | None:
-        """The last that it said of itself: why it ended, or else its last epoch."""
-        outcome = self.outcome
-        if outcome and outcome.status in (Status.FAILED, Status.INFEASIBLE):
-            return Ended(outcome.status.value, outcome.reason)
-        return self.last
-
     def begin(self, sampled: Mapping[str, Any]) -> None:
         """Write down the settings. Of a trial that goes on, a line that a kill has cut is taken away first: the next
         one would be joined to it.
@@ -126,9 +118,7 @@ class TrialRecord:
         if (self.folder / METRICS).exists():
             write_text(self.folder / METRICS, "".join(json.dumps(line) + "\n" for line in self._lines))
         config = build(sampled)
-        write_json(
-            self.folder / CONFIG, {"sampled": dict(sampled), "resolved": config.flat(), "hash": config.hash()}
-        )
+        write_json(self.folder / CONFIG, {"sampled": dict(sampled), "resolved": config.flat(), "hash": config.hash()})
         self.__dict__.update(sampled=dict(sampled), config=config)
 
     def append(self, result: EpochResult, seconds: float) -> None:

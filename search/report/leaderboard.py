@@ -1,31 +1,33 @@
-"""Results on disk -> ranked rows -> table, CSV and Markdown. Reads only what the driver wrote."""
+"""Records of trials -> ranked rows -> CSV and Markdown."""
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from lssat.config import Config, TargetConfig, build
+from lssat.config import Config, TextureConfig
+from lssat.files import write_text
+from lssat.markdown import markdown_table
 from lssat.model import catalog
+from search.record import manifest
+from search.record.folder import RunFolder, Stage
+from search.record.trials import Outcome, Status, TrialRecord
+from search.report.csv_files import write_csv
 from search.strategy.objectives import front
 
-SORTING = {"complete": 0, "stopped": 1, "running": 2, "infeasible": 3, "failed": 4}
+INTERRUPTED = Outcome(Status.RUNNING, "interrupted or paused; `--resume` goes on")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the leaderboard. `score` is val/best; `test` the same metric on the test split, of what was chosen to
-    be tested only.
+    """One line of the leaderboard. `score`: the best on validation; `test`: the same metric on the test split, of what
+    was chosen to be tested only.
 
-    `pareto`: of several objectives, no other trial is at least as good in all and better in one; `gap`: between
-    subgroups, where there are any.
-
-    `pretrained`: no, hub or a file's name. Compare rows of one kind: where weights were pretrained, other images
-    helped.
+    `pareto`: of several objectives, no other trial is at least as good in all and better in one. `gap`: between
+    subgroups, where there are any. `pretrained`: no, hub or a file's name; compare rows of one kind, since pretrained
+    weights have seen other images.
     """
 
     rank: int
@@ -45,139 +47,121 @@ class Row:
     epochs: int
     parameters: int | None
     images_per_s: float | None
-    status: str
+    status: Status
     reason: str
     config_hash: str
     seed: int
 
 
-def rank(folder: Path) -> list[Row]:
-    """All trials of a study. Full-budget trials come first: an early-stopped one ranks below them and cannot win. Of
-    several objectives, those come first among them that are on the front.
+def of_folder(folder: RunFolder) -> list[Row]:
+    """All trials of a study, ranked. Raises ConfigError for a manifest that cannot be read."""
+    objectives: Sequence[str] = ("score",)
+    if folder.manifest.exists():
+        objectives = manifest.read(folder.manifest).space.search.objectives
+    return rank(folder.records(Stage.SEARCH), objectives)
+
+
+def rank(records: Sequence[TrialRecord], objectives: Sequence[str]) -> list[Row]:
+    """Trials with the full budget come first: one that was stopped early ranks below them and cannot win. Of several
+    objectives, those come first among them that are on the Pareto front.
     """
-    rows = [_row(path.parent) for path in sorted((folder / "trials").glob("*/config.json"))]
-    names = objectives_of(folder)
-    if len(names) > 1:
-        complete = [row for row in rows if row.status == "complete"]
-        on_front = front(names, [[getattr(row, name) for name in names] for row in complete])
+    rows = [_row(record) for record in records]
+    if len(objectives) > 1:
+        complete = [row for row in rows if row.status == Status.COMPLETE]
+        on_front = front(objectives, [[getattr(row, name) for name in objectives] for row in complete])
         best = {row.trial for row, is_best in zip(complete, on_front, strict=True) if is_best}
         rows = [replace(row, pareto=row.trial in best) for row in rows]
     rows.sort(key=_order)
     return [replace(row, rank=index + 1) for index, row in enumerate(rows)]
 
 
-def _order(row: Row) -> tuple[Any, ...]:
-    score = row.score if row.score is not None else -1
-    return SORTING[row.status], not row.pareto, -row.epochs if row.status == "stopped" else 0, -score, row.trial
-
-
-def objectives_of(folder: Path) -> list[str]:
-    """The objectives of the study in a run folder."""
-    manifest = folder / "manifest.json"
-    found = (
-        json.loads(manifest.read_text())["resolved"]["space"]["search"].get("objectives") if manifest.exists() else None
-    )
-    return [str(name) for name in found or ["score"]]
-
-
 def winner(rows: Sequence[Row]) -> Row | None:
-    """The best full-budget trial on validation."""
-    return max((row for row in rows if row.status == "complete"), key=lambda row: row.score or 0, default=None)
+    """The trial with the full budget that is best on validation."""
+    return max((row for row in rows if row.status == Status.COMPLETE), key=lambda row: row.score or 0, default=None)
 
 
-def with_test(rows: list[Row], scores: Mapping[str, float]) -> list[Row]:
-    """Test scores, by trial, in the lines of the trials; the order stays."""
+def with_test(rows: Sequence[Row], scores: Mapping[str, float]) -> list[Row]:
+    """Test scores, by trial, in the rows of the trials; the order stays."""
     return [replace(row, test=scores[row.trial]) if row.trial in scores else row for row in rows]
 
 
-def metrics(trial_folder: Path) -> list[dict[str, Any]]:
-    """What a trial reported, epoch by epoch; an epoch that was repeated after a kill counts once."""
-    path = trial_folder / "metrics.jsonl"
-    by_epoch: dict[int, dict[str, Any]] = {}
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            entry = json.loads(line)
-        except json.JSONDecodeError:  # the line that a kill cut
-            continue
-        by_epoch[entry["epoch"]] = entry
-    return [by_epoch[epoch] for epoch in sorted(by_epoch)]
+def write(rows: Sequence[Row], path: Path) -> None:
+    """The CSV at `path`, and the same as Markdown beside it."""
+    write_csv(path, Row, rows)
+    header = [field.name for field in fields(Row)]
+    cells = [[shown(value) for value in asdict(row).values()] for row in rows]
+    write_text(path.with_suffix(".md"), markdown_table(header, cells))
 
 
-def write(rows: list[Row], folder: Path) -> None:
-    """`leaderboard.csv` and `leaderboard.md`."""
-    with (folder / "leaderboard.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Row)])
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
-    lines = ["| " + " | ".join(field.name for field in fields(Row)) + " |", "|" + " --- |" * len(fields(Row))]
-    lines += [
-        "| " + " | ".join(_shown(value).replace("|", "\\|") for value in asdict(row).values()) + " |" for row in rows
-    ]
-    (folder / "leaderboard.md").write_text("\n".join(lines) + "\n")
+def streams_of(config: Config) -> str:
+    """The triple M/R/C, or the classified stream alone where there is no auxiliary task."""
+    return config.streams if config.trains_auxiliary else f"none/C{config.classified_stream}"
 
 
-def _row(folder: Path) -> Row:
-    written = json.loads((folder / "config.json").read_text())
-    outcome_file = folder / "outcome.json"
-    outcome = (
-        json.loads(outcome_file.read_text())
-        if outcome_file.exists()
-        else {"status": "running", "reason": "interrupted or paused; `--resume` goes on"}
-    )
-    config = build(written["sampled"])
-    reported = metrics(folder)
-    last = reported[-1] if reported else {}
-    ratio = "auto" if config.masking.ratio is None else f"{config.masking.ratio:.2f}"
-    if config.masking.mode == "sparse":
-        ratio += " sparse"
-    architecture = catalog.architecture(config.backbone)
+def shown(value: Any) -> str:
+    """A value as a cell of a table."""
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _order(row: Row) -> tuple[Any, ...]:
+    score = row.score if row.score is not None else -1
+    longest_first = -row.epochs if row.status == Status.STOPPED else 0
+    return list(Status).index(row.status), not row.pareto, longest_first, -score, row.trial
+
+
+def _row(record: TrialRecord) -> Row:
+    config, last, outcome = record.config, record.last, record.outcome or INTERRUPTED
+    auxiliary, named = config.trains_auxiliary, config.backbone.name is not None
+    images_per_s = last.images_per_s if last else None
     return Row(
         rank=0,
-        trial=folder.name,
-        family=config.backbone.family if config.backbone.name is None else "-",
-        size=config.backbone.size if config.backbone.name is None else "-",
-        backbone=architecture,
+        trial=record.name,
+        family="-" if named else config.backbone.family,
+        size="-" if named else config.backbone.size,
+        backbone=catalog.architecture(config.backbone),
         pretrained=_origin(config.backbone.pretrained),
-        streams=streams(config),
-        encoding=_encoding(config) if config.trains_auxiliary else "-",
-        aux_weight=config.aux_weight if config.trains_auxiliary else 0.0,
-        mask_ratio=ratio if config.trains_auxiliary else "-",
-        score=last.get("val/best"),
-        gap=last.get("val/best_gap"),
+        streams=streams_of(config),
+        encoding=_encoding(config) if auxiliary else "-",
+        aux_weight=config.aux_weight if auxiliary else 0.0,
+        mask_ratio=_mask_ratio(config) if auxiliary else "-",
+        score=last.best if last else None,
+        gap=last.best_gap if last else None,
         pareto=False,
         test=None,
-        epochs=last.get("epoch", 0),
-        parameters=last.get("parameters"),
-        images_per_s=round(last["train/images_per_s"], 1) if last else None,
-        status=outcome["status"],
-        reason=outcome["reason"],
-        config_hash=written["hash"],
+        epochs=record.num_epochs,
+        parameters=last.parameters if last else None,
+        images_per_s=None if images_per_s is None else round(images_per_s, 1),
+        status=outcome.status,
+        reason=outcome.reason,
+        config_hash=config.hash(),
         seed=config.seed,
     )
 
 
-def streams(config: Config) -> str:
-    """The triple M/R/C, or the classified stream alone where there is no auxiliary task."""
-    return config.streams if config.trains_auxiliary else f"none/{config.streams.split('/')[2]}"
+def _mask_ratio(config: Config) -> str:
+    ratio = "auto" if config.masking.ratio is None else f"{config.masking.ratio:.2f}"
+    return f"{ratio} sparse" if config.masking.mode == "sparse" else ratio
 
 
 def _encoding(config: Config) -> str:
-    """The target's encoding and what of it is not the default: `scaled`, `histogram uniform P16 R2`, `bits signed + 0.3
-    RGB`.
+    """The target's encoding and what of it and of its texture is not the default: `scaled`, `histogram uniform P16 R2`,
+    `bits signed + 0.3 RGB`.
     """
-    target, usual = config.target, TargetConfig()
+    target, texture, usual = config.target, config.texture, TextureConfig()
     parts: list[str] = [target.encoding]
     if target.norm_pix:
         parts.append("norm_pix")
     if "LBP" in config.streams:
-        if target.lbp_method != usual.lbp_method:
-            parts.append(target.lbp_method)
-        if (target.lbp_points, target.lbp_radius) != (usual.lbp_points, usual.lbp_radius):
-            parts.append(f"P{target.lbp_points} R{target.lbp_radius:g}")
+        if texture.lbp_method != usual.lbp_method:
+            parts.append(texture.lbp_method)
+        if (texture.lbp_points, texture.lbp_radius) != (usual.lbp_points, usual.lbp_radius):
+            parts.append(f"P{texture.lbp_points} R{texture.lbp_radius:g}")
     if "LDP" in config.streams:
-        if target.ldp_k != usual.ldp_k:
-            parts.append(f"k{target.ldp_k}")
-        if target.ldp_signed:
+        if texture.ldp_k != usual.ldp_k:
+            parts.append(f"k{texture.ldp_k}")
+        if texture.ldp_signed:
             parts.append("signed")
     if target.rgb_weight:
         parts.append(f"+ {target.rgb_weight:g} RGB")
@@ -189,9 +173,3 @@ def _origin(pretrained: bool | str) -> str:
     if isinstance(pretrained, str):
         return Path(pretrained).name
     return "hub" if pretrained else "no"
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

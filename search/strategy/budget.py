@@ -1,53 +1,57 @@
-"""Budgets that end a search cleanly: epochs of all trials, hours on the clock, hours of GPUs."""
+"""Budgets that end a search cleanly: epochs of all trials, hours on the clock, hours of GPUs; and patience."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import optuna
+from optuna.trial import TrialState
 from ray.tune import Stopper
 
-from lssat.config import build
+from lssat.config import ResourcesConfig
+from lssat.train.result import Ended, EpochResult
+from search.record.trials import TrialRecord
 from search.space.settings import SearchConfig
+from search.strategy.suggestion import Suggestion
 
 UNITS = {"max_epochs": "epochs", "max_hours": "hours on the clock of a sitting", "max_gpu_hours": "GPU-hours"}
 
 
 class Budget(Stopper):  # type: ignore[misc]
-    """Counts what trials report; once a budget is spent, Tune ends all trials where they are, and they can be gone on
-    with.
+    """Counts what trials use; once a budget is spent, Tune ends all trials where they are, and they can go on later.
 
-    `epochs` and `gpu_hours`: what earlier sessions have spent. Hours on the clock are those of this session alone.
+    `records`: of the trials so far. `seconds`: that a trial, by its name, has trained, pauses left out. Hours on the
+    clock are those of this session alone.
     """
 
-    def __init__(self, search: SearchConfig, epochs: Mapping[str, int], gpu_hours: float) -> None:
+    def __init__(self, search: SearchConfig, records: Iterable[TrialRecord], seconds: Callable[[str], float]) -> None:
         self._limits = {name: limit for name in UNITS if (limit := getattr(search, name)) is not None}
-        self._epochs = dict(epochs)
-        self._gpu_hours = gpu_hours
+        self._seconds = seconds
         self._began = time.monotonic()
-        self._heard: dict[str, float] = {}
+        self._epochs: dict[str, int] = {}
+        self._gpu_hours: dict[str, float] = {}
+        for record in records:
+            self._count(record.name, record.num_epochs, record.seconds, record.config.resources)
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray snapshots what stops a study; nothing reads those snapshots."""
         return {}
 
-    def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:
-        name, now = result["config"]["name"], time.monotonic()
-        gpus = build(result["config"]["config"]).resources
-        self._gpu_hours += (
-            (now - self._heard.get(trial_id, now - result.get("time_this_iter_s", 0.0)))
-            * gpus.num_workers
-            * gpus.gpus_per_worker
-            / 3600
-        )
-        self._heard[trial_id] = now  # a trial that was paused has another id when it goes on
-        self._epochs[name] = max(self._epochs.get(name, 0), result.get("epoch", 0))
-        return self.spent() is not None and result.get("epoch", 0) == result.get(
-            "epochs"
-        )  # Tune would end a trial that is over as one that is not
+    def observe(self, suggestion: Suggestion, message: EpochResult | Ended) -> None:
+        """Count an epoch."""
+        if isinstance(message, EpochResult):
+            seconds = self._seconds(suggestion.name)
+            self._count(suggestion.name, message.epoch, seconds, suggestion.config.resources)
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """No trial is stopped by itself."""
+        return False
 
     def stop_all(self) -> bool:
+        """Whether the study ends now."""
         return self.spent() is not None
 
     def spent(self) -> str | None:
@@ -55,22 +59,26 @@ class Budget(Stopper):  # type: ignore[misc]
         used = {
             "max_epochs": sum(self._epochs.values()),
             "max_hours": (time.monotonic() - self._began) / 3600,
-            "max_gpu_hours": self._gpu_hours,
+            "max_gpu_hours": sum(self._gpu_hours.values()),
         }
-        return next(
-            (
-                f"{limit:g} {UNITS[name]} (`search.{name}`)"
-                for name, limit in self._limits.items()
-                if used[name] >= limit
-            ),
-            None,
-        )
+        spent = (name for name, limit in self._limits.items() if used[name] >= limit)
+        return next((f"{self._limits[name]:g} {UNITS[name]} (`search.{name}`)" for name in spent), None)
+
+    def _count(self, name: str, epochs: int, seconds: float, resources: ResourcesConfig) -> None:
+        self._epochs[name] = epochs
+        self._gpu_hours[name] = seconds * resources.num_workers * resources.gpus_per_worker / 3600
 
 
-def gpu_hours(trials: Sequence[tuple[Mapping[str, Any], float]]) -> float:
-    """Of trials: (resolved settings, seconds)."""
-    held = (
-        seconds * float(settings["resources.num_workers"] * settings["resources.gpus_per_worker"])
-        for settings, seconds in trials
-    )
-    return sum(held) / 3600
+def stagnates(study: optuna.Study, search: SearchConfig) -> bool:
+    """Whether `search.patience` trials in a row, in the order in which they ended, brought nothing better by
+    `search.min_improvement`.
+    """
+    if search.patience is None:
+        return False
+    ended = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+    best, num_without = -math.inf, 0
+    for trial in sorted(ended, key=lambda trial: (trial.datetime_complete, trial.number)):
+        score = trial.values[0] if trial.state == TrialState.COMPLETE else -math.inf
+        num_without = 0 if score > best + search.min_improvement else num_without + 1
+        best = max(best, score)
+    return num_without >= search.patience

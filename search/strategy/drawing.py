@@ -4,18 +4,18 @@ before.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
 from optuna.samplers import RandomSampler
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.space.definition import Space
+from search.strategy.promotion import last_epoch
 from search.strategy.samplers import sampler
 
-REPEATS = 10
+REPEATS = 10  # draws of points that were tried, in a row, after which the model is not asked any more
 
 
 def draw(study: optuna.Study, space: Space) -> dict[str, Any] | None:
@@ -23,7 +23,7 @@ def draw(study: optuna.Study, space: Space) -> dict[str, Any] | None:
 
     It is drawn in a copy of the study in memory, so that the study itself holds only what was run. A point that was
     tried stays in the copy as one that is running, which TPE avoids; after REPEATS of them in a row the model has
-    nothing new to say, and chance takes over.
+    nothing new to say, and the next is drawn at random.
     """
     trials = [trial for trial in study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
     shadow = optuna.create_study(directions=study.directions, sampler=sampler(space.search, len(trials)))
@@ -54,21 +54,22 @@ def comparable(trials: Sequence[FrozenTrial], enough: int) -> list[FrozenTrial]:
     with few trials that is what came first against what came later. Trials that have not reached that epoch stay as
     they are. No trial is changed.
     """
-    reached = sorted((max(trial.intermediate_values, default=0) for trial in trials), reverse=True)
+    reached = sorted(map(last_epoch, trials), reverse=True)
     epoch = reached[enough - 1] if len(reached) >= enough else 0
-    return [_at(trial, epoch) if 0 < epoch <= max(trial.intermediate_values, default=0) else trial for trial in trials]
+    return [_complete_at(trial, epoch) if 0 < epoch <= last_epoch(trial) else trial for trial in trials]
 
 
-def _at(trial: FrozenTrial, epoch: int) -> FrozenTrial:
+def _complete_at(trial: FrozenTrial, epoch: int) -> FrozenTrial:
+    """The trial as if it had been complete at an epoch; a failed one as it is."""
     if trial.state == TrialState.FAIL:
         return trial
-    seen = copy.copy(trial)
-    seen.state, seen.value = (
-        TrialState.COMPLETE,
-        trial.intermediate_values[max(step for step in trial.intermediate_values if step <= epoch)],
+    last = max(step for step in trial.intermediate_values if step <= epoch)
+    return create_trial(
+        value=trial.intermediate_values[last],
+        params=trial.params,
+        distributions=trial.distributions,
+        user_attrs=trial.user_attrs,
+        system_attrs=dict(trial.system_attrs),
+        intermediate_values=trial.intermediate_values,
+        constraints=trial.constraints or {"memory": 0.0},  # samplers read constraints of all complete trials or of none
     )
-    seen.datetime_complete = trial.datetime_complete or trial.datetime_start
-    seen.system_attrs = dict(trial.system_attrs)
-    if not seen.constraints:  # it is not told yet; a sampler takes constraints of all complete trials or of none
-        seen.set_constraint("memory", 0.0)
-    return seen

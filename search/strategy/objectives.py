@@ -5,14 +5,16 @@ other beats.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+from lssat.train.result import EpochResult
 
 
 class Objective(NamedTuple):
-    """`key` of a trial's result; `sign` is +1 where more is better and -1 where less is."""
+    """`of` reads it from a trial's last result; `sign` is +1 where more is better and -1 where less is."""
 
-    key: str
+    of: Callable[[EpochResult], float | None]
     sign: int
 
     @property
@@ -22,16 +24,17 @@ class Objective(NamedTuple):
 
 
 OBJECTIVES = {
-    "score": Objective("val/best", 1),
-    "parameters": Objective("parameters", -1),
-    "images_per_s": Objective("train/images_per_s", 1),
-    "gap": Objective("val/best_gap", -1),
+    "score": Objective(lambda result: result.best, 1),
+    "parameters": Objective(lambda result: result.parameters, -1),
+    "images_per_s": Objective(lambda result: result.images_per_s, 1),
+    "gap": Objective(lambda result: result.best_gap, -1),
 }
 
 
-def values(names: Sequence[str], result: Mapping[str, Any]) -> list[float]:
+def values(names: Sequence[str], result: EpochResult) -> list[float]:
     """The objectives of a result, in order; NaN where it lacks one."""
-    return [float(result.get(OBJECTIVES[name].key, math.nan)) for name in names]
+    found = (OBJECTIVES[name].of(result) for name in names)
+    return [math.nan if value is None else float(value) for value in found]
 
 
 def front(names: Sequence[str], points: Sequence[Sequence[float | None]]) -> list[bool]:
@@ -44,8 +47,8 @@ def front(names: Sequence[str], points: Sequence[Sequence[float | None]]) -> lis
     ]
     known = [all(map(math.isfinite, point)) for point in signed]
 
-    def beaten(point: list[float]) -> bool:
+    def is_beaten(point: list[float]) -> bool:
         others = (other for other, usable in zip(signed, known, strict=True) if usable)
         return any(all(a >= b for a, b in zip(other, point, strict=True)) and other != point for other in others)
 
-    return [usable and not beaten(point) for point, usable in zip(signed, known, strict=True)]
+    return [usable and not is_beaten(point) for point, usable in zip(signed, known, strict=True)]

@@ -1,8 +1,7 @@
-"""Successive halving that waits: a trial pauses at each rung and goes on when it is among the best of those that have
-reached it.
+"""Successive halving that waits: a trial pauses at each rung and goes on when it is among the best that reached it.
 
-Li et al. (2018) promote; Ray's ASHA never lets a trial wait, so that whoever comes first to a rung runs on, however bad
-it is.
+Li et al. (2018) promote. Ray's ASHA never lets a trial wait, so whichever comes first to a rung runs on, however bad it
+is.
 """
 
 from __future__ import annotations
@@ -13,10 +12,12 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from lssat.train.result import EpochResult, read_report
 from search.space.epochs import rungs
 from search.space.settings import SearchConfig
+from search.strategy.suggestion import suggestion_of
 
-COUNTED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
+COMPARED_STATES = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
 
 
 def pauses(search: SearchConfig, epochs: int) -> list[int]:
@@ -24,38 +25,53 @@ def pauses(search: SearchConfig, epochs: int) -> list[int]:
     return rungs(search, epochs) if search.scheduler == "promotion" else []
 
 
-def promoted(
-    trials: Sequence[FrozenTrial], search: SearchConfig, epochs: int, live: Collection[int], last: bool
+def next_promoted(
+    trials: Sequence[FrozenTrial], search: SearchConfig, epochs: int, running: Collection[int], is_closing: bool
 ) -> FrozenTrial | None:
-    """The paused trial that goes on: the best of the highest rung where one of `reduction_factor` may; `live` are the
-    numbers of running trials.
+    """The paused trial that goes on: the best at the highest rung from which one of `reduction_factor` may.
 
-    `last`: nothing new will be tried, so that while no trial has been promoted from a rung its best may.
+    `running`: numbers of the trials that run now. `is_closing`: nothing new will be tried, so the best of a rung from
+    which no trial was promoted may go on, however few have reached it.
     """
     for rung in reversed(pauses(search, epochs)):
-        here = [
-            trial
-            for trial in trials
-            if trial.state in COUNTED and not trial.constraints.get("memory") and rung in trial.intermediate_values
-        ]
-        here.sort(key=lambda trial: (-trial.intermediate_values[rung], trial.number))
-        for trial in here[: max(int(last), len(here) // search.reduction_factor)]:
-            if (
-                trial.state == TrialState.RUNNING
-                and trial.number not in live
-                and max(trial.intermediate_values) == rung
-            ):
+        ranked = _ranked_at(trials, rung)
+        num_promotable = max(int(is_closing), len(ranked) // search.reduction_factor)
+        for trial in ranked[:num_promotable]:
+            if _is_paused_at(trial, rung, running):
                 return trial
     return None
 
 
+def last_epoch(trial: FrozenTrial) -> int:
+    """The last epoch that Optuna knows of; 0 before the first."""
+    return int(max(trial.intermediate_values, default=0))
+
+
+def _ranked_at(trials: Sequence[FrozenTrial], rung: int) -> list[FrozenTrial]:
+    """The trials that have a score at a rung, the best first; those that never fit into memory do not count."""
+    compared = (
+        trial
+        for trial in trials
+        if trial.state in COMPARED_STATES and not trial.constraints.get("memory") and rung in trial.intermediate_values
+    )
+    return sorted(compared, key=lambda trial: (-trial.intermediate_values[rung], trial.number))
+
+
+def _is_paused_at(trial: FrozenTrial, rung: int, running: Collection[int]) -> bool:
+    return trial.state == TrialState.RUNNING and trial.number not in running and last_epoch(trial) == rung
+
+
 class Pausing(FIFOScheduler):  # type: ignore[misc]
-    """Ends a trial's run at each rung above the one it was promoted from; the searcher knows that it only pauses."""
+    """Ends a trial's run at each rung above the one that it was promoted from; the searcher knows that it pauses."""
 
     def __init__(self, search: SearchConfig, epochs: int) -> None:
         super().__init__()
         self._pauses = pauses(search, epochs)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        stops = result.get("epoch") in self._pauses and result["epoch"] > trial.config.get("promoted", 0)
+        """STOP at a rung, else CONTINUE."""
+        message = read_report(result)
+        if not isinstance(message, EpochResult):
+            return str(TrialScheduler.CONTINUE)
+        stops = message.epoch in self._pauses and message.epoch > suggestion_of(trial).promoted
         return str(TrialScheduler.STOP if stops else TrialScheduler.CONTINUE)

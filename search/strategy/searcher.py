@@ -7,45 +7,47 @@ swallows what Optuna refuses; so this speaks to Optuna's ask-and-tell interface 
 from __future__ import annotations
 
 import json
-import math
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 from ray.tune.search import Searcher
 
-from lssat.config import ConfigError, build
+from lssat.config import ConfigError
 from lssat.model import catalog
+from lssat.train.result import BEST, Ended, EpochResult
+from search.record.trials import Outcome, Status
 from search.space.definition import Space
-from search.space.settings import SearchConfig
+from search.strategy.budget import stagnates
 from search.strategy.drawing import draw
 from search.strategy.objectives import OBJECTIVES, values
-from search.strategy.promotion import pauses, promoted
+from search.strategy.outcome import outcome_of
+from search.strategy.promotion import last_epoch, next_promoted, pauses
 from search.strategy.samplers import first_points, sampler
+from search.strategy.suggestion import Suggestion
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-
-class Verdict(NamedTuple):
-    """What Optuna is told of a trial, `values` only where it is COMPLETE; `status` is our word for it."""
-
-    status: str
-    state: TrialState
-    values: list[float] | None = None
+STATES = {
+    Status.COMPLETE: TrialState.COMPLETE,
+    Status.STOPPED: TrialState.PRUNED,
+    Status.INFEASIBLE: TrialState.PRUNED,
+    Status.FAILED: TrialState.FAIL,
+}
+"""What Optuna is told of a trial that ended. An infeasible one breaks a constraint as well."""
 
 
 def trial_name(number: int) -> str:
+    """The name of Optuna's trial of that number."""
     return f"{number:04d}"
 
 
-def open_study(folder: Path, name: str, space: Space) -> optuna.Study:
-    """The study in `<folder>/study.db`; a new one has the first points of the space queued."""
-    storage = optuna.storages.RDBStorage(
-        f"sqlite:///{folder / 'study.db'}", engine_kwargs={"connect_args": {"timeout": 60}}
-    )
+def open_study(database: Path, name: str, space: Space) -> optuna.Study:
+    """The study of that name in a SQLite file; a new one has the first points of the space queued."""
+    storage = optuna.storages.RDBStorage(f"sqlite:///{database}", engine_kwargs={"connect_args": {"timeout": 60}})
     return create_study(storage, name, space)
 
 
@@ -57,107 +59,119 @@ def create_study(storage: optuna.storages.BaseStorage, name: str, space: Space) 
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study.set_metric_names(list(space.search.objectives))
     if not num_asked(study):
-        for point in first_points(space)[
-            len(study.get_trials(deepcopy=False)) :
-        ]:  # a kill may have come while they were queued
+        num_queued = len(study.get_trials(deepcopy=False))  # a kill may have come while they were queued
+        for point in first_points(space)[num_queued:]:
             study.enqueue_trial(point)
     return study
 
 
 class OptunaSearcher(Searcher):  # type: ignore[misc]
-    """Suggests `{"name": "0007", "config": dotted keys}`; the name is Optuna's trial number.
+    """Suggests trials, named by Optuna's numbers, and tells Optuna what becomes of them.
 
     Trials that a killed study left RUNNING are handed out first, under their old name, so that they go on from their
-    checkpoint.
+    checkpoint; those of them that have paused wait to be promoted.
     """
 
     def __init__(self, study: optuna.Study, space: Space) -> None:
-        super().__init__(metric="val/best", mode="max")
+        super().__init__(metric=BEST, mode="max")
         self._study = study
         self._space = space
-        self._trials: dict[str, Trial] = {}
-        self._epochs_seen: dict[str, int] = {}
+        self._running: dict[str, Trial] = {}  # by name
+        self._last: dict[str, EpochResult | Ended] = {}
+        self._names: dict[str, str] = {}  # Ray Tune's id -> name
         self._epochs = space.example().optim.epochs
-        self._promotes = bool(pauses(space.search, self._epochs))
-        self._exhausted = False
+        self._pauses = pauses(space.search, self._epochs)
+        self._is_exhausted = False
         self._waits = False  # for a trial that runs
-        running, resting = (
-            study.get_trials(deepcopy=False, states=[TrialState.RUNNING]),
-            pauses(space.search, self._epochs),
-        )
-        self._interrupted = [frozen for frozen in running if max(frozen.intermediate_values, default=0) not in resting]
+        left_running = study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
+        self._interrupted = [frozen for frozen in left_running if last_epoch(frozen) not in self._pauses]
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray snapshots its searcher; nothing reads those snapshots: the study is on disk."""
         return {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """What to run next; None: wait for a trial that runs; FINISHED: nothing more."""
         if self._waits:
             return None
-        paused = self._promoted()
-        while paused or self._interrupted or self._wants_more():
-            if paused or self._interrupted:
-                frozen = paused or self._interrupted.pop(0)
-                trial, seen = again(self._study, self._space, frozen), max(frozen.intermediate_values, default=0)
-            elif asked := ask(self._study, self._space):
-                trial, seen = asked, 0
-            else:
-                self._exhausted = True
-                return self.suggest(trial_id)
-            sampled = sample(self._study, self._space, trial)
-            if sampled is not None:
-                self._trials[trial_id], self._epochs_seen[trial_id] = trial, seen
-                return {"name": trial_name(trial.number), "config": sampled, **({"promoted": seen} if paused else {})}
-        self._waits = bool(self._trials)  # one of those that run may let another go on, or end the stagnation
+        if suggestion := self._next():
+            self._names[trial_id] = suggestion.name
+            return suggestion.for_tune()
+        # Nothing to run now. A trial that runs may let another go on, or end the stagnation.
+        self._waits = bool(self._running)
         if self._waits:
             return None
         self._end_paused()
         return str(Searcher.FINISHED)
 
-    def _wants_more(self) -> bool:
-        settings = self._space.search
-        return (
-            num_asked(self._study) < settings.num_trials
-            and not self._exhausted
-            and not stagnates(self._study, settings)
-        )
-
-    def _promoted(self) -> FrozenTrial | None:
-        if not self._promotes:
-            return None
-        last = not (self._trials or self._interrupted or self._wants_more())
-        live = {trial.number for trial in self._trials.values()} | {frozen.number for frozen in self._interrupted}
-        return promoted(self._study.get_trials(deepcopy=False), self._space.search, self._epochs, live, last)
-
-    def _end_paused(self) -> None:
-        """What was never promoted was stopped where it paused."""
-        live = {trial.number for trial in self._trials.values()}
-        for frozen in self._study.get_trials(deepcopy=False, states=[TrialState.RUNNING]) if self._promotes else ():
-            if frozen.number not in live:
-                tell(self._study, Trial(self._study, frozen._trial_id), Verdict("stopped", TrialState.PRUNED))
-
-    def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
-        if len(self._space.search.objectives) > 1:  # Optuna takes intermediate values of one objective only
-            return
-        if "val/best" in result and result["epoch"] > self._epochs_seen[trial_id]:
-            self._epochs_seen[trial_id] = result["epoch"]
-            self._trials[trial_id].report(result["val/best"], step=result["epoch"])
+    def observe(self, suggestion: Suggestion, message: EpochResult | Ended) -> None:
+        """Tell Optuna the score of an epoch."""
+        self._last[suggestion.name] = message
+        is_single = len(self._space.search.objectives) == 1  # Optuna takes scores by epoch of one objective only
+        if isinstance(message, EpochResult) and is_single:
+            self._running[suggestion.name].report(message.best, step=message.epoch)
 
     def on_trial_complete(self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False) -> None:
-        if result:
-            self.on_trial_result(trial_id, result)
+        """A run of a trial is over. What it said of itself came through `observe`."""
         self._waits = False
-        trial, told = self._trials.pop(trial_id), verdict(self._space.search, result, error)
-        if told.status == "infeasible" and result:
-            trial.set_user_attr("reason", result["infeasible"])
-        if told.status != "paused":
-            tell(self._study, trial, told)
+        name = self._names.pop(trial_id)
+        trial, last = self._running.pop(name), self._last.pop(name, None)
+        if outcome := outcome_of(self._space.search, last, died=error):
+            tell(self._study, trial, outcome, self._objectives(last))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the study is on disk."""
 
     def restore(self, checkpoint_path: str) -> None:
         """Nothing to restore: the study is on disk."""
+
+    def _next(self) -> Suggestion | None:
+        """The next trial that can run: a promoted one, one that was interrupted, or a new one; None: there is none."""
+        while True:
+            if frozen := self._promoted():
+                trial, promoted = resumed(self._study, self._space, frozen), last_epoch(frozen)
+            elif self._interrupted:
+                trial, promoted = resumed(self._study, self._space, self._interrupted.pop(0)), 0
+            elif not self._wants_more():
+                return None
+            elif asked := ask(self._study, self._space):
+                trial, promoted = asked, 0
+            else:
+                self._is_exhausted = True
+                continue
+            sampled = sample(self._study, self._space, trial)
+            if sampled is not None:
+                name = trial_name(trial.number)
+                self._running[name] = trial
+                return Suggestion(name, sampled, promoted)
+
+    def _wants_more(self) -> bool:
+        """Whether new trials are to be asked for."""
+        search = self._space.search
+        has_room = num_asked(self._study) < search.num_trials and not self._is_exhausted
+        return has_room and not stagnates(self._study, search)
+
+    def _promoted(self) -> FrozenTrial | None:
+        if not self._pauses:
+            return None
+        is_closing = not (self._running or self._interrupted or self._wants_more())
+        running = self._numbers_running() | {frozen.number for frozen in self._interrupted}
+        trials = self._study.get_trials(deepcopy=False)
+        return next_promoted(trials, self._space.search, self._epochs, running, is_closing)
+
+    def _end_paused(self) -> None:
+        """What was never promoted was stopped where it paused."""
+        if not self._pauses:
+            return
+        for frozen in self._study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
+            if frozen.number not in self._numbers_running():
+                tell(self._study, Trial(self._study, frozen._trial_id), Outcome(Status.STOPPED), None)
+
+    def _numbers_running(self) -> set[int]:
+        return {trial.number for trial in self._running.values()}
+
+    def _objectives(self, last: EpochResult | Ended | None) -> list[float] | None:
+        return values(self._space.search.objectives, last) if isinstance(last, EpochResult) else None
 
 
 def num_asked(study: optuna.Study) -> int:
@@ -176,10 +190,8 @@ def ask(study: optuna.Study, space: Space) -> Trial | None:
     return study.ask()
 
 
-def again(study: optuna.Study, space: Space, frozen: FrozenTrial) -> Trial:
-    """A trial that was asked for in an earlier session; what had not been drawn yet will be drawn as it would have been
-    then.
-    """
+def resumed(study: optuna.Study, space: Space, frozen: FrozenTrial) -> Trial:
+    """A trial that was asked for earlier. What had not been drawn yet will be drawn as it would have been then."""
     study.sampler = sampler(space.search, frozen.number)
     return Trial(study, frozen._trial_id)
 
@@ -188,7 +200,7 @@ def sample(study: optuna.Study, space: Space, trial: Trial) -> dict[str, Any] | 
     """The dotted keys of a trial; None, and the trial told as failed, when they break a rule between keys."""
     sampled = space.sample(trial)
     try:
-        catalog.architecture(build(sampled).backbone)
+        catalog.architecture(Suggestion(trial_name(trial.number), sampled).config.backbone)
     except ConfigError as error:
         trial.set_user_attr("failed", str(error))
         study.tell(trial, state=TrialState.FAIL)
@@ -197,46 +209,13 @@ def sample(study: optuna.Study, space: Space, trial: Trial) -> dict[str, Any] | 
     return sampled
 
 
-def verdict(search: SearchConfig, result: Mapping[str, Any] | None, error: bool) -> Verdict:
-    """failed: FAIL. infeasible (never fits into memory): PRUNED, and a broken constraint. stopped before its last
-    epoch: PRUNED. complete: COMPLETE.
+def tell(study: optuna.Study, trial: Trial, outcome: Outcome, objectives: list[float] | None) -> None:
+    """End a trial in Optuna's study. `objectives`: of a complete one.
 
-    paused: RUNNING, for it may go on.
+    Every trial has the constraint `memory`, broken above 0: a sampler reads constraints of all trials or of none.
     """
-    if result and "infeasible" in result:
-        return Verdict("infeasible", TrialState.PRUNED)
-    if error or not result or "failed" in result or not math.isfinite(result.get("val/best", math.nan)):
-        return Verdict("failed", TrialState.FAIL)
-    if result["epoch"] in pauses(search, result["epochs"]):
-        return Verdict("paused", TrialState.RUNNING)
-    if result["epoch"] < result["epochs"]:
-        return Verdict("stopped", TrialState.PRUNED)
-    found = values(search.objectives, result)
-    return (
-        Verdict("complete", TrialState.COMPLETE, found)
-        if all(map(math.isfinite, found))
-        else Verdict("failed", TrialState.FAIL)
-    )
-
-
-def tell(study: optuna.Study, trial: Trial, told: Verdict) -> None:
-    """End a trial. Every trial has the constraint `memory`, for a sampler takes it of all or of none; it is broken
-    above 0.
-    """
-    trial.set_constraint("memory", float(told.status == "infeasible"))
-    study.tell(trial, told.values, state=told.state)
-
-
-def stagnates(study: optuna.Study, search: SearchConfig) -> bool:
-    """Whether `search.patience` trials in a row, in the order in which they ended, brought nothing better by
-    `search.min_improvement`.
-    """
-    if search.patience is None:
-        return False
-    ended = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
-    best, without = -math.inf, 0
-    for trial in sorted(ended, key=lambda trial: (trial.datetime_complete, trial.number)):
-        score = trial.values[0] if trial.state == TrialState.COMPLETE else -math.inf
-        without = 0 if score > best + search.min_improvement else without + 1
-        best = max(best, score)
-    return without >= search.patience
+    if outcome.status == Status.INFEASIBLE:
+        trial.set_user_attr("reason", outcome.reason)
+    trial.set_constraint("memory", float(outcome.status == Status.INFEASIBLE))
+    is_complete = outcome.status == Status.COMPLETE
+    study.tell(trial, objectives if is_complete else None, state=STATES[outcome.status])

@@ -5,149 +5,176 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from lssat.files import write_json
-from search.record import manifest
-from search.report import leaderboard
-from search.report.screen import show_finals, show_leaderboard
-from search.strategy import finalists as finals
-from search.strategy.finalists import Final, Standing
+from search.record.folder import Stage
+from search.record.manifest import Manifest
+from search.report import final_table, leaderboard
+from search.report.final_table import FinalRow
+from search.report.screen import show_final_table, show_leaderboard
+from search.strategy.finalists import FinalRun
+from search.study.context import Study
 
 
-def conclude(
-    folder: Path, storage: Path, prepared: Path, record: dict[str, Any], runs: Sequence[Final], console: Console
-) -> bool:
+@dataclass(frozen=True)
+class Choice:
+    """What validation chose. `run`: whose weights are kept. `trained`: the best checkpoint of each run that is scored
+    on test, by name.
+    """
+
+    run: str
+    trained: Mapping[str, Path]
+
+
+def conclude(study: Study, manifest: Manifest, runs: Sequence[FinalRun], console: Console) -> bool:
     """Name the winner and score it, or all finalists, on test. Whether there is a winner."""
-    rows = leaderboard.rank(folder)
-    table = finals.standings(runs, folder)
+    folder = study.folder
+    rows = leaderboard.of_folder(folder)
+    table = final_table.final_table(folder, runs)
     if runs and not table:
         console.print(
             "no finalist reached its last epoch with every seed, so the best trial of the search is taken",
             style="yellow",
         )
-    finished = finals.complete(runs, folder) if table else []
-    trained = {run.name: storage / "finals" / run.name / "best" for run, _ in finished}
-    own = {run.name: float(last["val/best"]) for run, last in finished if run.arm == table[0].arm}
-    best = leaderboard.winner(rows)
-    chosen = (
-        max(own, key=lambda name: own[name]) if own else best.trial if best else None
-    )  # of the winner's seeds, the best on validation is kept
-    if chosen is None:
-        manifest.save(folder, record)
+    choice = _choose(study, rows, table, runs)
+    if choice is None:
+        manifest.end_session()
         show_leaderboard(console, rows)
         console.print(
-            "no trial reached its full budget, so there is no winner; the reasons are above and in "
-            f"{folder / 'log.txt'}",
+            f"no trial reached its full budget, so there is no winner; the reasons are above and in {folder.log}",
             style="red",
         )
         return False
-    results = _open_test(folder, trained or {chosen: storage / "trials" / chosen / "best"}, chosen, prepared, record)
-    scores = {name: result["score"] for name, result in results.items()}
+    results = open_test(study, manifest, choice)
+    scores = {name: float(result["score"]) for name, result in results.items()}
     if table:
-        table = finals.with_test(table, runs, scores)
-        finals.write(table, folder)
-        scores = {line.arm: line.test for line in table if line.test is not None}
+        table = final_table.with_test(table, runs, scores)
+        final_table.write(table, folder.final_table)
+        scores = {row.arm: row.test for row in table if row.test is not None}
     rows = leaderboard.with_test(rows, scores)
-    leaderboard.write(rows, folder)
-    manifest.save(folder, record)
+    leaderboard.write(rows, folder.leaderboard)
+    manifest.end_session()
     if table:
-        show_finals(console, table)
+        show_final_table(console, table)
     else:
         show_leaderboard(console, rows)
-    _tell(console, folder, rows, table, chosen, results[chosen], len(record["test_opened"]))
+    _show_winner(console, choice, rows, table, results[choice.run])
+    _show_where(console, study, table, manifest.num_openings)
     return True
 
 
-def _open_test(
-    folder: Path, trained: Mapping[str, Path], chosen: str, prepared: Path, record: dict[str, Any]
-) -> dict[str, dict[str, Any]]:
-    """The test results of these runs (name -> their best checkpoint): scores, and of the chosen one, which is kept in
-    `best/`, its scorecard.
+def open_test(study: Study, manifest: Manifest, choice: Choice) -> dict[str, dict[str, Any]]:
+    """Keep the chosen run as the bundle, and give the test results of all trained runs: scores, and of the chosen one
+    its scorecard.
 
-    Each is scored once in the life of a study, and each opening is on record.
+    Each run is scored once in the life of a study, and each opening is on record.
     """
-    known: dict[str, dict[str, Any]] = {
-        name: result for opening in record["test_opened"] for name, result in opening["results"].items()
-    }
-    has_card = "interval" in known.get(chosen, {})
-    new = [name for name in trained if name not in known and name != chosen]
-    if has_card and not new and record["test_opened"][-1]["chosen"] == chosen:
+    known, chosen = manifest.test_results, choice.run
+    has_scorecard = "interval" in known.get(chosen, {})
+    new = [name for name in choice.trained if name not in known and name != chosen]
+    if has_scorecard and not new and manifest.last_chosen == chosen:
         return known
     from lssat.bundle import export, open_bundle, score_bundle, score_trained
     from lssat.data.prepared.decoding import read_resident
     from lssat.data.prepared.table import read_texts, shard_paths
 
-    export(trained[chosen], folder / "best")
-    if new or not has_card:  # else fewer finalists than before, and the winner is one that was scored then
-        opening = {"time": manifest.now(), "chosen": chosen, "results": {}}
-        record["test_opened"].append(opening)
-        manifest.save(folder, record)  # before a look: a kill must not hide it
-        config = open_bundle(folder / "best")[0]
-        rows, texts = read_resident(shard_paths(prepared, "test"), config.data.image_size), read_texts(prepared, "test")
-        found = {} if has_card else {chosen: score_bundle(folder / "best", rows, texts, config.objective.subgroups)}
-        found |= {name: score_trained(trained[name], rows, texts) for name in new}
-        opening["results"] = found
+    bundle = study.folder.bundle
+    export(choice.trained[chosen], bundle)
+    # Nothing is new with fewer finalists than before, where the winner is one that was scored then.
+    if new or not has_scorecard:
+        manifest.open_test(chosen)
+        config = open_bundle(bundle)[0]
+        rows = read_resident(shard_paths(study.prepared, "test"), config.data.image_size)
+        texts = read_texts(study.prepared, "test")
+        found = {} if has_scorecard else {chosen: score_bundle(bundle, rows, texts, config.objective.subgroups)}
+        found |= {name: score_trained(choice.trained[name], rows, texts) for name in new}
+        manifest.record_test(found)
         known |= found
-    write_json(folder / "best" / "test.json", known[chosen])
+    write_json(study.folder.test_result, known[chosen])
     return known
 
 
-def _tell(
+def _choose(
+    study: Study, rows: Sequence[leaderboard.Row], table: Sequence[FinalRow], runs: Sequence[FinalRun]
+) -> Choice | None:
+    """The winner of the final stage or, without one, of the search. Of the winner's seeds the best on validation is
+    kept.
+    """
+    if table:
+        results = final_table.complete_runs(study.folder, runs)
+        own = {run.name: results[run.name].best for run in runs if run.name in results and run.arm.name == table[0].arm}
+        chosen = max(own, key=lambda name: own[name])
+        return Choice(chosen, {name: study.storage.best(Stage.FINAL, name) for name in results})
+    best = leaderboard.winner(rows)
+    return Choice(best.trial, {best.trial: study.storage.best(Stage.SEARCH, best.trial)}) if best else None
+
+
+def _show_winner(
     console: Console,
-    folder: Path,
-    rows: list[leaderboard.Row],
-    table: Sequence[Standing],
-    chosen: str,
+    choice: Choice,
+    rows: Sequence[leaderboard.Row],
+    table: Sequence[FinalRow],
     result: Mapping[str, Any],
-    openings: int,
 ) -> None:
-    trial = next(row for row in rows if row.trial == chosen.split("-")[0])
-    where = f"{len(table)} configurations of the final stage" if table else "trials of the search, one seed each"
+    trial = next(row for row in rows if row.trial == choice.run.split("-")[0])
     validation = (
         f"{table[0].mean:.4f} on validation (mean of {table[0].seeds} fresh seeds)"
         if table
         else f"{trial.score:.4f} on validation"
     )
+    backbone = table[0].backbone if table else trial.backbone
     console.print(
-        f"\nwinner: {chosen}, {table[0].backbone if table else trial.backbone}, {result['metric']} {validation}, "
-        f"{result['score']:.4f} on test",
+        f"\nwinner: {choice.run}, {backbone}, {result['metric']} {validation}, {result['score']:.4f} on test",
         markup=False,
     )
     low, high = result["interval"]
+    left_out = ("score", "task_loss", result["metric"])
     others = ", ".join(
-        f"{key} {value:.4f}"
-        for key, value in result.items()
-        if isinstance(value, float) and key not in ("score", "task_loss", result["metric"])
+        f"{key} {value:.4f}" for key, value in result.items() if isinstance(value, float) and key not in left_out
     )
     console.print(
         f"  on test also {others}\n  95% interval of the test score: {low:.4f} to {high:.4f} (other test images of "
         "such people, the same model)",
         markup=False,
     )
-    if ties := finals.tied(table):
-        smallest = min([table[0], *ties], key=lambda line: line.parameters or 0)
+    if ties := final_table.tied(table):
+        smallest = min([table[0], *ties], key=lambda row: row.parameters or 0)
+        names = ", ".join(row.arm for row in ties)
         console.print(
-            f"  tie: validation cannot tell it from {', '.join(line.arm for line in ties)}; the smallest of them is "
-            f"{smallest.arm}, {smallest.backbone}"
+            f"  tie: validation cannot tell it from {names}; the smallest of them is {smallest.arm}, "
+            f"{smallest.backbone}"
         )
+
+
+def _show_where(console: Console, study: Study, table: Sequence[FinalRow], num_openings: int) -> None:
+    """How the choice was made, and where everything is."""
+    among = f"{len(table)} configurations of the final stage" if table else "trials of the search, one seed each"
     times = (
         "once"
-        if openings == 1
-        else f"{openings} times in all, once for each set of finalists that an extension of the study brought"
+        if num_openings == 1
+        else f"{num_openings} times in all, once for each set of finalists that an extension of the study brought"
     )
     console.print(
-        f"the choice was made on validation alone, among {where}; then test was opened ({times}) and changed nothing"
+        f"the choice was made on validation alone, among {among}; then test was opened ({times}) and changed nothing"
     )
-    shown = Path(os.path.relpath(folder)) if folder.is_relative_to(Path.cwd()) else folder
-    console.print(
-        f"  weights and config   {shown / 'best'}\n  leaderboard          {shown / 'leaderboard.md'}", markup=False
-    )
+    folder = study.folder
+    places = {"weights and config": folder.bundle, "leaderboard": folder.leaderboard.with_suffix(".md")}
     if table:
-        console.print(f"  final stage          {shown / 'finals.md'}", markup=False)
-    tensorboard = Path(sys.executable).with_name("tensorboard")
-    binary = os.path.relpath(tensorboard) if tensorboard.is_relative_to(Path.cwd()) else tensorboard.name
-    console.print(f"  TensorBoard          {binary} --logdir {shown / 'tensorboard'} --host 127.0.0.1", markup=False)
+        places["final stage"] = folder.final_table.with_suffix(".md")
+    for what, path in places.items():
+        console.print(f"  {what:<21}{_from_here(path)}", markup=False)
+    command = Path(sys.executable).with_name("tensorboard")
+    binary = _from_here(command) if command.is_relative_to(Path.cwd()) else command.name
+    console.print(
+        f"  {'TensorBoard':<21}{binary} --logdir {_from_here(folder.tensorboard)} --host 127.0.0.1", markup=False
+    )
+
+
+def _from_here(path: Path) -> str:
+    """The path as it is typed in the working directory, where it lies below that."""
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)

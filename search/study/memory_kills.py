@@ -10,10 +10,10 @@ from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.tune.experiment import Trial
 
-from lssat.config import build
+from lssat.config import Config
 from lssat.train import microbatch
 
-TOLD = RayActorManager._actor_task_failed  # Ray 2.60's own
+TUNES_OWN = RayActorManager._actor_task_failed  # Ray 2.60's own
 
 
 class KilledForMemory(RayActorError):  # type: ignore[misc]
@@ -36,20 +36,18 @@ def survive() -> None:
     RayActorManager._actor_task_failed = _task_failed
 
 
-def halve_if_killed(trial: Trial, storage: Path) -> None:
+def halve_rows_if_killed(trial: Trial, checkpoints: Path, config: Config) -> None:
     """Where a trial that goes on was killed for memory, let it do so with micro-batches of half the rows. For
-    `Callback.on_trial_recover`.
-
-    `storage`: where trials have their folders.
+    `Callback.on_trial_recover`. `checkpoints`: the trial's own.
     """
     written = trial.pickled_error_file  # by this very process, here; where `get_pickled_error` looks it comes later
     if written and isinstance(cloudpickle.loads(Path(written).read_bytes()), KilledForMemory):
-        microbatch.halve(storage / trial.config["name"], build(trial.config["config"]))
+        microbatch.halve_rows(checkpoints, config)
         trial.run_metadata.num_failures -= 1  # it is forgiven until one row does not fit, which is no death
 
 
 def _task_failed(manager: Any, tracked_actor_task: Any, exception: Exception) -> None:
-    TOLD(
+    TUNES_OWN(
         manager,
         tracked_actor_task,
         KilledForMemory(str(exception)) if isinstance(exception, OutOfMemoryError) else exception,

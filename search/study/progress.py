@@ -1,11 +1,11 @@
-"""One live display of the study: trials done, running, stopped, failed, the best so far, time left."""
+"""One live display of a stage: runs done, running, stopped, failed, the best so far, time left."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -13,40 +13,59 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from lssat.config import Config
+from lssat.durations import duration
 from lssat.model import catalog
+from lssat.train.result import Ended, EpochResult
+from search.record.trials import Outcome, Status
+from search.strategy.suggestion import Suggestion
 
 LINE_EVERY_S = 30  # where there is no terminal, a line this often
 
 
+@dataclass(frozen=True)
+class Expected:
+    """What a stage is expected to bring.
+
+    `what`: what each of its runs is called. `num_runs`: how many there are in all. `epochs`: that this session trains,
+    of all runs together.
+    """
+
+    what: str
+    num_runs: int
+    epochs: float
+
+
+@dataclass(frozen=True)
+class _Running:
+    suggestion: Suggestion
+    result: EpochResult | None = None
+
+    @property
+    def backbone(self) -> str:
+        return catalog.architecture(self.suggestion.config.backbone)
+
+
 class Progress:
-    """Live on a terminal; lines elsewhere. `what`: what each of them is called; `epochs`: how many this session is
-    expected to train, of all together.
+    """Live on a terminal; lines elsewhere. `over`: how the runs ended that are over; `best`: the best score so far and
+    whose it is.
     """
 
     def __init__(
-        self,
-        console: Console,
-        what: str,
-        num_trials: int,
-        epochs: float,
-        finished: Mapping[str, int],
-        best: tuple[float, str] | None,
+        self, console: Console, expected: Expected, over: Iterable[Status], best: tuple[float, str] | None
     ) -> None:
         self._console = console
-        self._what = what
-        self._num_trials = num_trials
-        self._counts = Counter(finished)
-        self._expected = epochs
-        self._trained = 0
-        self._reached: dict[str, int] = {}
-        self._paused: set[str] = set()
+        self._expected = expected
+        self._counts = Counter(over)
         self._best = best
-        self._running: dict[str, tuple[Config, Mapping[str, Any]]] = {}
-        self._began = self._spoke = time.time()
+        self._trained = 0
+        self._epochs: dict[str, int] = {}
+        self._paused: set[str] = set()
+        self._running: dict[str, _Running] = {}
+        self._began = self._last_line = time.monotonic()
+        is_live = console.is_terminal
         self._live = (
             Live(get_renderable=self._render, console=console, refresh_per_second=2, transient=True)
-            if console.is_terminal
+            if is_live
             else None
         )
 
@@ -59,88 +78,77 @@ class Progress:
         if self._live:
             self._live.stop()
 
-    def started(self, name: str, config: Config, epoch: int) -> None:
-        """`epoch`: the last one that it has trained already."""
-        self._running[name] = (config, {})
-        self._reached[name] = epoch
-        self._paused.discard(name)
+    def started(self, suggestion: Suggestion, epoch: int) -> None:
+        """A run starts after `epoch`, the last one that it has trained already."""
+        self._running[suggestion.name] = _Running(suggestion)
+        self._epochs[suggestion.name] = epoch
+        self._paused.discard(suggestion.name)
 
-    def reported(self, name: str, measured: Mapping[str, Any]) -> None:
-        config = self._running[name][0]
-        self._running[name] = (config, measured)
-        self._trained += max(0, measured["epoch"] - self._reached[name])
-        self._reached[name] = max(measured["epoch"], self._reached[name])
-        if measured["epoch"] == measured["epochs"] and (self._best is None or measured["val/best"] > self._best[0]):
-            self._best = (measured["val/best"], f"{catalog.architecture(config.backbone)}, {self._what} {name}")
-        if not self._live and time.time() - self._spoke > LINE_EVERY_S:
-            self._say(self._line())
+    def observe(self, suggestion: Suggestion, message: EpochResult | Ended) -> None:
+        """A run has finished an epoch."""
+        if isinstance(message, Ended):
+            return
+        running = replace(self._running[suggestion.name], result=message)
+        self._running[suggestion.name] = running
+        self._trained += max(0, message.epoch - self._epochs[suggestion.name])
+        self._epochs[suggestion.name] = message.epoch
+        if message.is_last and (self._best is None or message.best > self._best[0]):
+            self._best = (message.best, f"{running.backbone}, {self._expected.what} {suggestion.name}")
+        if not self._live and time.monotonic() - self._last_line > LINE_EVERY_S:
+            self._print(self._line())
 
     def paused(self, name: str) -> None:
+        """A run has paused at a rung."""
         self._running.pop(name, None)
         self._paused.add(name)
 
-    def finished(self, name: str, status: str, reason: str) -> None:
-        config, measured = self._running.pop(name, (None, {}))
-        self._counts[status] += 1
-        if status in ("failed", "infeasible"):
-            self.warn(f"{self._what} {name} {status}: {reason}")
-        elif not self._live and config:
-            score = f"{measured['val/best']:.4f}" if "val/best" in measured else "-"
-            self._say(
-                f"{self._what} {name} {status} {catalog.architecture(config.backbone)} val/best {score}   "
-                f"{self._line()}"
-            )
+    def finished(self, name: str, outcome: Outcome) -> None:
+        """A run is over."""
+        running = self._running.pop(name, None)
+        self._counts[outcome.status] += 1
+        if outcome.status in (Status.FAILED, Status.INFEASIBLE):
+            text = f"warning: {self._expected.what} {name} {outcome.status}: {outcome.reason}"
+            self._console.print(Text(text, style="yellow"))
+        elif not self._live and running:
+            score = f"{running.result.best:.4f}" if running.result else "-"
+            what = f"{self._expected.what} {name} {outcome.status} {running.backbone} score {score}"
+            self._print(f"{what}   {self._line()}")
 
-    def warn(self, text: str) -> None:
-        self._console.print(Text(f"warning: {text}", style="yellow"))
-
-    def _say(self, text: str) -> None:
-        self._spoke = time.time()
-        self._console.print(text, highlight=False, soft_wrap=True)
+    def _print(self, text: str) -> None:
+        self._last_line = time.monotonic()
+        self._console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     def _line(self) -> str:
-        ended = f"{self._counts['stopped']} stopped early, {self._counts['failed']} failed"
+        ended = f"{self._counts[Status.STOPPED]} stopped early, {self._counts[Status.FAILED]} failed"
         paused = f", {len(self._paused)} paused" if self._paused else ""
-        counts = f"{self._done}/{self._num_trials} done ({ended}){paused}, {len(self._running)} running"
+        done = f"{self._counts.total()}/{self._expected.num_runs} done ({ended})"
         best = f", best {self._best[0]:.4f} ({self._best[1]})" if self._best else ""
-        return f"[{_clock(time.time() - self._began)}] {counts}{best}, {self._time_left()}"
-
-    @property
-    def _done(self) -> int:
-        return sum(self._counts.values())
+        elapsed = duration(time.monotonic() - self._began)
+        return f"[{elapsed}] {done}{paused}, {len(self._running)} running{best}, {self._time_left()}"
 
     def _time_left(self) -> str:
         """At the pace of this session's epochs."""
         if self._trained < 2:
             return "time left: measuring"
-        if self._trained >= self._expected:
+        if self._trained >= self._expected.epochs:
             return "longer than expected"
-        left = (self._expected - self._trained) / self._trained * (time.time() - self._began)
-        return f"about {_clock(left)} left"
+        share_left = (self._expected.epochs - self._trained) / self._trained
+        return f"about {duration(share_left * (time.monotonic() - self._began))} left"
 
     def _render(self) -> Group:
         table = Table.grid(padding=(0, 2))
-        for name, (config, measured) in list(self._running.items()):
-            epoch = f"epoch {measured['epoch']}/{measured['epochs']}" if measured else "starting"
-            score = f"val/best {measured['val/best']:.4f}" if measured else ""
-            weight = f"aux_weight {config.aux_weight:.2g}" if config.trains_auxiliary else "no auxiliary task"
-            table.add_row(
-                f"  {self._what} {name}",
-                catalog.architecture(config.backbone),
-                config.streams if config.trains_auxiliary else "",
-                weight,
-                epoch,
-                score,
-            )
+        for name, running in list(self._running.items()):
+            table.add_row(f"  {self._expected.what} {name}", *self._cells(running))
         bar = Table.grid(padding=(0, 1))
-        bar.add_row(
-            ProgressBar(total=max(1.0, self._expected), completed=min(self._trained, self._expected), width=30),
-            Text(self._line()),
-        )
+        total = max(1.0, self._expected.epochs)
+        shown = ProgressBar(total=total, completed=min(self._trained, total), width=30)
+        bar.add_row(shown, Text(self._line()))
         return Group(bar, table)
 
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+    def _cells(self, running: _Running) -> list[str]:
+        config, result = running.suggestion.config, running.result
+        streams = config.streams if config.trains_auxiliary else ""
+        weight = f"aux_weight {config.aux_weight:.2g}" if config.trains_auxiliary else "no auxiliary task"
+        epoch = f"epoch {result.epoch}/{result.epochs}" if result else "starting"
+        score = f"score {result.best:.4f}" if result else ""
+        return [running.backbone, streams, weight, epoch, score]

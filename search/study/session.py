@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,76 +13,103 @@ from lssat.config import ConfigError
 from lssat.data.prepare.prepare import prepare
 from lssat.data.prepared.table import DatasetInfo, read_info, read_texts
 from lssat.evaluation.fairness import Groups
+from lssat.on_ray.ingest import open_splits
 from lssat.task import Task
 from search.plan.command import compare_with_plan
 from search.record import manifest
-from search.record.folder import clear_storage
-from search.report import leaderboard
+from search.record.folder import RunFolder, Storage
+from search.report import final_table, leaderboard
 from search.report.screen import show_leaderboard
 from search.space.definition import Space
 from search.space.reach import demands
-from search.strategy import finalists as finals
-from search.study import conclusion
-from search.study import tuning as study
+from search.study import tuning
 from search.study.backbones import check_backbones
+from search.study.capacity import concurrency
 from search.study.cluster import check_storage, connect
+from search.study.conclusion import conclude
+from search.study.context import Study
 
 
-def run(folder: Path, space: Space, arguments: argparse.Namespace, console: Console, root: Path) -> bool:
-    """Everything from a validated space to a winner with its test score; whether there is a winner. Raises ConfigError."""
-    found = (
-        f" (taken because {'a GPU was' if space.profile == 'gpu' else 'no GPU was'} found)"
-        if arguments.profile == "auto" and arguments.space.suffix != ".json"
-        else ""
-    )
-    console.print(f"[bold]L-SSAT Search[/bold]  {arguments.space}, profile {space.profile}{found}")
-    config = space.example()
-    if not arguments.resume:  # a resumed trial has its own weights
-        check_backbones(space, lambda text: console.print(f"  {text}", markup=False))
-    cache = (
-        arguments.storage.resolve() if arguments.storage else folder.parent
-    ) / ".data"  # data that are streamed are read on every node
-    prepared = prepare(config.data, cache, lambda text: console.print(f"  {text}", markup=False))
+@dataclass(frozen=True)
+class Sitting:
+    """What was asked for. `cache`: of prepared data. `root`: of the project's code. `address`: of a Ray cluster; None:
+    Ray on this machine. `resumes`: the study has begun and goes on.
+    """
+
+    folder: RunFolder
+    storage: Storage
+    space: Space
+    cache: Path
+    root: Path
+    address: str | None
+    resumes: bool
+
+
+def run(sitting: Sitting, console: Console) -> bool:
+    """Everything from a validated space to a winner with its test score; whether there is a winner.
+
+    Raises ConfigError.
+    """
+    space, config = sitting.space, sitting.space.example()
+
+    def notify(text: str) -> None:
+        console.print(f"  {text}", markup=False)
+
+    if not sitting.resumes:  # a resumed trial has its own weights
+        check_backbones(space, notify)
+    prepared = prepare(config.data, sitting.cache, notify)
     info = read_info(prepared)
     _introduce(console, info, space)
     task = task_of(info)
     _check_metric(task, config.objective.metric)
     _check_subgroups(info, config.objective.subgroups)
-    storage = arguments.storage.resolve() / folder.name if arguments.storage else folder
-    earlier = manifest.of_study(folder, storage, space, info.fingerprint) if arguments.resume else None
-    connect(arguments.address, root)
+    begun = manifest.read(sitting.folder.manifest) if sitting.resumes else None
+    if begun:
+        begun.check_goes_on(sitting.folder, sitting.storage, space, info.fingerprint)
+    connect(sitting.address, sitting.root)
     try:
-        from lssat.on_ray.ingest import open_splits
-
-        storage.mkdir(parents=True, exist_ok=True)
-        check_storage(storage)
-        splits = {
-            number: open_splits(prepared, ("train", "val"), config.data.image_size, number)
-            for number in {wanted.num_workers for wanted in demands(space)}
-        }
-        running = study.Study(folder, storage, space, task, splits, _groups(prepared, config.objective.subgroups))
-        study.concurrency(demands(space), running.streamed, space.search.max_concurrent)
-        if not arguments.resume:
-            clear_storage(storage, folder)
-        record = manifest.start(
-            folder, storage, space, {**_summary(info), "prepared": str(prepared)}, root, earlier
-        )  # now it can begin
-        study.search(running, console)
-        rows = leaderboard.rank(folder)
-        leaderboard.write(rows, folder)
-        runs = finals.plan(rows, folder, space.search)
+        study = _open(sitting, prepared, task)
+        if begun is None:
+            sitting.storage.clear_for(sitting.folder)
+            summary = {**_summary(info), "prepared": str(prepared)}
+            begun = manifest.new(sitting.folder, space, summary, sitting.root)
+        record = begun.begin_session(sitting.storage, space)  # everything is checked: now it can begin
+        tuning.search(study, console)
+        rows = leaderboard.of_folder(sitting.folder)
+        leaderboard.write(rows, sitting.folder.leaderboard)
+        runs = final_table.planned_runs(sitting.folder, rows, space.search)
         if runs:
             show_leaderboard(console, rows)
+            num_finalists = len({run.arm.trial for run in runs})
             console.print(
-                f"final stage: the best {len({run.of for run in runs})} and their supervised twins over "
+                f"final stage: the best {num_finalists} and their supervised baselines over "
                 f"{space.search.final_seeds} fresh seeds"
             )
-        study.train_finals(running, runs, console)
+        tuning.train_finals(study, runs, console)
     finally:
         ray.shutdown()
-    has_winner = conclusion.conclude(folder, storage, prepared, record, runs, console)
-    compare_with_plan(space, folder, console)
+    has_winner = conclude(study, record, runs, console)
+    compare_with_plan(space, sitting.folder, console)
     return has_winner
+
+
+def task_of(info: DatasetInfo) -> Task:
+    """What the loop needs to know of a prepared data set."""
+    counts = tuple(info.counts["train"][name] for name in info.classes)
+    return Task(info.task, info.kind, info.classes, counts, info.rows["train"])
+
+
+def _open(sitting: Sitting, prepared: Path, task: Task) -> Study:
+    """The study with its data decoded, and whatever the machines must have checked. Raises ConfigError."""
+    space, config = sitting.space, sitting.space.example()
+    sitting.storage.path.mkdir(parents=True, exist_ok=True)
+    check_storage(sitting.storage.path)
+    worker_counts = sorted({wanted.num_workers for wanted in demands(space)})
+    splits = {count: open_splits(prepared, ("train", "val"), config.data.image_size, count) for count in worker_counts}
+    groups = _groups(prepared, config.objective.subgroups)
+    study = Study(sitting.folder, sitting.storage, space, task, prepared, splits, groups)
+    concurrency(demands(space), study.is_streamed, space.search.max_concurrent)
+    return study
 
 
 def _check_metric(task: Task, metric: str) -> None:
@@ -109,19 +136,11 @@ def _groups(prepared: Path, subgroups: list[str]) -> Groups | None:
     return {name: texts[name] for name in subgroups}
 
 
-def task_of(info: DatasetInfo) -> Task:
-    """What the loop needs to know of a prepared data set."""
-    counts = tuple(info.counts["train"][name] for name in info.classes)
-    return Task(info.task, info.kind, info.classes, counts, info.rows["train"])
-
-
 def _introduce(console: Console, info: DatasetInfo, space: Space) -> None:
     kind = "synthetic faces, rendered by this project" if info.synthetic else info.source
     rows = ", ".join(f"{count} {split}" for split, count in info.rows.items())
-    console.print(
-        f"  data      {kind}: task {info.task} ({info.kind}, {len(info.classes)} "
-        f"{'labels' if info.kind == 'multilabel' else 'classes'}), {rows}"
-    )
+    outputs = f"{len(info.classes)} {'labels' if info.kind == 'multilabel' else 'classes'}"
+    console.print(f"  data      {kind}: task {info.task} ({info.kind}, {outputs}), {rows}", markup=False)
     if info.rejects:
         first = ", ".join(f"{reject['row']} ({reject['reason']})" for reject in info.rejects[:3])
         console.print(
@@ -130,10 +149,8 @@ def _introduce(console: Console, info: DatasetInfo, space: Space) -> None:
             markup=False,
         )
     searched = ", ".join(space.searched_keys) or "nothing"
-    console.print(
-        f"  search    {space.search.num_trials} trials by {space.search.sampler} and {space.search.scheduler} over "
-        f"{searched}"
-    )
+    search = space.search
+    console.print(f"  search    {search.num_trials} trials by {search.sampler} and {search.scheduler} over {searched}")
 
 
 def _summary(info: DatasetInfo) -> dict[str, Any]:

@@ -1,0 +1,34 @@
+"""A study that can be run: what all its parts are given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lssat.evaluation.fairness import Groups
+from lssat.on_ray.ingest import Split
+from lssat.task import Task
+from search.record.folder import RunFolder, Storage
+from search.space.definition import Space
+
+
+@dataclass(frozen=True)
+class Study:
+    """A validated space, prepared data, and where the results go.
+
+    `splits`: by number of workers of a trial, then by name. `groups`: subgroups of the validation rows.
+    """
+
+    folder: RunFolder
+    storage: Storage
+    space: Space
+    task: Task
+    prepared: Path
+    splits: Mapping[int, Mapping[str, Split]]
+    groups: Groups | None = None
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether the data do not fit into memory."""
+        return any(split.resident is None for splits in self.splits.values() for split in splits.values())

@@ -1,0 +1,32 @@
+"""After a kill: make Optuna's study and the records of the trials tell the same story."""
+
+from __future__ import annotations
+
+import optuna
+from optuna.trial import Trial, TrialState
+
+from search.record.folder import RunFolder, Stage
+from search.record.trials import Outcome, Status
+from search.space.settings import SearchConfig
+from search.strategy.objectives import values
+from search.strategy.searcher import tell, trial_name
+
+STATUSES = {
+    TrialState.COMPLETE: Status.COMPLETE,
+    TrialState.PRUNED: Status.STOPPED,
+    TrialState.FAIL: Status.FAILED,
+}
+
+
+def reconcile(folder: RunFolder, study: optuna.Study, search: SearchConfig) -> None:
+    """A trial whose end only one of the two knows is ended in the other as well; all others are left as they are."""
+    for trial in study.get_trials(deepcopy=False):
+        record = folder.record(Stage.SEARCH, trial_name(trial.number))
+        outcome = record.outcome
+        if trial.state == TrialState.RUNNING and outcome:
+            objectives = values(search.objectives, record.last) if record.last else None
+            tell(study, Trial(study, trial._trial_id), outcome, objectives)
+        elif trial.state in STATUSES and record.exists and not outcome:
+            status = Status.INFEASIBLE if trial.constraints.get("memory") else STATUSES[trial.state]
+            reason = trial.user_attrs.get("reason", "")
+            record.end(Outcome(status, reason, record.seconds if record.num_epochs else None))
