@@ -17,7 +17,7 @@ from lssat.model import catalog
 from search.space import epochs
 from search.space.definition import Parameter, Space
 from search.space.epochs import Span
-from search.space.reach import backbone_configs
+from search.space.reach import backbones as drawable_backbones
 
 if TYPE_CHECKING:
     from search.plan.rates import Rate
@@ -101,7 +101,7 @@ def make_plan(
     ConfigError.
     """
     configs: dict[str, Config] = {}
-    for config in backbone_configs(space):
+    for config, _ in drawable_backbones(space):
         configs.setdefault(catalog.architecture(config.backbone), config)
     example = next(iter(configs.values()))
     sized = [(config, _fitting(config, data, machine)) for config in configs.values()]

@@ -11,10 +11,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from lssat.config import Config, ConfigError, check_key, check_value
-from lssat.model import catalog
+from lssat.config import ConfigError, check_key, check_value
 from lssat.nearest import nearest
 from search.space import reach, resource_table, rules
+from search.space.backbone_rules import check_backbones
 from search.space.definition import Space
 from search.space.parameters import parameters
 from search.space.settings import SearchConfig
@@ -48,7 +48,8 @@ def load(path: Path, profile: str, pinned: Mapping[str, Any], search: Mapping[st
         space = reader.space(profile, settings)
     space = replace(space, locations={**space.locations, **overridden})
     for seed in range(NUM_PROBES if space.parameters else 1):
-        _check_backbone(space.example(seed), space.locations)
+        space.example(seed)
+    check_backbones(space)
     return rules.checked(space)
 
 
@@ -197,34 +198,6 @@ class _Reader:
 
 def _has_variants(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
-
-
-def _check_backbone(config: Config, locations: Mapping[str, str]) -> None:
-    """What the catalogue can tell of a backbone before torch is loaded. Raises ConfigError."""
-    backbone = config.backbone
-    if backbone.name is not None:
-        return
-    try:
-        entry = catalog.lookup(backbone.family, backbone.size)
-    except ConfigError as error:
-        raise ConfigError(f"{error}{_at(locations, 'backbone.size', 'backbone.family')}") from None
-    if backbone.patch_size is not None and entry["masking"] != "tokens":
-        raise ConfigError(
-            f"`backbone.patch_size` is for flat-token families, but {backbone.family} is none; add `when: "
-            f"{{backbone.family: [vit]}}` to it{_at(locations, 'backbone.patch_size')}"
-        )
-    if entry["masking"] != "tokens" and config.trains_auxiliary and config.masking.ratio is not None:
-        cells = (config.data.image_size // config.masking.unit) ** 2
-        if not 0 < int(cells * (1 - config.masking.ratio)) < cells:
-            at = _at(locations, "masking.ratio")
-            raise ConfigError(
-                f"`masking.ratio` {config.masking.ratio} hides all or none of the {cells} mask units; move it towards "
-                f"0.5{at}"
-            )
-
-
-def _at(locations: Mapping[str, str], *keys: str) -> str:
-    return next((f" ({locations[key]})" for key in keys if key in locations), "")
 
 
 def _search_config(values: Mapping[str, Any], locations: Mapping[str, str]) -> SearchConfig:

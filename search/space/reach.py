@@ -15,7 +15,7 @@ from search.space.walk import every_point
 
 MOST_COMBINATIONS = 10_000
 """That are looked at; a parameter that is in none of so many counts as drawn."""
-BACKBONE_KEYS = (
+ENCODER_KEYS = (
     "backbone.family",
     "backbone.size",
     "backbone.name",
@@ -23,9 +23,11 @@ BACKBONE_KEYS = (
     "backbone.pretrained",
     "head.pooling",
     "masking.mode",
-    "auxiliary",
+    "masking.unit",
 )
-"""What decides which encoder is built."""
+"""What decides which encoder is built and how many cells its mask has, beside whether the auxiliary task is trained."""
+MOST_INTEGERS = 1_000
+"""Of a range of integers that are looked at; of a longer one both ends alone."""
 
 
 def combinations(space: Space, keys: Iterable[str]) -> Iterator[dict[str, Any]]:
@@ -42,11 +44,26 @@ def never_drawn(space: Space) -> Parameter | None:
     )
 
 
-def backbone_configs(space: Space) -> Iterator[Config]:
-    """A configuration for each combination of the choices that decide what is built; of other keys the first choice or
-    the low end. Raises ConfigError.
+def backbones(space: Space) -> list[tuple[Config, tuple[float | None, ...]]]:
+    """A configuration for each encoder that a space can build, with every `masking.ratio` that it can be masked with.
+
+    The ratios are all choices, or both ends of a range, as a rule about the hidden share that holds at both ends holds
+    between them; there is none where the auxiliary task is not trained. Raises ConfigError for a configuration that
+    breaks a rule.
     """
-    return map(space.config, combinations(space, BACKBONE_KEYS))
+    configs: dict[tuple[Any, ...], Config] = {}
+    ratios: dict[tuple[Any, ...], dict[float | None, None]] = {}
+    defaults = Config().flat()
+    keys = {*ENCODER_KEYS, "auxiliary", "aux_weight", "masking.ratio"}
+    for _, sampled in every_point(_narrowed(space, keys, with_ranges=True).sample):
+        resolved = {**defaults, **sampled}
+        is_masked = resolved["auxiliary"] and resolved["aux_weight"] > 0
+        encoder = (*(resolved[key] for key in ENCODER_KEYS), is_masked)
+        if encoder not in configs:
+            configs[encoder] = space.config(sampled)
+        if is_masked:
+            ratios.setdefault(encoder, {})[resolved["masking.ratio"]] = None
+    return [(config, tuple(ratios.get(encoder, ()))) for encoder, config in configs.items()]
 
 
 def demands(space: Space) -> list[ResourcesConfig]:
@@ -68,21 +85,26 @@ def _is_drawn(space: Space, parameter: Parameter) -> bool:
     return seen or next(points, None) is not None
 
 
-def _narrowed(space: Space, keys: Iterable[str]) -> Space:
+def _narrowed(space: Space, keys: Iterable[str], with_ranges: bool = False) -> Space:
     """The space with all choices of some keys and of those whose values decide whether these are drawn; other
-    parameters have their first value alone.
+    parameters have their first value alone, and so have ranges, unless they are wanted as well.
     """
     kept = set(keys)
     while more := {key for parameter in space.parameters if parameter.key in kept for key in parameter.reads} - kept:
         kept |= more
-    return replace(
-        space,
-        parameters=tuple(
-            parameter if parameter.choices and parameter.key in kept else _first_value_alone(parameter)
-            for parameter in space.parameters
-        ),
-    )
+
+    def values(parameter: Parameter) -> tuple[Any, ...]:
+        if parameter.key not in kept or not (parameter.choices or with_ranges):
+            return parameter.choices[:1] or (parameter.low,)
+        return parameter.choices or _values_of_range(parameter)
+
+    return replace(space, parameters=tuple(replace(p, choices=values(p)) for p in space.parameters))
 
 
-def _first_value_alone(parameter: Parameter) -> Parameter:
-    return replace(parameter, choices=parameter.choices[:1] or (parameter.low,))
+def _values_of_range(parameter: Parameter) -> tuple[Any, ...]:
+    """All integers of a range, for one of them may break a rule that both ends keep; otherwise both ends."""
+    if isinstance(parameter.low, int) and isinstance(parameter.high, int):
+        integers = range(parameter.low, parameter.high + 1, int(parameter.step or 1))
+        if len(integers) <= MOST_INTEGERS:
+            return tuple(integers)
+    return (parameter.low, parameter.high)

@@ -1,7 +1,7 @@
 """What a space can draw, looked at through the keys that decide which encoder is built."""
 
 from search.space import file as space_file
-from search.space.reach import backbone_configs
+from search.space.reach import backbones
 
 
 def load(path, text, **pinned):
@@ -9,7 +9,7 @@ def load(path, text, **pinned):
     return space_file.load(path, "none", pinned, {})
 
 
-def test_every_combination_of_choices_is_drawn_once(tmp_path):
+def test_every_encoder_that_can_be_built_is_there_once(tmp_path):
     space = load(
         tmp_path / "s.yaml",
         """
@@ -26,12 +26,33 @@ space:
   aux_weight: [0.1, 0.5]
 """,
     )
-    seen = [
-        (c.backbone.family, c.backbone.size, c.backbone.patch_size, c.head.pooling, c.streams)
-        for c in backbone_configs(space)
-    ]
+    seen = [_encoder(config) for config, _ in backbones(space)]
     assert len(seen) == len(set(seen))
-    corners = (space.example(seed) for seed in range(400))
-    assert set(seen) == {
-        (c.backbone.family, c.backbone.size, c.backbone.patch_size, c.head.pooling, c.streams) for c in corners
-    }
+    assert set(seen) == {_encoder(space.example(seed)) for seed in range(400)}
+
+
+def _encoder(config):
+    return config.backbone.family, config.backbone.size, config.backbone.patch_size, config.head.pooling
+
+
+def test_each_encoder_has_the_ratios_that_it_can_be_masked_with(tmp_path):
+    space = load(
+        tmp_path / "s.yaml",
+        """
+fixed: {masking.unit: 8}
+space:
+  backbone.family: [vit, resnet]
+  backbone.size: [atto]
+  masking.ratio:
+    - {choices: [null, 0.5], when: {backbone.family: [vit]}}
+    - {low: 0.3, high: 0.9, when: {backbone.family: [resnet]}}
+  auxiliary: [off, on]
+""",
+    )
+    found = [(config.backbone.family, config.auxiliary, set(ratios)) for config, ratios in backbones(space)]
+    assert sorted(found, key=lambda entry: entry[:2]) == [
+        ("resnet", False, set()),
+        ("resnet", True, {0.3, 0.9}),
+        ("vit", False, set()),
+        ("vit", True, {None, 0.5}),
+    ]

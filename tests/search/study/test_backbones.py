@@ -53,6 +53,17 @@ def test_a_backbone_that_cannot_be_is_refused(tmp_path, pins, rule):
         check_backbones(load(tmp_path / "s.yaml", "search: {num_trials: 1}", **pins), print)
 
 
+@pytest.mark.parametrize("name", ["test_vit2", "test_convnext2"])
+@pytest.mark.parametrize("values", ["[0.5, 0.99]", "{low: 0.5, high: 0.99}"])
+def test_a_mask_that_hides_all_is_refused_where_only_the_built_encoder_knows_its_cells(tmp_path, name, values):
+    """The catalogue lacks these architectures, so the space file alone tells nothing of their cells."""
+    text = f"fixed: {{masking.unit: 16}}\nspace:\n  backbone.name: [{name}]\n  masking.ratio: {values}\n"
+    many = {"backbone.name": name, "masking.unit": 4, "backbone.patch_size": 4 if name == "test_vit2" else None}
+    with pytest.raises(ConfigError, match=rf"^{name}: `masking\.ratio` must hide some of the 16 .*s\.yaml:4\)$"):
+        check_backbones(load(tmp_path / "s.yaml", text), print)
+    check_backbones(load(tmp_path / "s.yaml", text, **many), print)
+
+
 def test_without_network_the_search_ends_before_it_begins(tmp_path):
     """In the driver, before data are prepared and Ray starts, with the repair."""
     command = [
@@ -76,5 +87,5 @@ def test_without_network_the_search_ends_before_it_begins(tmp_path):
     offline = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub")}
     done = subprocess.run(command, cwd=ROOT, env=offline, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
-    assert "hf download timm/test_vit" in " ".join(done.stdout.split())
+    assert "hf download timm/test_vit" in " ".join((done.stdout + done.stderr).split())
     assert not list(tmp_path.rglob("manifest.json")) and not (tmp_path / ".data").exists()
