@@ -1,10 +1,10 @@
-"""Ray Data: Parquet shards -> decoded uint8 blocks, decoded once and shared by all trials, or streamed when they would
-not fit.
+"""Ray Data: Parquet shards -> uint8 images in the object store, decoded once for all trials whatever their number of
+workers, or streamed where they do not fit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,10 +28,10 @@ PREFETCHED = 2  # blocks that are fetched ahead of the one that is used
 
 
 class RowGroup(NamedTuple):
-    """Rows that lie together in a shard, and the number that the first of them has in the split."""
+    """A row group of a shard: its file, its index in that file, where its first row is in the split, and its rows."""
 
     path: str
-    number: int
+    row_group: int
     start: int
     rows: int
 
@@ -40,9 +40,9 @@ class RowGroup(NamedTuple):
 class Split:
     """One split of a prepared data set, cut into one share per worker of a trial.
 
-    Together the shares hold every row exactly once: Ray's own equal split drops the remainder. `resident` are the
-    decoded shares, cut before any trial starts, because cutting takes a free core and workers hold them all; None when
-    the split is streamed, row group by row group.
+    Together the shares hold every row exactly once, which Ray's own equal split does not: it drops the remainder.
+    `resident` are the decoded shares; they are cut before any trial starts, because cutting needs a free core and the
+    workers of the trials hold them all. None: the split is streamed, row group by row group.
     """
 
     groups: tuple[RowGroup, ...]
@@ -59,14 +59,15 @@ class Split:
         )
 
     def share_rows(self, rank: int) -> int:
+        """How many rows a worker's share has."""
         if self.resident is not None:
-            cuts = _cuts(sum(group.rows for group in self.groups), self.num_workers)
-            return cuts[rank + 1] - cuts[rank]
+            bounds = _bounds(sum(group.rows for group in self.groups), self.num_workers)
+            return bounds[rank + 1] - bounds[rank]
         return sum(group.rows for group in self.groups[rank :: self.num_workers])
 
 
 class EveryRow(TrainDataConfig):  # type: ignore[misc]
-    """Hands each Ray Train worker its share of every split."""
+    """Gives each Ray Train worker its share of every split."""
 
     def __init__(self, splits: Mapping[str, Split]) -> None:
         super().__init__()
@@ -75,49 +76,41 @@ class EveryRow(TrainDataConfig):  # type: ignore[misc]
     def configure(
         self, datasets: Any, world_size: int, worker_handles: Any, worker_node_ids: Any, **kwargs: Any
     ) -> list[dict[str, DataIterator]]:
+        """What Ray Train asks for once its workers are placed: the shares by rank, then by the name of the split."""
         return [
             {name: split.share(rank).iterator() for name, split in self._splits.items()} for rank in range(world_size)
         ]
 
 
-def open_splits(folder: Path, splits: tuple[str, ...], image_size: int, num_workers: int = 1) -> dict[str, Split]:
-    """The named splits of a prepared folder: all decoded into the object store, or all streamed. Raises ConfigError."""
+def open_splits(
+    folder: Path, names: Sequence[str], image_size: int, worker_counts: Sequence[int]
+) -> dict[int, dict[str, Split]]:
+    """The named splits of a prepared folder for every number of workers: `[num_workers][name]`.
+
+    Either all splits are decoded into the object store, once, and cut for each number of workers, or all are streamed.
+    Raises ConfigError where a split has too little to give every worker a share.
+    """
     _set_context()
-    groups = {split: _row_groups(shard_paths(folder, split)) for split in splits}
-    rows = {split: sum(group.rows for group in groups[split]) for split in splits}
-    decoded_bytes = sum(rows.values()) * image_size * image_size * 3
-    stores = [
-        node["Resources"].get("object_store_memory", 0)
-        for node in ray.nodes()
-        if node["Alive"] and node["Resources"].get("CPU")
-    ]
-    fits = decoded_bytes < MEMORY_SHARE * min(stores, default=0)  # a trial holds all rows on its own node
-    for split in splits:
-        most = rows[split] if fits else len(groups[split])
-        if num_workers > most:
-            unit = (
-                "images"
-                if fits
-                else f"blocks of {GROUP_ROWS} images, in which data are dealt out that do not fit into memory"
-            )
-            raise ConfigError(
-                f"`resources.num_workers` must be at most {most}, because split `{split}` has {most} {unit}, but got "
-                f"{num_workers}"
-            )
-    return {
-        s: Split(
-            groups[s],
-            image_size,
-            num_workers,
-            _resident(shard_paths(folder, s), image_size, num_workers) if fits else None,
-        )
-        for s in splits
-    }
+    paths = {name: shard_paths(folder, name) for name in names}
+    groups = {name: _row_groups(paths[name]) for name in names}
+    num_rows = {name: sum(group.rows for group in groups[name]) for name in names}
+    fits = _fits_in_memory(sum(num_rows.values()) * image_size**2 * 3)
+    for name in names:
+        _check_shares(name, max(worker_counts), num_rows[name] if fits else len(groups[name]), fits)
+    decoded = {name: _decoded(paths[name], image_size) for name in names} if fits else {}
+
+    def split(name: str, num_workers: int) -> Split:
+        resident = _cut(decoded[name], num_rows[name], num_workers) if fits else None
+        return Split(groups[name], image_size, num_workers, resident)
+
+    return {count: {name: split(name, count) for name in names} for count in worker_counts}
 
 
 def rows_of(shard: DataIterator, resident: bool, num_rows: int) -> Rows:
-    """A worker's shard as Rows. Resident blocks are read without a copy; of streamed data the row groups come in an
-    order that the seed alone decides.
+    """A worker's share as Rows.
+
+    Resident blocks are read without a copy. The row groups of streamed data come in an order that the seed alone
+    decides, so that a resumed trial meets the rows of an uninterrupted one.
     """
     if resident:
         return ResidentRows(list(shard.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=0)))
@@ -130,11 +123,35 @@ def rows_of(shard: DataIterator, resident: bool, num_rows: int) -> Rows:
             )
             return
         generator = np.random.default_rng(seed)
-        blocks = _streamed([groups[place] for place in generator.permutation(len(groups))])
+        blocks = _streamed([groups[index] for index in generator.permutation(len(groups))])
         arrays = blocks.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=PREFETCHED)
         yield from mixed(arrays, size, SHUFFLE_ROWS, generator)
 
     return StreamedRows(stream, num_rows)
+
+
+def _fits_in_memory(decoded_bytes: int) -> bool:
+    """Whether the decoded rows of all splits fit on every node: a worker holds the blocks it reads on its own node.
+
+    Shares for several numbers of workers are views of the same blocks, apart from the few blocks that a cut divides, so
+    the bytes count once.
+    """
+    stores = [
+        node["Resources"].get("object_store_memory", 0)
+        for node in ray.nodes()
+        if node["Alive"] and node["Resources"].get("CPU")
+    ]
+    return decoded_bytes < MEMORY_SHARE * float(min(stores, default=0))
+
+
+def _check_shares(name: str, num_workers: int, most: int, resident: bool) -> None:
+    if num_workers <= most:
+        return
+    streamed_unit = f"blocks of {GROUP_ROWS} images, in which data are dealt out that do not fit into memory"
+    raise ConfigError(
+        f"`resources.num_workers` must be at most {most}, because split `{name}` has {most} "
+        f"{'images' if resident else streamed_unit}, but got {num_workers}"
+    )
 
 
 def _row_groups(paths: list[Path]) -> tuple[RowGroup, ...]:
@@ -142,15 +159,15 @@ def _row_groups(paths: list[Path]) -> tuple[RowGroup, ...]:
     start = 0
     for path in paths:
         metadata = pq.read_metadata(path)
-        for number in range(metadata.num_row_groups):
-            rows = metadata.row_group(number).num_rows
-            groups.append(RowGroup(str(path), number, start, rows))
+        for index in range(metadata.num_row_groups):
+            rows = metadata.row_group(index).num_rows
+            groups.append(RowGroup(str(path), index, start, rows))
             start += rows
     return tuple(groups)
 
 
 def _streamed(groups: list[dict[str, Any]]) -> Dataset:
-    """Row groups, read and decoded on any node, in this order and no further ahead than the object store allows."""
+    """The rows of row groups in this order, read and decoded on any node, no further ahead than the store has room."""
     _set_context()
     return ray.data.from_items(groups, override_num_blocks=len(groups)).map_batches(
         _read_group, batch_size=1, batch_format="numpy"
@@ -159,13 +176,13 @@ def _streamed(groups: list[dict[str, Any]]) -> Dataset:
 
 def _read_group(batch: Mapping[str, Any]) -> Arrays:
     group = {name: values[0] for name, values in batch.items()}
-    table = pq.ParquetFile(group["path"]).read_row_group(int(group["number"]), columns=["image", "label"])
+    table = pq.ParquetFile(group["path"]).read_row_group(int(group["row_group"]), columns=["image", "label"])
     columns = {name: np.array(table[name].to_pylist(), dtype=object) for name in ("image", "label")}
     return decode(columns | {"row": group["start"] + np.arange(len(table))}, int(group["image_size"]))
 
 
 def _numbered(tables: list[pa.Table]) -> list[pa.Table]:
-    """With a column `row`: where in the split."""
+    """The tables with a further column `row`: where the row is in the split."""
     starts = np.cumsum([0, *map(len, tables)])
     return [
         table.append_column("row", pa.array(np.arange(start, start + len(table))))
@@ -179,19 +196,26 @@ def _set_context() -> None:
     context.enable_progress_bars = False
 
 
-def _resident(paths: list[Path], image_size: int, num_workers: int) -> tuple[Dataset, ...]:
-    """Read on this machine, so that no other node needs the files; decode wherever there is a free core."""
+def _decoded(paths: list[Path], image_size: int) -> Dataset:
+    """The rows of shards, decoded into blocks of the object store.
+
+    The shards are read on this machine, so that no other node needs the files; they are decoded wherever a core is
+    free.
+    """
     tables = _numbered([pq.read_table(path, columns=["image", "label"]) for path in paths])
     pieces = [table.slice(start, GROUP_ROWS) for table in tables for start in range(0, len(table), GROUP_ROWS)]
-    dataset = _decoded(ray.data.from_arrow(pieces), image_size).materialize()
-    inner = _cuts(sum(map(len, tables)), num_workers)[1:-1]
-    return tuple(dataset.split_at_indices(inner)) if inner else (dataset,)
+    encoded = ray.data.from_arrow(pieces)
+    return encoded.map_batches(
+        partial(decode, image_size=image_size), batch_size=GROUP_ROWS, batch_format="numpy"
+    ).materialize()
 
 
-def _cuts(total: int, num_workers: int) -> list[int]:
-    """Where each worker's share begins, and the end."""
-    return [total * rank // num_workers for rank in range(num_workers + 1)]
+def _cut(decoded: Dataset, num_rows: int, num_workers: int) -> tuple[Dataset, ...]:
+    """One share per worker. Blocks are shared with `decoded`; only those that a cut divides are copied."""
+    inner = _bounds(num_rows, num_workers)[1:-1]
+    return tuple(decoded.split_at_indices(inner)) if inner else (decoded,)
 
 
-def _decoded(dataset: Dataset, image_size: int) -> Dataset:
-    return dataset.map_batches(partial(decode, image_size=image_size), batch_size=GROUP_ROWS, batch_format="numpy")
+def _bounds(num_rows: int, num_workers: int) -> list[int]:
+    """Where the share of each worker begins, and the end of the last."""
+    return [num_rows * rank // num_workers for rank in range(num_workers + 1)]

@@ -105,7 +105,7 @@ def _open(sitting: Sitting, prepared: Path, task: Task) -> Study:
     sitting.storage.path.mkdir(parents=True, exist_ok=True)
     check_storage(sitting.storage.path)
     worker_counts = sorted({wanted.num_workers for wanted in demands(space)})
-    splits = {count: open_splits(prepared, ("train", "val"), config.data.image_size, count) for count in worker_counts}
+    splits = open_splits(prepared, ("train", "val"), config.data.image_size, worker_counts)
     groups = _groups(prepared, config.objective.subgroups)
     study = Study(sitting.folder, sitting.storage, space, task, prepared, splits, groups)
     concurrency(demands(space), study.is_streamed, space.search.max_concurrent)

@@ -1,6 +1,7 @@
-"""Ray Data's shares: every row once for any number of workers, resident or streamed, and the pixels as they were."""
+"""Ray Data's shares: every row once for any number of workers, resident or streamed, decoded once for all of them."""
 
 import io
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -8,12 +9,14 @@ import ray
 from PIL import Image
 
 from lssat.config import ConfigError
+from lssat.data.prepared.decoding import read_resident
 from lssat.data.prepared.table import DatasetInfo, Row, write_dataset
 from lssat.on_ray import ingest
 
 pytestmark = pytest.mark.slow
 NUM_ROWS = 2500  # two shards, ten blocks
 SIZE = 8
+WORKER_COUNTS = (1, 2, 3)
 
 
 @pytest.fixture(scope="module")
@@ -58,29 +61,74 @@ def numbers(split, rank, seeds=(3,)):
     return found
 
 
+def opened(prepared, name, num_workers):
+    return ingest.open_splits(prepared, (name,), SIZE, [num_workers])[num_workers][name]
+
+
 @pytest.mark.parametrize("streamed", [False, True])
-@pytest.mark.parametrize("num_workers", [1, 2])
-def test_every_row_once(prepared, num_workers, streamed, monkeypatch):
+def test_every_row_once_for_each_number_of_workers(prepared, streamed, monkeypatch):
     if streamed:
         monkeypatch.setattr(ingest, "MEMORY_SHARE", 0)
-    split = ingest.open_splits(prepared, ("train",), SIZE, num_workers)["train"]
-    assert (split.resident is None) == streamed
-    found = [number for rank in range(num_workers) for number in numbers(split, rank)]
-    assert sorted(found) == list(range(NUM_ROWS))
-    assert found != sorted(found), "rows must come shuffled"
+    shares = ingest.open_splits(prepared, ("train",), SIZE, WORKER_COUNTS)
+    assert list(shares) == list(WORKER_COUNTS)
+    for num_workers, splits in shares.items():
+        split = splits["train"]
+        assert (split.num_workers, split.resident is None) == (num_workers, streamed)
+        found = [number for rank in range(num_workers) for number in numbers(split, rank)]
+        assert sorted(found) == list(range(NUM_ROWS))
+        assert found != sorted(found), "rows must come shuffled"
+
+
+def test_a_row_is_decoded_once_whatever_the_numbers_of_workers(prepared, tmp_path, monkeypatch):
+    log, decode = tmp_path / "decoded", ingest.decode
+
+    def logging(batch, image_size):
+        with log.open("a") as file:  # from several processes: a line is one write
+            file.write("".join(f"{row}\n" for row in batch["row"]))
+        return decode(batch, image_size)
+
+    monkeypatch.setattr(ingest, "decode", logging)
+    shares = ingest.open_splits(prepared, ("train",), SIZE, WORKER_COUNTS)
+    for num_workers, splits in shares.items():
+        assert sum(len(numbers(splits["train"], rank)) for rank in range(num_workers)) == NUM_ROWS
+    assert Counter(map(int, log.read_text().split())) == Counter(range(NUM_ROWS))
+
+
+def test_shares_are_the_same_blocks_but_for_those_that_a_cut_divides(prepared):
+    shares = ingest.open_splits(prepared, ("train",), SIZE, WORKER_COUNTS)
+    blocks = {
+        num_workers: {
+            ref
+            for share in splits["train"].resident
+            for bundle in share.iter_internal_ref_bundles()
+            for ref in bundle.block_refs
+        }
+        for num_workers, splits in shares.items()
+    }
+    whole = blocks[1]
+    assert len(whole) == 10
+    for num_workers in WORKER_COUNTS:
+        assert len(whole - blocks[num_workers]) <= num_workers - 1
+
+
+def test_whether_the_data_fit_is_asked_once(prepared, monkeypatch):
+    asked = []
+    monkeypatch.setattr(ingest, "_fits_in_memory", lambda size: asked.append(size) or True)
+    ingest.open_splits(prepared, ("train", "val"), SIZE, WORKER_COUNTS)
+    assert asked == [(NUM_ROWS + 7) * SIZE * SIZE * 3]
 
 
 def test_a_resumed_stream_meets_the_order_of_an_uninterrupted_one(prepared, monkeypatch):
     monkeypatch.setattr(ingest, "MEMORY_SHARE", 0)
-    split = ingest.open_splits(prepared, ("train",), SIZE, 2)["train"]
+    split = opened(prepared, "train", 2)
     third = numbers(split, 1, seeds=(1, 2, 3))
-    again = ingest.open_splits(prepared, ("train",), SIZE, 2)["train"]
+    again = opened(prepared, "train", 2)
     assert numbers(again, 1, seeds=(3,)) == third != numbers(again, 1, seeds=(2,))
     assert numbers(again, 1, seeds=(None,)) == sorted(third)
 
 
 def test_uneven_shares_of_resident_rows(prepared):
-    split = ingest.open_splits(prepared, ("val",), SIZE, 3)["val"]
+    split = opened(prepared, "val", 3)
     shares = [numbers(split, rank) for rank in range(3)]
     assert sorted(number for share in shares for number in share) == list(range(7))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
@@ -88,10 +136,10 @@ def test_uneven_shares_of_resident_rows(prepared):
 
 def test_more_workers_than_rows_are_refused(prepared):
     with pytest.raises(ConfigError, match=r"`resources\.num_workers` must be at most 7"):
-        ingest.open_splits(prepared, ("val",), SIZE, 8)
+        ingest.open_splits(prepared, ("val",), SIZE, [1, 8, 2])
 
 
 def test_read_resident_reads_all(prepared):
-    rows = ingest.read_resident(sorted(prepared.glob("test-*.parquet")), SIZE)
+    rows = read_resident(sorted(prepared.glob("test-*.parquet")), SIZE)
     labels = np.concatenate([batch.label[batch.weight > 0] for batch in rows.batches(4, 2, None)])
     assert labels.tolist() == [0, 1, 0, 1, 0, 1]
