@@ -23,7 +23,9 @@ PUBLISHED: Mapping[str, Any] = {
 
 
 def sampler(search: SearchConfig, number: int) -> BaseSampler:
-    """Seeded by (seed, number of the trial), so that a resumed study draws what the uninterrupted one would have drawn."""
+    """Seeded by the study's seed and the number of the trial, so that a resumed study draws what the uninterrupted one
+    would have drawn.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return SAMPLERS[search.sampler](search, search.seed * 100_003 + number)
@@ -56,21 +58,24 @@ def first_points(space: Space) -> list[dict[str, Any]]:
     )
     points = []
     for chosen in [{backbones.key: choice} for choice in backbones.choices] if backbones else [{}]:
-        trial = _Published({**PUBLISHED, **chosen})
+        trial = _Published({**PUBLISHED, "backbone.name": None, **chosen})  # a name would stand instead of the family
         space.sample(trial)
         points.append(trial.point)
     return points[: space.search.num_trials]
 
 
 class _Published:
-    """A trial that answers what is published, and remembers that alone."""
+    """A trial that answers what is published, and remembers that alone; what is not published is left to be drawn."""
 
     def __init__(self, published: Mapping[str, Any]) -> None:
         self._published = published
         self.point: dict[str, Any] = {}
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        published = self._published.get(name.split("@")[0])
+        key = name.split("@")[0]
+        if key not in self._published:
+            return choices[0]
+        published = self._published[key]
         if published in choices:
             return self._remember(name, published)
         numbers = [choice for choice in choices if isinstance(choice, float)]
@@ -81,10 +86,10 @@ class _Published:
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
-        published = self._published.get(name.split("@")[0])
-        if published is None:
+        key = name.split("@")[0]
+        if key not in self._published:
             return low
-        value = min(max(published, low), high)
+        value = min(max(self._published[key], low), high)
         return float(self._remember(name, low + round((value - low) / step) * step if step else value))
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:

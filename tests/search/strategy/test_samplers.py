@@ -1,6 +1,8 @@
 """What is tried first."""
 
+import optuna
 import pytest
+from optuna.samplers import RandomSampler
 
 from search.space.file import load
 from search.strategy.samplers import first_points
@@ -58,3 +60,40 @@ def test_a_grid_queues_every_point(tmp_path):
 def test_each_name_where_names_are_searched(tmp_path, key):
     found = points(tmp_path, f"space:\n  {key}: [resnet18, convnext_tiny]\n  masking.ratio: [0.5, 0.75]\n")
     assert found == [{key: "resnet18", "masking.ratio": 0.75}, {key: "convnext_tiny", "masking.ratio": 0.75}]
+
+
+def test_null_among_the_choices_of_a_key_that_is_not_published_pins_nothing(tmp_path):
+    """Null is no published value: `backbone.patch_size` is drawn, and `masking.ratio` takes its nearest number."""
+    text = """
+fixed: {masking.unit: 8}
+space:
+  backbone.family: [vit, resnet]
+  backbone.size: [atto]
+  backbone.patch_size: {choices: [null, 8], when: {backbone.family: [vit]}}
+  masking.ratio: [null, 0.5]
+"""
+    found = points(tmp_path, text)
+    assert found == [
+        {"backbone.family": "vit", "masking.ratio": 0.5},
+        {"backbone.family": "resnet", "masking.ratio": 0.5},
+    ]
+    study = optuna.create_study(sampler=RandomSampler(seed=0))
+    space = load(tmp_path / "s.yaml", "laptop", {}, {})
+    for _ in range(20):
+        study.enqueue_trial(found[0])
+    drawn = [space.sample(study.ask()) for _ in range(20)]
+    assert {sampled["backbone.patch_size"] for sampled in drawn} == {None, 8}
+    assert {sampled["masking.ratio"] for sampled in drawn} == {0.5}
+
+
+def test_a_name_does_not_replace_the_family_of_a_first_point(tmp_path):
+    text = """
+space:
+  backbone.name: [resnet18, null]
+  backbone.family: {choices: [vit, resnet], when: {backbone.name: [null]}}
+  backbone.size: {choices: [atto], when: {backbone.name: [null]}}
+"""
+    assert points(tmp_path, text) == [
+        {"backbone.name": None, "backbone.family": "vit"},
+        {"backbone.name": None, "backbone.family": "resnet"},
+    ]
