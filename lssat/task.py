@@ -1,4 +1,4 @@
-"""What is to be learnt, as the loop needs to know it: derived from a prepared data set."""
+"""What is to be learnt, as training and evaluation need to know it; it is derived from a prepared data set."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 Kind = Literal["binary", "multiclass", "multilabel"]
 SCORES: dict[Kind, str] = {"binary": "balanced_accuracy", "multiclass": "macro_f1", "multilabel": "balanced_accuracy"}
+"""The metric by which a task of each kind selects, where no other is asked for."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,17 @@ class Task:
             return "auc"
         return SCORES[self.kind]
 
+    def group_metric(self, metric: str) -> str:
+        """The metric by which subgroups are compared: the one asked for. `worst_group` is the lowest score of a group
+        and needs another to score the groups by: the task's own.
+        """
+        return self.score_metric("auto" if metric == "worst_group" else metric)
+
     def to_json(self) -> dict[str, Any]:
+        """What `from_json` reads."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Task:
+        """The task that `to_json` wrote."""
         return cls(**{**data, "classes": tuple(data["classes"]), "counts": tuple(data["counts"])})

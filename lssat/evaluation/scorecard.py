@@ -42,12 +42,12 @@ def scorecard(
     """
     logits, labels = predictions
     units = independent(texts.identity, texts.video)
-    base = task.score_metric("auto") if metric == "worst_group" else metric
+    group_metric = task.group_metric(metric)
 
     def score(rows: Array) -> float:
         if metric == "worst_group":
             groups = {name: words[rows] for name, words in texts.groups.items()}
-            return worst_group(task.kind, base, predictions.of(rows), groups)[metric]
+            return worst_group(task.kind, group_metric, predictions.of(rows), groups)[metric]
         return one_score(task.kind, metric, logits[rows], labels[rows])
 
     card: dict[str, Any] = {
@@ -66,7 +66,7 @@ def scorecard(
         card["video"] = by_video(logits[:, 0], labels, texts.video)
     if texts.groups:
         card["subgroups"] = {
-            name: by_subgroup(task.kind, base, predictions, words, units) for name, words in texts.groups.items()
+            name: by_subgroup(task.kind, group_metric, predictions, words, units) for name, words in texts.groups.items()
         }
     return card
 

@@ -50,7 +50,8 @@ def predict_rows(
 def score_predictions(
     config: Config, task: Task, predictions: Predictions, groups: Groups | None = None
 ) -> dict[str, float]:
-    """All metrics of the task, and its task loss; with `groups`, the subgroup of each row, `worst_group` and `gap` too.
+    """All metrics of the task, and its task loss; with `groups`, the subgroup of each row, `worst_group` and `gap` too,
+    of the metric that the study selects by.
 
     Raises NonFiniteLoss.
     """
@@ -60,5 +61,5 @@ def score_predictions(
     scores = evaluate_scores(task.kind, logits, labels)
     scores["task_loss"] = task_loss(torch.from_numpy(logits), torch.from_numpy(labels), task.kind).mean().item()
     if groups:
-        scores |= worst_group(task.kind, task.score_metric("auto"), predictions, groups)
+        scores |= worst_group(task.kind, task.group_metric(config.objective.metric), predictions, groups)
     return scores

@@ -1,6 +1,7 @@
-"""A kept winner scores as its training said it did, read from shards again."""
+"""A kept winner scores as its training said it did, read from shards again, whichever metric selects."""
 
 import io
+import itertools
 
 import numpy as np
 import pyarrow as pa
@@ -9,56 +10,101 @@ import pytest
 import torch
 from PIL import Image
 
-from lssat.bundle import score_trained
+from lssat.bundle import export, score_bundle, score_trained
 from lssat.config import build
 from lssat.data.prepared.decoding import read_resident
+from lssat.evaluation import uncertainty
 from lssat.task import Task
 from lssat.train.distributed import Distributed
 from lssat.train.loop import TrainingRun, fit
 
-TASK = Task("bright", "binary", ("no", "yes"), (60, 60), 120)
+ROWS, SHARDS = 120, (70, 50)
+TASKS = {
+    "binary": Task("bright", "binary", ("no", "yes"), (60, 60), ROWS),
+    "deepfake": Task("deepfake", "binary", ("real", "fake"), (60, 60), ROWS),  # selects by AUC, unless asked otherwise
+    "multiclass": Task("hue", "multiclass", ("a", "b", "c"), (40, 40, 40), ROWS),
+    "multilabel": Task("traits", "multilabel", ("a", "b"), (60, 40), ROWS),
+}
+LABELS = {
+    "binary": np.arange(ROWS) % 2,
+    "deepfake": np.arange(ROWS) % 2,
+    "multiclass": np.arange(ROWS) % 3,
+    "multilabel": np.stack([np.arange(ROWS) % 2, (np.arange(ROWS) % 3 == 0)], axis=1).astype(int),
+}
+SMALL = {
+    "backbone.name": "test_efficientnet",
+    "data.image_size": 32,
+    "masking.unit": 8,
+    "decoder.dim": 32,
+    "auxiliary": False,
+    "optim.epochs": 2,
+    "optim.warmup_epochs": 0,
+    "objective.subgroups": ["Male", "Age"],
+}
 
 
-def shard(path, rows, generator):
-    images, labels = [], np.arange(rows) % 2
-    for label in labels:
+@pytest.fixture(scope="module", params=TASKS)
+def case(request, tmp_path_factory):
+    """A task, its rows in two shards, and subgroups of unequal size in which classes are not equally frequent."""
+    folder, generator = tmp_path_factory.mktemp(request.param), np.random.default_rng(0)
+    labels = LABELS[request.param]
+    brightness = labels if labels.ndim == 1 else labels.sum(1)
+    images = generator.integers(0, 150, (ROWS, 32, 32, 3)) + 30 * brightness[:, None, None, None]
+    bounds = np.cumsum([0, *SHARDS])
+    shards = [
+        shard(folder / f"{start}.parquet", images[start:end], labels[start:end])
+        for start, end in itertools.pairwise(bounds)
+    ]
+    shares = {"Male": 0.3 + 0.4 * (brightness > 0), "Age": np.full(ROWS, 0.25)}
+    texts = {name: np.where(generator.random(ROWS) < share, "1", "0") for name, share in shares.items()}
+    nothing = np.full(ROWS, "")
+    return TASKS[request.param], shards, {**texts, "identity": nothing, "video": nothing}
+
+
+def shard(path, images, labels):
+    pngs = []
+    for image in images:
         out = io.BytesIO()
-        Image.fromarray((generator.integers(0, 200, (32, 32, 3)) + 40 * label).astype(np.uint8)).save(out, "PNG")
-        images.append(out.getvalue())
-    pq.write_table(pa.table({"image": images, "label": labels}), path)
+        Image.fromarray(image.astype(np.uint8)).save(out, "PNG")
+        pngs.append(out.getvalue())
+    pq.write_table(pa.table({"image": pngs, "label": list(labels)}), path)
     return path
 
 
-def test_subgroups_of_a_split_read_from_several_shards(tmp_path):
-    generator = np.random.default_rng(0)
-    rows = read_resident(
-        [shard(tmp_path / f"{number}.parquet", size, generator) for number, size in enumerate((70, 50))], 32
-    )
-    assert [batch.row[0] for batch in rows.batches(1, 120, None)] == list(range(120))
-    texts = {"Male": generator.choice(["0", "1"], 120)}
-    small = {
-        "backbone.name": "test_efficientnet",
-        "data.image_size": 32,
-        "masking.unit": 8,
-        "decoder.dim": 32,
-        "auxiliary": False,
-    }
-    config = build(
-        {
-            **small,
-            "optim.epochs": 2,
-            "optim.warmup_epochs": 0,
-            "objective.subgroups": ["Male"],
-            "objective.metric": "worst_group",
-        }
-    )
+def test_rows_of_several_shards_know_where_in_the_split_they_are(case):
+    _, shards, _ = case
+    assert [batch.row[0] for batch in read_resident(shards, 32).batches(1, ROWS, None)] == list(range(ROWS))
+
+
+@pytest.mark.parametrize("metric", ["auto", "accuracy", "macro_f1", "auc", "worst_group"])
+def test_search_finalists_and_the_winners_scorecard_say_the_same(tmp_path, monkeypatch, case, metric):
+    """Score, worst group and gap: one metric everywhere, the one that selects."""
+    monkeypatch.setattr(uncertainty, "RESAMPLES", 3)  # intervals are not looked at
+    task, shards, texts = case
+    if metric == "auc" and task.kind == "multiclass":
+        pytest.skip("a study of several classes refuses this metric")
+    rows = read_resident(shards, 32)
+    config = build({**SMALL, "objective.metric": metric})
     reported = []
-    fit(
-        TrainingRun(config, TASK, rows, rows, Distributed(torch.device("cpu")), tmp_path / "run", texts),
-        reported.append,
-    )
-    best = max(reported, key=lambda result: result.score).metrics
-    again = score_trained(tmp_path / "run" / "best", rows, texts)
-    assert again["score"] == again["worst_group"] == pytest.approx(best["val/worst_group"])
-    assert again["gap"] == pytest.approx(best["val/gap"])
-    assert again["auc"] == pytest.approx(best["val/auc"])
+    groups = {name: texts[name] for name in config.objective.subgroups}
+    run = TrainingRun(config, task, rows, rows, Distributed(torch.device("cpu")), tmp_path / "run", groups)
+    fit(run, reported.append)
+    best = max(reported, key=lambda result: result.score)
+
+    finalist = score_trained(tmp_path / "run" / "best", rows, texts)
+    assert finalist["metric"] == task.score_metric(metric)
+    assert finalist["score"] == pytest.approx(best.score)
+    for name in ("worst_group", "gap", "balanced_accuracy"):
+        assert finalist[name] == pytest.approx(best.metrics[f"val/{name}"]), name
+    assert best.best_gap == best.metrics["val/gap"]
+
+    export(tmp_path / "run" / "best", tmp_path / "bundle")
+    card = score_bundle(tmp_path / "bundle", rows, texts, config.objective.subgroups)
+    columns = card["subgroups"].values()
+    assert card["metric"] == finalist["metric"]
+    assert card["score"] == pytest.approx(best.score)
+    assert {column["metric"] for column in columns} == {task.group_metric(metric)}
+    assert min(column["worst_score"] for column in columns) == pytest.approx(finalist["worst_group"])
+    assert max(column["gap"] for column in columns) == pytest.approx(finalist["gap"])
+    if metric == "worst_group":
+        assert card["score"] == finalist["worst_group"]
