@@ -71,5 +71,6 @@ def _complete_at(trial: FrozenTrial, epoch: int) -> FrozenTrial:
         user_attrs=trial.user_attrs,
         system_attrs=dict(trial.system_attrs),
         intermediate_values=trial.intermediate_values,
-        constraints=trial.constraints or {"memory": 0.0},  # samplers read constraints of all complete trials or of none
+        # Samplers read constraints of all complete trials or of none; a trial that runs has none yet.
+        constraints=None if trial.constraints else {"memory": 0.0},
     )

@@ -1,29 +1,23 @@
 """Backbones across tasks: ranks and correlations of hand-made folders, and what is refused."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from lssat.config import ConfigError, build
+from lssat.config import ConfigError
 from search import across
+from tests.search.records import epoch, record
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 def folder(path, scores, status="complete"):
-    """`scores`: (backbone, val/best) of each trial."""
+    """`scores`: (backbone, score) of each trial."""
     for number, (backbone, score) in enumerate(scores):
         trial = path / "trials" / f"{number:04d}"
-        trial.mkdir(parents=True)
-        sampled = {"backbone.name": backbone}
-        (trial / "config.json").write_text(json.dumps({"sampled": sampled, "hash": build(sampled).hash()}))
-        (trial / "outcome.json").write_text(json.dumps({"status": status, "reason": "", "seconds": 1}))
-        (trial / "metrics.jsonl").write_text(
-            json.dumps({"epoch": 1, "epochs": 1, "val/best": score, "train/images_per_s": 1}) + "\n"
-        )
+        record(trial, {"backbone.name": backbone}, [epoch(1, score, 1)], status)
     return path
 
 

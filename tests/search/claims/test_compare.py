@@ -1,12 +1,11 @@
 """Paired comparison: textbook numbers, and pairs that only pairing can tell apart."""
 
-import json
-
 import pytest
 
-from lssat.config import ConfigError, build
+from lssat.config import ConfigError
 from search.claims.paired import compare, interval
 from search.compare import report
+from tests.search.records import epoch, record
 
 
 def test_interval_of_textbook_numbers():
@@ -46,13 +45,7 @@ def test_unknown_columns_and_folders_are_named(tmp_path):
 def test_trials_that_the_columns_do_not_tell_apart_are_not_averaged(tmp_path):
     for number, lr in enumerate((1e-3, 2e-3)):
         trial = tmp_path / "trials" / f"{number:04d}"
-        trial.mkdir(parents=True)
-        config = build({"optim.lr": lr})
-        (trial / "config.json").write_text(json.dumps({"sampled": {"optim.lr": lr}, "hash": config.hash()}))
-        (trial / "outcome.json").write_text(json.dumps({"status": "complete", "reason": "", "seconds": 1}))
-        (trial / "metrics.jsonl").write_text(
-            json.dumps({"epoch": 1, "val/score": 0.5, "val/best": 0.5, "train/images_per_s": 1}) + "\n"
-        )
+        record(trial, {"optim.lr": lr}, [epoch(1, 0.6, 1, score=0.5)], "complete")
     with pytest.raises(ConfigError, match="seed 0"):
         report(tmp_path, ["streams"], None, "MRGB")
     assert "| 1 | 0.5000" in report(tmp_path, ["streams"], "config_hash", "MRGB")

@@ -1,6 +1,7 @@
 """A manifest rebuilds its study, and an extension is on record."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,43 +11,44 @@ from optuna.study import create_study
 from lssat.config import ConfigError
 from lssat.files import write_json
 from search.record import manifest
+from search.record.folder import RunFolder, Storage
 from search.space.file import load
 
 SPACES = sorted((Path(__file__).resolve().parents[3] / "spaces").glob("*.yaml"))
+DATA = {"fingerprint": "x"}
 
 
-def recorded(folder, space, **more):
-    record = {
-        "name": "first",
-        "versions": manifest._versions(),
-        "resolved": {"space": json.loads(json.dumps(space.to_json())), "data": "x"},
-        **more,
-    }
-    write_json(folder / "manifest.json", record)
-    return folder / "manifest.json"
+def begun(path, space, storage=None):
+    """The manifest of a study in a folder, as its first session writes it."""
+    path.mkdir(parents=True, exist_ok=True)
+    fresh = manifest.new(RunFolder(path), space, DATA, path)
+    return fresh.begin_session(Storage(storage or path), space)
 
 
 @pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)
 @pytest.mark.parametrize("profile", ["laptop", "gpu"])
 def test_the_same_trials_are_drawn(tmp_path, path, profile):
     space = load(path, profile, {"optim.weight_decay": 0.01}, {"seed": 3})
+    begun(tmp_path / "first", space)
+    read = manifest.read(tmp_path / "first" / "manifest.json")
     said = []
-    name, again = manifest.rebuilt(recorded(tmp_path, space), said.append)
-    assert (name, said) == ("first", [])
-    assert again.to_json() == space.to_json()
+    manifest.notify_of_other_versions(read, said.append)
+    assert (read.name, said) == ("first", [])
+    assert read.space.to_json() == space.to_json()
     draws = [
         [each.sample(study.ask()) for _ in range(20)]
-        for each in (space, again)
+        for each in (space, read.space)
         for study in [create_study(sampler=RandomSampler(seed=0))]
     ]
     assert draws[0] == draws[1]
-    assert again.example() == space.example()
+    assert read.space.example() == space.example()
 
 
 def test_other_versions_are_said(tmp_path):
-    path = recorded(tmp_path, load(SPACES[0], "laptop", {}, {}), versions={**manifest._versions(), "ray": "1.0"})
+    content = begun(tmp_path, load(SPACES[0], "laptop", {}, {})).content
+    write_json(tmp_path / "manifest.json", {**content, "versions": {**content["versions"], "ray": "1.0"}})
     said = []
-    manifest.rebuilt(path, said.append)
+    manifest.notify_of_other_versions(manifest.read(tmp_path / "manifest.json"), said.append)
     assert len(said) == 1
     assert "ray 1.0" in said[0]
 
@@ -58,37 +60,78 @@ def test_other_versions_are_said(tmp_path):
 def test_what_is_no_manifest_is_refused(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(ConfigError, match="no manifest of a study"):
-        manifest.rebuilt(tmp_path / "manifest.json", print)
+        manifest.read(tmp_path / "manifest.json")
 
 
 def test_extensions_add_up(tmp_path):
     space = load(SPACES[0], "laptop", {}, {"num_trials": 12})
-    recorded(tmp_path, space)
-    assert manifest.continued(space, tmp_path, 5, keep=True).search.num_trials == 17
-    recorded(tmp_path, manifest.continued(space, tmp_path, 5, keep=True))
-    assert manifest.continued(space, tmp_path, None, keep=True).search.num_trials == 17
-    assert manifest.continued(space, tmp_path, None, keep=False).search.num_trials == 12
+    first = begun(tmp_path, space)
+    assert first.continued(space, 5, keep=True).search.num_trials == 17
+    extended = begun(tmp_path, first.continued(space, 5, keep=True))
+    assert extended.continued(space, None, keep=True).search.num_trials == 17
+    assert extended.continued(space, None, keep=False).search.num_trials == 12
     with pytest.raises(ConfigError, match="`--extend` must be at least 1"):
-        manifest.continued(space, tmp_path, 0, keep=True)
+        extended.continued(space, 0, keep=True)
     (tmp_path / "grid.yaml").write_text("space: {aux_weight: [0.1, 0.5]}\nsearch: {sampler: grid}\n")
     with pytest.raises(ConfigError, match="no more points"):
-        manifest.continued(load(tmp_path / "grid.yaml", "laptop", {}, {}), tmp_path, 3, keep=True)
+        extended.continued(load(tmp_path / "grid.yaml", "laptop", {}, {}), 3, keep=True)
 
 
 def test_a_study_whose_folder_was_moved_goes_on_and_one_with_another_storage_does_not(tmp_path):
     space = load(SPACES[0], "laptop", {}, {})
-    first, moved, shared = tmp_path / "a" / "s", tmp_path / "b" / "s", tmp_path / "shared" / "s"
-    manifest.start(first, first, space, {"fingerprint": "x"}, tmp_path, None)
+    first, moved, shared = (tmp_path / name / "s" for name in ("a", "b", "shared"))
+    begun(first, space)
     first.parent.rename(moved.parent)
-    record = manifest.start(
-        moved, moved, space, {"fingerprint": "x"}, tmp_path, manifest.of_study(moved, moved, space, "x")
-    )
-    assert (record["storage"], len(record["sessions"])) == (str(moved), 2)
+
+    def go_on(storage, fingerprint="x"):
+        read = manifest.read(moved / "manifest.json")
+        read.check_goes_on(RunFolder(moved), Storage(storage), space, fingerprint)
+        return read.begin_session(Storage(storage), space)
+
+    record = go_on(moved)
+    assert (record.storage, len(record.content["sessions"])) == (moved, 2)
     with pytest.raises(ConfigError, match=f"--storage {moved.parent}"):
-        manifest.of_study(moved, shared, space, "x")
+        go_on(shared)
     with pytest.raises(ConfigError, match="the data"):
-        manifest.of_study(moved, moved, space, "y")
+        go_on(moved, "y")
     shared.mkdir(parents=True)
-    manifest.start(moved, shared, space, {"fingerprint": "x"}, tmp_path, None)
+    begun(moved, space, shared)
     with pytest.raises(ConfigError, match=f"--storage {shared.parent}"):
-        manifest.of_study(moved, moved, space, "x")
+        go_on(moved)
+
+
+def test_openings_of_the_test_split_are_on_record_before_the_look(tmp_path):
+    record = begun(tmp_path, load(SPACES[0], "laptop", {}, {}))
+    record.open_test("a")
+    on_disk = json.loads((tmp_path / "manifest.json").read_text())["test_opened"]
+    assert [(opening["chosen"], opening["results"]) for opening in on_disk] == [("a", {})]
+    record.record_test({"a": {"score": 0.5}})
+    record.open_test("b")
+    read = manifest.read(tmp_path / "manifest.json")
+    assert (read.num_openings, read.last_chosen, read.test_results) == (2, "b", {"a": {"score": 0.5}})
+
+
+def test_a_study_of_the_version_before_goes_on_under_optunas_old_names(tmp_path):
+    (tmp_path / "s.yaml").write_text(
+        "fixed: {texture.ldp_k: 4}\nspace:\n  streams: [MRGB/RLBP/CRGB, MRGB/RLDP/CRGB]\n"
+        "  texture.lbp_points: {choices: [8, 16], when: {streams: [MRGB/RLBP/CRGB]}}\n"
+        "  target.encoding:\n    - {choices: [scaled], when: {texture.lbp_points: [16]}}\n"
+        "    - {choices: [scaled, bits], when: {texture.lbp_points: [8]}}\n"
+    )
+    space = load(tmp_path / "s.yaml", "laptop", {}, {})
+    begun(tmp_path / "s", space)
+    path = tmp_path / "s" / "manifest.json"
+    path.write_text(path.read_text().replace("texture.", "target."))  # as the version before wrote it
+    old = manifest.read(path)
+    assert old.space.fixed == space.fixed
+    assert [(each.key, each.when) for each in old.space.parameters] == [
+        (each.key, each.when) for each in space.parameters
+    ]
+    goes_on = old.continued(space, None, keep=True)
+    assert [each.name for each in goes_on.parameters] == [
+        each.name.replace("texture.", "target.") for each in space.parameters
+    ]
+    old.check_goes_on(RunFolder(tmp_path / "s"), Storage(tmp_path / "s"), goes_on, "x")
+    again = manifest.read(path).begin_session(Storage(tmp_path / "s"), goes_on)
+    assert manifest.read(path).continued(space, None, keep=True) == replace(goes_on, locations=space.locations)
+    assert "target.lbp_points" in {each.name for each in again.space.parameters}

@@ -1,36 +1,23 @@
-"""Ranking is pure: files in, rows out."""
+"""Ranking is pure: records in, rows out."""
 
 import csv
-import json
 
 import pytest
 
-from lssat.config import build
-from lssat.files import write_json
+from search.record.folder import RunFolder, Stage
 from search.report import leaderboard
+from tests.search.records import epoch, record
 
 
-def trial(folder, number, scores, status, epochs=4, **settings):
-    sampled = {"backbone.family": "resnet", "backbone.size": "atto", "optim.epochs": epochs, **settings}
+def trial(folder, number, scores, status=None, parameters=5, **settings):
+    sampled = {"backbone.family": "resnet", "backbone.size": "atto", "optim.epochs": 4, **settings}
+    results = [epoch(at, max(scores[:at]), score=score, parameters=parameters) for at, score in enumerate(scores, 1)]
     path = folder / "trials" / f"{number:04d}"
-    write_json(path / "config.json", {"sampled": sampled, "hash": build(sampled).hash()})
-    lines = [
-        {
-            "epoch": i + 1,
-            "epochs": epochs,
-            "val/score": s,
-            "val/best": max(scores[: i + 1]),
-            "train/images_per_s": 100.0,
-            "parameters": 5,
-        }
-        for i, s in enumerate(scores)
-    ]
-    (path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    if status:
-        write_json(
-            path / "outcome.json",
-            {"status": status, "reason": "ValueError: x" if status == "failed" else "", "seconds": 1},
-        )
+    record(path, sampled, results, status, "ValueError: x" if status == "failed" else "")
+
+
+def ranked(path, objectives=("score",)):
+    return leaderboard.rank(RunFolder(path).records(Stage.SEARCH), objectives)
 
 
 @pytest.fixture
@@ -40,49 +27,47 @@ def folder(tmp_path):
     trial(tmp_path, 2, [0.5, 0.9, 0.8, 0.8], "complete")
     trial(tmp_path, 3, [], "failed")
     trial(tmp_path, 4, [0.3, 0.4], "stopped")
-    trial(tmp_path, 5, [0.99], None)
+    trial(tmp_path, 5, [0.99])
     return tmp_path
 
 
 def test_full_budget_first_then_longest(folder):
-    rows = leaderboard.rank(folder)
+    rows = ranked(folder)
     assert [(row.rank, row.trial, row.status) for row in rows] == [
-        (1, "0002", "complete"), (2, "0000", "complete"), (3, "0004", "stopped"), (4, "0001", "stopped"), (5, "0005", "running"), (6, "0003", "failed"),
-    ]  # fmt: skip
+        (1, "0002", "complete"),
+        (2, "0000", "complete"),
+        (3, "0004", "stopped"),
+        (4, "0001", "stopped"),
+        (5, "0005", "running"),
+        (6, "0003", "failed"),
+    ]
     assert leaderboard.winner(rows).trial == "0002"
     assert rows[0].score == 0.9
 
 
 def test_an_early_star_cannot_win(tmp_path):
     trial(tmp_path, 0, [0.95], "stopped")
-    assert leaderboard.winner(leaderboard.rank(tmp_path)) is None
+    assert leaderboard.winner(ranked(tmp_path)) is None
 
 
 def test_the_test_score_does_not_change_the_order(folder):
-    rows = leaderboard.with_test(leaderboard.rank(folder), {"0002": 0.1})
+    rows = leaderboard.with_test(ranked(folder), {"0002": 0.1})
     assert [row.trial for row in rows][:2] == ["0002", "0000"]
     assert [row.test for row in rows[:2]] == [0.1, None]
-
-
-def test_a_repeated_epoch_and_a_cut_line_count_once(folder):
-    path = folder / "trials" / "0000" / "metrics.jsonl"
-    again = json.dumps({"epoch": 4, "epochs": 4, "val/best": 0.7})
-    path.write_text(path.read_text() + again + "\n" + '{"epoch": 5, "val/b')
-    assert [entry["epoch"] for entry in leaderboard.metrics(path.parent)] == [1, 2, 3, 4]
 
 
 def test_where_the_first_weights_came_from_is_in_every_row(tmp_path):
     for number, pretrained in enumerate([False, True, "/w/lite0.safetensors"]):
         trial(tmp_path, number, [0.5], "complete", **{"backbone.pretrained": pretrained})
-    leaderboard.write(leaderboard.rank(tmp_path), tmp_path)
+    leaderboard.write(ranked(tmp_path), tmp_path / "leaderboard.csv")
     with (tmp_path / "leaderboard.csv").open() as file:
         assert [line["pretrained"] for line in csv.DictReader(file)] == ["no", "hub", "lite0.safetensors"]
     assert "| pretrained |" in (tmp_path / "leaderboard.md").read_text()
 
 
 def test_files(folder):
-    rows = leaderboard.rank(folder)
-    leaderboard.write(rows, folder)
+    rows = ranked(folder)
+    leaderboard.write(rows, folder / "leaderboard.csv")
     with (folder / "leaderboard.csv").open() as file:
         read = list(csv.DictReader(file))
     assert [line["trial"] for line in read] == [row.trial for row in rows]
@@ -97,38 +82,35 @@ def test_files(folder):
     [
         ({}, "scaled", "auto"),
         (
-            {"target.encoding": "histogram", "target.ldp_signed": True, "target.rgb_weight": 0.3},
+            {"target.encoding": "histogram", "texture.ldp_signed": True, "target.rgb_weight": 0.3},
             "histogram signed + 0.3 RGB",
             "auto",
         ),
         (
             {
                 "streams": "MRGB/RLBP/CRGB",
-                "target.lbp_method": "uniform",
-                "target.lbp_points": 16,
-                "target.lbp_radius": 2.0,
+                "texture.lbp_method": "uniform",
+                "texture.lbp_points": 16,
+                "texture.lbp_radius": 2.0,
             },
             "scaled uniform P16 R2",
             "auto",
         ),
-        ({"streams": "MRGB/RLBP/CRGB", "target.ldp_signed": True, "target.norm_pix": True}, "scaled norm_pix", "auto"),
+        ({"streams": "MRGB/RLBP/CRGB", "texture.ldp_signed": True, "target.norm_pix": True}, "scaled norm_pix", "auto"),
         ({"masking.mode": "sparse", "masking.ratio": 0.5}, "scaled", "0.50 sparse"),
-        ({"auxiliary": False, "target.ldp_signed": True}, "-", "-"),
+        ({"auxiliary": False, "texture.ldp_signed": True}, "-", "-"),
     ],
 )
 def test_variants_of_texture_and_masking_have_names(tmp_path, settings, encoding, ratio):
     trial(tmp_path, 0, [0.5], "complete", **settings)
-    row = leaderboard.rank(tmp_path)[0]
+    row = ranked(tmp_path)[0]
     assert (row.encoding, row.mask_ratio) == (encoding, ratio)
 
 
 def test_the_front_of_several_objectives_comes_first(tmp_path):
     for number, (score, parameters) in enumerate([(0.9, 9), (0.7, 3), (0.8, 9), (0.6, 4), (0.5, 1)]):
-        trial(tmp_path, number, [score] * 4, "complete")
-        path = tmp_path / "trials" / f"{number:04d}" / "metrics.jsonl"
-        path.write_text(path.read_text().replace('"parameters": 5', f'"parameters": {parameters}'))
-    write_json(tmp_path / "manifest.json", {"resolved": {"space": {"search": {"objectives": ["score", "parameters"]}}}})
-    rows = leaderboard.rank(tmp_path)
+        trial(tmp_path, number, [score] * 4, "complete", parameters)
+    rows = ranked(tmp_path, ["score", "parameters"])
     assert [(row.trial, row.pareto) for row in rows] == [
         ("0000", True),
         ("0001", True),

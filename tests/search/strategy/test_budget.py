@@ -5,60 +5,66 @@ import time
 import pytest
 
 from search.space.settings import SearchConfig
-from search.strategy.budget import Budget, gpu_hours
+from search.strategy.budget import Budget
+from search.strategy.suggestion import Suggestion
+from tests.search.records import epoch, record
+
+GPUS = {"resources.gpus_per_worker": 0.5, "resources.num_workers": 2, "optim.batch_size": 64}
 
 
-def result(name, epoch, **config):
-    return {"epoch": epoch, "config": {"name": name, "config": config}, "time_this_iter_s": 1800.0}
+def earlier(tmp_path, **num_epochs):
+    """Records of trials with so many epochs, a second each."""
+    return [
+        record(tmp_path / name, GPUS, [epoch(at, 0.5, 9) for at in range(1, count + 1)])
+        for name, count in num_epochs.items()
+    ]
 
 
-def test_epochs_of_all_sessions_and_a_repeated_one_once():
-    budget = Budget(SearchConfig(max_epochs=10), {"0000": 5, "0001": 2}, 0.0)
+def test_epochs_of_all_sessions(tmp_path):
+    records = earlier(tmp_path, a=5, b=2)
+    budget = Budget(SearchConfig(max_epochs=10), records, lambda name: 0.0)
     assert budget.spent() is None
-    for name, epoch in (("0001", 2), ("0001", 3), ("0002", 1)):
-        budget("id", result(name, epoch))
+    for name, at in (("b", 3), ("c", 1)):
+        budget.observe(Suggestion(name, GPUS), epoch(at, 0.5, 9))
         assert not budget.stop_all()
-    budget("id", result("0002", 2))
+    budget.observe(Suggestion("c", GPUS), epoch(2, 0.5, 9))
     assert budget.stop_all()
     assert budget.spent() == "10 epochs (`search.max_epochs`)"
 
 
-def test_hours_of_gpus_are_those_that_trials_hold(monkeypatch):
-    now = [0.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    budget = Budget(SearchConfig(max_gpu_hours=1.5), {}, 0.5)
-    gpus = {"resources.gpus_per_worker": 0.5, "resources.num_workers": 2, "optim.batch_size": 64}
-    budget("id", result("0000", 1, **gpus))  # half an hour until its first report
+def test_hours_of_gpus_are_those_that_trials_hold(tmp_path):
+    """Two halves of a GPU; pauses hold none, so what counts is how long a trial has trained."""
+    seconds = {"a": 1800.0}
+    budget = Budget(SearchConfig(max_gpu_hours=1), [], seconds.__getitem__)
+    budget.observe(Suggestion("a", GPUS), epoch(1, 0.5, 9))
     assert budget.spent() is None
-    now[0] = 1799
-    budget("id", result("0000", 2, **gpus))
+    seconds["a"] = 3599.0
+    budget.observe(Suggestion("a", GPUS), epoch(2, 0.5, 9))
     assert budget.spent() is None
-    now[0] = 90000
-    budget(
-        "again", {**result("0000", 3, **gpus), "time_this_iter_s": 2.0}
-    )  # it had paused for a day, which holds no GPU
-    assert budget.spent() == "1.5 GPU-hours (`search.max_gpu_hours`)"
+    seconds["a"] = 3600.0
+    budget.observe(Suggestion("a", GPUS), epoch(3, 0.5, 9))
+    assert budget.spent() == "1 GPU-hours (`search.max_gpu_hours`)"
 
 
-def test_hours_on_the_clock(monkeypatch):
+def test_gpus_that_trials_of_earlier_sessions_have_held(tmp_path):
+    records = earlier(tmp_path, a=4, b=2)
+    assert Budget(SearchConfig(max_gpu_hours=6.1 / 3600), records, lambda name: 0.0).spent() is None
+    assert Budget(SearchConfig(max_gpu_hours=5.9 / 3600), records, lambda name: 0.0).stop_all()
+
+
+def test_hours_on_the_clock_are_those_of_this_session(tmp_path, monkeypatch):
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    budget = Budget(SearchConfig(max_hours=1), {"0000": 99}, 0.0)
+    budget = Budget(SearchConfig(max_hours=1), earlier(tmp_path, a=9), lambda name: 99999.0)
     now[0] += 3599
     assert not budget.stop_all()
     now[0] += 1
     assert budget.stop_all()
 
 
-def test_what_finished_trials_have_held():
-    settings = {"resources.num_workers": 2, "resources.gpus_per_worker": 0.25}
-    assert gpu_hours([(settings, 7200.0), (settings, 0.0)]) == pytest.approx(1.0)
-
-
-def test_a_trial_whose_last_epoch_spends_the_budget_is_complete():
-    """Tune ends all trials at once when the budget is spent; what a stopper ends is told to the searcher."""
-    budget = Budget(SearchConfig(max_epochs=4), {}, 0.0)
-    assert not budget("a", {**result("0000", 2), "epochs": 2}), "it ends by itself"
-    assert not budget("b", {**result("0001", 1), "epochs": 2})
-    assert budget("b", {**result("0001", 2), "epochs": 2})
-    assert not budget("c", {**result("0002", 1), "epochs": 2}), "this one can be gone on with"
+@pytest.mark.parametrize("limit", ["max_epochs", "max_hours", "max_gpu_hours"])
+def test_no_budget_stops_a_trial_by_itself(limit):
+    """Tune takes what a stopper ends for complete; a spent budget ends all trials where they are."""
+    budget = Budget(SearchConfig(**{limit: 1}), [], lambda name: 1e9)
+    budget.observe(Suggestion("a", GPUS), epoch(1, 0.5, 9))
+    assert not budget("id", {})

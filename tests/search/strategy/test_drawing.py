@@ -1,4 +1,4 @@
-"""Samplers see trials at the last epoch that enough of them have reached, and the trials themselves stay as they are."""
+"""Samplers see trials at the last epoch that enough of them have reached; the trials themselves stay as they are."""
 
 from optuna.trial import TrialState, create_trial
 

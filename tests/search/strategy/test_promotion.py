@@ -9,6 +9,8 @@ from optuna.trial import TrialState
 from search.space.file import load
 from search.strategy import searcher
 from search.strategy.schedulers import scheduler
+from search.strategy.suggestion import TUNE_KEY
+from tests.search.records import epoch
 
 TEXT = """
 fixed: {optim.epochs: 9, optim.warmup_epochs: 0}
@@ -34,24 +36,30 @@ def study(space):
     return searcher.create_study(optuna.storages.InMemoryStorage(), "s", space)
 
 
-def train(asked, stops, number):
+def train(asked, stops, number, score=None):
     """Run what is suggested until it pauses or ends; its name and last epoch, or what the searcher said instead. The
-    score is the learning rate.
+    score is the learning rate, or what is given, times the epoch.
     """
     suggested = asked.suggest(str(number))
     if not isinstance(suggested, dict):
         return suggested
-    for epoch in range(suggested.get("promoted", 0) + 1, 10):
-        result = {"epoch": epoch, "epochs": 9, "val/best": suggested["config"]["optim.lr"] * epoch}
-        if stops.on_trial_result(None, Running(str(number), suggested), result) == "STOP":
+    suggestion = suggested[TUNE_KEY]
+    for at in range(suggestion.promoted + 1, 10):
+        result = epoch(at, (score or suggestion.sampled["optim.lr"]) * at, 9)
+        asked.observe(suggestion, result)
+        if stops.on_trial_result(None, Running(str(number), suggested), result.to_report()) == "STOP":
             break
-        asked.on_trial_result(str(number), result)
-    asked.on_trial_complete(str(number), result)
-    return suggested["name"], epoch
+    asked.on_trial_complete(str(number))
+    return suggestion.name, at
+
+
+def begin(asked, *ids):
+    """What is suggested to trials that run side by side."""
+    return [asked.suggest(trial_id)[TUNE_KEY] for trial_id in ids]
 
 
 def test_of_nine_trials_three_go_on_and_one_to_the_end(study, space):
-    asked, stops = searcher.OptunaSearcher(study, space), scheduler(space.search, 9, lambda name: (), ())
+    asked, stops = searcher.OptunaSearcher(study, space), scheduler(space.search, 9)
     runs = []
     while isinstance(ran := train(asked, stops, len(runs)), tuple):
         runs.append(ran)
@@ -67,7 +75,7 @@ def test_of_nine_trials_three_go_on_and_one_to_the_end(study, space):
 
 def test_a_few_trials_end_with_one_complete(study, space):
     asked = searcher.OptunaSearcher(study, load_fewer(space))
-    stops = scheduler(space.search, 9, lambda name: (), ())
+    stops = scheduler(space.search, 9)
     runs = [train(asked, stops, number) for number in range(5)]
     assert runs[-1] == searcher.Searcher.FINISHED
     assert sorted(trial.state for trial in study.trials) == [TrialState.COMPLETE, TrialState.PRUNED]
@@ -79,21 +87,23 @@ def load_fewer(space):
 
 def test_while_one_runs_that_may_let_another_go_on_the_searcher_waits(study, space):
     asked = searcher.OptunaSearcher(study, load_fewer(space))
-    assert isinstance(asked.suggest("a"), dict) and isinstance(asked.suggest("b"), dict)
+    suggestions = begin(asked, "a", "b")
     assert asked.suggest("c") is None
-    for name in "ab":
-        asked.on_trial_complete(name, {"epoch": 1, "epochs": 9, "val/best": 0.5})
-    assert asked.suggest("c")["promoted"] == 1
+    for name, suggestion in zip("ab", suggestions, strict=True):
+        asked.observe(suggestion, epoch(1, 0.5, 9))
+        asked.on_trial_complete(name)
+    (promoted,) = begin(asked, "c")
+    assert promoted.promoted == 1
 
 
 def test_a_kill_after_any_run_changes_nothing(space):
     def runs(killed):
         study = searcher.create_study(optuna.storages.InMemoryStorage(), "s", space)
-        asked, stops, found = searcher.OptunaSearcher(study, space), scheduler(space.search, 9, lambda name: (), ()), []
+        asked, stops, found = searcher.OptunaSearcher(study, space), scheduler(space.search, 9), []
         while isinstance(ran := train(asked, stops, len(found)), tuple):
             found.append(ran)
             if killed:
-                asked, stops = searcher.OptunaSearcher(study, space), scheduler(space.search, 9, lambda name: (), ())
+                asked, stops = searcher.OptunaSearcher(study, space), scheduler(space.search, 9)
         return found, [(trial.state, trial.params) for trial in study.trials]
 
     assert runs(killed=True) == runs(killed=False)
@@ -101,28 +111,20 @@ def test_a_kill_after_any_run_changes_nothing(space):
 
 def test_one_that_was_killed_between_rungs_goes_on_first(study, space):
     asked = searcher.OptunaSearcher(study, space)
-    for name, epoch in (("a", 1), ("b", 2)):  # the second one was promoted
-        asked.suggest(name)
-        asked.on_trial_result(name, {"epoch": epoch, "epochs": 9, "val/best": 0.5})
+    for suggestion, at in zip(begin(asked, "a", "b"), (1, 2), strict=True):  # the second one was promoted
+        asked.observe(suggestion, epoch(at, 0.5, 9))
     again = searcher.OptunaSearcher(study, space)
-    assert again.suggest("x")["name"] == "0001"
-    assert again.suggest("y")["name"] == "0002", "the first one has paused"
+    assert [suggestion.name for suggestion in begin(again, "x", "y")] == ["0001", "0002"], "the first one has paused"
 
 
 def test_an_extension_is_compared_with_what_was_there(space):
     """What ended below its rung's best still stands there: worse trials that come later do not go on."""
     study = searcher.create_study(optuna.storages.InMemoryStorage(), "s", space)
-    asked, stops, ran = searcher.OptunaSearcher(study, space), scheduler(space.search, 9, lambda name: (), ()), 0
+    asked, stops, ran = searcher.OptunaSearcher(study, space), scheduler(space.search, 9), 0
     while isinstance(train(asked, stops, ran), tuple):
         ran += 1
     more = replace(space, search=space.search.model_copy(update={"num_trials": 18}))
     asked, longest = searcher.OptunaSearcher(study, more), []
-    while isinstance(suggested := asked.suggest(f"m{len(longest)}"), dict):
-        epochs = range(suggested.get("promoted", 0) + 1, 10)
-        for epoch in epochs:
-            result = {"epoch": epoch, "epochs": 9, "val/best": 0.001 * epoch}
-            if stops.on_trial_result(None, Running("m", suggested), result) == "STOP":
-                break
-        asked.on_trial_complete(f"m{len(longest)}", result)
-        longest.append(epoch)
+    while isinstance(trained := train(asked, stops, f"m{len(longest)}", score=0.001), tuple):
+        longest.append(trained[1])
     assert longest == [1] * 9

@@ -4,10 +4,14 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from lssat.files import write_json, write_lines
+from lssat.train.result import Ended
+from search.record.folder import RunFolder, Stage
+from search.record.trials import Outcome, Status
 from search.space.file import load
 from search.strategy import searcher
-from search.study.recovery import reconcile
+from search.strategy.suggestion import TUNE_KEY
+from search.study.reconcile import reconcile
+from tests.search.records import epoch, record
 
 TEXT = """
 fixed: {optim.epochs: 4}
@@ -27,23 +31,40 @@ def space(tmp_path):
 
 @pytest.fixture
 def study(tmp_path, space):
-    return searcher.open_study(tmp_path, "test", space)
+    return searcher.open_study(tmp_path / "study.db", "test", space)
 
 
-def result(epoch, value):
-    return {"epoch": epoch, "epochs": 4, "val/best": value}
+class Asked:
+    """The searcher, asked as Ray Tune and the adaptor do."""
+
+    def __init__(self, study, space):
+        self._searcher = searcher.OptunaSearcher(study, space)
+        self._suggestions = {}
+
+    def suggest(self, trial_id):
+        suggested = self._searcher.suggest(trial_id)
+        if not isinstance(suggested, dict):
+            return suggested
+        self._suggestions[trial_id] = suggested[TUNE_KEY]
+        return suggested[TUNE_KEY]
+
+    def observe(self, trial_id, message):
+        self._searcher.observe(self._suggestions[trial_id], message)
+
+    def complete(self, trial_id, *messages, error=False):
+        for message in messages:
+            self.observe(trial_id, message)
+        self._searcher.on_trial_complete(trial_id, error=error)
 
 
 def test_states(study, space):
-    asked = searcher.OptunaSearcher(study, space)
+    asked = Asked(study, space)
     for name in "abcd":
         asked.suggest(name)
-    for epoch in (1, 2, 3, 4):
-        asked.on_trial_result("a", result(epoch, 0.1 * epoch))
-    asked.on_trial_complete("a", result(4, 0.4))
-    asked.on_trial_complete("b", result(2, 0.9))  # stopped: its last result arrives only here
-    asked.on_trial_complete("c", {"failed": "ValueError: no"})
-    asked.on_trial_complete("d", None, error=True)
+    asked.complete("a", *(epoch(number, 0.1 * number) for number in (1, 2, 3, 4)))
+    asked.complete("b", epoch(2, 0.9))
+    asked.complete("c", Ended("failed", "ValueError: no"))
+    asked.complete("d", epoch(4, 0.5), error=True)
     states = [trial.state for trial in study.trials]
     assert states == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.FAIL]
     assert study.trials[0].intermediate_values == pytest.approx({1: 0.1, 2: 0.2, 3: 0.3, 4: 0.4})
@@ -52,33 +73,33 @@ def test_states(study, space):
 
 
 def test_a_value_that_is_not_finite_is_a_failure(study, space):
-    asked = searcher.OptunaSearcher(study, space)
+    asked = Asked(study, space)
     asked.suggest("a")
-    asked.on_trial_complete("a", result(4, float("nan")))
+    asked.complete("a", epoch(4, float("nan")))
     assert study.trials[0].state == TrialState.FAIL
 
 
 def test_interrupted_trials_come_first_with_their_number_and_settings(study, space, tmp_path):
-    first = searcher.OptunaSearcher(study, space)
+    first = Asked(study, space)
     suggested = [first.suggest(name) for name in "abc"]
-    first.on_trial_complete("b", result(4, 0.5))
-    again = searcher.OptunaSearcher(searcher.open_study(tmp_path, "test", space), space)
+    first.complete("b", epoch(4, 0.5))
+    again = Asked(searcher.open_study(tmp_path / "study.db", "test", space), space)
     assert [again.suggest(name) for name in "xy"] == [suggested[0], suggested[2]]
-    assert again.suggest("z")["name"] == "0003"
-    again.on_trial_complete("x", result(4, 0.6))
+    assert again.suggest("z").name == "0003"
+    again.complete("x", epoch(4, 0.6))
     assert study.trials[0].value == 0.6
 
 
 def test_the_same_seed_suggests_the_same_whether_interrupted_or_not(space, tmp_path):
     def suggestions(folder, reopen):
         folder.mkdir()
-        asked = searcher.OptunaSearcher(searcher.open_study(folder, "s", space), space)
+        asked = Asked(searcher.open_study(folder / "study.db", "s", space), space)
         found = []
         while (suggested := asked.suggest(f"t{len(found)}")) != searcher.Searcher.FINISHED:
             found.append(suggested)
-            asked.on_trial_complete(f"t{len(found) - 1}", result(4, suggested["config"]["aux_weight"]))
+            asked.complete(f"t{len(found) - 1}", epoch(4, suggested.sampled["aux_weight"]))
             if reopen:
-                asked = searcher.OptunaSearcher(searcher.open_study(folder, "s", space), space)
+                asked = Asked(searcher.open_study(folder / "study.db", "s", space), space)
         return found
 
     whole = suggestions(tmp_path / "whole", reopen=False)
@@ -89,36 +110,36 @@ def test_the_same_seed_suggests_the_same_whether_interrupted_or_not(space, tmp_p
 def test_a_trial_that_was_asked_for_but_not_drawn_is_drawn_as_it_would_have_been(space, tmp_path):
     def third(folder, killed):
         folder.mkdir()
-        study = searcher.open_study(folder, "s", space)
-        asked = searcher.OptunaSearcher(study, space)
+        study = searcher.open_study(folder / "study.db", "s", space)
+        asked = Asked(study, space)
         for name in "ab":
             asked.suggest(name)
-            asked.on_trial_complete(name, result(4, 0.5))
+            asked.complete(name, epoch(4, 0.5))
         if killed:
             searcher.ask(study, space)
-            asked = searcher.OptunaSearcher(searcher.open_study(folder, "s", space), space)
+            asked = Asked(searcher.open_study(folder / "study.db", "s", space), space)
         return asked.suggest("c")
 
     assert third(tmp_path / "whole", killed=False) == third(tmp_path / "killed", killed=True)
 
 
 def test_what_never_fits_is_infeasible_to_the_sampler(study, space):
-    asked = searcher.OptunaSearcher(study, space)
+    asked = Asked(study, space)
     for name in "ab":
         asked.suggest(name)
-    asked.on_trial_result("a", result(1, 0.9))
-    asked.on_trial_complete("a", {"infeasible": "DoesNotFit: too large"})
-    asked.on_trial_complete("b", result(4, 0.1))
+    asked.complete("a", epoch(1, 0.9), Ended("infeasible", "DoesNotFit: too large"))
+    asked.complete("b", epoch(4, 0.1))
     assert [trial.state for trial in study.trials[:2]] == [TrialState.PRUNED, TrialState.COMPLETE]
     assert [trial.constraints for trial in study.trials[:2]] == [{"memory": 1.0}, {"memory": 0.0}]
 
 
 def weights(space, study, infeasible):
     """aux_weight of 30 trials; it is their score as well, if they are feasible."""
-    asked, found = searcher.OptunaSearcher(study, space), []
+    asked, found = Asked(study, space), []
     for number in range(30):
-        found.append(asked.suggest(str(number))["config"]["aux_weight"])
-        asked.on_trial_complete(str(number), {"infeasible": "no"} if infeasible(found[-1]) else result(4, found[-1]))
+        found.append(asked.suggest(str(number)).sampled["aux_weight"])
+        never_fits = infeasible(found[-1])
+        asked.complete(str(number), Ended("infeasible", "no") if never_fits else epoch(4, found[-1]))
     return found
 
 
@@ -141,24 +162,23 @@ def test_samplers_keep_away_from_what_never_fits(tmp_path, sampler):
 
 
 def test_reconcile_closes_what_only_one_side_knows(study, space, tmp_path):
-    asked = searcher.OptunaSearcher(study, space)
+    asked = Asked(study, space)
     for name in "abc":
         asked.suggest(name)
-    asked.on_trial_result("a", result(4, 0.7))
-    for number in range(3):
-        write_json(tmp_path / "trials" / f"{number:04d}" / "config.json", {})
-    write_lines(tmp_path / "trials" / "0000" / "metrics.jsonl", [result(4, 0.7)])
-    write_json(tmp_path / "trials" / "0000" / "outcome.json", {"status": "complete", "reason": ""})
+    asked.observe("a", epoch(4, 0.7))
+    folder = RunFolder(tmp_path)
+    for number, (results, status) in enumerate([([epoch(4, 0.7)], "complete"), ([epoch(1, 0.1)], None), ([], None)]):
+        record(folder.record(Stage.SEARCH, f"{number:04d}").folder, {}, results, status)
     study.tell(1, state=TrialState.PRUNED)
-    reconcile(tmp_path, study, space.search)
+    reconcile(folder, study, space.search)
     assert study.trials[0].state == TrialState.COMPLETE
     assert study.trials[0].value == 0.7
-    assert "stopped" in (tmp_path / "trials" / "0001" / "outcome.json").read_text()
+    assert folder.record(Stage.SEARCH, "0001").outcome == Outcome(Status.STOPPED, "", 1.0)
     assert study.trials[2].state == TrialState.RUNNING
 
 
 def test_the_study_is_a_plain_optuna_study(study, space, tmp_path):
-    searcher.OptunaSearcher(study, space).suggest("a")
+    Asked(study, space).suggest("a")
     loaded = optuna.load_study(study_name="test", storage=f"sqlite:///{tmp_path / 'study.db'}")
     assert {name.split("@")[0] for name in loaded.trials[0].params} == {
         "backbone.family",
@@ -177,12 +197,11 @@ def several(tmp_path, sampler):
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2", "random"])
 def test_several_objectives(tmp_path, sampler):
     space = several(tmp_path, sampler)
-    study = searcher.open_study(tmp_path, "s", space)
-    asked = searcher.OptunaSearcher(study, space)
+    study = searcher.open_study(tmp_path / "study.db", "s", space)
+    asked = Asked(study, space)
     for number in range(12):
         asked.suggest(str(number))
-        asked.on_trial_result(str(number), result(1, 0.1))
-        asked.on_trial_complete(str(number), {**result(4 if number % 3 else 2, 0.1 * number), "parameters": number})
+        asked.complete(str(number), epoch(1, 0.1), epoch(4 if number % 3 else 2, 0.1 * number, parameters=number))
     assert [trial.state == TrialState.PRUNED for trial in study.trials] == [number % 3 == 0 for number in range(12)]
     assert study.trials[11].values == pytest.approx([1.1, 11])
     assert {trial.number for trial in study.best_trials} == {1, 2, 4, 5, 7, 8, 10, 11}
@@ -195,22 +214,22 @@ def test_nothing_is_tried_twice_and_a_finite_space_ends(tmp_path, sampler):
     )
     (tmp_path / "s.yaml").write_text(text)
     space = load(tmp_path / "s.yaml", "laptop", {}, {})
-    asked = searcher.OptunaSearcher(searcher.create_study(optuna.storages.InMemoryStorage(), "s", space), space)
+    asked = Asked(searcher.create_study(optuna.storages.InMemoryStorage(), "s", space), space)
     found = []
     while (suggested := asked.suggest(str(len(found)))) != searcher.Searcher.FINISHED:
-        asked.on_trial_complete(str(len(found)), result(4, suggested["config"]["aux_weight"]))
-        found.append(str(suggested["config"]))
+        asked.complete(str(len(found)), epoch(4, suggested.sampled["aux_weight"]))
+        found.append(str(suggested.sampled))
     assert len(set(found)) == len(found) == len(space.points()) == 12
 
 
 def test_patience_counts_trials_without_a_better_score(tmp_path, space):
     space = load(tmp_path / "s.yaml", "laptop", {}, {"patience": 3, "min_improvement": 0.05})
-    study = searcher.open_study(tmp_path, "s", space)
-    asked = searcher.OptunaSearcher(study, space)
-    told = 0
+    study = searcher.open_study(tmp_path / "study.db", "s", space)
+    asked = Asked(study, space)
+    num_ended = 0
     for value in (0.1, 0.2, 0.22, 0.30, 0.31, 0.34, 0.3, 0.9):
-        if asked.suggest(str(told)) == searcher.Searcher.FINISHED:
+        if asked.suggest(str(num_ended)) == searcher.Searcher.FINISHED:
             break
-        asked.on_trial_complete(str(told), result(4, value))
-        told += 1
-    assert told == 7, "0.31, 0.34 and 0.3 are no better than 0.30 by 0.05"
+        asked.complete(str(num_ended), epoch(4, value))
+        num_ended += 1
+    assert num_ended == 7, "0.31, 0.34 and 0.3 are no better than 0.30 by 0.05"

@@ -3,7 +3,7 @@
 import pytest
 
 from lssat.config import ConfigError
-from search.record.folder import clear_storage
+from search.record.folder import RunFolder, Stage, Storage
 
 
 def checkpoint(storage):
@@ -13,17 +13,26 @@ def checkpoint(storage):
 def test_only_the_run_folder_that_a_storage_belongs_to_clears_it(tmp_path):
     storage, mine, another = tmp_path / "shared" / "s", tmp_path / "mine" / "s", tmp_path / "another" / "s"
     checkpoint(storage)  # of a study that left no mark
-    clear_storage(storage, mine)
+    Storage(storage).clear_for(RunFolder(mine))
     assert not (storage / "trials").exists()
     checkpoint(storage)
     with pytest.raises(ConfigError, match=f"{mine}.*--name"):
-        clear_storage(storage, another)
+        Storage(storage).clear_for(RunFolder(another))
     assert (storage / "trials").exists()
-    clear_storage(storage, mine)
+    Storage(storage).clear_for(RunFolder(mine))
     assert not (storage / "trials").exists()
 
 
 def test_a_run_folder_that_is_its_own_storage_is_left_alone(tmp_path):
     checkpoint(tmp_path)
-    clear_storage(tmp_path, tmp_path)
+    Storage(tmp_path).clear_for(RunFolder(tmp_path))
     assert (tmp_path / "trials").exists()
+
+
+def test_a_run_that_is_over_keeps_its_best_checkpoint_alone(tmp_path):
+    storage = Storage(tmp_path)
+    for part in ("last", "best", "train"):
+        (storage.checkpoints(Stage.FINAL, "0001-seed2") / part).mkdir(parents=True)
+    storage.drop_resumable_state(Stage.FINAL, "0001-seed2")
+    assert [path.name for path in (tmp_path / "finals" / "0001-seed2").iterdir()] == ["best"]
+    assert storage.best(Stage.FINAL, "0001-seed2").is_dir()

@@ -1,0 +1,117 @@
+"""The final stage: who is in it, and what is said of it."""
+
+import csv
+
+import pytest
+
+from search.record.folder import RunFolder, Stage
+from search.report import final_table, leaderboard
+from search.space.settings import SearchConfig
+from search.strategy.finalists import Arm
+from tests.search.records import epoch
+from tests.search.records import record as record_at
+
+BASE = {"backbone.name": "test_resnet", "data.image_size": 32, "masking.unit": 8, "optim.epochs": 2}
+
+
+def record(folder, stage, name, score, status="complete", **settings):
+    results = [epoch(at, score, 2) for at in (1, 2)]
+    record_at(folder.record(stage, name).folder, {**BASE, **settings}, results, status)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = RunFolder(tmp_path)
+    bits = {"aux_weight": 0.3, "streams": "MRGB/RLBP/CRGB", "target.encoding": "bits"}
+    record(folder, Stage.SEARCH, "0000", 0.5, aux_weight=0.5)
+    record(folder, Stage.SEARCH, "0001", 0.9, **bits)
+    record(folder, Stage.SEARCH, "0002", 0.9, **bits)  # the same again
+    record(folder, Stage.SEARCH, "0003", 0.8, auxiliary=False, **{"optim.lr": 1e-4})
+    record(folder, Stage.SEARCH, "0004", 0.99, status="stopped")
+    return folder
+
+
+def planned(folder, **search):
+    return final_table.planned_runs(folder, leaderboard.of_folder(folder), SearchConfig(**search))
+
+
+def test_the_best_different_ones_and_their_supervised_baselines_with_fresh_seeds(folder):
+    runs = planned(folder, finalists=3, final_seeds=2)
+    assert [run.name for run in runs] == [
+        f"{arm}-seed{seed}" for seed in (1, 2) for arm in ("0001", "0001-supervised", "0003", "0000")
+    ]  # 0003 is supervised itself; the baseline of 0000 is that of 0001  # fmt: skip
+    for run in runs:
+        config = run.suggestion.config
+        assert config.seed == run.seed
+        assert config.trains_auxiliary == (run.arm.name in ("0000", "0001"))
+        assert config.masking.unit == 8
+    assert planned(folder, finalists=0) == []
+
+
+def test_a_supervised_baseline_keeps_the_classified_stream_and_nothing_of_the_auxiliary_task():
+    auxiliary = {"streams": "MRGB/RRGB/CLDP", "target.encoding": "scaled", "aux_weight": 0.3, "decoder.dim": 128}
+    baseline = Arm("0007", {**BASE, **auxiliary}).baseline
+    config = baseline.config
+    assert (baseline.name, baseline.trial) == ("0007-supervised", "0007")
+    assert (config.streams, config.auxiliary, config.decoder.dim) == ("MRGB/RRGB/CLDP", False, 64)
+    assert config.backbone.name == "test_resnet"
+    assert baseline.baseline.identity == baseline.identity
+
+
+def finish(folder, runs, scores):
+    for run in runs:
+        score = scores[run.arm.name][run.seed - 1]
+        if score is not None:
+            settings = {key: value for key, value in run.suggestion.sampled.items() if key not in BASE}
+            record(folder, Stage.FINAL, run.name, score, **settings)
+
+
+def test_the_winner_is_the_best_mean_and_ties_are_called_ties(folder):
+    runs = planned(folder, finalists=3, final_seeds=3)
+    finish(
+        folder,
+        runs,
+        {
+            "0001": [0.80, 0.82, 0.84],
+            "0001-supervised": [0.81, 0.81, 0.83],
+            "0003": [0.70, 0.72, 0.75],
+            "0000": [0.90, 0.95, None],
+        },
+    )
+    table = final_table.final_table(folder, runs)
+    assert [(line.arm, line.verdict) for line in table] == [
+        ("0001", "winner"),
+        ("0001-supervised", "tie"),
+        ("0003", "worse"),
+        ("0000", "tie"),
+    ]
+    assert table[0].mean == pytest.approx(0.82)
+    assert table[0].half == pytest.approx(4.302653 * 0.02 / 3**0.5, rel=1e-4), "Student's t of two degrees of freedom"
+    assert table[0].over_supervised == pytest.approx((-0.01 + 0.01 + 0.01) / 3)
+    assert table[2].difference == pytest.approx(-0.29 / 3)
+    assert (table[3].failed, table[3].seeds) == (1, 2), "with a failed seed it cannot win"
+    assert [line.arm for line in final_table.tied(table)] == ["0001-supervised"]
+
+
+def test_the_twin_of_another_finalist_serves(folder):
+    runs = planned(folder, finalists=3, final_seeds=2)
+    finish(folder, runs, {"0001": [0.8, 0.8], "0001-supervised": [0.7, 0.6], "0003": [0.5, 0.5], "0000": [0.75, 0.65]})
+    line = next(line for line in final_table.final_table(folder, runs) if line.arm == "0000")
+    assert line.over_supervised == pytest.approx(0.05)
+
+
+def test_test_scores_do_not_rank(folder):
+    runs = planned(folder, finalists=1, final_seeds=2)
+    finish(folder, runs, {"0001": [0.8, 0.9], "0001-supervised": [0.7, 0.6]})
+    table = final_table.final_table(folder, runs)
+    tested = final_table.with_test(table, runs, {run.name: 0.1 if run.arm.name == "0001" else 0.9 for run in runs})
+    assert [line.arm for line in tested] == [line.arm for line in table]
+    assert [line.test for line in tested] == [pytest.approx(0.1), pytest.approx(0.9)]
+    final_table.write(tested, folder.final_table)
+    assert "| 0001 |" in folder.final_table.with_suffix(".md").read_text()
+    with folder.final_table.open(newline="") as file:
+        assert [line["arm"] for line in csv.DictReader(file)] == ["0001", "0001-supervised"]
+
+
+def test_nobody_finished(folder):
+    assert final_table.final_table(folder, planned(folder, finalists=2)) == []
