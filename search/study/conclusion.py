@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from lssat.files import write_json
-from search.record.folder import Stage
+from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest
 from search.report import final_table, leaderboard
 from search.report.final_table import FinalRow
@@ -50,7 +50,7 @@ def conclude(study: Study, manifest: Manifest, runs: Sequence[FinalRun], console
             style="red",
         )
         return False
-    results = open_test(study, manifest, choice)
+    results = open_test(folder, study.prepared, manifest, choice)
     scores = {name: float(result["score"]) for name, result in results.items()}
     if table:
         table = final_table.with_test(table, runs, scores)
@@ -68,7 +68,7 @@ def conclude(study: Study, manifest: Manifest, runs: Sequence[FinalRun], console
     return True
 
 
-def open_test(study: Study, manifest: Manifest, choice: Choice) -> dict[str, dict[str, Any]]:
+def open_test(folder: RunFolder, prepared: Path, manifest: Manifest, choice: Choice) -> dict[str, dict[str, Any]]:
     """Keep the chosen run as the bundle, and give the test results of all trained runs: scores, and of the chosen one
     its scorecard.
 
@@ -83,19 +83,18 @@ def open_test(study: Study, manifest: Manifest, choice: Choice) -> dict[str, dic
     from lssat.data.prepared.decoding import read_resident
     from lssat.data.prepared.table import read_texts, shard_paths
 
-    bundle = study.folder.bundle
-    export(choice.trained[chosen], bundle)
+    export(choice.trained[chosen], folder.bundle)
     # Nothing is new with fewer finalists than before, where the winner is one that was scored then.
     if new or not has_scorecard:
         manifest.open_test(chosen)
-        config = open_bundle(bundle)[0]
-        rows = read_resident(shard_paths(study.prepared, "test"), config.data.image_size)
-        texts = read_texts(study.prepared, "test")
-        found = {} if has_scorecard else {chosen: score_bundle(bundle, rows, texts, config.objective.subgroups)}
+        config = open_bundle(folder.bundle)[0]
+        rows = read_resident(shard_paths(prepared, "test"), config.data.image_size)
+        texts = read_texts(prepared, "test")
+        found = {} if has_scorecard else {chosen: score_bundle(folder.bundle, rows, texts, config.objective.subgroups)}
         found |= {name: score_trained(choice.trained[name], rows, texts) for name in new}
         manifest.record_test(found)
         known |= found
-    write_json(study.folder.test_result, known[chosen])
+    write_json(folder.test_result, known[chosen])
     return known
 
 

@@ -17,7 +17,9 @@ from lssat.data.prepared.decoding import read_resident
 from lssat.data.prepared.table import read_info, shard_paths
 from lssat.train.distributed import Distributed
 from lssat.train.loop import TrainingRun, fit
-from search.study.conclusion import _open_test
+from search.record.folder import RunFolder
+from search.record.manifest import Manifest
+from search.study.conclusion import Choice, open_test
 from search.study.session import task_of
 
 SMALL = {
@@ -53,17 +55,19 @@ def test_fewer_finalists_than_before_bring_back_an_earlier_winner(tmp_path, prep
         run = TrainingRun(config, task, train, val, Distributed(torch.device("cpu")), tmp_path / name)
         fit(run, lambda result: None)
         trained[name] = tmp_path / name / "best"
-    record = {"test_opened": [], "sessions": [{}]}
+    folder = RunFolder(tmp_path)
+    record = Manifest(folder.manifest, {"test_opened": [], "sessions": [{}]})
 
     def opened(names, chosen):
-        known = _open_test(tmp_path, {name: trained[name] for name in names}, chosen, prepared, record)
+        choice = Choice(chosen, {name: trained[name] for name in names})
+        known = open_test(folder, prepared, record, choice)
         assert json.loads((tmp_path / "best" / "test.json").read_text()) == json.loads(json.dumps(known[chosen]))
         return load_file(tmp_path / "best" / "weights.safetensors")["head.weight"]
 
     first = opened("a", "a")
     assert not torch.equal(opened("ab", "b"), first)
-    looks = json.dumps(record["test_opened"])
+    looks = json.dumps(record.content["test_opened"])
     assert torch.equal(opened("a", "a"), first)
-    assert json.dumps(record["test_opened"]) == looks, "it was scored before"
-    assert [sorted(opening["results"]) for opening in record["test_opened"]] == [["a"], ["b"]]
+    assert json.dumps(record.content["test_opened"]) == looks, "it was scored before"
+    assert [sorted(opening["results"]) for opening in record.content["test_opened"]] == [["a"], ["b"]]
     assert json.loads((tmp_path / "manifest.json").read_text())["test_opened"][0]["chosen"] == "a"

@@ -20,41 +20,50 @@ from pathlib import Path
 import ray
 from ray import tune
 from lssat.train import microbatch
-from lssat.config import build
+from search.strategy.suggestion import Suggestion, suggestion_of
 from search.study import memory_kills
 
 storage = Path(sys.argv[1])
 
 class Recover(tune.Callback):
     def on_trial_recover(self, iteration, trials, trial, **info):
-        memory_kills.halve_if_killed(trial, storage / "trials")
+        suggestion = suggestion_of(trial)
+        memory_kills.halve_rows_if_killed(trial, storage / "trials" / suggestion.name, suggestion.config)
 
-HOW = ["plain", "memory", "none"]
+KILLS = ["plain", "memory", "none"]
 
-def train(suggestion):
-    how = HOW[int(suggestion["name"])]
+def train(tune_config):
+    suggestion = tune_config["suggestion"]
+    kill = KILLS[int(suggestion.name)]
     import os, signal, time
     import numpy as np
-    folder = storage / "trials" / suggestion["name"]
-    number = microbatch.begin(folder, build(suggestion["config"]), {})
-    if how != "none" and not (folder / "died").exists():
+    folder = storage / "trials" / suggestion.name
+    num_micro_batches = microbatch.begin(folder, suggestion.config, {})
+    if kill != "none" and not (folder / "died").exists():
         folder.mkdir(parents=True)
         (folder / "died").touch()
-        if how == "plain":
+        if kill == "plain":
             os.kill(os.getpid(), signal.SIGKILL)
         held = []
         while True:
             held.append(np.ones(20_000_000))
             time.sleep(0.02)
-    tune.report({"micro_batches": number})
+    tune.report({"micro_batches": num_micro_batches})
 
 memory_kills.survive()
-ray.init(num_cpus=1, include_dashboard=False, _node_ip_address="127.0.0.1", _temp_dir=sys.argv[2], object_store_memory=100 << 20)
+ray.init(
+    num_cpus=1,
+    include_dashboard=False,
+    _node_ip_address="127.0.0.1",
+    _temp_dir=sys.argv[2],
+    object_store_memory=100 << 20,
+)
 failures = tune.FailureConfig(max_failures=3)
 run = tune.RunConfig(storage_path=str(storage / "ray"), callbacks=[Recover()], failure_config=failures, verbose=0)
-results = tune.Tuner(train, param_space={"name": tune.grid_search(["0", "1", "2"]), "config": {}}, run_config=run).fit()
+suggestions = tune.grid_search([Suggestion(name, {}) for name in "012"])
+results = tune.Tuner(train, param_space={"suggestion": suggestions}, run_config=run).fit()
 for result in results:
-    print("RESULT", HOW[int(result.config["name"])], result.metrics.get("micro_batches"))
+    print("RESULT", KILLS[int(result.config["suggestion"].name)], result.metrics.get("micro_batches"))
 """
 
 
