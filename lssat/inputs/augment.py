@@ -21,7 +21,7 @@ from lssat.inputs.warp import warp
 
 
 @dataclass(frozen=True)
-class Draws:
+class AugmentDraws:
     """The random numbers of each image. `draws[start:stop]` are those of some images."""
 
     flip: Bool[Tensor, " B"]
@@ -33,17 +33,17 @@ class Draws:
     share: Float[Tensor, " B"] | None = None  # of the own image in the mix
     erasure: Erasure | None = None
 
-    def __getitem__(self, rows: slice) -> Draws:
+    def __getitem__(self, rows: slice) -> AugmentDraws:
         drawn: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         return replace(self, **{name: numbers[rows] for name, numbers in drawn.items() if numbers is not None})
 
 
-def draw(batch: int, config: AugmentConfig, generator: torch.Generator) -> Draws:
+def draw_augment(batch: int, config: AugmentConfig, generator: torch.Generator) -> AugmentDraws:
     """Draw for `batch` images. RandAugment, mixup and erasing take numbers from the generator only where they are on."""
     uniform = torch.rand(batch, 6, generator=generator)
     signed = 2 * uniform - 1
     side = config.crop_scale + (1 - config.crop_scale) * uniform[:, 1]
-    return Draws(
+    return AugmentDraws(
         flip=(uniform[:, 0] < 0.5) & config.flip,
         side=side,
         shift=signed[:, 2:4] * (1 - side)[:, None],
@@ -55,7 +55,7 @@ def draw(batch: int, config: AugmentConfig, generator: torch.Generator) -> Draws
     )
 
 
-def augment(image: Float[Tensor, "B 3 H W"], draws: Draws, config: AugmentConfig) -> Float[Tensor, "B 3 H W"]:
+def augment(image: Float[Tensor, "B 3 H W"], draws: AugmentDraws, config: AugmentConfig) -> Float[Tensor, "B 3 H W"]:
     """Images in [0, 1] -> images in [0, 1] of the same size. What is off leaves every pixel as it is.
 
     Erasing is not done here: whether a target is made before or after it is a choice (`erase_before_texture`).
@@ -71,14 +71,14 @@ def augment(image: Float[Tensor, "B 3 H W"], draws: Draws, config: AugmentConfig
     return mix(image, draws.share)
 
 
-def _crop(image: Float[Tensor, "B 3 H W"], draws: Draws) -> Float[Tensor, "B 3 H W"]:
+def _crop(image: Float[Tensor, "B 3 H W"], draws: AugmentDraws) -> Float[Tensor, "B 3 H W"]:
     """Enlarge the crop to the whole image."""
     side, shift = draws.side.to(image.device), draws.shift.to(image.device)
     none = torch.zeros_like(side)
     return warp(image, torch.stack([side, none, shift[:, 0]], 1), torch.stack([none, side, shift[:, 1]], 1))
 
 
-def _recolor(image: Float[Tensor, "B 3 H W"], draws: Draws) -> Float[Tensor, "B 3 H W"]:
+def _recolor(image: Float[Tensor, "B 3 H W"], draws: AugmentDraws) -> Float[Tensor, "B 3 H W"]:
     image = image * draws.brightness.to(image.device).view(-1, 1, 1, 1)
     average = image.mean((1, 2, 3), keepdim=True)
     return (average + (image - average) * draws.contrast.to(image.device).view(-1, 1, 1, 1)).clamp(0, 1)

@@ -51,8 +51,8 @@ def visible_positions(hidden: Bool[Tensor, "B L"], num: int) -> Int[Tensor, "B N
 
 
 def patchify(maps: Shaped[Tensor, "B C H W"], patch: int) -> Shaped[Tensor, "B L P"]:
-    """Cut maps into square patches, row by row; inside a patch the order is (row, column, channel). P = patch * patch *
-    C.
+    """Cut maps into square patches, row by row, P = patch * patch * C; inside a patch the order is (row, column,
+    channel).
 
     Raises ValueError where the side is no multiple of the patch.
     """
@@ -70,22 +70,28 @@ def unpatchify(patches: Shaped[Tensor, "B L P"], patch: int, grid: tuple[int, in
     return cells.permute(0, 5, 1, 3, 2, 4).reshape(batch, -1, rows * patch, columns * patch)
 
 
-def pixel_mask(mask: Bool[Tensor, "B L"], grid: tuple[int, int], size: tuple[int, int]) -> Bool[Tensor, "B 1 H W"]:
+def pixel_mask(hidden: Bool[Tensor, "B L"], grid: tuple[int, int], size: tuple[int, int]) -> Bool[Tensor, "B 1 H W"]:
     """Spread a mask over a picture or feature map of `size` (H, W), by nearest neighbour.
 
-    Each side of `size` must be a multiple or a divisor of the grid's (a divisor keeps the first cell of each block).
-    Raises ValueError.
+    Where the map is coarser than the grid, it keeps the first cell of each block. Raises ValueError where the map is
+    not aligned with the grid.
     """
-    for side, count in zip(size, grid, strict=True):
-        if side % count and count % side:
-            raise ValueError(
-                f"a feature map of {size} is neither a multiple nor a divisor of the mask grid {grid}; change "
-                "`masking.unit`"
-            )
-    cells = mask.reshape(-1, 1, *grid)
+    if not is_aligned(size, grid):
+        raise ValueError(
+            f"a feature map of {size} is neither a multiple nor a divisor of the mask grid {grid}; change "
+            "`masking.unit`"
+        )
+    cells = hidden.reshape(-1, 1, *grid)
     return F.interpolate(cells.to(torch.uint8), size=size, mode="nearest").bool()
 
 
-def masked_mean(values: Float[Tensor, "B L"], mask: Bool[Tensor, "B L"]) -> Float[Tensor, " B"]:
+def is_aligned(size: tuple[int, int], grid: tuple[int, int]) -> bool:
+    """Whether no position of a map of `size` (H, W) lies astride of cells: its sides are multiples or divisors of the
+    grid's.
+    """
+    return all(side % count == 0 or count % side == 0 for side, count in zip(size, grid, strict=True))
+
+
+def masked_mean(values: Float[Tensor, "B L"], hidden: Bool[Tensor, "B L"]) -> Float[Tensor, " B"]:
     """Mean over the hidden positions of each sample; every sample must hide at least one."""
-    return values.masked_fill(~mask, 0).sum(1) / mask.sum(1)
+    return values.masked_fill(~hidden, 0).sum(1) / hidden.sum(1)

@@ -17,7 +17,7 @@ from lssat.inputs.target import target_width
 from lssat.inputs.visible import num_visible
 from lssat.model.decoder import Decoder
 from lssat.model.encoders.base import Encoded, Encoder
-from lssat.model.encoders.build import build_encoder
+from lssat.model.encoders.build import encoder_of
 
 
 class Output(NamedTuple):
@@ -76,14 +76,7 @@ def build_model(config: Config, num_outputs: int, *, trained: bool = False) -> L
     from the same encoder and head.
     """
     auxiliary, fuses = config.trains_auxiliary, config.head.fusion == "concat"
-    encoder = build_encoder(
-        config.backbone,
-        config.masking,
-        config.data.image_size,
-        masked=auxiliary,
-        pooling=config.head.pooling,
-        trained=trained,
-    )
+    encoder = encoder_of(config, trained=trained)
     if auxiliary:
         num_visible(encoder.num_cells, encoder.ratio(config.masking.ratio))
     head = nn.Linear(encoder.pooled_dim + (config.decoder.dim if fuses else 0), num_outputs)

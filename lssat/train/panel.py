@@ -18,13 +18,18 @@ from lssat.train.distributed import to_device
 
 COLUMNS = ("image", "mask", "target", "prediction")
 NUM_FACES = 4
-TILE = 112  # pixels
+TILE = 112
+"""Side in pixels of one picture."""
+CAPTION = 14
+"""Height in pixels of the line that names the columns."""
 
 
 @torch.no_grad()
 def draw_panel(config: Config, model: LSSAT, rows: Rows, device: torch.device) -> bytes:
-    """PNG of the first rows of a split, one face a line: image, masked input, target, prediction (visible patches from
-    the target).
+    """PNG of the first rows of a split, one face a line: image, masked input, target, prediction.
+
+    Visible patches of the prediction are those of the target. Every epoch hides the same patches, so that panels
+    compare.
     """
     batch = next(iter(rows.batches(NUM_FACES, 1, None)))
     image, _, _ = to_device(batch, device)
@@ -34,32 +39,26 @@ def draw_panel(config: Config, model: LSSAT, rows: Rows, device: torch.device) -
     masked = stream_image(image, config.masked_stream, config.texture)
     model.eval()
     pred = model(stream_image(image, config.classified_stream, config.texture), masked, mask).pred
-    target = make_target(image, config, encoder.unit, encoder.mean, encoder.std)
-    size = image.shape[-1]
-    hidden = pixel_mask(mask.hidden, encoder.grid, (size, size))
+    target = make_target(image, config, encoder.unit, encoder.normalise)
+    hidden = pixel_mask(mask.hidden, encoder.grid, (image.shape[2], image.shape[3]))
 
-    def picture(values: Tensor, is_pred: bool) -> Tensor:
-        return target_picture(values, config, encoder.unit, size, encoder.mean, encoder.std, is_pred=is_pred)
-
-    wanted = picture(target, False)
-    rebuilt = torch.where(hidden, picture(pred.float(), True), wanted)
+    wanted = target_picture(target, config, encoder.unit, encoder.denormalise)
+    guessed = target_picture(pred.float(), config, encoder.unit, encoder.denormalise, is_pred=True)
+    rebuilt = torch.where(hidden, guessed, wanted)
     columns = (image, torch.where(hidden, torch.full_like(masked, 0.5), masked), wanted, rebuilt)
     return _sheet(torch.stack(columns, dim=1).clamp(0, 1).cpu())
 
 
 def _sheet(tiles: Tensor) -> bytes:
     """[N, 4, 3, H, W] -> PNG, with the names of the columns above."""
-    head = 14
-    sheet = Image.new("RGB", (len(COLUMNS) * TILE, len(tiles) * TILE + head), "white")
+    sheet = Image.new("RGB", (len(COLUMNS) * TILE, len(tiles) * TILE + CAPTION), "white")
     pen = ImageDraw.Draw(sheet)
     for column, name in enumerate(COLUMNS):
         pen.text((column * TILE + 4, 1), name, fill="black")
         for row, tile in enumerate(tiles[:, column]):
             pixels = (tile * 255).round().byte().permute(1, 2, 0).numpy()
-            sheet.paste(
-                Image.fromarray(pixels).resize((TILE, TILE), Image.Resampling.NEAREST),
-                (column * TILE, row * TILE + head),
-            )
+            picture = Image.fromarray(pixels).resize((TILE, TILE), Image.Resampling.NEAREST)
+            sheet.paste(picture, (column * TILE, row * TILE + CAPTION))
     out = io.BytesIO()
     sheet.save(out, "PNG", optimize=True)
     return out.getvalue()

@@ -22,7 +22,7 @@ from lssat.train import microbatch
 from lssat.train.distributed import Distributed, to_device
 from lssat.train.losses import class_weights, joint_loss, task_loss
 from lssat.train.precision import autocast
-from lssat.train.views import Chance, Views, draw_chance, make_views
+from lssat.train.views import Draws, Views, draw, make_views
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,11 @@ class DeviceRows(NamedTuple):
     label: Tensor
     weight: Float[Tensor, " B"]
     """0 for rows that only fill up the batch, else 1."""
-    chance: Chance
+    draws: Draws
 
     def of(self, rows: slice) -> DeviceRows:
         """Some of the rows."""
-        return DeviceRows(self.image[rows], self.label[rows], self.weight[rows], self.chance.of(rows))
+        return DeviceRows(self.image[rows], self.label[rows], self.weight[rows], self.draws.of(rows))
 
 
 def train_step(
@@ -95,7 +95,7 @@ def train_step(
     config, distributed = context.config, context.distributed
     image, label, weight = to_device(batch, distributed.device)
     own = slice(distributed.rank * len(image), (distributed.rank + 1) * len(image))
-    rows = DeviceRows(image, label, weight, draw_chance(config, unwrap(model).encoder, generator).of(own))
+    rows = DeviceRows(image, label, weight, draw(config, unwrap(model).encoder, generator).of(own))
 
     # DistributedDataParallel takes the mean of the workers' gradients, hence the factor `world_size`.
     scale = distributed.world_size / distributed.sum(weight.sum()).clamp(min=1)
@@ -123,7 +123,7 @@ def unwrap(model: nn.Module) -> LSSAT:
 def _add_gradients(context: StepContext, model: nn.Module, rows: DeviceRows, scale: Tensor) -> Losses:
     """Add `scale` times the gradients of some rows' joint losses."""
     config, encoder = context.config, unwrap(model).encoder
-    views = make_views(config, encoder, rows.image, rows.chance)
+    views = make_views(config, encoder, rows.image, rows.draws)
 
     with autocast(config, encoder.masking, rows.image.device):
         output: Output = model(views.classified, views.masked, views.mask)
@@ -149,7 +149,7 @@ def _task_loss(context: StepContext, output: Output, rows: DeviceRows) -> Float[
     return mixed_loss(
         lambda label: task_loss(output.logits, label, kind, context.class_weights, smoothing),
         rows.label,
-        rows.chance.draws.share,
+        rows.draws.augment.share,
     )
 
 
@@ -161,7 +161,7 @@ def _raw_task_loss(
     if context.trains_on_raw_task_loss:
         return trained.detach()
     kind = context.task.kind
-    return mixed_loss(lambda label: task_loss(output.logits, label, kind), rows.label, rows.chance.draws.share)
+    return mixed_loss(lambda label: task_loss(output.logits, label, kind), rows.label, rows.draws.augment.share)
 
 
 def _reconstruction_loss(config: Config, output: Output, views: Views, unit: int) -> Float[Tensor, " B"] | None:

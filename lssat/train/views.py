@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lssat.config import Config
-from lssat.inputs.augment import Draws, augment, draw
+from lssat.inputs.augment import AugmentDraws, augment, draw_augment
 from lssat.inputs.erasing import erase
 from lssat.inputs.masking import Mask, random_mask
 from lssat.inputs.target import make_target
@@ -17,15 +17,16 @@ from lssat.inputs.texture import stream_image
 from lssat.model.encoders.base import Encoder
 
 
-class Chance(NamedTuple):
-    """The random numbers of some rows."""
+class Draws(NamedTuple):
+    """The random numbers of some rows of a batch."""
 
-    draws: Draws
-    noise: Float[Tensor, "B L"] | None
-    """Of the masks; None without the auxiliary task."""
+    augment: AugmentDraws
+    mask_noise: Float[Tensor, "B L"] | None
+    """One uniform number per cell of the mask; None without the auxiliary task."""
 
-    def of(self, rows: slice) -> Chance:
-        return Chance(self.draws[rows], None if self.noise is None else self.noise[rows])
+    def of(self, rows: slice) -> Draws:
+        """Those of some of the rows."""
+        return Draws(self.augment[rows], None if self.mask_noise is None else self.mask_noise[rows])
 
 
 class Views(NamedTuple):
@@ -39,31 +40,29 @@ class Views(NamedTuple):
     target: Float[Tensor, "B L P"] | None = None
 
 
-def draw_chance(config: Config, encoder: Encoder, generator: torch.Generator) -> Chance:
-    """Draw for the rows of the global batch: pictures first, masks last."""
-    draws = draw(config.optim.batch_size, config.augment, generator)
-    return Chance(
-        draws,
-        torch.rand(config.optim.batch_size, encoder.num_cells, generator=generator)
-        if config.trains_auxiliary
-        else None,
-    )
+def draw(config: Config, encoder: Encoder, generator: torch.Generator) -> Draws:
+    """Draw for the rows of the global batch, on the CPU: augmentation first, masks last."""
+    batch = config.optim.batch_size
+    augment_draws = draw_augment(batch, config.augment, generator)
+    if not config.trains_auxiliary:
+        return Draws(augment_draws, None)
+    return Draws(augment_draws, torch.rand(batch, encoder.num_cells, generator=generator))
 
 
-def make_views(config: Config, encoder: Encoder, image: Float[Tensor, "B 3 H W"], chance: Chance) -> Views:
+def make_views(config: Config, encoder: Encoder, image: Float[Tensor, "B 3 H W"], draws: Draws) -> Views:
     """Views of images in [0, 1]. Raises ConfigError where a mask would hide all or nothing.
 
     Both passes see a picture with the erased rectangle. With `erase_before_texture` everything is made of the erased
     image, the target included; otherwise textures are made of the whole image, the rectangle is erased in what the
     passes see, and the target is whole.
     """
-    image = augment(image, chance.draws, config.augment)
-    erasure = chance.draws.erasure
+    image = augment(image, draws.augment, config.augment)
+    erasure = draws.augment.erasure
     if config.augment.erase_before_texture:
         image, erasure = erase(image, erasure), None
     classified = erase(stream_image(image, config.classified_stream, config.texture), erasure)
-    if chance.noise is None:
+    if draws.mask_noise is None:
         return Views(classified)
     masked = erase(stream_image(image, config.masked_stream, config.texture), erasure)
-    mask = random_mask(chance.noise, encoder.ratio(config.masking.ratio)).to(image.device)
-    return Views(classified, masked, mask, make_target(image, config, encoder.unit, encoder.mean, encoder.std))
+    mask = random_mask(draws.mask_noise, encoder.ratio(config.masking.ratio)).to(image.device)
+    return Views(classified, masked, mask, make_target(image, config, encoder.unit, encoder.normalise))

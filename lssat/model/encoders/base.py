@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -36,23 +35,24 @@ class Encoder(nn.Module, ABC):
     mean: Float[Tensor, " 3"]
     std: Float[Tensor, " 3"]
 
-    def __init__(
-        self, grid: tuple[int, int], unit: int, dims: tuple[int, int], colours: tuple[Sequence[float], Sequence[float]]
-    ) -> None:
-        """`grid`: cells (down, across); `unit`: their side in pixels; `dims`: widths of features and pooled; `colours`:
-        mean, deviation.
+    def __init__(self, model: Any, grid: tuple[int, int], unit: int, features_dim: int) -> None:
+        """`grid`: cells of a mask (down, across); `unit`: their side in pixels; `features_dim`: width of `features`.
+
+        Of timm's `model` the width that the head reads, and the mean and std of its pixels, are taken here; it becomes
+        a child in the classes below, after the parameters that they have of their own.
         """
         super().__init__()
         self.grid = grid
         self.unit = unit
-        self.features_dim, self.pooled_dim = dims
-        mean, std = colours
-        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32), persistent=False)
-        self.register_buffer("std", torch.tensor(std, dtype=torch.float32), persistent=False)
+        self.features_dim = features_dim
+        self.pooled_dim: int = model.head_hidden_size
+        for name in ("mean", "std"):
+            channels = torch.tensor(model.pretrained_cfg[name], dtype=torch.float32)
+            self.register_buffer(name, channels, persistent=False)
 
     @abstractmethod
     def encode(self, image: Float[Tensor, "B 3 H W"], mask: Mask | None = None) -> Encoded:
-        """Encode images with values in [0, 1]; what the mask hides has no influence."""
+        """Encode images with values in [0, 1]. With a mask, what it hides has no influence on what it shows."""
 
     @property
     def num_cells(self) -> int:
@@ -64,5 +64,9 @@ class Encoder(nn.Module, ABC):
         return mask_ratio(asked, self.masking)
 
     def normalise(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
-        """[0, 1] -> the backbone's own mean and deviation per channel."""
+        """Images in [0, 1] -> what the backbone reads: minus its mean, divided by its std, per channel."""
         return (image - self.mean[:, None, None]) / self.std[:, None, None]
+
+    def denormalise(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
+        """The inverse of `normalise`."""
+        return image * self.std[:, None, None] + self.mean[:, None, None]

@@ -17,7 +17,8 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 
 from lssat.config import ConfigError
-from lssat.model.encoders.norms import Visible, visibility
+from lssat.inputs.masking import is_aligned
+from lssat.model.encoders.norms import VisibleAt, visibility
 from lssat.model.encoders.sparse import SparseEncoder, map_size, positions_masked, rule_of, shown_to
 
 
@@ -26,22 +27,22 @@ def check_exact(encoder: SparseEncoder, name: str, image_size: int) -> None:
     positions only.
     """
     training = encoder.training
-    visible = visibility(one_visible(encoder.grid).to(encoder.mean.device), encoder.grid)
+    visible_at = visibility(one_visible(encoder.grid).to(encoder.mean.device), encoder.grid)
     pixels = torch.zeros(1, 3, image_size, image_size, device=encoder.mean.device)
-    pixels = pixels.masked_fill(~visible((image_size, image_size)), torch.nan)
+    pixels = pixels.masked_fill(~visible_at((image_size, image_size)), torch.nan)
     with (
         torch.inference_mode(),
-        _poisoned(encoder.eval().model, encoder.grid, visible) as spreading,
-        positions_masked(encoder.model, visible),
+        _poisoned(encoder.eval().model, encoder.grid, visible_at) as spreading,
+        positions_masked(encoder.model, visible_at),
     ):
         maps, pooled = encoder.run(pixels)
     encoder.train(training)
-    shown = [stage.masked_select(visible((stage.shape[2], stage.shape[3]))) for stage in maps]
+    shown = [stage.masked_select(visible_at((stage.shape[2], stage.shape[3]))) for stage in maps]
     if not all(values.isfinite().all() for values in [*shown, pooled]):
         culprit = next(iter(spreading), f"the forward pass of {type(encoder.model).__name__}")
         raise ConfigError(
             f"`masking.mode` sparse must equal a pass over visible positions only, but in {name} {culprit} mixes "
-            "positions in a way that has no rule in lssat/encoders/sparse.py; set `masking.mode: token`"
+            "positions in a way that has no rule in lssat/model/encoders/sparse.py; set `masking.mode: token`"
         )
 
 
@@ -53,18 +54,18 @@ def one_visible(grid: tuple[int, int]) -> Bool[Tensor, "1 L"]:
 
 
 @contextmanager
-def _poisoned(model: nn.Module, grid: tuple[int, int], visible: Visible) -> Iterator[list[str]]:
+def _poisoned(model: nn.Module, grid: tuple[int, int], visible_at: VisibleAt) -> Iterator[list[str]]:
     """Within, modules that have a rule see zeros and leave NaN at hidden positions; yields a list of modules that made
     NaN of visible values.
     """
     spreading: list[str] = []
 
     def clear(module: nn.Module, inputs: tuple[Tensor]) -> Tensor:
-        _check_nested(map_size(module, inputs[0]), grid)
-        return inputs[0].masked_fill(~shown_to(module, inputs[0], visible), 0)
+        _check_aligned(map_size(module, inputs[0]), grid)
+        return inputs[0].masked_fill(~shown_to(module, inputs[0], visible_at), 0)
 
     def poison(module: nn.Module, _inputs: object, out: Tensor) -> Tensor:
-        return out.masked_fill(~shown_to(module, out, visible), torch.nan) if out.ndim == 4 else out
+        return out.masked_fill(~shown_to(module, out, visible_at), torch.nan) if out.ndim == 4 else out
 
     def watch(name: str, module: nn.Module, inputs: tuple[object, ...], out: object) -> None:
         if (
@@ -88,9 +89,9 @@ def _poisoned(model: nn.Module, grid: tuple[int, int], visible: Visible) -> Iter
             handle.remove()
 
 
-def _check_nested(size: tuple[int, int], grid: tuple[int, int]) -> None:
-    """A position that straddles units is neither visible nor hidden. Raises ConfigError."""
-    if any(side % count and count % side for side, count in zip(size, grid, strict=True)):
+def _check_aligned(size: tuple[int, int], grid: tuple[int, int]) -> None:
+    """A position astride of units is neither visible nor hidden. Raises ConfigError."""
+    if not is_aligned(size, grid):
         raise ConfigError(
             "`masking.mode` sparse needs feature maps whose sides are multiples or divisors of the mask grid, but "
             f"got {size} and {grid}; change `data.image_size` or `masking.unit`, or set `masking.mode: token`"

@@ -22,25 +22,25 @@ from torch.nn import functional as F
 from lssat.config import ConfigError
 
 BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
-Visible = Callable[[tuple[int, int]], Bool[Tensor, "B 1 H W"]]
+VisibleAt = Callable[[tuple[int, int]], Bool[Tensor, "B 1 H W"]]
 """Which positions of a map of a given size (H, W) are visible, for the mask of this batch."""
 Module = TypeVar("Module", bound=nn.Module)
 
 
 @contextmanager
-def norms_masked(model: nn.Module, visible: Visible) -> Iterator[None]:
+def norms_masked(model: nn.Module, visible_at: VisibleAt) -> Iterator[None]:
     """Within, every batch-norm of `model` normalises by the visible positions of the batch it sees, training or not.
 
     Positions that are hidden are normalised too, by the same statistics. Running statistics are neither read nor
     written.
     """
-    with replaced(_batch_norms(model), partial(_masked, visible)):
+    with replaced(_batch_norms(model), partial(_masked, visible_at)):
         yield
 
 
 def norms_synced(model: nn.Module) -> AbstractContextManager[None]:
-    """Within, where several workers train together, batch-norm sees the batch of all of them, as one worker with their
-    batches would.
+    """Within, where several workers train together, batch-norm sees the batch of all of them, as one worker with the
+    whole batch would.
 
     torch's SyncBatchNorm does so on GPUs only.
     """
@@ -49,7 +49,7 @@ def norms_synced(model: nn.Module) -> AbstractContextManager[None]:
 
 
 def check_norms(model: nn.Module) -> None:
-    """Refuse norms with running statistics that are no plain batch-norm: a masked pass would leak in. Raises
+    """Refuse norms with running statistics that are no plain batch-norm: a masked pass would change them. Raises
     ConfigError.
     """
     for name, module in model.named_modules():
@@ -57,11 +57,11 @@ def check_norms(model: nn.Module) -> None:
         if keeps and not (isinstance(module, BatchNorm) and module.affine):
             raise ConfigError(
                 f"`backbone.name`: {type(module).__name__} (`{name}`) keeps running statistics that a masked pass "
-                "would spoil; choose another backbone, or train without the auxiliary task (`auxiliary: false`)"
+                "would change; choose another backbone, or train without the auxiliary task (`auxiliary: false`)"
             )
 
 
-def visibility(hidden: Bool[Tensor, "B L"], grid: tuple[int, int]) -> Visible:
+def visibility(hidden: Bool[Tensor, "B L"], grid: tuple[int, int]) -> VisibleAt:
     """A mask at any map size: a position is visible where it touches a visible unit, so at every size each sample
     shows something.
     """
@@ -92,17 +92,15 @@ def replaced(modules: Sequence[Module], forward: Callable[[Module, Tensor], Tens
             del module.forward  # the instance attribute; the method of the class shows again
 
 
-def _masked(visible: Visible, norm: BatchNorm, given: Float[Tensor, "N C ..."]) -> Float[Tensor, "N C ..."]:
-    together = norm.training and _workers() > 1
-    maps, shown = _as_maps(given), _shown(visible, given)
-    normalised, *_ = _VisibleNorm.apply(maps, shown, norm.weight, norm.bias, norm.eps, together)
+def _masked(visible_at: VisibleAt, norm: BatchNorm, given: Float[Tensor, "N C ..."]) -> Float[Tensor, "N C ..."]:
+    normalised, *_ = _VisibleNorm.apply(_as_maps(given), _shown(visible_at, given), norm.weight, norm.bias, norm)
     return _activated(norm, normalised if given.ndim == 4 else normalised.reshape(given.shape))
 
 
 def _synced(norm: BatchNorm, given: Float[Tensor, "N C ..."]) -> Float[Tensor, "N C ..."]:
     maps = _as_maps(given)
     everywhere = maps.new_ones((maps.shape[0], 1, *maps.shape[2:]), dtype=torch.bool)
-    normalised, mean, variance, count = _VisibleNorm.apply(maps, everywhere, norm.weight, norm.bias, norm.eps, True)
+    normalised, mean, variance, count = _VisibleNorm.apply(maps, everywhere, norm.weight, norm.bias, norm)
     if norm.running_mean is not None and norm.running_var is not None and norm.num_batches_tracked is not None:
         norm.num_batches_tracked.add_(1)
         momentum = norm.momentum if norm.momentum is not None else 1 / float(norm.num_batches_tracked)
@@ -116,15 +114,17 @@ def _as_maps(given: Float[Tensor, "N C ..."]) -> Float[Tensor, "N C H W"]:
     return given if given.ndim == 4 else given.reshape(*given.shape[:2], -1, 1)
 
 
-def _shown(visible: Visible, given: Float[Tensor, "N C ..."]) -> Bool[Tensor, "N 1 H W"]:
-    """Which positions are visible. Vectors are those of a batch of square maps, row by row (LeViT); sequences are pools
-    of many tokens (NextViT), all of which count as visible.
+def _shown(visible_at: VisibleAt, given: Float[Tensor, "N C ..."]) -> Bool[Tensor, "N 1 H W"]:
+    """Which positions of maps, vectors or sequences are visible.
+
+    Vectors [N,C] are those of a batch of square maps, row by row (LeViT). Sequences [N,C,L] are pools of many tokens
+    (NextViT), all of which count as visible.
     """
     if given.ndim == 4:
-        return visible((given.shape[2], given.shape[3]))
+        return visible_at((given.shape[2], given.shape[3]))
     if given.ndim == 2:
-        side = math.isqrt(given.shape[0] // visible((1, 1)).shape[0])
-        return visible((side, side)).reshape(-1, 1, 1, 1)
+        side = math.isqrt(given.shape[0] // visible_at((1, 1)).shape[0])
+        return visible_at((side, side)).reshape(-1, 1, 1, 1)
     return given.new_ones((given.shape[0], 1, given.shape[2], 1), dtype=torch.bool)
 
 
@@ -139,17 +139,19 @@ def _workers() -> int:
 
 
 class _VisibleNorm(torch.autograd.Function):
-    """Batch-norm whose mean and variance weigh visible positions 1/n and hidden ones 0, of all workers `together` where
-    asked.
+    """Batch-norm whose mean and variance weigh visible positions 1/n and hidden ones 0; n counts those of all workers
+    where several train together.
 
-    Beside the normalised maps it returns mean, variance and n. As one function with its own derivative it takes about
-    the time of torch's batch-norm; composed of tensor operations, twice to five times that.
+    As one function with its own derivative it takes about the time of torch's batch-norm; composed of tensor
+    operations, twice to five times that.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, maps: Tensor, visible: Tensor, weight: Tensor, bias: Tensor, eps: float, together: bool
+        ctx: Any, maps: Tensor, visible: Tensor, weight: Tensor, bias: Tensor, norm: BatchNorm
     ) -> tuple[Tensor, ...]:
+        """Maps [B,C,H,W], `visible` [B,1,H,W], weight and bias [C] -> normalised maps, mean [C], variance [C], n."""
+        together = norm.training and _workers() > 1
         rows = _rows(maps)
         rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
         shown = visible.reshape(1, -1).to(rows.dtype)
@@ -159,7 +161,7 @@ class _VisibleNorm(torch.autograd.Function):
             mean = _total(share @ rows, together)
             centred = rows - mean
             variance = _total(share @ centred.square(), together)
-        inverse = torch.rsqrt(variance + eps)
+        inverse = torch.rsqrt(variance + norm.eps)
         ctx.save_for_backward(centred, share, inverse, weight)
         ctx.together = together
         # The sum is made in the shape of the maps: a view of a sum could not be activated in place.
@@ -171,13 +173,14 @@ class _VisibleNorm(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients of maps, weight and bias; the statistics are no outputs that anything learns from."""
         centred, share, inverse, weight = ctx.saved_tensors
         rows = _rows(gradients[0]).to(centred.dtype)
         to_bias = rows.sum(0)
         to_weight = (rows * centred).sum(0) * inverse[0]
         through_mean, through_variance = _total(torch.stack([to_bias, to_weight]), ctx.together)
         to_rows = (rows - share.t() * (through_mean + centred * (inverse * through_variance))) * (inverse * weight)
-        return _maps(to_rows, gradients[0]).to(gradients[0].dtype), None, to_weight, to_bias, None, None
+        return _maps(to_rows, gradients[0]).to(gradients[0].dtype), None, to_weight, to_bias, None
 
 
 def _total(value: Tensor, together: bool) -> Tensor:
@@ -189,7 +192,7 @@ def _total(value: Tensor, together: bool) -> Tensor:
 
 
 def _full_precision(device: str) -> AbstractContextManager[object]:
-    """No autocast within; the meta device, where the catalogue is made, knows none."""
+    """No autocast within. The meta device, on which the catalogue is made, has none to switch off."""
     return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
 
 

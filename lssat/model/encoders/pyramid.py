@@ -1,8 +1,8 @@
 """Backbones whose tokens cannot be dropped: hidden units are overwritten and marked (SimMIM, arXiv 2111.09886).
 
-Hidden pixels become the mean colour before the stem; a learnable token takes the hidden positions of the first stage's
-output (of the patch embedding, where all blocks work at one resolution). Batch-norm normalises the masked pass by that
-batch's visible positions and updates nothing, so that masked statistics never reach the clean pass.
+Hidden pixels become the backbone's mean pixel before the stem; a learnable token takes the hidden positions of the
+first stage's output (of the patch embedding, where all blocks work at one resolution). Batch-norm normalises the masked
+pass by that batch's visible positions and updates nothing, so that masked statistics never reach the clean pass.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from lssat.config import ConfigError
 from lssat.inputs.masking import Mask
 from lssat.inputs.visible import check_grid
 from lssat.model.encoders.base import Encoded, Encoder
-from lssat.model.encoders.norms import Visible, check_norms, norms_masked, norms_synced, visibility
-from lssat.model.encoders.token_position import Stage, find_place, token_inserted
+from lssat.model.encoders.norms import VisibleAt, check_norms, norms_masked, norms_synced, visibility
+from lssat.model.encoders.token_position import Stage, find_token_position, token_inserted
 
 FIRST_STRIDE = 4
 """The first stage is the first map at this stride or coarser; finer ones belong to the stem (ResNet, Swin, ConvNeXt all
@@ -44,13 +44,10 @@ class PyramidEncoder(Encoder):
         grid = check_grid(image_size, unit, "masking.unit")
         if masked:
             check_norms(model)
-        config = model.pretrained_cfg
-        super().__init__(
-            grid, unit, (sum(stage.width for stage in kept), model.head_hidden_size), (config["mean"], config["std"])
-        )
-        self.place = find_place(model, first, not is_flat(stages), image_size) if masked else None
+        super().__init__(model, grid, unit, sum(stage.width for stage in kept))
+        self.token_position = find_token_position(model, first, not is_flat(stages), image_size) if masked else None
         self.flat = is_flat(stages)
-        self.kept = [stage.number for stage in kept]
+        self.kept = [stage.level for stage in kept]
         self.mask_token = nn.Parameter(torch.zeros(first.width)) if masked else None
         self.model = model.to(memory_format=torch.channels_last)
 
@@ -60,27 +57,27 @@ class PyramidEncoder(Encoder):
         if mask is None:
             with norms_synced(self.model):
                 return self._encode(normalised)
-        visible = visibility(mask.hidden, self.grid)
-        shown = normalised.masked_fill(~visible((image.shape[2], image.shape[3])), 0)  # 0 is the mean colour
-        return self._encode_masked(shown, visible)
-
-    def _encode_masked(self, shown: Float[Tensor, "B 3 H W"], visible: Visible) -> Encoded:
-        """`shown`: normalised images, hidden pixels 0."""
-        assert self.place is not None and self.mask_token is not None, (
-            "an encoder built with masked=False takes no mask"
-        )
-        with token_inserted(self.model, self.place, visible, self.mask_token), norms_masked(self.model, visible):
-            return self._encode(shown)
-
-    def _encode(self, normalised: Float[Tensor, "B 3 H W"]) -> Encoded:
-        maps, pooled = self.run(normalised)
-        return self._joined(maps, pooled)
+        visible_at = visibility(mask.hidden, self.grid)
+        # Normalised pixels are 0 where an image has the mean of the backbone's pixels.
+        shown = normalised.masked_fill(~visible_at((image.shape[2], image.shape[3])), 0)
+        return self._encode_masked(shown, visible_at)
 
     def run(self, normalised: Float[Tensor, "B 3 H W"]) -> tuple[list[Tensor], Float[Tensor, "B P"]]:
         """The maps [B,C,h,w] of the kept stages, and what the head reads."""
         pixels = normalised.contiguous(memory_format=torch.channels_last)
         last, maps = self.model.forward_intermediates(pixels, indices=self.kept, norm=self.flat)
         return maps, self.model.forward_head(last, pre_logits=True)
+
+    def _encode_masked(self, shown: Float[Tensor, "B 3 H W"], visible_at: VisibleAt) -> Encoded:
+        """`shown`: normalised images, hidden pixels 0."""
+        position, token = self.token_position, self.mask_token
+        assert position is not None and token is not None, "an encoder built with masked=False takes no mask"
+        with token_inserted(self.model, position, visible_at, token), norms_masked(self.model, visible_at):
+            return self._encode(shown)
+
+    def _encode(self, normalised: Float[Tensor, "B 3 H W"]) -> Encoded:
+        maps, pooled = self.run(normalised)
+        return self._joined(maps, pooled)
 
     def _joined(self, maps: list[Tensor], pooled: Float[Tensor, "B P"]) -> Encoded:
         features = torch.cat([resample(stage, self.grid) for stage in maps], dim=1)
@@ -90,7 +87,8 @@ class PyramidEncoder(Encoder):
 def read_stages(model: Any) -> list[Stage]:
     """The backbone's stages, fine to coarse, as timm's `feature_info` has them."""
     return [
-        Stage(i, entry["module"], entry["num_chs"], entry["reduction"]) for i, entry in enumerate(model.feature_info)
+        Stage(index, entry["module"], entry["num_chs"], entry["reduction"])
+        for index, entry in enumerate(model.feature_info)
     ]
 
 
@@ -116,7 +114,7 @@ def kept_stages(stages: list[Stage], unit: int) -> list[Stage]:
 
     Of several with one stride it is the deepest.
     """
-    nearest = min(stages, key=lambda stage: (abs(math.log2(stage.stride / unit)), stage.stride, -stage.number))
+    nearest = min(stages, key=lambda stage: (abs(math.log2(stage.stride / unit)), stage.stride, -stage.level))
     return [nearest] if nearest == stages[-1] else [nearest, stages[-1]]
 
 

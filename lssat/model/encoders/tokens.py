@@ -37,8 +37,7 @@ class TokenEncoder(Encoder):
         """
         unit = token_unit(model)
         grid = check_grid(image_size, unit, "backbone.patch_size")
-        colours = model.pretrained_cfg["mean"], model.pretrained_cfg["std"]
-        super().__init__(grid, unit, (model.num_features, model.head_hidden_size), colours)
+        super().__init__(model, grid, unit, model.num_features)
         self.prefix = getattr(model, "num_prefix_tokens", 0)
         self.model = model
 

@@ -5,13 +5,13 @@ import torch
 from torch import Tensor
 
 from lssat.config import AugmentConfig
-from lssat.inputs.augment import Draws, augment, draw
+from lssat.inputs.augment import AugmentDraws, augment, draw_augment
 
 OFF = AugmentConfig(flip=False, crop_scale=1.0, color=0.0)
 
 
-def drawn(batch: int, config: AugmentConfig, seed: int = 0) -> Draws:
-    return draw(batch, config, torch.Generator().manual_seed(seed))
+def drawn(batch: int, config: AugmentConfig, seed: int = 0) -> AugmentDraws:
+    return draw_augment(batch, config, torch.Generator().manual_seed(seed))
 
 
 def images(batch: int = 8) -> Tensor:
@@ -20,9 +20,9 @@ def images(batch: int = 8) -> Tensor:
 
 def fixed(
     side: float = 1.0, shift: tuple[float, float] = (0.0, 0.0), brightness: float = 1.0, contrast: float = 1.0
-) -> Draws:
+) -> AugmentDraws:
     one = torch.ones(1)
-    return Draws(torch.tensor([False]), side * one, torch.tensor([shift]), brightness * one, contrast * one)
+    return AugmentDraws(torch.tensor([False]), side * one, torch.tensor([shift]), brightness * one, contrast * one)
 
 
 ALL_ON = AugmentConfig(randaugment=9.0, mixup=0.4, erase=0.5)
@@ -49,7 +49,7 @@ def test_same_seed_same_pictures() -> None:
 def test_switches_do_not_move_the_generator() -> None:
     generators = [torch.Generator().manual_seed(0) for _ in range(2)]
     for config, generator in zip((AugmentConfig(), OFF), generators, strict=True):
-        draw(8, config, generator)
+        draw_augment(8, config, generator)
     assert torch.equal(generators[0].get_state(), generators[1].get_state())
 
 

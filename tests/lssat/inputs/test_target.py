@@ -60,8 +60,16 @@ def images() -> Tensor:
     return torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
+def normalise(image: Tensor) -> Tensor:
+    return (image - MEAN[:, None, None]) / STD[:, None, None]
+
+
+def denormalise(image: Tensor) -> Tensor:
+    return image * STD[:, None, None] + MEAN[:, None, None]
+
+
 def target_of(config: Config, image: Tensor, patch: int = 8) -> Tensor:
-    return make_target(image, config, patch, MEAN, STD)
+    return make_target(image, config, patch, normalise)
 
 
 @pytest.mark.parametrize(("stream", "settings"), CASES)
@@ -177,8 +185,8 @@ def test_rgb_beside_a_texture_is_both_targets_and_the_weighted_loss(encoding: st
     assert torch.allclose(target_loss(pred, target, mask, both, 8), 0.7 * alone[0] + 0.3 * alone[1])
     assert torch.equal(alone[0], reconstruction_loss(preds[0], targets[0], mask, encoding))
     assert torch.equal(
-        target_picture(pred, both, 8, 32, MEAN, STD, is_pred=True),
-        target_picture(preds[0], texture, 8, 32, MEAN, STD, is_pred=True),
+        target_picture(pred, both, 8, denormalise, is_pred=True),
+        target_picture(preds[0], texture, 8, denormalise, is_pred=True),
     )
 
 
@@ -286,7 +294,7 @@ def test_pictures_are_pictures(stream: str, settings: dict[str, object]) -> None
     config = config_of(stream, **settings)
     for is_pred in (False, True):
         values = 5 * torch.randn(2, 16, target_width(config, 8)) if is_pred else target_of(config, images())
-        picture = target_picture(values, config, 8, 32, MEAN, STD, is_pred=is_pred)
+        picture = target_picture(values, config, 8, denormalise, is_pred=is_pred)
         assert picture.shape == (2, 3, 32, 32)
         assert picture.min() >= 0 and picture.max() <= 1 + 1e-6
 
@@ -294,21 +302,21 @@ def test_pictures_are_pictures(stream: str, settings: dict[str, object]) -> None
 def test_picture_of_an_rgb_target_is_the_image() -> None:
     image = images()
     config = config_of("RGB")
-    assert torch.allclose(target_picture(target_of(config, image), config, 8, 32, MEAN, STD), image, atol=1e-6)
+    assert torch.allclose(target_picture(target_of(config, image), config, 8, denormalise), image, atol=1e-6)
 
 
 @pytest.mark.parametrize("encoding", ["scaled", "bits"])
 def test_picture_of_a_code_target_is_the_codes(encoding: str) -> None:
     image = images()
     config = config_of("LDP", **{"target.encoding": encoding})
-    picture = target_picture(target_of(config, image), config, 8, 32, MEAN, STD)
+    picture = target_picture(target_of(config, image), config, 8, denormalise)
     assert torch.allclose(picture, (ldp(grey(image))[:, None] / 255).expand(-1, 3, -1, -1), atol=1e-6)
 
 
 def test_picture_of_a_histogram_is_the_mean_code_of_each_patch() -> None:
     image = images()
     config = config_of("LDP", **{"target.encoding": "histogram"})
-    picture = target_picture(target_of(config, image), config, 8, 32, MEAN, STD)
+    picture = target_picture(target_of(config, image), config, 8, denormalise)
     expected = F.avg_pool2d(ldp(grey(image))[:, None] / 255, 8).repeat_interleave(8, 2).repeat_interleave(8, 3)
     assert torch.allclose(picture, expected.expand(-1, 3, -1, -1), atol=1e-5)
 
@@ -319,5 +327,5 @@ def test_a_perfect_prediction_shows_the_target(encoding: str, inverse: object) -
     config = config_of("LDP", **{"target.encoding": encoding})
     target = target_of(config, images())
     pred = inverse(target.clamp(1e-7, 1 - 1e-7))
-    shown = target_picture(pred, config, 8, 32, MEAN, STD, is_pred=True)
-    assert torch.allclose(shown, target_picture(target, config, 8, 32, MEAN, STD), atol=1e-4)
+    shown = target_picture(pred, config, 8, denormalise, is_pred=True)
+    assert torch.allclose(shown, target_picture(target, config, 8, denormalise), atol=1e-4)

@@ -1,4 +1,4 @@
-"""The decoder: every token at its place, mask tokens in between, positions fixed."""
+"""The decoder: every token at its position, mask tokens in between, positions fixed."""
 
 from __future__ import annotations
 

@@ -182,13 +182,13 @@ class TestFlatEncoder(EncoderContract):
         image, mask = draw(encoder)
         nn.init.normal_(encoder.mask_token)
         seen = []
-        model, place = encoder.model, encoder.place.module
+        model, position = encoder.model, encoder.token_position
 
         def look(_module: nn.Module, _inputs: object, output: Tensor | tuple[Tensor, ...]) -> None:
             seen.append(output if isinstance(output, Tensor) else output[0])
 
-        with token_inserted(model, encoder.place, visibility(mask.hidden, encoder.grid), encoder.mask_token):
-            model.get_submodule(place).register_forward_hook(look)
+        with token_inserted(model, position, visibility(mask.hidden, encoder.grid), encoder.mask_token):
+            model.get_submodule(position.module).register_forward_hook(look)
             model(encoder.normalise(image))
         per_unit = encoder.unit // model.feature_info[0]["reduction"]
         hidden = (

@@ -21,9 +21,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lssat.bundle import export, open_bundle
-from lssat.config import BackboneConfig, ConfigError, MaskingConfig, build
+from lssat.config import ConfigError, build
 from lssat.data.prepared.rows import ResidentRows
-from lssat.model.encoders.build import build_encoder
+from lssat.model.encoders.base import Encoder
+from lssat.model.encoders.build import encoder_of
 from lssat.model.lssat import build_model
 from lssat.model.pretrained import load_pretrained
 from lssat.task import Task
@@ -52,12 +53,11 @@ def saved(state: Mapping[str, Tensor], path: Path) -> str:
     return str(path)
 
 
-def encoder(
-    name: str, source: str | bool, pixels: int = PIXELS, patch: int | None = None, **options: object
-) -> torch.nn.Module:
-    return build_encoder(
-        BackboneConfig(name=name, pretrained=source, patch_size=patch), MaskingConfig(), pixels, **options
-    ).eval()
+def encoder(name: str, source: str | bool, pixels: int = PIXELS, **settings: object) -> Encoder:
+    """The encoder of a configuration, whose other settings have underscores for dots: `backbone__patch_size=16`."""
+    dotted = {key.replace("__", "."): value for key, value in settings.items()}
+    config = build({"backbone.name": name, "backbone.pretrained": source, "data.image_size": pixels, **dotted})
+    return encoder_of(config).eval()
 
 
 @pytest.mark.parametrize("wrap", ["safetensors", "state", "checkpoint", "parallel"])
@@ -75,7 +75,7 @@ def test_the_encoder_is_the_model_that_was_saved(name: str, wrap: str, tmp_path:
     else:
         prefixed = {f"module.{key}": tensor for key, tensor in state.items()}
         torch.save({"state": state, "checkpoint": {"state_dict": state, "epoch": 3}, "parallel": prefixed}[wrap], path)
-    built = encoder(name, str(path), patch=patch)
+    built = encoder(name, str(path), backbone__patch_size=patch)
     image = torch.rand(2, 3, PIXELS, PIXELS)
     expected = model.forward_head(model.forward_features(built.normalise(image)), pre_logits=True)
     torch.testing.assert_close(built.encode(image).pooled, expected)
@@ -99,7 +99,7 @@ def test_report_names_what_is_missing_unexpected_and_dropped(tmp_path: Path) -> 
 def test_position_embeddings_and_patches_of_another_size_are_resampled(tmp_path: Path) -> None:
     model = trained("test_vit", img_size=64, patch_size=16)  # 4 x 4 positions
     source = saved(model.state_dict(), tmp_path / "w.safetensors")
-    built = encoder("test_vit", source, pixels=96, patch=8).model  # 12 x 12
+    built = encoder("test_vit", source, pixels=96, backbone__patch_size=8).model  # 12 x 12
     grid = model.pos_embed[:, 1:].reshape(1, 4, 4, -1).permute(0, 3, 1, 2)
     larger = F.interpolate(grid, (12, 12), mode="bicubic", antialias=True).permute(0, 2, 3, 1).reshape(1, 144, -1)
     torch.testing.assert_close(built.pos_embed[:, 1:], larger)
@@ -115,7 +115,8 @@ def test_position_embeddings_and_patches_of_another_size_are_resampled(tmp_path:
 
 def test_weights_of_a_pooling_that_is_not_wanted_are_no_other_architecture(tmp_path: Path) -> None:
     model = trained("test_vit3", img_size=PIXELS, patch_size=16)  # pools by attention
-    built = encoder("test_vit3", saved(model.state_dict(), tmp_path / "w.safetensors"), patch=16, pooling="mean")
+    path = saved(model.state_dict(), tmp_path / "w.safetensors")
+    built = encoder("test_vit3", path, backbone__patch_size=16, head__pooling="mean")
     image = torch.rand(2, 3, PIXELS, PIXELS)
     torch.testing.assert_close(
         built.encode(image).pooled, model.forward_features(built.normalise(image))[:, model.num_prefix_tokens :].mean(1)
@@ -219,7 +220,7 @@ def test_hub_weights_in_the_cache_need_no_network(cache: Path) -> None:
     snapshot.mkdir(parents=True)
     model = trained("test_vit")
     saved(model.state_dict(), snapshot / "model.safetensors")
-    loaded = encoder("test_vit", True, pixels=160, patch=16).model
+    loaded = encoder("test_vit", True, pixels=160, backbone__patch_size=16).model
     for key, tensor in loaded.state_dict().items():
         assert torch.equal(tensor, model.state_dict()[key]), key
 
@@ -286,9 +287,7 @@ def test_imagenet_weights_see_a_cat(lite0: Path, tmp_path: Path, monkeypatch: py
     source = tmp_path / "lite0.safetensors"
     monkeypatch.setattr("sys.argv", ["pretrained", str(lite0), "tf_efficientnet_lite0", str(source)])
     main()
-    built = build_encoder(
-        BackboneConfig(name="tf_efficientnet_lite0", pretrained=str(source)), MaskingConfig(unit=32), 224
-    ).eval()
+    built = encoder("tf_efficientnet_lite0", str(source), 224, masking__unit=32)
     photo = torch.from_numpy(data.chelsea().copy()).permute(2, 0, 1)[None] / 255  # 300 x 451
     image = F.interpolate(photo[:, :, :, 75:375], 256, mode="bicubic", antialias=True).clamp(0, 1)[:, :, 16:240, 16:240]
     foreign = torch.load(lite0, weights_only=True)
@@ -296,7 +295,7 @@ def test_imagenet_weights_see_a_cat(lite0: Path, tmp_path: Path, monkeypatch: py
     logits = pooled @ foreign["_fc.weight"].T + foreign["_fc.bias"]
     assert int(logits.argmax()) in CATS
     assert logits.softmax(1)[0, CATS.start : CATS.stop].sum() > 0.5
-    scratch = build_encoder(BackboneConfig(name="tf_efficientnet_lite0"), MaskingConfig(unit=32), 224).eval()
+    scratch = encoder("tf_efficientnet_lite0", False, 224, masking__unit=32)
     blind = scratch.encode(image).pooled @ foreign["_fc.weight"].T + foreign["_fc.bias"]
     assert blind.softmax(1)[0, CATS.start : CATS.stop].sum() < 0.1
 

@@ -68,9 +68,7 @@ def test_masked_autoencoder(model: LSSAT, norm_pix: bool) -> None:
     pred = model(image, image, mask).pred
     assert pred is not None
     encoder = model.encoder
-    loss = reconstruction_loss(
-        pred, make_target(image, config, PATCH, encoder.mean, encoder.std), mask.hidden, "scaled"
-    )
+    loss = reconstruction_loss(pred, make_target(image, config, PATCH, encoder.normalise), mask.hidden, "scaled")
     for sample in range(len(image)):
         normalised = (image[sample] - encoder.mean[:, None, None]) / encoder.std[:, None, None]
         expected_pred, expected_loss = mae(weights, normalised, mask.hidden[sample].tolist(), norm_pix)
@@ -97,7 +95,7 @@ def test_two_branches(model: LSSAT, norm_pix: bool) -> None:
 
     output = model(image, image, mask)
     assert output.pred is not None
-    target = make_target(image, config, PATCH, encoder.mean, encoder.std)
+    target = make_target(image, config, PATCH, encoder.normalise)
     reconstruction = reconstruction_loss(output.pred, target, mask.hidden, config.target.encoding)
     loss = joint_loss(task_loss(output.logits, label, "multiclass"), reconstruction, config.aux_weight).mean()
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-5)

@@ -22,7 +22,7 @@ from lssat.train.distributed import Distributed, to_device
 from lssat.train.loop import TrainingRun, fit
 from lssat.train.scoring import NonFiniteLoss, predict_rows, score_predictions
 from lssat.train.step import StepContext, train_step
-from lssat.train.views import draw_chance, make_views
+from lssat.train.views import draw, make_views
 
 TASK = Task("emotion", "multiclass", ("a", "b", "c"), (10, 10, 10), 30)
 CPU = Distributed(torch.device("cpu"))
@@ -219,7 +219,7 @@ def test_batch_norm_sees_micro_batches():
     model = build_model(settings, 3)
     image, _, _ = to_device(_batch(8), CPU.device)
     image = make_views(
-        settings, model.encoder, image, draw_chance(settings, model.encoder, torch.Generator().manual_seed(5))
+        settings, model.encoder, image, draw(settings, model.encoder, torch.Generator().manual_seed(5))
     ).classified
     for rows in (slice(0, 4), slice(4, 8)):
         model(image[rows])

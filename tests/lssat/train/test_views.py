@@ -12,8 +12,8 @@ from lssat.inputs.masking import Mask
 from lssat.inputs.target import make_target
 from lssat.inputs.texture import stream_image
 from lssat.model.encoders.base import Encoder
-from lssat.model.encoders.build import build_encoder
-from lssat.train.views import Chance, Views, draw_chance, make_views
+from lssat.model.encoders.build import encoder_of
+from lssat.train.views import Draws, Views, draw, make_views
 
 STREAMS = ["MRGB/RLDP/CRGB", "MLDP/RRGB/CRGB", "MRGB/RRGB/CLBP"]
 IMAGE = torch.randint(256, (4, 3, 32, 32), generator=torch.Generator().manual_seed(0)) / 255
@@ -32,14 +32,14 @@ def config(streams: str, **settings: object) -> Config:
 
 
 def seen(settings: Config) -> tuple[Encoder, Erasure, Views]:
-    encoder = build_encoder(settings.backbone, settings.masking, 32)
-    chance = draw_chance(settings, encoder, torch.Generator().manual_seed(0))
-    assert chance.draws.erasure is not None
-    return encoder, chance.draws.erasure, make_views(settings, encoder, IMAGE, chance)
+    encoder = encoder_of(settings)
+    draws = draw(settings, encoder, torch.Generator().manual_seed(0))
+    assert draws.augment.erasure is not None
+    return encoder, draws.augment.erasure, make_views(settings, encoder, IMAGE, draws)
 
 
 def target(image: Tensor, settings: Config, encoder: Encoder) -> Tensor:
-    return make_target(image, settings, encoder.unit, encoder.mean, encoder.std)
+    return make_target(image, settings, encoder.unit, encoder.normalise)
 
 
 @pytest.mark.parametrize("streams", STREAMS)
@@ -82,10 +82,10 @@ def test_slices_of_the_global_batch_equal_the_whole() -> None:
         "MLDP/RLDP/CRGB",
         **{"augment.randaugment": 9, "augment.mixup": 0.4, "augment.flip": True, "augment.crop_scale": 0.8},
     )
-    encoder = build_encoder(settings.backbone, settings.masking, 32)
-    chance = draw_chance(settings, encoder, torch.Generator().manual_seed(0))
-    whole = make_views(settings, encoder, IMAGE, chance)
-    halves = [make_views(settings, encoder, IMAGE[rows], chance.of(rows)) for rows in (slice(0, 2), slice(2, 4))]
+    encoder = encoder_of(settings)
+    draws = draw(settings, encoder, torch.Generator().manual_seed(0))
+    whole = make_views(settings, encoder, IMAGE, draws)
+    halves = [make_views(settings, encoder, IMAGE[rows], draws.of(rows)) for rows in (slice(0, 2), slice(2, 4))]
     for name in ("classified", "masked", "target"):
         assert torch.equal(torch.cat([getattr(half, name) for half in halves]), getattr(whole, name)), name
     for part in Mask._fields:
@@ -94,15 +94,15 @@ def test_slices_of_the_global_batch_equal_the_whole() -> None:
 
 def test_the_target_is_made_of_the_mixed_image() -> None:
     settings = config("MRGB/RLDP/CRGB", **{"augment.mixup": 1, "augment.erase": 0})
-    encoder = build_encoder(settings.backbone, settings.masking, 32)
-    views = make_views(settings, encoder, IMAGE, draw_chance(settings, encoder, torch.Generator().manual_seed(0)))
+    encoder = encoder_of(settings)
+    views = make_views(settings, encoder, IMAGE, draw(settings, encoder, torch.Generator().manual_seed(0)))
     assert not torch.equal(views.classified, IMAGE)
     assert views.target is not None and torch.equal(views.target, target(views.classified, settings, encoder))
 
 
 def test_without_the_auxiliary_task_there_is_one_view() -> None:
     settings = config("MRGB/RLDP/CRGB", auxiliary=False)
-    encoder = build_encoder(settings.backbone, settings.masking, 32)
-    chance = draw_chance(settings, encoder, torch.Generator().manual_seed(0))
-    assert isinstance(chance, Chance) and chance.noise is None
-    assert make_views(settings, encoder, IMAGE, chance)[1:] == (None, None, None)
+    encoder = encoder_of(settings)
+    draws = draw(settings, encoder, torch.Generator().manual_seed(0))
+    assert isinstance(draws, Draws) and draws.mask_noise is None
+    assert make_views(settings, encoder, IMAGE, draws)[1:] == (None, None, None)
