@@ -12,7 +12,7 @@ from sklearn.metrics import accuracy_score, average_precision_score, f1_score, r
 from lssat.task import Kind
 
 Array = NDArray[Any]
-BINS = 15  # equal in width, of the calibration error (Guo et al., 2017)
+BINS = 15  # equal in width, of the calibration error (Guo et al., arXiv 1706.04599)
 
 
 def evaluate_scores(kind: str, logits: Array, labels: Array) -> dict[str, float]:
@@ -31,7 +31,7 @@ def evaluate_scores(kind: str, logits: Array, labels: Array) -> dict[str, float]
     if not np.isfinite(logits).all():
         raise ValueError("logits must be finite to be scored")
     if kind == "binary":
-        return _binary(logits.reshape(-1), labels, "")
+        return _binary(logits.reshape(-1), labels)
     if kind == "multiclass":
         probability = softmax(logits.astype(float), axis=1)
         return _multiclass(logits.argmax(1), labels) | {
@@ -52,8 +52,10 @@ def one_score(kind: str, metric: str, logits: Array, labels: Array) -> float:
     if kind == "multiclass":
         return _of_confusion(metric, confusion(logits, labels))
     predicted, true = logits > 0, labels.reshape(len(labels), -1) == 1
-    both, found, there, rows = (predicted & true).sum(0), predicted.sum(0), true.sum(0), len(labels)
-    tables = zip(rows - found - there + both, found - both, there - both, both, strict=True)
+    # of each label: rows predicted positive and truly so, predicted positive, truly positive
+    hits, predicted_rows, true_rows = (predicted & true).sum(0), predicted.sum(0), true.sum(0)
+    neither = len(labels) - predicted_rows - true_rows + hits
+    tables = zip(neither, predicted_rows - hits, true_rows - hits, hits, strict=True)
     return float(np.mean([_of_confusion(metric, np.array(cells).reshape(2, 2)) for cells in tables]))
 
 
@@ -62,18 +64,6 @@ def confusion(logits: Array, labels: Array) -> Array:
     classes = max(logits.shape[1], 2)
     predicted = logits.argmax(1) if logits.shape[1] > 1 else (logits[:, 0] > 0).astype(int)
     return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
-
-
-def _of_confusion(metric: str, table: Array) -> float:
-    right, there, found = table.diagonal(), table.sum(1), table.sum(0)
-    if np.count_nonzero(there) < 2:
-        raise ValueError("all rows are of one class, so scores are undefined; add rows of other classes")
-    if metric == "accuracy":
-        return float(right.sum() / table.sum())
-    if metric == "balanced_accuracy":
-        return float((right[there > 0] / there[there > 0]).mean())
-    among = there + found > 0
-    return float((2 * right[among] / (there + found)[among]).mean())
 
 
 def calibration_error(probability: Array, happened: Array) -> float:
@@ -87,7 +77,9 @@ def calibration_error(probability: Array, happened: Array) -> float:
 
 
 def equal_error_rate(labels: Array, logits: Array) -> float:
-    """Where the ROC curve, joined by straight lines, meets false positive rate = false negative rate."""
+    """The rate at which false positives are as frequent as false negatives: where the ROC curve, its points joined by
+    straight lines, meets that diagonal. All [N].
+    """
     false_positive, true_positive, _ = roc_curve(labels, logits, drop_intermediate=False)
     difference = false_positive - (1 - true_positive)
     after = int(np.argmax(difference >= 0))
@@ -96,29 +88,39 @@ def equal_error_rate(labels: Array, logits: Array) -> float:
     return float(false_positive[before] + share * (false_positive[after] - false_positive[before]))
 
 
-def _binary(logits: Array, labels: Array, where: str) -> dict[str, float]:
-    scores = _multiclass((logits > 0).astype(int), labels, where)
+def _of_confusion(metric: str, table: Array) -> float:
+    """A score from a table of rows by true class and predicted class."""
+    hits, true_rows, predicted_rows = table.diagonal(), table.sum(1), table.sum(0)
+    if np.count_nonzero(true_rows) < 2:
+        raise ValueError("all rows are of one class, so scores are undefined; add rows of other classes")
+    if metric == "accuracy":
+        return float(hits.sum() / table.sum())
+    if metric == "balanced_accuracy":
+        return float((hits[true_rows > 0] / true_rows[true_rows > 0]).mean())
+    occurs = true_rows + predicted_rows > 0  # as in scikit-learn, a class that is nowhere does not count
+    return float((2 * hits[occurs] / (true_rows + predicted_rows)[occurs]).mean())
+
+
+def _binary(logits: Array, labels: Array, label_name: str = "") -> dict[str, float]:
+    scores = _multiclass((logits > 0).astype(int), labels, label_name)
     ranked = {
         "auc": roc_auc_score(labels, logits),
         "average_precision": average_precision_score(labels, logits),
         "eer": equal_error_rate(labels, logits),
     }
-    return (
-        scores
-        | {name: float(value) for name, value in ranked.items()}
-        | {"ece": calibration_error(expit(logits.astype(float)), labels)}
-    )
+    ranked["ece"] = calibration_error(expit(logits.astype(float)), labels)
+    return scores | {name: float(value) for name, value in ranked.items()}
 
 
-def _multiclass(predictions: Array, labels: Array, where: str = "") -> dict[str, float]:
+def _multiclass(predicted: Array, labels: Array, label_name: str = "") -> dict[str, float]:
     present = np.unique(labels)
     if len(present) < 2:
         raise ValueError(
-            f"{where}all {len(labels)} rows are of class {present[0]}, so scores are undefined; add rows of other "
+            f"{label_name}all {len(labels)} rows are of class {present[0]}, so scores are undefined; add rows of other "
             "classes"
         )
     return {
-        "accuracy": float(accuracy_score(labels, predictions)),
-        "balanced_accuracy": float(recall_score(labels, predictions, labels=present, average="macro")),
-        "macro_f1": float(f1_score(labels, predictions, average="macro")),
+        "accuracy": float(accuracy_score(labels, predicted)),
+        "balanced_accuracy": float(recall_score(labels, predicted, labels=present, average="macro")),
+        "macro_f1": float(f1_score(labels, predicted, average="macro")),
     }

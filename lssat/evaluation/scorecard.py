@@ -66,7 +66,8 @@ def scorecard(
         card["video"] = by_video(logits[:, 0], labels, texts.video)
     if texts.groups:
         card["subgroups"] = {
-            name: by_subgroup(task.kind, group_metric, predictions, words, units) for name, words in texts.groups.items()
+            name: by_subgroup(task.kind, group_metric, predictions, words, units)
+            for name, words in texts.groups.items()
         }
     return card
 

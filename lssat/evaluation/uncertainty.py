@@ -9,6 +9,7 @@ import numpy as np
 from lssat.evaluation.metrics import Array
 
 RESAMPLES = 500
+LEVEL = 95  # percent of the resamples that an interval holds
 
 
 def bootstrap(units: Array, score: Callable[[Array], float]) -> tuple[float, float]:
@@ -19,14 +20,16 @@ def bootstrap(units: Array, score: Callable[[Array], float]) -> tuple[float, flo
     """
     _, unit = np.unique(units, return_inverse=True)
     order = np.argsort(unit, kind="stable")
-    members = np.split(order, np.cumsum(np.bincount(unit))[:-1])
+    rows_of_unit = np.split(order, np.cumsum(np.bincount(unit))[:-1])
     generator = np.random.default_rng(0)
     scores = []
     for _ in range(RESAMPLES):
-        rows = np.concatenate([members[one] for one in generator.integers(0, len(members), len(members))])
+        drawn = generator.integers(0, len(rows_of_unit), len(rows_of_unit))
+        rows = np.concatenate([rows_of_unit[number] for number in drawn])
         try:
             scores.append(score(rows))
         except ValueError:
             continue
-    low, high = np.percentile(scores, [2.5, 97.5]) if scores else (float("nan"), float("nan"))
+    outside = (100 - LEVEL) / 2  # percent on either side
+    low, high = np.percentile(scores, [outside, 100 - outside]) if scores else (float("nan"), float("nan"))
     return float(low), float(high)

@@ -1,4 +1,4 @@
-"""Task losses per sample, class weights, and the joint loss. All in float32, whatever the precision of the model."""
+"""Task losses per row, class weights, and the joint loss. All in float32, whatever the precision of the model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def task_loss(
     class_weight: Tensor | None = None,
     smoothing: float = 0.0,
 ) -> Float[Tensor, " B"]:
-    """Unreduced loss of the primary task, so that padded rows can be left out and gaps between groups measured.
+    """Loss of the primary task of each row, so that rows that only fill up a batch can be left out of the mean.
 
     binary: K = 1, label [B] of 0/1, weight [2] (negative, positive). multiclass: label [B] of 0..K-1, weight [K].
     multilabel: label [B, K] of 0/1, weight [K, 2], mean over the K labels. `smoothing` (arXiv 1512.00567) spreads this
@@ -29,9 +29,8 @@ def task_loss(
         loss = F.cross_entropy(logits, label.long(), reduction="none", label_smoothing=smoothing)
         return loss if class_weight is None else loss * class_weight[label.long()]
     if kind == "binary":
-        return _binary(logits, label[:, None], None if class_weight is None else class_weight[None], smoothing).squeeze(
-            1
-        )
+        weight = None if class_weight is None else class_weight[None]
+        return _binary(logits, label[:, None], weight, smoothing).squeeze(1)
     return _binary(logits, label, class_weight, smoothing).mean(1)
 
 
@@ -59,7 +58,7 @@ def class_weights(counts: Int[Tensor, "*K C"], kind: Kind) -> Float[Tensor, "*K 
 def joint_loss(
     task: Float[Tensor, "*B"], reconstruction: Float[Tensor, "*B"] | None, aux_weight: float
 ) -> Float[Tensor, "*B"]:
-    """`(1 - w) * task + w * reconstruction`; the task loss alone, unscaled, where there is no masked pass."""
+    """`(1 - w) * task + w * reconstruction`, w = `aux_weight`; the task loss alone, unscaled, without a masked pass."""
     if reconstruction is None:
         return task
     return (1 - aux_weight) * task + aux_weight * reconstruction
@@ -68,6 +67,7 @@ def joint_loss(
 def _binary(
     logits: Float[Tensor, "B K"], label: Int[Tensor, "B K"], weight: Float[Tensor, "K 2"] | None, smoothing: float
 ) -> Float[Tensor, "B K"]:
+    """Cross-entropy of each label on its own; `weight` by label, of those that are 0 and those that are 1."""
     target = (1 - smoothing) * label.float() + smoothing / 2
     loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     return loss if weight is None else loss * torch.where(label > 0, weight[:, 1], weight[:, 0])

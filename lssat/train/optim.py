@@ -15,13 +15,11 @@ from lssat.config import OptimConfig
 from lssat.model.lssat import LSSAT
 
 HEAD = "\0head"
-"""A name that no pattern over parameter names matches, as timm's matchers leave a classifier's."""
+"""A name for the head that no timm matcher knows: such parameters are put into the last layer."""
 
 
 def freeze(model: LSSAT, trainable: str) -> LSSAT:
-    """The same model; with `trainable` head no parameter of its encoder (backbone and mask token) takes a gradient any
-    more.
-    """
+    """The same model; with `trainable` head its encoder (backbone and mask token) takes no gradients any more."""
     if trainable == "head":
         model.encoder.requires_grad_(False)
     return model
@@ -57,8 +55,8 @@ def param_groups(model: nn.Module, weight_decay: float, scales: Mapping[str, flo
     """Groups of the trainable parameters: first weight matrices and kernels, which decay, then all else, which does
     not; each by `lr_scale`.
 
-    All else is biases, norms, gains, tokens and positions. Whatever torch and timm call a weight is one, unless it is a
-    vector. `scales`: parameter name -> share of the learning rate; without an entry, 1.
+    All else is biases, norms, gains, tokens and positions. A parameter counts as a weight if torch or timm calls it one
+    and it is no vector. `scales`: parameter name -> share of the learning rate; without an entry, 1.
     """
     groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
@@ -74,9 +72,9 @@ def layer_scales(backbone: Any, layer_decay: float) -> dict[str, float]:
     """Layer-wise learning rates (BEiT, arXiv 2106.08254): parameter name -> `layer_decay` to the number of layers up to
     the head.
 
-    What a layer is says timm: the backbone's `group_matcher`; where it has none, runs of twelve parameters. The head is
-    a layer of its own also for a backbone without a classifier; parameters that timm leaves to the head (a last norm,
-    attention pooling) learn at its full rate.
+    timm says what a layer is: the backbone's `group_matcher` or, where it has none, each run of twelve parameters. The
+    head is a layer of its own also for a backbone without a classifier; parameters that timm counts to the head (a last
+    norm, attention pooling) learn at its full rate.
     """
     if hasattr(backbone, "group_matcher"):
         named = [*backbone.named_parameters(), (HEAD, None)]

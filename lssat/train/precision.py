@@ -12,10 +12,11 @@ from lssat.config import Config
 
 
 def autocast(config: Config, masking: str, device: torch.device) -> AbstractContextManager[Any]:
-    """bfloat16 where asked for, or where the hardware gains from it: GPUs, CPUs with matrix tiles, flat-token models on
-    AVX-512 BF16.
+    """bfloat16 where asked for or, by default, where the hardware gains from it: GPUs, CPUs with matrix tiles (AMX),
+    and with AVX-512 BF16 for `masking` tokens, that is for flat-token models.
 
-    Depthwise convolutions run slower in bfloat16 without tiles (measured 0.5x), hence the distinction.
+    Without matrix tiles, depthwise convolutions run at half of the speed in bfloat16 (measured), so backbones that have
+    them stay in float32 there.
     """
     if device.type == "cuda":
         fast = torch.cuda.is_bf16_supported()
@@ -26,8 +27,8 @@ def autocast(config: Config, masking: str, device: torch.device) -> AbstractCont
         return nullcontext()
     stack = ExitStack()
     stack.enter_context(torch.autocast(device.type, torch.bfloat16))
-    if (
-        device.type == "cpu"
-    ):  # plain matrix products: with short sequences the fused kernel's backward costs half of the step (measured)
+    if device.type == "cpu":
+        # Attention as plain matrix products: with short sequences the backward pass of the fused kernel costs half of
+        # the step (measured).
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
     return stack
