@@ -15,6 +15,16 @@ from search.space.walk import every_point
 
 AUXILIARY = ("aux_weight", "masking.", "target.", "decoder.", "head.fusion")
 """Keys that only the auxiliary task reads: where `auxiliary` is off they are not drawn."""
+TEXTURE = "texture."
+"""Keys such as `texture.lbp_points`, which each stream reads that shows this texture."""
+
+
+def is_read_without_auxiliary(key: str, streams: str) -> bool:
+    """Whether the supervised baseline reads a key, for which only the classified stream (`.../CLBP`) counts."""
+    if key.startswith(TEXTURE):
+        classified = streams.rpartition("/C")[2].lower()
+        return key.startswith(f"{TEXTURE}{classified}_")
+    return not key.startswith(AUXILIARY)
 
 
 class Trial(Protocol):
@@ -46,14 +56,9 @@ class Parameter:
     log: bool = False
     step: float | None = None
 
-    @property
-    def reads(self) -> set[str]:
-        """The keys that decide whether it is drawn."""
-        return {*self.when, *(["auxiliary"] if self.key.startswith(AUXILIARY) else [])}
-
     def applies(self, resolved: Mapping[str, Any]) -> bool:
-        """Whether it is drawn in a trial with these values of the keys that it reads."""
-        if self.key.startswith(AUXILIARY) and not resolved["auxiliary"]:
+        """Whether it is drawn in a trial with these values of the keys that decide it."""
+        if not resolved["auxiliary"] and not is_read_without_auxiliary(self.key, resolved["streams"]):
             return False
         return all(resolved.get(key) in values for key, values in self.when.items())
 
@@ -68,7 +73,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Space:
-    """A validated space: `fixed` dotted keys, `parameters` in an order in which conditions can be read.
+    """A validated space: `fixed` dotted keys, `parameters` in an order in which their conditions can be read.
 
     `resources`: size of a backbone -> the `resources.*` keys of its trials. `locations`: where keys were written
     (`spaces/my.yaml:14`); those of that table as `key@size`.
@@ -91,6 +96,17 @@ class Space:
             if parameter.applies(resolved):
                 chosen[parameter.key] = resolved[parameter.key] = parameter.suggest(trial)
         return {**chosen, **self.resources.get(_size(resolved), {})}
+
+    def reads(self, parameter: Parameter) -> set[str]:
+        """The keys that decide whether a parameter is drawn."""
+        streams = self._values_without_auxiliary("streams")
+        drawn_without = {is_read_without_auxiliary(parameter.key, value) for value in streams}
+        gates = {"auxiliary"} if False in drawn_without else set()
+        # Streams decide only where they differ and `auxiliary` can be off at all. To read no more than that keeps the
+        # order in which keys are drawn, and with it the draws of a study that has begun.
+        if len(drawn_without) > 1 and False in self._values_without_auxiliary("auxiliary"):
+            gates.add("streams")
+        return {*parameter.when, *gates}
 
     def config(self, sampled: Mapping[str, Any]) -> Config:
         """The configuration of a sample. Raises ConfigError, with the location of the key that breaks a rule."""
@@ -116,6 +132,14 @@ class Space:
             return self.num_points(limit) <= limit
         except ConfigError:
             return False
+
+    def _values_without_auxiliary(self, key: str) -> set[Any]:
+        """What a key with choices can be where `auxiliary` is off."""
+        variants = [p for p in self.parameters if p.key == key and False in p.when.get("auxiliary", (False,))]
+        found = {choice for parameter in variants for choice in parameter.choices}
+        if not variants or any(parameter.when for parameter in variants):  # then it may not be drawn
+            found.add({**Config().flat(), **self.fixed}[key])
+        return found
 
     @property
     def searched_keys(self) -> list[str]:

@@ -15,8 +15,8 @@ from lssat.config import ConfigError, check_key, check_value
 from lssat.nearest import nearest
 from search.space import reach, resource_table, rules
 from search.space.backbone_rules import check_backbones
-from search.space.definition import Space
-from search.space.parameters import parameters
+from search.space.definition import TEXTURE, Space
+from search.space.parameters import in_readable_order, parameters
 from search.space.settings import SearchConfig
 from search.space.yaml_lines import Document, read
 
@@ -86,9 +86,12 @@ def _refuse_what_is_never_drawn(space: Space) -> None:
     parameter = reach.never_drawn(space)
     if parameter is not None:
         conditions = [f"{key}: {'|'.join(map(str, values))}" for key, values in parameter.when.items()]
+        if not conditions:
+            is_texture = parameter.key.startswith(TEXTURE)
+            conditions = ["auxiliary: True" + (", or a classified stream of its texture," if is_texture else "")]
         raise ConfigError(
-            f"`{parameter.key}` is never drawn: {', '.join(conditions) or 'auxiliary: True'} never holds in this "
-            f"space; repair the condition, or delete the entry ({space.locations[parameter.key]})"
+            f"`{parameter.key}` is never drawn: {', '.join(conditions)} never holds in this space; repair the "
+            f"condition, or delete the entry ({space.locations[parameter.key]})"
         )
 
 
@@ -136,13 +139,15 @@ class _Reader:
     def space(self, profile: str, search: SearchConfig) -> Space:
         """What has been read. Raises ConfigError for parameters that cannot be."""
         searched = self._without_what_a_name_replaces()
-        return Space(
-            profile,
-            dict(self._fixed),
-            tuple(parameters(searched, self._paths, self._fixed, self._document)),
-            {size: dict(row) for size, row in self._resources.items() if row},
-            search,
-            dict(self.locations),
+        return in_readable_order(
+            Space(
+                profile,
+                dict(self._fixed),
+                tuple(parameters(searched, self._paths, self._fixed, self._document)),
+                {size: dict(row) for size, row in self._resources.items() if row},
+                search,
+                dict(self.locations),
+            )
         )
 
     def _fix(self, key: str, value: Any, location: str) -> None:

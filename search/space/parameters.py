@@ -1,4 +1,4 @@
-"""Entries of the section `space` -> parameters, in an order in which their conditions can be read. Imports neither
+"""Entries of the section `space` -> parameters, and the order in which their conditions can be read. Imports neither
 torch nor Ray.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 from lssat.config import Config, ConfigError, check_key, check_value
 from lssat.model import catalog
 from lssat.nearest import nearest
-from search.space.definition import Parameter
+from search.space.definition import Parameter, Space
 from search.space.yaml_lines import Document
 
 RANGE_KEYS = {"low", "high", "log", "step"}
@@ -42,7 +42,26 @@ def parameters(
                 f"({location})"
             )
     locations = {key: document.location(*paths[key]) for key in searched}
-    return _ordered(_sizes_that_exist([parameter for parameter, _ in found], fixed, locations), locations)
+    return _sizes_that_exist([parameter for parameter, _ in found], fixed, locations)
+
+
+def in_readable_order(space: Space) -> Space:
+    """The space with every parameter after those that decide whether it is drawn. Raises ConfigError where they decide
+    each other.
+    """
+    rest, ordered = list(space.parameters), []
+    while rest:
+        keys = {parameter.key for parameter in rest}
+        waiting = {parameter.key for parameter in rest if space.reads(parameter) & keys}
+        ready = [parameter for parameter in rest if parameter.key not in waiting]
+        if not ready:
+            raise ConfigError(
+                f"the conditions of {', '.join(sorted(waiting))} wait for each other; delete one of them "
+                f"({space.locations[rest[0].key]})"
+            )
+        ordered += ready
+        rest = [parameter for parameter in rest if parameter.key in waiting]
+    return replace(space, parameters=tuple(ordered))
 
 
 def _parameter(key: str, variant: Any, location: str, has_variants: bool) -> Parameter:
@@ -225,19 +244,3 @@ def _sizes_of(family: str, location: str) -> list[str]:
         at = f" ({location})" if location else ""
         raise ConfigError(f"unknown backbone family `{family}`; {nearest(family, catalogue)}{at}")
     return list(catalogue[family])
-
-
-def _ordered(found: list[Parameter], locations: Mapping[str, str]) -> list[Parameter]:
-    """Every key after the keys that its conditions read. Raises ConfigError where they read each other."""
-    rest, ordered = list(found), []
-    while rest:
-        waiting = {p.key for p in rest if p.reads & {q.key for q in rest}}
-        ready = [p for p in rest if p.key not in waiting]
-        if not ready:
-            raise ConfigError(
-                f"the conditions of {', '.join(sorted(waiting))} wait for each other; delete one of them "
-                f"({locations[rest[0].key]})"
-            )
-        ordered += ready
-        rest = [p for p in rest if p.key in waiting]
-    return ordered

@@ -39,9 +39,8 @@ def combinations(space: Space, keys: Iterable[str]) -> Iterator[dict[str, Any]]:
 
 def never_drawn(space: Space) -> Parameter | None:
     """A parameter whose conditions never hold together."""
-    return next(
-        (parameter for parameter in space.parameters if parameter.reads and not _is_drawn(space, parameter)), None
-    )
+    conditional = (parameter for parameter in space.parameters if space.reads(parameter))
+    return next((parameter for parameter in conditional if not _is_drawn(space, parameter)), None)
 
 
 def backbones(space: Space) -> list[tuple[Config, tuple[float | None, ...]]]:
@@ -80,7 +79,7 @@ def demands(space: Space) -> list[ResourcesConfig]:
 
 
 def _is_drawn(space: Space, parameter: Parameter) -> bool:
-    points = every_point(_narrowed(space, parameter.reads).sample)
+    points = every_point(_narrowed(space, space.reads(parameter)).sample)
     seen = any(parameter.name in point for point, _ in islice(points, MOST_COMBINATIONS))
     return seen or next(points, None) is not None
 
@@ -89,9 +88,7 @@ def _narrowed(space: Space, keys: Iterable[str], with_ranges: bool = False) -> S
     """The space with all choices of some keys and of those whose values decide whether these are drawn; other
     parameters have their first value alone, and so have ranges, unless they are wanted as well.
     """
-    kept = set(keys)
-    while more := {key for parameter in space.parameters if parameter.key in kept for key in parameter.reads} - kept:
-        kept |= more
+    kept = _with_deciding_keys(space, keys)
 
     def values(parameter: Parameter) -> tuple[Any, ...]:
         if parameter.key not in kept or not (parameter.choices or with_ranges):
@@ -99,6 +96,17 @@ def _narrowed(space: Space, keys: Iterable[str], with_ranges: bool = False) -> S
         return parameter.choices or _values_of_range(parameter)
 
     return replace(space, parameters=tuple(replace(p, choices=values(p)) for p in space.parameters))
+
+
+def _with_deciding_keys(space: Space, keys: Iterable[str]) -> set[str]:
+    """Some keys and those that decide whether they are drawn, directly or through others."""
+    found: set[str] = set()
+    added = set(keys)
+    while added:
+        found |= added
+        added = {key for parameter in space.parameters if parameter.key in added for key in space.reads(parameter)}
+        added -= found
+    return found
 
 
 def _values_of_range(parameter: Parameter) -> tuple[Any, ...]:

@@ -117,7 +117,7 @@ def _check_sampler(space: Space) -> None:
         )
     if search.sampler in ("gp", "nsga2"):
         for parameter in space.parameters:
-            if decides := sorted(parameter.reads & set(space.searched_keys)):
+            if decides := sorted(space.reads(parameter) & set(space.searched_keys)):
                 raise ConfigError(
                     f"`search.sampler` {search.sampler} models only keys that every trial has and draws the others at "
                     f"random, but `{parameter.key}` depends on `{decides[0]}`; take tpe, or fix one of "
