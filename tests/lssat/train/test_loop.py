@@ -161,6 +161,35 @@ def test_a_checkpoint_of_another_config_is_refused(tmp_path):
         train(config(**{"optim.lr": 2e-3}), tmp_path)
 
 
+def test_a_checkpoint_by_the_version_before_is_gone_on_from(tmp_path):
+    """It kept the settings of textures among those of the target."""
+    settings = config(**{"streams": "MRGB/RLBP/CLBP", "texture.lbp_points": 6})
+    whole = train(settings, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(settings, tmp_path / "killed", 1)
+    last = tmp_path / "killed" / checkpoint.LAST
+    tensors, state = checkpoint.load(last)
+    state["config"]["target"] |= state["config"].pop("texture")
+    checkpoint.save(last, tensors=tensors, state=state)
+    assert train(settings, tmp_path / "killed") == whole
+    other = config(**{"streams": "MRGB/RLBP/CLBP", "texture.lbp_points": 7})
+    checkpoint.save(last, tensors=tensors, state=state)
+    with pytest.raises(checkpoint.CheckpointError, match="another config"):
+        train(other, tmp_path / "killed")
+
+
+def test_what_is_saved_is_reported_even_if_the_first_report_was_lost(tmp_path):
+    """A kill may come after an epoch was saved and before anybody has recorded it."""
+    with pytest.raises(KeyboardInterrupt):
+        train(config(), tmp_path, 1)
+    _, state = checkpoint.load(tmp_path / checkpoint.LAST)
+    reported = []
+    fit(TrainingRun(config(), TASK, rows(), rows(21, seed=1), CPU, tmp_path), reported.append)
+    assert [result.epoch for result in reported] == [1, 2, 3]
+    assert reported[0].to_json() == state["result"]
+    assert reported[0].panel is None and all(result.panel for result in reported[1:])
+
+
 def test_a_run_that_is_over_reports_its_last_result_again(tmp_path):
     whole = train(config(), tmp_path)
     assert train(config(), tmp_path) == whole[-1:]
@@ -231,6 +260,7 @@ def test_the_logged_task_loss_is_neither_smoothed_nor_weighted():
     _, plain = _step(_sized("test_vit"), 8)
     trained, smoothed = _step(_sized("test_vit", **{"optim.label_smoothing": 0.3}), 8, torch.tensor([1.0, 5.0, 0.2]))
     assert smoothed == plain
+    assert not any(value.requires_grad for value in (*smoothed, *plain)), "nothing keeps the step's graph alive"
     assert not torch.equal(trained["head.weight"], _step(_sized("test_vit"), 8)[0]["head.weight"])
 
 
