@@ -11,22 +11,27 @@ from rich.console import Console
 
 from lssat.files import write_json
 from search.plan.actual import actual
-from search.plan.estimate import look_at_data, make_plan, this_machine
+from search.plan.data import estimate_data
+from search.plan.estimate import make_plan
+from search.plan.machine import this_machine
 from search.plan.screen import compare, show
 from search.record.folder import RunFolder
 from search.space.definition import Space
 
-SECONDS = 30.0  # that measuring takes in all
-WIDTH = 140  # columns, where the output is no terminal
+SECONDS = 30.0
+"""What measuring takes in all."""
+WIDTH = 140
+"""Columns of the screen, where the output is no terminal."""
 
 
 def plan_study(space: Space, folder: RunFolder, cache: Path) -> None:
-    """Show the plan of a study and keep it, so that the finished study in `folder` can be compared with it. `cache`: of
-    prepared data. Raises ConfigError.
+    """Show the plan of a study and keep it, so that the finished study in `folder` can be compared with it.
+
+    `cache`: where prepared data sets are. Raises ConfigError.
     """
     warnings.filterwarnings("ignore", category=FutureWarning)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
-    data = look_at_data(space.example().data, cache)
+    data = estimate_data(space.example().data, cache)
     with console.status("looking at the backbones") as status:
         plan = make_plan(space, data, this_machine(), SECONDS, status.update)
     show(plan, console)

@@ -20,7 +20,10 @@ from lssat.train.result import IMAGES_PER_S
 from lssat.train.scoring import predict_rows
 from lssat.train.step import StepContext
 
-TRAINING_SHARE = 0.7  # of the time that a measurement may take
+TRAINING_SHARE = 0.7
+"""Of the time that a measurement may take; evaluation takes most of the rest."""
+FEWEST_STEPS = 8
+"""That a measurement should have time for: where it has not, it takes smaller batches."""
 
 
 @dataclass(frozen=True)
@@ -40,28 +43,30 @@ def measure(config: Config, num_outputs: int, seconds: float) -> Rate:
     threads = torch.get_num_threads()
     torch.set_num_threads(config.resources.cpus_per_worker)
     try:
-        first = _rate(_sized(config, 2), num_outputs, 4, device)  # also warms up
-        most = config.optim.batch_size // config.resources.num_workers
-        size = 2 * max(1, min(most, int(first.train * seconds / 8)) // 2)
-        rows = max(size, int(first.train * seconds * TRAINING_SHARE) // size * size)
-        return _rate(_sized(config, size), num_outputs, rows, device)
+        first = _rate(_alone(config, 2), num_outputs, 4, device)  # rough, but it tells how much there is time for
+        share_of_worker = config.optim.batch_size // config.resources.num_workers
+        batch_size = 2 * max(1, min(share_of_worker, int(first.train * seconds / FEWEST_STEPS)) // 2)
+        num_rows = max(batch_size, int(first.train * seconds * TRAINING_SHARE) // batch_size * batch_size)
+        return _rate(_alone(config, batch_size), num_outputs, num_rows, device)
     finally:
         torch.set_num_threads(threads)
 
 
 def between(small: tuple[int, Rate], large: tuple[int, Rate], parameters: int) -> Rate:
     """The rate of a model of so many parameters: on the straight line through two others, logarithms on both axes."""
-    (low, slow), (high, fast) = small, large
+    (low, low_rate), (high, high_rate) = small, large
     share = 0.0 if low == high else np.log(parameters / low) / np.log(high / low)
-    return Rate(
-        *(float(a ** (1 - share) * b**share) for a, b in ((slow.train, fast.train), (slow.evaluate, fast.evaluate)))
-    )
+
+    def interpolated(at_low: float, at_high: float) -> float:
+        return float(at_low ** (1 - share) * at_high**share)
+
+    return Rate(interpolated(low_rate.train, high_rate.train), interpolated(low_rate.evaluate, high_rate.evaluate))
 
 
-def _sized(config: Config, rows: int) -> Config:
+def _alone(config: Config, batch_size: int) -> Config:
     """The same recipe for one worker with batches of so many rows, in one micro-batch."""
     alone = {
-        "optim.batch_size": rows,
+        "optim.batch_size": batch_size,
         "optim.accumulate": 1,
         "resources.num_workers": 1,
         "optim.epochs": 1,
@@ -71,16 +76,10 @@ def _sized(config: Config, rows: int) -> Config:
 
 
 def _rate(config: Config, num_outputs: int, num_rows: int, device: torch.device) -> Rate:
-    random = np.random.default_rng(0)
-    side = config.data.image_size
-    rows = ResidentRows(
-        [
-            {
-                "image": random.integers(0, 256, (num_rows, side, side, 3), np.uint8),
-                "label": random.integers(0, num_outputs, num_rows),
-            }
-        ]
-    )
+    """The rate over an epoch of so many random images."""
+    random, side = np.random.default_rng(0), config.data.image_size
+    images = random.integers(0, 256, (num_rows, side, side, 3), np.uint8)
+    rows = ResidentRows([{"image": images, "label": random.integers(0, num_outputs, num_rows)}])
     task = Task("plan", "multiclass", tuple(map(str, range(num_outputs))), (1,) * num_outputs, num_rows)
     context = StepContext.of(config, task, Distributed(device))
     learner = new_learner(config, task, device, resumed=True)  # random weights are as fast as pretrained ones

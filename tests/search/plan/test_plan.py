@@ -13,9 +13,13 @@ from rich.console import Console
 from lssat.config import build
 from search.plan import command as planning
 from search.plan.actual import Actual, actual
-from search.plan.estimate import ASSUMED_ROWS, Data, Machine, look_at_data, make_plan
+from search.plan.data import ASSUMED_ROWS, DataEstimate, estimate_data
+from search.plan.estimate import make_plan
+from search.plan.machine import Machine
 from search.plan.rates import Rate, between
 from search.plan.screen import compare, show
+from search.record.folder import RunFolder, Stage
+from search.record.trials import METRICS, Outcome, Status
 from search.space import epochs
 from search.space import file as space_file
 from search.space.epochs import Span
@@ -23,14 +27,20 @@ from search.space.settings import SearchConfig
 
 ROOT = Path(__file__).resolve().parents[3]
 SPACE = """
-fixed: {data.image_size: 64, masking.unit: 16, decoder.dim: 32, optim.epochs: 10, optim.batch_size: 16, optim.precision: float32}
+fixed:
+  data.image_size: 64
+  masking.unit: 16
+  decoder.dim: 32
+  optim.epochs: 10
+  optim.batch_size: 16
+  optim.precision: float32
 space:
   backbone.name: [test_resnet, test_vit2, test_convnext]
   aux_weight: [0.1, 0.5]
   masking.ratio: {low: 0.4, high: 0.8, step: 0.2}
 search: {num_trials: 12, grace_epochs: 3, reduction_factor: 4, finalists: 2, final_seeds: 3}
 """
-DATA = Data({"train": 400, "val": 100, "test": 100}, 3, 1_000_000, "made up")
+DATA = DataEstimate({"train": 400, "val": 100, "test": 100}, 3, 1_000_000, "made up")
 BIG = Machine(cpus=4, memory=64 << 30, gpus=0, gpu_memory=0)
 
 
@@ -79,19 +89,19 @@ def test_rates_lie_on_a_line_of_logarithms():
 
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory):
-    return make_plan(load(tmp_path_factory.mktemp("plan") / "s.yaml"), DATA, BIG, 2.0)
+    return make_plan(load(tmp_path_factory.mktemp("plan") / "s.yaml"), DATA, BIG, 2.0, print)
 
 
 def test_the_plan_of_a_small_space(plan):
     assert plan.points == "18"
     assert (plan.trials, plan.epochs) == (12, Span(43 + 120, 57 + 120, 120 + 120))
-    sizes = [backbone.parameters for backbone in plan.backbones]
+    sizes = [backbone.num_parameters for backbone in plan.backbones]
     assert {backbone.name for backbone in plan.backbones} == {
         "test_resnet",
         "test_vit2",
         "test_convnext",
     } and sizes == sorted(sizes)
-    assert all((backbone.at_a_time, backbone.micro_batches) == (4, 1) for backbone in plan.backbones)
+    assert all((backbone.num_concurrent, backbone.num_micro_batches) == (4, 1) for backbone in plan.backbones)
     assert plan.seconds.low < plan.seconds.expected < plan.seconds.high
     per_epoch = sum(backbone.seconds_per_epoch for backbone in plan.backbones) / 3 / 4
     assert plan.seconds.high == pytest.approx(240 * per_epoch)
@@ -103,16 +113,16 @@ def test_the_plan_of_a_small_space(plan):
 def test_memory_that_is_short_takes_more_micro_batches_or_none(tmp_path):
     space = load(tmp_path / "s.yaml", **{"backbone.name": "test_vit2", "optim.batch_size": 512, "data.image_size": 64})
     roomy, short, none = (
-        make_plan(space, DATA, Machine(1, memory << 20, 0, 0), 1.0).backbones[0] for memory in (8000, 620, 300)
+        make_plan(space, DATA, Machine(1, memory << 20, 0, 0), 1.0, print).backbones[0] for memory in (8000, 620, 300)
     )
-    assert roomy.micro_batches == 1 and roomy.memory > 620 << 20
-    assert short.micro_batches > 1 and short.memory <= short.available
-    assert none.micro_batches == 0 and none.seconds_per_epoch is None
+    assert roomy.num_micro_batches == 1 and roomy.memory > 620 << 20
+    assert short.num_micro_batches > 1 and short.memory <= short.available
+    assert none.num_micro_batches == 0 and none.seconds_per_epoch is None
 
 
 def test_a_machine_without_gpus_has_no_room_for_trials_on_gpus(tmp_path):
-    plan = make_plan(load(tmp_path / "s.yaml", **{"resources.gpus_per_worker": 1}), DATA, BIG, 1.0)
-    assert plan.seconds is None and {backbone.at_a_time for backbone in plan.backbones} == {0}
+    plan = make_plan(load(tmp_path / "s.yaml", **{"resources.gpus_per_worker": 1}), DATA, BIG, 1.0, print)
+    assert plan.seconds is None and {backbone.num_concurrent for backbone in plan.backbones} == {0}
     console = Console(record=True, width=140, file=open(os.devnull, "w"))  # noqa: SIM115
     show(plan, console)
     text = console.export_text()
@@ -122,9 +132,9 @@ def test_a_machine_without_gpus_has_no_room_for_trials_on_gpus(tmp_path):
 def test_rows_come_from_where_they_are_known(tmp_path):
     unknown = tmp_path / "faces.csv"
     unknown.touch()
-    assert look_at_data(build({"data.source": str(unknown), "data.task": "x"}).data, tmp_path).rows == ASSUMED_ROWS
+    assert estimate_data(build({"data.source": str(unknown), "data.task": "x"}).data, tmp_path).rows == ASSUMED_ROWS
     synthetic = build({"data.num_images": 300}).data
-    assert look_at_data(synthetic, tmp_path).rows["train"] == 300
+    assert estimate_data(synthetic, tmp_path).rows["train"] == 300
     prepared = tmp_path / "synthetic-emotion-1"
     prepared.mkdir()
     info = {
@@ -140,23 +150,22 @@ def test_rows_come_from_where_they_are_known(tmp_path):
     (prepared / "dataset.json").write_text(
         json.dumps(info | {"options": options, "rows": {"train": 290, "val": 9, "test": 9}})
     )
-    assert look_at_data(synthetic, tmp_path).rows["train"] == 290
-    assert look_at_data(build({"data.num_images": 301}).data, tmp_path).rows["train"] == 301
+    assert estimate_data(synthetic, tmp_path).rows["train"] == 290
+    assert estimate_data(build({"data.num_images": 301}).data, tmp_path).rows["train"] == 301
 
 
 def test_plan_against_actual(tmp_path, plan):
+    folder = RunFolder(tmp_path)
     for number, (last, seconds) in enumerate([(3, 30), (10, 90)]):
-        trial = tmp_path / "trials" / f"{number:04d}"
-        trial.mkdir(parents=True)
-        (trial / "metrics.jsonl").write_text(
-            "".join(
-                json.dumps({"epoch": epoch, "time": 1000 + epoch * seconds / last, "seconds": epoch * seconds / last})
-                + "\n"
-                for epoch in range(1, last + 1)
-            )
-        )
-        (trial / "outcome.json").write_text(json.dumps({"status": "complete", "reason": "", "seconds": seconds}))
-    found = actual(tmp_path)
+        record = folder.record(Stage.SEARCH, f"{number:04d}")
+        record.begin({})
+        lines = [
+            {"epoch": epoch, "time": 1000 + epoch * seconds / last, "seconds": epoch * seconds / last}
+            for epoch in range(1, last + 1)
+        ]
+        (record.folder / METRICS).write_text("".join(json.dumps(line) + "\n" for line in lines))
+        record.end(Outcome(Status.COMPLETE, seconds=seconds))
+    found = actual(folder)
     assert (found.trials, found.epochs, found.seconds) == (2, 13, pytest.approx(90))
     console = Console(record=True, width=140, file=open(os.devnull, "w"))  # noqa: SIM115
     compare(plan.to_json(), Actual(12, 171, 100.0, 5_000_000), console)
@@ -184,9 +193,8 @@ def test_the_command_launches_nothing_and_keeps_the_plan_for_later(tmp_path):
     assert kept == tmp_path / "results" / ".plans" / "s-emotion.json"
     space = space_file.load(tmp_path / "s.yaml", "laptop", {"data.num_images": 200}, {})
     console = Console(record=True, width=140, file=open(os.devnull, "w"))  # noqa: SIM115
-    planning.compare_with_plan(space, tmp_path / "results" / "s-emotion", console)
+    folder = RunFolder(tmp_path / "results" / "s-emotion")
+    planning.compare_with_plan(space, folder, console)
     assert "163" in console.export_text()
-    planning.compare_with_plan(
-        space_file.load(tmp_path / "s.yaml", "laptop", {}, {}), tmp_path / "results" / "s-emotion", console
-    )
+    planning.compare_with_plan(space_file.load(tmp_path / "s.yaml", "laptop", {}, {}), folder, console)
     assert console.export_text(clear=False).count("163") <= 1, "the plan of another space is none"

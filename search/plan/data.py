@@ -1,0 +1,73 @@
+"""How many rows a study trains on, as far as that is known before its data are prepared. Reads no image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lssat.config import ConfigError, DataConfig
+from lssat.data.prepared.table import INFO_FILE, DatasetInfo, read_info
+from lssat.data.sources.source import located
+
+ASSUMED_ROWS = {"train": 10_000, "val": 2_000, "test": 2_000}
+ASSUMED_OUTPUTS = 10
+BYTES_PER_PIXEL = 0.6
+"""Of a JPEG of a face at the quality that preparation writes."""
+
+
+@dataclass(frozen=True)
+class DataEstimate:
+    """Rows per split, outputs of the head, and bytes on disk once prepared; `origin`: where the numbers come from."""
+
+    rows: Mapping[str, int]
+    num_outputs: int
+    num_bytes: int
+    origin: str
+
+
+def estimate_data(data: DataConfig, cache: Path) -> DataEstimate:
+    """The rows of the data set as prepared earlier; else of the synthetic faces to come; else an assumption.
+
+    `cache`: where prepared data sets are. Raises ConfigError.
+    """
+    if prepared := _newest_prepared(data, cache):
+        folder, info = prepared
+        num_bytes = sum(path.stat().st_size for path in folder.glob("*.parquet"))
+        return DataEstimate(info.rows, max(2, len(info.classes)), num_bytes, f"as prepared in {folder.name}")
+    if data.source == "synthetic":
+        from lssat.data.synthetic import generate
+
+        rows = {"train": data.num_images, "val": generate.NUM_HELD_OUT, "test": generate.NUM_HELD_OUT}
+        num_outputs = max(2, len(data.classes or generate.CLASSES.get(data.task, ())))
+        return DataEstimate(rows, num_outputs, _num_jpeg_bytes(rows, data), "synthetic faces, yet to be rendered")
+    return DataEstimate(
+        ASSUMED_ROWS,
+        len(data.classes) if data.classes else ASSUMED_OUTPUTS,
+        _num_jpeg_bytes(ASSUMED_ROWS, data),
+        "unknown before the data are prepared: this is an assumption",
+    )
+
+
+def _newest_prepared(data: DataConfig, cache: Path) -> tuple[Path, DatasetInfo] | None:
+    """The newest prepared data set of this name and task; a source that is a prepared one is taken as it is."""
+    is_synthetic = data.source == "synthetic"
+    path = Path(data.source) if is_synthetic else located(data.source).path
+    if not is_synthetic and (path / INFO_FILE).is_file():
+        return path, read_info(path)
+    for found in sorted(cache.glob(f"*/{INFO_FILE}"), key=lambda file: -file.stat().st_mtime):
+        try:
+            info = read_info(found.parent)
+        except ConfigError:  # of another version, or damaged: it will be prepared anew
+            continue
+        if (info.source, info.task) == (path.name, data.task) and (not is_synthetic or _has_same_faces(info, data)):
+            return found.parent, info
+    return None
+
+
+def _has_same_faces(info: DatasetInfo, data: DataConfig) -> bool:
+    return all(info.options.get(key) == getattr(data, key) for key in ("num_images", "image_size", "seed", "classes"))
+
+
+def _num_jpeg_bytes(rows: Mapping[str, int], data: DataConfig) -> int:
+    return int(sum(rows.values()) * data.image_size**2 * BYTES_PER_PIXEL)

@@ -1,0 +1,26 @@
+"""The machine that a study is planned for."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What there is to run on. Memory in bytes; `gpu_memory` of the smallest GPU, 0 without one."""
+
+    cpus: int
+    memory: int
+    gpus: int
+    gpu_memory: int
+
+
+def this_machine() -> Machine:
+    """The machine that this process runs on, with the CPUs that it may use."""
+    import torch
+
+    gpus = torch.cuda.device_count()
+    gpu_memories = [torch.cuda.get_device_properties(index).total_memory for index in range(gpus)]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return Machine(len(os.sched_getaffinity(0)), memory, gpus, min(gpu_memories, default=0))
