@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from search.space.settings import SearchConfig
 
@@ -16,43 +17,45 @@ class Span:
     high: float
 
     def times(self, factor: float) -> Span:
+        """So many times as much."""
         return Span(self.low * factor, self.expected * factor, self.high * factor)
 
     def plus(self, amount: float) -> Span:
+        """So much more."""
         return Span(self.low + amount, self.expected + amount, self.high + amount)
 
-    def at_most(self, most: float | None) -> Span:
-        return self if most is None else Span(min(self.low, most), min(self.expected, most), min(self.high, most))
+    def at_most(self, limit: float | None) -> Span:
+        """The same with nothing above a limit; None: no limit."""
+        return self if limit is None else Span(min(self.low, limit), min(self.expected, limit), min(self.high, limit))
 
 
 def searched(search: SearchConfig, epochs: int) -> Span:
-    """Epochs of all trials together.
+    """Epochs of all trials together, of which the budget `max_epochs` leaves so many at most.
 
-    low: the scheduler stops every trial where it first may, but for one that gets the full budget; expected: at each
-    rung one of `reduction_factor` goes on (median: one of two); high: none is stopped, or under promotion each new
-    trial is the best so far. The budget `max_epochs` ends each.
+    low: the scheduler stops every trial where it first may, but for one that gets the full budget. expected: at each
+    rung one of `reduction_factor` goes on (median: one of two). high: none is stopped; under promotion each new trial
+    is the best so far.
     """
     trials, grace = search.num_trials, search.grace_epochs
+    most = trials * epochs
     if search.scheduler == "none" or grace >= epochs:
-        return Span(*(3 * [float(trials * epochs)])).at_most(search.max_epochs)
-    ends = rungs(search, epochs)
+        return Span(most, most, most).at_most(search.max_epochs)
     kept = 2 if search.scheduler == "median" else search.reduction_factor
     expected = sum(
         (end - start) * max(1.0, trials / kept**passed)
-        for passed, (start, end) in enumerate(zip([0, *ends], [*ends, epochs], strict=True))
+        for passed, (start, end) in enumerate(_stretches(search, epochs))
     )
-    if search.scheduler == "promotion":
-        return Span(expected, expected, trials * epochs).at_most(search.max_epochs)
-    return Span((trials - 1) * grace + epochs, expected, trials * epochs).at_most(search.max_epochs)
+    low = expected if search.scheduler == "promotion" else (trials - 1) * grace + epochs
+    return Span(low, expected, most).at_most(search.max_epochs)
 
 
 def first_complete(search: SearchConfig, epochs: int) -> int:
     """Epochs of all trials together until, under promotion, one of them has had the full budget."""
-    ends = rungs(search, epochs)
-    needed = min(search.num_trials, search.reduction_factor ** len(ends))
+    stretches = _stretches(search, epochs)
+    needed = min(search.num_trials, search.reduction_factor ** (len(stretches) - 1))
     return sum(
         (end - start) * max(1, needed // search.reduction_factor**passed)
-        for passed, (start, end) in enumerate(zip([0, *ends], [*ends, epochs], strict=True))
+        for passed, (start, end) in enumerate(stretches)
     )
 
 
@@ -62,12 +65,18 @@ def final(search: SearchConfig, epochs: int) -> int:
 
 
 def rungs(search: SearchConfig, epochs: int) -> list[int]:
-    """Epochs after which trials are compared, ascending; the median rule does so from `grace_epochs` on, which is taken
-    for one comparison.
+    """Epochs after which trials are compared, ascending.
+
+    The median rule compares them after every epoch from `grace_epochs` on, which is taken for one comparison.
     """
     found: list[int] = []
-    while (rung := search.grace_epochs * search.reduction_factor ** len(found)) < epochs and not (
-        found and search.scheduler == "median"
-    ):
+    rung = search.grace_epochs
+    while rung < epochs and not (found and search.scheduler == "median"):
         found.append(rung)
+        rung *= search.reduction_factor
     return found
+
+
+def _stretches(search: SearchConfig, epochs: int) -> list[tuple[int, int]]:
+    """From rung to rung: (first, last] epochs between which no trial is stopped."""
+    return list(pairwise([0, *rungs(search, epochs), epochs]))

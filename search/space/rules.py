@@ -8,12 +8,14 @@ from lssat.config import Config, ConfigError
 from search.space import epochs, reach
 from search.space.definition import Space
 
-MOST_POINTS = 10_000  # of a grid
+MOST_POINTS = 10_000
+"""Of a grid."""
 
 
 def checked(space: Space) -> Space:
-    """The space, a grid's with its number of trials. Raises ConfigError for settings that contradict each other or that
-    nothing would come of.
+    """The space; that of a grid has its number of points as number of trials.
+
+    Raises ConfigError for settings that contradict each other or that nothing would come of.
     """
     config = space.example()
     _check_names(space)
@@ -27,14 +29,14 @@ def checked(space: Space) -> Space:
 
 
 def _check_names(space: Space) -> None:
+    """Refuse a family or a size beside names that always stand instead of them."""
     names = [parameter for parameter in space.parameters if parameter.key == "backbone.name"]
-    unused = next(
-        (parameter.key for parameter in space.parameters if parameter.key in ("backbone.family", "backbone.size")), None
-    )
-    if unused and names and not any(parameter.when or None in parameter.choices for parameter in names):
+    replaced = [key for key in space.searched_keys if key in ("backbone.family", "backbone.size")]
+    may_be_unnamed = any(parameter.when or None in parameter.choices for parameter in names)
+    if names and replaced and not may_be_unnamed:
         raise ConfigError(
-            f"`backbone.name` stands instead of family and size, so `{unused}` decides nothing; delete one "
-            f"({space.locations[unused]})"
+            f"`backbone.name` stands instead of family and size, so `{replaced[0]}` decides nothing; delete one "
+            f"({space.locations[replaced[0]]})"
         )
 
 
@@ -73,25 +75,24 @@ def _check_budgets(space: Space, config: Config) -> None:
     if search.max_gpu_hours is not None and not any(demand.gpus_per_worker for demand in reach.demands(space)):
         raise ConfigError(
             "`search.max_gpu_hours` needs trials that hold GPUs; set `resources.gpus_per_worker`, or take "
-            "`search.max_hours`" + _at(space, "max_gpu_hours")
+            f"`search.max_hours`{_at(space, 'max_gpu_hours')}"
         )
     if search.min_improvement and search.patience is None:
         raise ConfigError(
-            "`search.min_improvement` says what counts as better for `search.patience`; set that "
-            f"too{_at(space, 'min_improvement')}"
+            "`search.min_improvement` says what counts as better for `search.patience`; set that too"
+            + _at(space, "min_improvement")
         )
 
 
 def _check_stopping(space: Space, config: Config) -> None:
     search = space.search
-    written = (
-        "grace_epochs" in search.model_fields_set and space.locations.get("optim.epochs") != "--set"
-    )  # a short try of a long space is fine
+    # A short try of a long space, with few epochs from the command line, is no contradiction.
+    written = "grace_epochs" in search.model_fields_set and space.locations.get("optim.epochs") != "--set"
     if search.scheduler != "none" and written and search.grace_epochs >= config.optim.epochs:
         raise ConfigError(
             f"`search.grace_epochs` must be less than `optim.epochs` {config.optim.epochs}, or no trial is ever "
-            f"stopped, but got {search.grace_epochs}; lower it, or take `search.scheduler` "
-            f"none{_at(space, 'grace_epochs')}"
+            f"stopped, but got {search.grace_epochs}; lower it, or take `search.scheduler` none"
+            + _at(space, "grace_epochs")
         )
 
 
@@ -99,12 +100,12 @@ def _check_sampler(space: Space) -> None:
     search = space.search
     if search.sampler == "nsga2" and search.startup_trials < 2:
         raise ConfigError(
-            "`search.startup_trials` is the population of nsga2, so it must be at least 2, but got "
-            f"1{_at(space, 'startup_trials')}"
+            "`search.startup_trials` is the population of nsga2, so it must be at least 2, but got 1"
+            + _at(space, "startup_trials")
         )
-    written = {"startup_trials", "num_trials"} <= search.model_fields_set and space.locations.get(
-        "search.num_trials"
-    ) != "command line"
+    # Here a short try has few trials from the command line.
+    is_short_try = space.locations.get("search.num_trials") == "command line"
+    written = {"startup_trials", "num_trials"} <= search.model_fields_set and not is_short_try
     if search.sampler != "random" and written and search.startup_trials > search.num_trials:
         raise ConfigError(
             f"`search.startup_trials` must be at most `search.num_trials` {search.num_trials}, or all trials are "
@@ -120,8 +121,8 @@ def _check_sampler(space: Space) -> None:
             if decides := sorted(space.reads(parameter) & set(space.searched_keys)):
                 raise ConfigError(
                     f"`search.sampler` {search.sampler} models only keys that every trial has and draws the others at "
-                    f"random, but `{parameter.key}` depends on `{decides[0]}`; take tpe, or fix one of "
-                    f"them{_at(space, 'sampler')}"
+                    f"random, but `{parameter.key}` depends on `{decides[0]}`; take tpe, or fix one of them"
+                    + _at(space, "sampler")
                 )
 
 

@@ -20,8 +20,7 @@ class SearchConfig(Section):
     scheduler: Literal["asha", "promotion", "hyperband", "median", "none"] = Field(
         "asha",
         description="asha: stop trials that are behind, one bracket; promotion: pause all at each rung, the best go "
-        "on; hyperband: several brackets; "
-        "median: stop those below the median; none: full budget for all",
+        "on; hyperband: several brackets; median: stop those below the median; none: full budget for all",
     )
     objectives: list[Literal["score", "parameters", "images_per_s", "gap"]] = Field(
         ["score"],
@@ -30,9 +29,8 @@ class SearchConfig(Section):
     )
     num_trials: Int = Field(20, ge=1, description="trials of the study")
     max_concurrent: Int | None = Field(None, ge=1, description="trials at a time; None: as many as the machines hold")
-    seed: Int = Field(
-        0, ge=0, le=40_000, description="seed of the sampler"
-    )  # more than that, times 100,003, is no seed to NumPy
+    # The sampler of each trial is seeded with 100,003 times this seed, and NumPy takes no seed of 2**32 or more.
+    seed: Int = Field(0, ge=0, le=40_000, description="seed of the sampler")
     startup_trials: Int = Field(
         8, ge=1, description="random trials before tpe or gp models the space; nsga2: its population"
     )

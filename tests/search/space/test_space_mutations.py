@@ -16,18 +16,16 @@ MUTANTS = 1_000
 LINE = re.compile(r"(?P<indent>\s*)(?P<key>[\w.]+):(?P<rest>.*)")
 NUMBER = re.compile(r"(?<![\w.])\d+(\.\d+)?(e-?\d+)?(?![\w.])")
 VALUES = [
-    "0", "-1", "1.5", "1e400", "-1e400", ".inf", ".nan", "-.inf", "9" * 30, "9" * 5000, "0x" + "f" * 5000, "1e-320", "true", "null", "~",
-    "''", "word", "[]", "{}",
-    "[[1]]", "[{a: 1}]", "{low: 1, high: 0}", "{low: 0, high: 0}", "{low: 0, high: 1, log: on}", "{low: .nan, high: "
-                                                                                                 "1}", "{low: 1, "
-                                                                                                       "high: .inf}",
-    "{low: 1, high: 2, step: 0}", "{low: 1, high: 2, step: 0.3}", "{low: 1, high: 9e18}", "{low: 0.1, high: 0.9, "
-                                                                                          "step: 1e-12}", "{choices: "
-                                                                                                          "[]}", "{choices: 3}",
-    "{choices: [1], when: 3}", "{choices: [1], when: {seed: []}}", "{choices: [1], when: {seed: [[1]]}}", "{when: {auxiliary: on}}", "2020-13-45", "2020-01-01",
-    "!!bool x", "!!int ''", "!!timestamp x", "!!binary '\u00e9'", "!!python/object:os.system x", "!!set {a, b}", "190:20:30", "|\n  text", ">-", "&a [*a]",
-    "*nowhere", "{<<: {a: 1}}", "{? [a]: 1}", "{1: 2}", "{on: off}", "{null: 1}", "[on, off]", "[vit, 1]", "'a\\0'", '"\\ud800"', "\u0000", "\u00e9\u4e2d",
-    "0o17", "1_000",
+    "0", "-1", "1.5", "1e400", "-1e400", ".inf", ".nan", "-.inf", "9" * 30, "9" * 5000, "0x" + "f" * 5000, "1e-320",
+    "true", "null", "~", "''", "word", "[]", "{}", "[[1]]", "[{a: 1}]",
+    "{low: 1, high: 0}", "{low: 0, high: 0}", "{low: 0, high: 1, log: on}", "{low: .nan, high: 1}",
+    "{low: 1, high: .inf}", "{low: 1, high: 2, step: 0}", "{low: 1, high: 2, step: 0.3}", "{low: 1, high: 9e18}",
+    "{low: 0.1, high: 0.9, step: 1e-12}", "{choices: []}", "{choices: 3}", "{choices: [1], when: 3}",
+    "{choices: [1], when: {seed: []}}", "{choices: [1], when: {seed: [[1]]}}", "{when: {auxiliary: on}}",
+    "2020-13-45", "2020-01-01", "!!bool x", "!!int ''", "!!timestamp x", "!!binary '\u00e9'",
+    "!!python/object:os.system x", "!!set {a, b}", "190:20:30", "|\n  text", ">-", "&a [*a]", "*nowhere",
+    "{<<: {a: 1}}", "{? [a]: 1}", "{1: 2}", "{on: off}", "{null: 1}", "[on, off]", "[vit, 1]", "'a\\0'", '"\\ud800"',
+    "\u0000", "\u00e9\u4e2d", "0o17", "1_000",
 ]  # fmt: skip
 
 
@@ -47,7 +45,8 @@ def empty_a_value(text, rng):
 def misspell_a_key(text, rng):
     def spelt(match):
         key, at = match["key"], rng.randrange(len(match["key"]))
-        return f"{match['indent']}{rng.choice([key[:at] + key[at + 1 :], key[:at] + 'x' + key[at:], key.upper(), '1', 'null', '? [a]'])}:{match['rest']}"
+        misspelt = rng.choice([key[:at] + key[at + 1 :], key[:at] + "x" + key[at:], key.upper(), "1", "null", "? [a]"])
+        return f"{match['indent']}{misspelt}:{match['rest']}"
 
     return _line(text, rng, spelt)
 
@@ -145,9 +144,9 @@ def damage_bytes(text, rng):
 
 
 MUTATIONS = [
-    swap_values, change_a_value, change_a_value, change_a_value, empty_a_value, misspell_a_key, double_a_line, indent_a_line, delete_a_line, swap_a_word,
-    swap_a_word, reverse_ranges, edit_a_character, delete_brackets, cut, add_an_anchor, grow_by_aliases, nest_deeply,
-    rearrange, rearrange, rearrange, damage_bytes,
+    swap_values, change_a_value, change_a_value, change_a_value, empty_a_value, misspell_a_key, double_a_line,
+    indent_a_line, delete_a_line, swap_a_word, swap_a_word, reverse_ranges, edit_a_character, delete_brackets, cut,
+    add_an_anchor, grow_by_aliases, nest_deeply, rearrange, rearrange, rearrange, damage_bytes,
 ]  # fmt: skip
 
 
