@@ -13,7 +13,7 @@ from ray.tune import Stopper
 
 from lssat.config import ResourcesConfig
 from lssat.train.result import Ended, EpochResult
-from search.record.trials import TrialRecord
+from search.record.trials import Outcome, TrialRecord
 from search.space.settings import SearchConfig
 from search.strategy.suggestion import Suggestion
 
@@ -45,6 +45,9 @@ class Budget(Stopper):  # type: ignore[misc]
         if isinstance(message, EpochResult):
             seconds = self._seconds(suggestion.name)
             self._count(suggestion.name, message.epoch, seconds, suggestion.config.resources)
+
+    def finish(self, suggestion: Suggestion, outcome: Outcome | None, last: EpochResult | None) -> None:
+        """Nothing: what a run has used was counted epoch by epoch."""
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """No trial is stopped by itself."""

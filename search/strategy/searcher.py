@@ -1,4 +1,4 @@
-"""Optuna, as Ray Tune asks it: a persistent study that is told the truth about every trial.
+"""What is tried next: a persistent study of Optuna that is told the truth about every trial.
 
 Ray's own OptunaSearch tells Optuna that a stopped trial is COMPLETE with its early value, which misleads TPE, and
 swallows what Optuna refuses; so this speaks to Optuna's ask-and-tell interface directly.
@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
-from ray.tune.search import Searcher
 
 from lssat.config import ConfigError
 from lssat.model import catalog
-from lssat.train.result import BEST, Ended, EpochResult
+from lssat.train.result import Ended, EpochResult
 from search.record.trials import Outcome, Status
 from search.space.definition import Space
 from search.strategy.budget import stagnates
 from search.strategy.drawing import draw
 from search.strategy.objectives import OBJECTIVES, values
-from search.strategy.outcome import outcome_of
 from search.strategy.promotion import last_epoch, next_promoted, pauses
 from search.strategy.samplers import first_points, sampler
 from search.strategy.suggestion import Suggestion
@@ -65,7 +62,7 @@ def create_study(storage: optuna.storages.BaseStorage, name: str, space: Space) 
     return study
 
 
-class OptunaSearcher(Searcher):  # type: ignore[misc]
+class OptunaSearcher:
     """Suggests trials, named by Optuna's numbers, and tells Optuna what becomes of them.
 
     Trials that a killed study left RUNNING are handed out first, under their old name, so that they go on from their
@@ -73,57 +70,44 @@ class OptunaSearcher(Searcher):  # type: ignore[misc]
     """
 
     def __init__(self, study: optuna.Study, space: Space) -> None:
-        super().__init__(metric=BEST, mode="max")
         self._study = study
         self._space = space
         self._running: dict[str, Trial] = {}  # by name
-        self._last: dict[str, EpochResult | Ended] = {}
-        self._names: dict[str, str] = {}  # Ray Tune's id -> name
         self._epochs = space.example().optim.epochs
         self._pauses = pauses(space.search, self._epochs)
         self._is_exhausted = False
-        self._waits = False  # for a trial that runs
+        self._waits = False  # for a trial that runs: it may let another go on, or end the stagnation
         left_running = study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
         self._interrupted = [frozen for frozen in left_running if last_epoch(frozen) not in self._pauses]
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Ray snapshots its searcher; nothing reads those snapshots: the study is on disk."""
-        return {}
+    @property
+    def is_finished(self) -> bool:
+        """Whether there is nothing more to run, and nothing that runs could change that."""
+        return not self._waits and not self._running
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """What to run next; None: wait for a trial that runs; FINISHED: nothing more."""
+    def suggest(self) -> Suggestion | None:
+        """What to run next; None: nothing now, and nothing ever where `is_finished`."""
         if self._waits:
             return None
         if suggestion := self._next():
-            self._names[trial_id] = suggestion.name
-            return suggestion.for_tune()
-        # Nothing to run now. A trial that runs may let another go on, or end the stagnation.
+            return suggestion
         self._waits = bool(self._running)
-        if self._waits:
-            return None
-        self._end_paused()
-        return str(Searcher.FINISHED)
+        if not self._waits:
+            self._end_paused()
+        return None
 
     def observe(self, suggestion: Suggestion, message: EpochResult | Ended) -> None:
         """Tell Optuna the score of an epoch."""
-        self._last[suggestion.name] = message
         is_single = len(self._space.search.objectives) == 1  # Optuna takes scores by epoch of one objective only
         if isinstance(message, EpochResult) and is_single:
             self._running[suggestion.name].report(message.best, step=message.epoch)
 
-    def on_trial_complete(self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False) -> None:
-        """A run of a trial is over. What it said of itself came through `observe`."""
+    def finish(self, suggestion: Suggestion, outcome: Outcome | None, last: EpochResult | None) -> None:
+        """Tell Optuna how a trial ended; one that has only paused stays RUNNING there."""
         self._waits = False
-        name = self._names.pop(trial_id)
-        trial, last = self._running.pop(name), self._last.pop(name, None)
-        if outcome := outcome_of(self._space.search, last, died=error):
-            tell(self._study, trial, outcome, self._objectives(last))
-
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing to save: the study is on disk."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Nothing to restore: the study is on disk."""
+        trial = self._running.pop(suggestion.name)
+        if outcome:
+            tell(self._study, trial, outcome, values(self._space.search.objectives, last) if last else None)
 
     def _next(self) -> Suggestion | None:
         """The next trial that can run: a promoted one, one that was interrupted, or a new one; None: there is none."""
@@ -169,9 +153,6 @@ class OptunaSearcher(Searcher):  # type: ignore[misc]
 
     def _numbers_running(self) -> set[int]:
         return {trial.number for trial in self._running.values()}
-
-    def _objectives(self, last: EpochResult | Ended | None) -> list[float] | None:
-        return values(self._space.search.objectives, last) if isinstance(last, EpochResult) else None
 
 
 def num_asked(study: optuna.Study) -> int:

@@ -1,9 +1,8 @@
-"""The one door through which the reports of trials come in: each epoch of a trial is handed on once, as a message.
+"""The one door between Ray Tune and a study: what Tune says of a trial is handed on as messages, each epoch once.
 
-Ray Tune asks its scheduler about every report before it does anything else, so the adaptor stands in the scheduler's
-place. A trial that goes on after an interruption reports its last epoch again, since it cannot know whether a kill came
-between saving the epoch and recording it; and Tune repeats the last report of a trial that returns. Nobody behind the
-adaptor has to know.
+Tune speaks to a searcher, a scheduler and callbacks, and says the same thing to each in its own way. A trial that goes
+on after an interruption reports its last epoch again, since it cannot know whether a kill came between saving the epoch
+and recording it; and Tune repeats the last report of a trial that returns. Nobody behind the adaptor has to know.
 """
 
 from __future__ import annotations
@@ -13,95 +12,192 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
 
-from lssat.train.result import Ended, EpochResult, read_report
-from search.record.trials import TrialRecord
+from lssat.train.result import BEST, Ended, EpochResult, read_report
+from search.record.trials import Outcome, TrialRecord
+from search.space.settings import SearchConfig
+from search.strategy.outcome import outcome_of
 from search.strategy.suggestion import Suggestion, suggestion_of
 
 MESSAGE_KEYS = ("epoch", "failed", "infeasible")
 
 
 class Listener(Protocol):
-    """Who wants to know what trials say of themselves."""
+    """Who wants to know what becomes of trials."""
 
     def observe(self, suggestion: Suggestion, message: EpochResult | Ended) -> None:
         """A trial has finished an epoch, or says why it ends before its last."""
 
+    def finish(self, suggestion: Suggestion, outcome: Outcome | None, last: EpochResult | None) -> None:
+        """A run of a trial is over; without an outcome the trial has only paused. `last`: its last epoch."""
 
-class Adaptor(TrialScheduler):  # type: ignore[misc]
-    """Hands each epoch of a trial to the scheduler that decides, then to the listeners.
 
-    The listener that writes the record comes last: an epoch that is on record has reached everybody, so that after a
-    kill what is on record is what is not handed on again.
+class Source(Listener, Protocol):
+    """Who says what runs next."""
+
+    def suggest(self) -> Suggestion | None:
+        """The next trial; None: there is none now."""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether there will never be another one."""
+
+
+@dataclass(frozen=True)
+class Participants:
+    """Who takes part in a stage. `scheduler` decides which trials are stopped.
+
+    `listeners`: after the source, the one that writes the record last. An epoch that is on record has then reached
+    everybody, so that after a kill it need not be handed on again. `is_budget_spent`: Tune is about to end all trials.
     """
 
+    source: Source
+    scheduler: TrialScheduler
+    listeners: Sequence[Listener]
+    is_budget_spent: Callable[[], bool] = lambda: False
+
+
+class Adaptor:
+    """Gives Ray Tune its searcher and its scheduler. `record_of`: what is on record of a trial, by its name."""
+
     def __init__(
-        self,
-        scheduler: TrialScheduler,
-        listeners: Sequence[Listener],
-        record_of: Callable[[str], TrialRecord],
-        is_budget_spent: Callable[[], bool],
+        self, search: SearchConfig, participants: Participants, record_of: Callable[[str], TrialRecord]
     ) -> None:
-        super().__init__()
-        self._scheduler = scheduler
-        self._listeners = listeners
+        self.searcher = _TuneSearcher(self)
+        self.scheduler = _TuneScheduler(self)
+        self.source = participants.source
+        self.decider = participants.scheduler
+        self._search = search
+        self._listeners = (participants.source, *participants.listeners)
+        self._is_budget_spent = participants.is_budget_spent
         self._record_of = record_of
-        self._is_budget_spent = is_budget_spent
-        self._epochs: dict[str, int] = {}
-        self._decisions: dict[str, str] = {}
+        self._runs: dict[str, _Run] = {}  # by Tune's id of the trial: one that was promoted has a new one
+
+    def replay(self, records: Iterable[TrialRecord]) -> None:
+        """Tell the scheduler what trials that are over, oldest first, had reported in earlier sessions."""
+        for record in records:
+            self.add(None, _EarlierTrial(f"earlier-{record.name}", Suggestion(record.name, {}).for_tune()))
+
+    def add(self, tune_controller: Any, trial: Any) -> None:
+        """A trial is about to run. The scheduler is told what it had reported before it was interrupted or paused.
+
+        Tune adds a trial whose process died a second time.
+        """
+        self.decider.on_trial_add(tune_controller, trial)
+        run = self._runs.setdefault(trial.trial_id, _Run(suggestion_of(trial)))
+        for result in self._record_of(run.suggestion.name).epochs:
+            if result.epoch > run.epoch:
+                self._decide(run, tune_controller, trial, result)
+
+    def report(self, tune_controller: Any, trial: Any, report: dict[str, Any]) -> str:
+        """What is to become of the trial after this report."""
+        run = self._runs[trial.trial_id]
+        if not any(key in report for key in MESSAGE_KEYS):  # it returned without a word
+            return run.decision
+        message = read_report(report)
+        if isinstance(message, EpochResult):
+            if message.epoch <= run.epoch:
+                return run.decision
+            self._decide(run, tune_controller, trial, message)
+        else:
+            run.ended = message
+        for listener in self._listeners:
+            listener.observe(run.suggestion, message)
+        if isinstance(message, EpochResult) and message.is_last and self._is_budget_spent():
+            return str(TrialScheduler.STOP)  # Tune ends all trials now; this one is complete, and must be told so first
+        return run.decision
+
+    def finish(self, trial_id: str, died: bool) -> None:
+        """A run of a trial is over."""
+        run = self._runs.pop(trial_id, None)
+        if run is None:  # it never began
+            return
+        outcome = outcome_of(self._search, run.ended or run.last, died)
+        for listener in self._listeners:
+            listener.finish(run.suggestion, outcome, run.last)
+
+    def remove(self, trial_id: str) -> None:
+        """A trial will not run in this session."""
+        self._runs.pop(trial_id, None)
+
+    def _decide(self, run: _Run, tune_controller: Any, trial: Any, result: EpochResult) -> None:
+        run.last = result
+        run.decision = str(self.decider.on_trial_result(tune_controller, trial, result.to_json()))
+
+
+@dataclass
+class _Run:
+    """What the adaptor knows of a trial between two pauses."""
+
+    suggestion: Suggestion
+    last: EpochResult | None = None
+    ended: Ended | None = None
+    decision: str = str(TrialScheduler.CONTINUE)
+
+    @property
+    def epoch(self) -> int:
+        return self.last.epoch if self.last else 0
+
+
+class _TuneSearcher(Searcher):  # type: ignore[misc]
+    """What Ray Tune takes for its search algorithm."""
+
+    def __init__(self, adaptor: Adaptor) -> None:
+        super().__init__(metric=BEST, mode="max")
+        self._adaptor = adaptor
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Ray snapshots its searcher; nothing reads those snapshots: the study is on disk."""
+        return {}
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if suggestion := self._adaptor.source.suggest():
+            return suggestion.for_tune()
+        return str(Searcher.FINISHED) if self._adaptor.source.is_finished else None
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        self._adaptor.finish(trial_id, died=error)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to restore."""
+
+
+class _TuneScheduler(TrialScheduler):  # type: ignore[misc]
+    """What Ray Tune takes for its scheduler: asked about every report before anything else happens."""
+
+    def __init__(self, adaptor: Adaptor) -> None:
+        super().__init__()
+        self._adaptor = adaptor
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray snapshots its scheduler; nothing reads those snapshots: what was decided is replayed from the record."""
         return {}
 
-    def replay(self, records: Iterable[TrialRecord]) -> None:
-        """Tell the scheduler what trials that are over, oldest first, had reported in earlier sessions."""
-        for record in records:
-            self.on_trial_add(None, _EarlierTrial(f"earlier-{record.name}", Suggestion(record.name, {}).for_tune()))
-
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """Tell the scheduler of a trial, and what it had reported before it was interrupted or paused."""
-        self._scheduler.on_trial_add(tune_controller, trial)
-        name = suggestion_of(trial).name
-        self._epochs[name] = 0
-        for result in self._record_of(name).epochs:
-            self._decide(tune_controller, trial, result)
+        self._adaptor.add(tune_controller, trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """What is to become of the trial after this report."""
-        suggestion = suggestion_of(trial)
-        if not any(key in result for key in MESSAGE_KEYS):  # it returned without a word
-            return str(TrialScheduler.CONTINUE)
-        message = read_report(result)
-        if isinstance(message, EpochResult):
-            if message.epoch <= self._epochs[suggestion.name]:
-                return self._decisions.get(suggestion.name, str(TrialScheduler.CONTINUE))
-            self._decide(tune_controller, trial, message)
-        for listener in self._listeners:
-            listener.observe(suggestion, message)
-        if isinstance(message, EpochResult) and message.is_last and self._is_budget_spent():
-            return str(TrialScheduler.STOP)  # Tune ends all trials now; this one is complete, and must be told so first
-        return self._decisions.get(suggestion.name, str(TrialScheduler.CONTINUE))
+        return self._adaptor.report(tune_controller, trial, result)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        self._scheduler.on_trial_complete(tune_controller, trial, result)
+        self._adaptor.decider.on_trial_complete(tune_controller, trial, result)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        self._scheduler.on_trial_error(tune_controller, trial)
+        self._adaptor.decider.on_trial_error(tune_controller, trial)
 
     def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
-        self._scheduler.on_trial_remove(tune_controller, trial)
+        self._adaptor.decider.on_trial_remove(tune_controller, trial)
+        self._adaptor.remove(trial.trial_id)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
-        return self._scheduler.choose_trial_to_run(tune_controller)
+        return self._adaptor.decider.choose_trial_to_run(tune_controller)
 
     def debug_string(self) -> str:
-        return str(self._scheduler.debug_string())
-
-    def _decide(self, tune_controller: Any, trial: Any, result: EpochResult) -> None:
-        name = suggestion_of(trial).name
-        self._epochs[name] = result.epoch
-        self._decisions[name] = str(self._scheduler.on_trial_result(tune_controller, trial, result.to_json()))
+        return str(self._adaptor.decider.debug_string())
 
 
 @dataclass(frozen=True, eq=False)

@@ -97,20 +97,19 @@ class Progress:
         if not self._live and time.monotonic() - self._last_line > LINE_EVERY_S:
             self._print(self._line())
 
-    def paused(self, name: str) -> None:
-        """A run has paused at a rung."""
-        self._running.pop(name, None)
-        self._paused.add(name)
-
-    def finished(self, name: str, outcome: Outcome) -> None:
-        """A run is over."""
+    def finish(self, suggestion: Suggestion, outcome: Outcome | None, last: EpochResult | None) -> None:
+        """A run is over, or has paused at a rung."""
+        name = suggestion.name
         running = self._running.pop(name, None)
+        if outcome is None:
+            self._paused.add(name)
+            return
         self._counts[outcome.status] += 1
         if outcome.status in (Status.FAILED, Status.INFEASIBLE):
             text = f"warning: {self._expected.what} {name} {outcome.status}: {outcome.reason}"
             self._console.print(Text(text, style="yellow"))
         elif not self._live and running:
-            score = f"{running.result.best:.4f}" if running.result else "-"
+            score = f"{last.best:.4f}" if last else "-"
             what = f"{self._expected.what} {name} {outcome.status} {running.backbone} score {score}"
             self._print(f"{what}   {self._line()}")
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import optuna
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from search.record.folder import RunFolder, Stage
-from search.record.trials import Outcome, Status
+from search.record.trials import Outcome, Status, TrialRecord
 from search.space.settings import SearchConfig
 from search.strategy.objectives import values
 from search.strategy.searcher import tell, trial_name
@@ -23,6 +23,8 @@ def reconcile(folder: RunFolder, study: optuna.Study, search: SearchConfig) -> N
     for trial in study.get_trials(deepcopy=False):
         record = folder.record(Stage.SEARCH, trial_name(trial.number))
         outcome = record.outcome
+        if trial.state == TrialState.RUNNING and len(search.objectives) == 1:
+            _report_missing(study, trial, record)
         if trial.state == TrialState.RUNNING and outcome:
             objectives = values(search.objectives, record.last) if record.last else None
             tell(study, Trial(study, trial._trial_id), outcome, objectives)
@@ -30,3 +32,10 @@ def reconcile(folder: RunFolder, study: optuna.Study, search: SearchConfig) -> N
             status = Status.INFEASIBLE if trial.constraints.get("memory") else STATUSES[trial.state]
             reason = trial.user_attrs.get("reason", "")
             record.end(Outcome(status, reason, record.seconds if record.num_epochs else None))
+
+
+def _report_missing(study: optuna.Study, trial: FrozenTrial, record: TrialRecord) -> None:
+    """Tell Optuna of epochs that are on record alone: the version before wrote the record first."""
+    missing = [result for result in record.epochs if result.epoch not in trial.intermediate_values]
+    for result in missing:
+        Trial(study, trial._trial_id).report(result.best, step=result.epoch)

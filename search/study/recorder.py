@@ -11,7 +11,6 @@ from ray.tune.experiment import Trial
 from lssat.train.result import Ended, EpochResult
 from search.record.folder import Stage
 from search.record.trials import Outcome, TrialRecord
-from search.strategy.outcome import outcome_of
 from search.strategy.suggestion import Suggestion, suggestion_of
 from search.study.context import Study
 from search.study.memory_kills import halve_rows_if_killed
@@ -20,17 +19,15 @@ from search.study.tensorboard import TensorBoard
 
 
 class Recorder(Callback):  # type: ignore[misc]
-    """Records the runs of one stage, and tells the progress display when they start and end."""
+    """Records the runs of one stage, and tells the progress display when they start."""
 
     def __init__(self, study: Study, stage: Stage, progress: Progress) -> None:
         self._folder = study.folder
         self._storage = study.storage
-        self._stage = stage
-        self._search = study.space.search
+        self.stage = stage
         self._progress = progress
         self._tensorboard = TensorBoard(study.folder.tensorboard, study.space.searched_keys)
         self._records: dict[str, TrialRecord] = {}
-        self._last: dict[str, EpochResult | Ended] = {}
         self._started: dict[str, tuple[float, float]] = {}  # name -> clock now, seconds that it had trained before
 
     def __getstate__(self) -> dict[str, Any]:
@@ -44,16 +41,24 @@ class Recorder(Callback):  # type: ignore[misc]
 
     def observe(self, suggestion: Suggestion, message: EpochResult | Ended) -> None:
         """Write an epoch down."""
-        name = suggestion.name
-        self._last[name] = message
         if isinstance(message, EpochResult):
             self._tensorboard.add(suggestion, message)
-            self._records[name].append(message, self.seconds(name))
+            self._records[suggestion.name].append(message, self.seconds(suggestion.name))
+
+    def finish(self, suggestion: Suggestion, outcome: Outcome | None, last: EpochResult | None) -> None:
+        """Write down how a run ended; of one that has paused, nothing."""
+        name = suggestion.name
+        self._tensorboard.close(name)
+        if outcome is None:
+            return
+        seconds = round(self.seconds(name), 1) if name in self._started else None
+        self._folder.record(self.stage, name).end(Outcome(outcome.status, outcome.reason, seconds))
+        self._storage.drop_resumable_state(self.stage, name)
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A run starts, or goes on."""
         suggestion = suggestion_of(trial)
-        record = self._folder.record(self._stage, suggestion.name)
+        record = self._folder.record(self.stage, suggestion.name)
         record.begin(suggestion.sampled)
         self._records[record.name] = record
         self._started[record.name] = time.monotonic(), record.seconds
@@ -68,24 +73,4 @@ class Recorder(Callback):  # type: ignore[misc]
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A run whose process died goes on."""
         suggestion = suggestion_of(trial)
-        halve_rows_if_killed(trial, self._storage.checkpoints(self._stage, suggestion.name), suggestion.config)
-
-    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """A run ended by itself or was stopped."""
-        self._finish(suggestion_of(trial).name, died=False)
-
-    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """A run's process died once too often."""
-        self._finish(suggestion_of(trial).name, died=True)
-
-    def _finish(self, name: str, died: bool) -> None:
-        self._tensorboard.close(name)
-        outcome = outcome_of(self._search, self._last.pop(name, None), died)
-        if outcome is None:
-            self._progress.paused(name)
-            return
-        seconds = round(self.seconds(name), 1) if name in self._started else None
-        record = self._records.get(name) or self._folder.record(self._stage, name)
-        record.end(Outcome(outcome.status, outcome.reason, seconds))
-        self._storage.drop_resumable_state(self._stage, name)
-        self._progress.finished(name, outcome)
+        halve_rows_if_killed(trial, self._storage.checkpoints(self.stage, suggestion.name), suggestion.config)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from functools import partial
 
 import optuna
 from ray import tune
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
-from ray.tune.search import Searcher
+from ray.tune.schedulers import FIFOScheduler
 from rich.console import Console
 
-from lssat.train.result import BEST, Ended, EpochResult
+from lssat.train.result import Ended, EpochResult
 from search.record.folder import Stage
-from search.record.trials import Status, TrialRecord
+from search.record.trials import Outcome, Status, TrialRecord
 from search.report import leaderboard
 from search.space.epochs import searched
 from search.space.reach import demands
@@ -25,7 +23,7 @@ from search.strategy.schedulers import scheduler
 from search.strategy.searcher import OptunaSearcher, open_study
 from search.strategy.suggestion import Suggestion, suggestion_of
 from search.study import memory_kills
-from search.study.adaptor import Adaptor
+from search.study.adaptor import Adaptor, Participants
 from search.study.capacity import concurrency
 from search.study.context import Study
 from search.study.progress import Expected, Progress
@@ -43,18 +41,6 @@ TUNE_SETTINGS = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C reaches us as KeyboardInterrupt
     "RAY_AIR_NEW_OUTPUT": "0",
 }
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What Ray Tune is to run. `num_runs` of -1: as many as the searcher suggests."""
-
-    stage: Stage
-    searcher: OptunaSearcher | ListedRuns
-    scheduler: TrialScheduler
-    num_runs: int
-    budget: Budget | None = None
-    earlier: Sequence[TrialRecord] = ()
 
 
 def search(study: Study, console: Console) -> None:
@@ -89,11 +75,17 @@ def _search_on(
     with Progress(console, expected, [record.status for record in over], best_so_far) as progress:
         recorder = Recorder(study, Stage.SEARCH, progress)
         budget = Budget(settings, records, recorder.seconds)
+        participants = Participants(
+            OptunaSearcher(optuna_study, study.space),
+            scheduler(settings, epochs),
+            [budget, progress, recorder],
+            budget.stop_all,
+        )
+        adaptor = Adaptor(settings, participants, partial(study.folder.record, Stage.SEARCH))
+        adaptor.replay(over)
         # To Tune, a trial that goes on after a pause is another one; the searcher says when it is over.
         num_runs = -1 if settings.scheduler == "promotion" else remaining
-        searcher = OptunaSearcher(optuna_study, study.space)
-        plan = _Plan(Stage.SEARCH, searcher, scheduler(settings, epochs), num_runs, budget, over)
-        _tune(study, plan, recorder, progress)
+        _tune(study, adaptor, recorder, num_runs, stop=budget)
     reconcile(study.folder, optuna_study, settings)  # trials that paused and were never promoted
     if spent := budget.spent():
         console.print(
@@ -119,59 +111,46 @@ def train_finals(study: Study, runs: Sequence[FinalRun], console: Console) -> No
         expected = Expected("final", len(runs), len(remaining) * study.space.example().optim.epochs)
         with Progress(console, expected, over, None) as progress:
             recorder = Recorder(study, Stage.FINAL, progress)
-            _tune(study, _Plan(Stage.FINAL, ListedRuns(remaining), FIFOScheduler(), len(remaining)), recorder, progress)
+            participants = Participants(ListedRuns(remaining), FIFOScheduler(), [progress, recorder])
+            adaptor = Adaptor(study.space.search, participants, partial(study.folder.record, Stage.FINAL))
+            _tune(study, adaptor, recorder, len(remaining))
 
 
-class ListedRuns(Searcher):  # type: ignore[misc]
+class ListedRuns:
     """Hands out the runs of a list, in order."""
 
     def __init__(self, runs: Sequence[FinalRun]) -> None:
-        super().__init__(metric=BEST, mode="max")
-        self._waiting: Iterator[FinalRun] = iter(runs)
+        self._waiting = list(runs)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Ray snapshots its searcher; nothing reads those snapshots: what is over is on disk."""
-        return {}
+    @property
+    def is_finished(self) -> bool:
+        """Whether all were handed out."""
+        return not self._waiting
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
-        """The next run, or FINISHED."""
-        run = next(self._waiting, None)
-        return run.suggestion.for_tune() if run else str(Searcher.FINISHED)
+    def suggest(self) -> Suggestion | None:
+        """The next run."""
+        return self._waiting.pop(0).suggestion if self._waiting else None
 
     def observe(self, suggestion: Suggestion, message: EpochResult | Ended) -> None:
         """Nothing follows from it."""
 
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+    def finish(self, suggestion: Suggestion, outcome: Outcome | None, last: EpochResult | None) -> None:
         """Nothing follows from it."""
 
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing to save: what is over is on disk."""
 
-    def restore(self, checkpoint_path: str) -> None:
-        """Nothing to restore."""
-
-
-def _tune(study: Study, plan: _Plan, recorder: Recorder, progress: Progress) -> None:
+def _tune(study: Study, adaptor: Adaptor, recorder: Recorder, num_runs: int, stop: Budget | None = None) -> None:
+    """Let Ray Tune run what the adaptor suggests. `num_runs` of -1: as many as there are."""
     os.environ.update(TUNE_SETTINGS)
     memory_kills.survive()
-    budget, stage = plan.budget, plan.stage
-    listeners = [plan.searcher, *([budget] if budget else []), progress, recorder]  # the record is written last
-    adaptor = Adaptor(
-        plan.scheduler,
-        listeners,
-        record_of=lambda name: study.folder.record(stage, name),
-        is_budget_spent=lambda: budget is not None and budget.stop_all(),
-    )
-    adaptor.replay(plan.earlier)
-    wanted = demands(study.space)
+    stage, wanted = recorder.stage, demands(study.space)
     checkpoints, name = str(study.storage.path / stage), f"{study.folder.name}-{stage}"
     setting = Setting(study.splits, study.task, checkpoints, name, study.groups)
     tune.Tuner(
         tune.with_resources(tune.with_parameters(run_trial, setting=setting), resources_of),
         tune_config=tune.TuneConfig(
-            search_alg=plan.searcher,
-            scheduler=adaptor,
-            num_samples=plan.num_runs,
+            search_alg=adaptor.searcher,
+            scheduler=adaptor.scheduler,
+            num_samples=num_runs,
             max_concurrent_trials=concurrency(wanted, study.is_streamed, study.space.search.max_concurrent),
             reuse_actors=all(each.num_workers == 1 for each in wanted),
             trial_dirname_creator=lambda trial: suggestion_of(trial).name,
@@ -181,7 +160,7 @@ def _tune(study: Study, plan: _Plan, recorder: Recorder, progress: Progress) -> 
             storage_path=str(study.storage.ray),
             callbacks=[recorder],
             failure_config=tune.FailureConfig(max_failures=FORGIVEN_DEATHS),
-            stop=budget,
+            stop=stop,
             verbose=0,
         ),
     ).fit()

@@ -7,9 +7,10 @@ import pytest
 from optuna.trial import TrialState
 
 from search.space.file import load
+from search.space.settings import SearchConfig
 from search.strategy import searcher
+from search.strategy.outcome import outcome_of
 from search.strategy.schedulers import scheduler
-from search.strategy.suggestion import TUNE_KEY
 from tests.search.records import epoch
 
 TEXT = """
@@ -18,6 +19,9 @@ space:
   optim.lr: {low: 0.1, high: 0.9}
 search: {scheduler: promotion, grace_epochs: 1, reduction_factor: 3, num_trials: 9, sampler: random}
 """
+
+
+SEARCH = SearchConfig(scheduler="promotion", grace_epochs=1, reduction_factor=3)
 
 
 class Running:
@@ -37,25 +41,25 @@ def study(space):
 
 
 def train(asked, stops, number, score=None):
-    """Run what is suggested until it pauses or ends; its name and last epoch, or what the searcher said instead. The
+    """Run what is suggested until it pauses or ends; its name and last epoch, or None where there is nothing more. The
     score is the learning rate, or what is given, times the epoch.
     """
-    suggested = asked.suggest(str(number))
-    if not isinstance(suggested, dict):
-        return suggested
-    suggestion = suggested[TUNE_KEY]
+    suggestion = asked.suggest()
+    if suggestion is None:
+        assert asked.is_finished
+        return None
     for at in range(suggestion.promoted + 1, 10):
         result = epoch(at, (score or suggestion.sampled["optim.lr"]) * at, 9)
         asked.observe(suggestion, result)
-        if stops.on_trial_result(None, Running(str(number), suggested), result.to_report()) == "STOP":
+        if stops.on_trial_result(None, Running(str(number), suggestion.for_tune()), result.to_report()) == "STOP":
             break
-    asked.on_trial_complete(str(number))
+    finish(asked, suggestion, result)
     return suggestion.name, at
 
 
-def begin(asked, *ids):
-    """What is suggested to trials that run side by side."""
-    return [asked.suggest(trial_id)[TUNE_KEY] for trial_id in ids]
+def finish(asked, suggestion, result):
+    """A run ends after this epoch."""
+    asked.finish(suggestion, outcome_of(SEARCH, result, died=False), result)
 
 
 def test_of_nine_trials_three_go_on_and_one_to_the_end(study, space):
@@ -63,7 +67,7 @@ def test_of_nine_trials_three_go_on_and_one_to_the_end(study, space):
     runs = []
     while isinstance(ran := train(asked, stops, len(runs)), tuple):
         runs.append(ran)
-    assert ran == searcher.Searcher.FINISHED
+    assert ran is None
     assert [epoch for _, epoch in runs].count(1) == 9
     assert study.best_trial.params == max(
         (trial.params for trial in study.trials), key=lambda params: params["optim.lr"]
@@ -77,7 +81,7 @@ def test_a_few_trials_end_with_one_complete(study, space):
     asked = searcher.OptunaSearcher(study, load_fewer(space))
     stops = scheduler(space.search, 9)
     runs = [train(asked, stops, number) for number in range(5)]
-    assert runs[-1] == searcher.Searcher.FINISHED
+    assert runs[-1] is None
     assert sorted(trial.state for trial in study.trials) == [TrialState.COMPLETE, TrialState.PRUNED]
 
 
@@ -87,13 +91,12 @@ def load_fewer(space):
 
 def test_while_one_runs_that_may_let_another_go_on_the_searcher_waits(study, space):
     asked = searcher.OptunaSearcher(study, load_fewer(space))
-    suggestions = begin(asked, "a", "b")
-    assert asked.suggest("c") is None
-    for name, suggestion in zip("ab", suggestions, strict=True):
+    suggestions = [asked.suggest(), asked.suggest()]
+    assert (asked.suggest(), asked.is_finished) == (None, False)
+    for suggestion in suggestions:
         asked.observe(suggestion, epoch(1, 0.5, 9))
-        asked.on_trial_complete(name)
-    (promoted,) = begin(asked, "c")
-    assert promoted.promoted == 1
+        finish(asked, suggestion, epoch(1, 0.5, 9))
+    assert asked.suggest().promoted == 1
 
 
 def test_a_kill_after_any_run_changes_nothing(space):
@@ -111,10 +114,10 @@ def test_a_kill_after_any_run_changes_nothing(space):
 
 def test_one_that_was_killed_between_rungs_goes_on_first(study, space):
     asked = searcher.OptunaSearcher(study, space)
-    for suggestion, at in zip(begin(asked, "a", "b"), (1, 2), strict=True):  # the second one was promoted
-        asked.observe(suggestion, epoch(at, 0.5, 9))
+    for at in (1, 2):  # the second one was promoted
+        asked.observe(asked.suggest(), epoch(at, 0.5, 9))
     again = searcher.OptunaSearcher(study, space)
-    assert [suggestion.name for suggestion in begin(again, "x", "y")] == ["0001", "0002"], "the first one has paused"
+    assert [again.suggest().name, again.suggest().name] == ["0001", "0002"], "the first one has paused"
 
 
 def test_an_extension_is_compared_with_what_was_there(space):

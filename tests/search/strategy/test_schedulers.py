@@ -8,7 +8,7 @@ from search.record.folder import RunFolder, Stage
 from search.space.settings import SearchConfig
 from search.strategy.schedulers import scheduler
 from search.strategy.suggestion import Suggestion
-from search.study.adaptor import Adaptor
+from search.study.adaptor import Adaptor, Participants
 from tests.search.records import epoch
 
 EPOCHS = 9
@@ -42,9 +42,10 @@ class Records:
 
 
 def adaptor(search, records, earlier=()):
-    made = Adaptor(scheduler(search, EPOCHS), [records], records.of, lambda: False)
+    """What Ray Tune takes for its scheduler."""
+    made = Adaptor(search, Participants(records, scheduler(search, EPOCHS), []), records.of)
     made.replay(records.of(name) for name in earlier)
-    return made
+    return made.scheduler
 
 
 def run(kind, path, interrupt=lambda number, at: False):

@@ -4,12 +4,12 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from lssat.train.result import Ended
+from lssat.train.result import Ended, EpochResult
 from search.record.folder import RunFolder, Stage
 from search.record.trials import Outcome, Status
 from search.space.file import load
 from search.strategy import searcher
-from search.strategy.suggestion import TUNE_KEY
+from search.strategy.outcome import outcome_of
 from search.study.reconcile import reconcile
 from tests.search.records import epoch, record
 
@@ -35,26 +35,30 @@ def study(tmp_path, space):
 
 
 class Asked:
-    """The searcher, asked as Ray Tune and the adaptor do."""
+    """The searcher, asked as the adaptor does, with names of our own for the trials."""
 
     def __init__(self, study, space):
         self._searcher = searcher.OptunaSearcher(study, space)
+        self._search = space.search
         self._suggestions = {}
+        self._last = {}
 
     def suggest(self, trial_id):
-        suggested = self._searcher.suggest(trial_id)
-        if not isinstance(suggested, dict):
-            return suggested
-        self._suggestions[trial_id] = suggested[TUNE_KEY]
-        return suggested[TUNE_KEY]
+        suggestion = self._searcher.suggest()
+        assert suggestion or self._searcher.is_finished
+        self._suggestions[trial_id] = suggestion
+        return suggestion
 
     def observe(self, trial_id, message):
+        self._last[trial_id] = message
         self._searcher.observe(self._suggestions[trial_id], message)
 
-    def complete(self, trial_id, *messages, error=False):
+    def complete(self, trial_id, *messages, died=False):
         for message in messages:
             self.observe(trial_id, message)
-        self._searcher.on_trial_complete(trial_id, error=error)
+        last = self._last[trial_id]
+        result = last if isinstance(last, EpochResult) else None
+        self._searcher.finish(self._suggestions[trial_id], outcome_of(self._search, last, died), result)
 
 
 def test_states(study, space):
@@ -64,7 +68,7 @@ def test_states(study, space):
     asked.complete("a", *(epoch(number, 0.1 * number) for number in (1, 2, 3, 4)))
     asked.complete("b", epoch(2, 0.9))
     asked.complete("c", Ended("failed", "ValueError: no"))
-    asked.complete("d", epoch(4, 0.5), error=True)
+    asked.complete("d", epoch(4, 0.5), died=True)
     states = [trial.state for trial in study.trials]
     assert states == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.FAIL]
     assert study.trials[0].intermediate_values == pytest.approx({1: 0.1, 2: 0.2, 3: 0.3, 4: 0.4})
@@ -95,7 +99,7 @@ def test_the_same_seed_suggests_the_same_whether_interrupted_or_not(space, tmp_p
         folder.mkdir()
         asked = Asked(searcher.open_study(folder / "study.db", "s", space), space)
         found = []
-        while (suggested := asked.suggest(f"t{len(found)}")) != searcher.Searcher.FINISHED:
+        while (suggested := asked.suggest(f"t{len(found)}")) is not None:
             found.append(suggested)
             asked.complete(f"t{len(found) - 1}", epoch(4, suggested.sampled["aux_weight"]))
             if reopen:
@@ -216,7 +220,7 @@ def test_nothing_is_tried_twice_and_a_finite_space_ends(tmp_path, sampler):
     space = load(tmp_path / "s.yaml", "laptop", {}, {})
     asked = Asked(searcher.create_study(optuna.storages.InMemoryStorage(), "s", space), space)
     found = []
-    while (suggested := asked.suggest(str(len(found)))) != searcher.Searcher.FINISHED:
+    while (suggested := asked.suggest(str(len(found)))) is not None:
         asked.complete(str(len(found)), epoch(4, suggested.sampled["aux_weight"]))
         found.append(str(suggested.sampled))
     assert len(set(found)) == len(found) == len(space.points()) == 12
@@ -228,7 +232,7 @@ def test_patience_counts_trials_without_a_better_score(tmp_path, space):
     asked = Asked(study, space)
     num_ended = 0
     for value in (0.1, 0.2, 0.22, 0.30, 0.31, 0.34, 0.3, 0.9):
-        if asked.suggest(str(num_ended)) == searcher.Searcher.FINISHED:
+        if asked.suggest(str(num_ended)) is None:
             break
         asked.complete(str(num_ended), epoch(4, value))
         num_ended += 1

@@ -2,16 +2,20 @@
 
 import pytest
 from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search import Searcher
 
 from lssat.train.result import Ended
+from search.record.trials import Outcome, Status
+from search.space.settings import SearchConfig
 from search.strategy.suggestion import Suggestion
-from search.study.adaptor import Adaptor
+from search.study.adaptor import Adaptor, Participants
 from tests.search.records import epoch, record
 
 SAMPLED = {"optim.epochs": 4}
+SEARCH = SearchConfig(scheduler="asha")
 
 
-class Scheduler(FIFOScheduler):
+class Decider(FIFOScheduler):
     """Stops a trial at an epoch, and notes which epochs it was asked about."""
 
     def __init__(self, stop_at=None):
@@ -24,11 +28,20 @@ class Scheduler(FIFOScheduler):
 
 
 class Listener:
+    """Suggests one trial, and notes what it hears."""
+
     def __init__(self):
-        self.heard = []
+        self.heard, self.ended, self.is_finished = [], [], False
+
+    def suggest(self):
+        suggested, self.is_finished = (None if self.is_finished else Suggestion("0003", SAMPLED)), True
+        return suggested
 
     def observe(self, suggestion, message):
         self.heard.append((suggestion.name, message))
+
+    def finish(self, suggestion, outcome, last):
+        self.ended.append((suggestion.name, outcome, last))
 
 
 class Trial:
@@ -37,55 +50,111 @@ class Trial:
 
 @pytest.fixture
 def made(tmp_path):
-    """An adaptor over a record with so many epochs, its scheduler and its listener."""
+    """What Tune takes for its scheduler, over a record with so many epochs; who decides; who listens."""
 
     def make(num_recorded=0, stop_at=None, is_budget_spent=lambda: False):
         recorded = record(tmp_path / "0003", SAMPLED, [epoch(at, 0.1 * at) for at in range(1, num_recorded + 1)])
-        scheduler, listener = Scheduler(stop_at), Listener()
-        adaptor = Adaptor(scheduler, [listener], lambda name: recorded, is_budget_spent)
-        adaptor.on_trial_add(None, Trial)
-        return adaptor, scheduler, listener
+        decider, listener = Decider(stop_at), Listener()
+        participants = Participants(listener, decider, [], is_budget_spent)
+        make.adaptor = Adaptor(SEARCH, participants, lambda name: recorded)
+        make.adaptor.scheduler.on_trial_add(None, Trial)
+        return make.adaptor.scheduler, decider, listener
 
     return make
 
 
 def test_a_trial_that_goes_on_reports_its_last_epoch_again_and_nobody_hears_of_it(made):
-    adaptor, scheduler, listener = made(num_recorded=2)
-    assert scheduler.asked == [1, 2], "what was on record is replayed to the scheduler alone"
+    scheduler, decider, listener = made(num_recorded=2)
+    assert decider.asked == [1, 2], "what was on record is replayed to the scheduler alone"
     for at in (2, 3, 3, 4):
-        assert adaptor.on_trial_result(None, Trial, epoch(at, 0.1 * at).to_report()) == "CONTINUE"
+        assert scheduler.on_trial_result(None, Trial, epoch(at, 0.1 * at).to_report()) == "CONTINUE"
     assert listener.heard == [("0003", epoch(3, 0.1 * 3)), ("0003", epoch(4, 0.4))]
-    assert scheduler.asked == [1, 2, 3, 4]
+    assert decider.asked == [1, 2, 3, 4]
 
 
 def test_an_epoch_that_was_saved_and_not_recorded_is_handed_on(made):
-    adaptor, _, listener = made(num_recorded=1)
-    adaptor.on_trial_result(None, Trial, epoch(2, 0.2).to_report())  # first thing after the kill
+    scheduler, _, listener = made(num_recorded=1)
+    scheduler.on_trial_result(None, Trial, epoch(2, 0.2).to_report())  # first thing after the kill
     assert listener.heard == [("0003", epoch(2, 0.2))]
 
 
 def test_a_decision_that_a_kill_came_before_is_made_again(made):
-    adaptor, _, listener = made(num_recorded=2, stop_at=2)
-    assert adaptor.on_trial_result(None, Trial, epoch(2, 0.2).to_report()) == "STOP"
+    scheduler, _, listener = made(num_recorded=2, stop_at=2)
+    assert scheduler.on_trial_result(None, Trial, epoch(2, 0.2).to_report()) == "STOP"
     assert listener.heard == []
 
 
 @pytest.mark.parametrize("ended", [Ended("failed", "ValueError: no"), Ended("infeasible", "DoesNotFit: too large")])
 def test_why_a_trial_ends_is_heard_and_decides_nothing(made, ended):
-    adaptor, scheduler, listener = made()
-    assert adaptor.on_trial_result(None, Trial, ended.to_report()) == "CONTINUE"
-    assert (listener.heard, scheduler.asked) == ([("0003", ended)], [])
+    scheduler, decider, listener = made()
+    assert scheduler.on_trial_result(None, Trial, ended.to_report()) == "CONTINUE"
+    assert (listener.heard, decider.asked) == ([("0003", ended)], [])
 
 
 def test_a_trial_that_returns_without_a_word(made):
-    adaptor, _, listener = made()
-    assert adaptor.on_trial_result(None, Trial, {"done": True, "trial_id": "id"}) == "CONTINUE"
+    scheduler, _, listener = made()
+    assert scheduler.on_trial_result(None, Trial, {"done": True, "trial_id": "id"}) == "CONTINUE"
     assert listener.heard == []
 
 
 def test_the_trial_whose_last_epoch_spends_the_budget_is_told_to_stop_so_that_it_counts_as_complete(made):
     """Tune ends all trials at once when the budget is spent; only what is stopped before is told to the searcher."""
-    adaptor, _, listener = made(is_budget_spent=lambda: True)
-    assert adaptor.on_trial_result(None, Trial, epoch(3, 0.3).to_report()) == "CONTINUE", "this one can go on later"
-    assert adaptor.on_trial_result(None, Trial, epoch(4, 0.4).to_report()) == "STOP"
+    scheduler, _, listener = made(is_budget_spent=lambda: True)
+    assert scheduler.on_trial_result(None, Trial, epoch(3, 0.3).to_report()) == "CONTINUE", "this one can go on later"
+    assert scheduler.on_trial_result(None, Trial, epoch(4, 0.4).to_report()) == "STOP"
     assert len(listener.heard) == 2
+
+
+@pytest.mark.parametrize(
+    ("reported", "died", "outcome"),
+    [
+        ([1, 2, 3, 4], False, Outcome(Status.COMPLETE)),
+        ([1, 2], False, Outcome(Status.STOPPED)),
+        ([1, 2], True, Outcome(Status.FAILED, "its process died; see log.txt")),
+    ],
+)
+def test_everybody_hears_the_same_of_how_a_trial_ended(made, reported, died, outcome):
+    scheduler, _, listener = made()
+    for at in reported:
+        scheduler.on_trial_result(None, Trial, epoch(at, 0.1).to_report())
+    made.adaptor.searcher.on_trial_complete("id", error=died)
+    assert listener.ended == [("0003", outcome, epoch(reported[-1], 0.1))]
+
+
+def test_a_trial_that_says_only_what_is_on_record_ends_as_it_stands_there(made):
+    """A kill came between the decision to stop it and its end: it reports its last epoch again and is stopped."""
+    scheduler, _, listener = made(num_recorded=2, stop_at=2)
+    assert scheduler.on_trial_result(None, Trial, epoch(2, 0.2).to_report()) == "STOP"
+    made.adaptor.searcher.on_trial_complete("id")
+    assert listener.ended == [("0003", Outcome(Status.STOPPED), epoch(2, 0.2))]
+
+
+def test_a_trial_whose_process_died_is_added_again_and_nothing_is_replayed_twice(made, tmp_path):
+    scheduler, decider, listener = made()
+    for at in (1, 2):
+        scheduler.on_trial_result(None, Trial, epoch(at, 0.1).to_report())
+    scheduler.on_trial_error(None, Trial)
+    record(tmp_path / "0003", SAMPLED, [epoch(1, 0.1), epoch(2, 0.1)])
+    scheduler.on_trial_add(None, Trial)
+    for at in (2, 3):
+        scheduler.on_trial_result(None, Trial, epoch(at, 0.1).to_report())
+    assert decider.asked == [1, 2, 3]
+    assert [message.epoch for _, message in listener.heard] == [1, 2, 3]
+
+
+def test_a_trial_that_never_began_ended_in_nothing(made):
+    scheduler, _, listener = made()
+    scheduler.on_trial_remove(None, Trial)
+    made.adaptor.searcher.on_trial_complete("id")
+    assert listener.ended == []
+
+
+def test_tune_is_told_to_wait_or_that_nothing_is_left(made):
+    _, _, listener = made()
+    searcher = made.adaptor.searcher
+    assert searcher.suggest("a") == Suggestion("0003", SAMPLED).for_tune()
+    listener.is_finished = True
+    assert searcher.suggest("b") == Searcher.FINISHED
+    listener.suggest = lambda: None
+    listener.is_finished = False
+    assert searcher.suggest("c") is None

@@ -65,7 +65,7 @@ def test_every_node_starts_ray_with_the_shared_token(config):
 
 
 def test_dashboard_is_on_and_local(config):
-    """On: without it, trials with several workers that ASHA stops never give back their CPUs. Local: it can start jobs."""
+    """On: else trials with several workers that ASHA stops never give back their CPUs. Local: it can start jobs."""
     head = next(command for command in commands(config, "head_start_ray") if "--head" in command)
     assert "--include-dashboard=true" in head
     assert "--dashboard-host=127.0.0.1" in head

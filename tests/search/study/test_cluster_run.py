@@ -49,9 +49,12 @@ import sys, time, ray
 from ray.util.state import list_actors
 ray.init(address=sys.argv[1], log_to_driver=False)
 deadline = time.time() + float(sys.argv[2])
-while time.time() < deadline and (ray.cluster_resources().get("CPU", 0) < 2 or ray.available_resources().get("CPU", 0) < 2):
+def num_cpus(resources):
+    return resources().get("CPU", 0)
+while time.time() < deadline and min(num_cpus(ray.cluster_resources), num_cpus(ray.available_resources)) < 2:
     time.sleep(0.5)
-workers = [actor.node_id for actor in list_actors(address=sys.argv[1], filters=[("class_name", "=", "RayTrainWorker")], detail=True)]
+found = list_actors(address=sys.argv[1], filters=[("class_name", "=", "RayTrainWorker")], detail=True)
+workers = [actor.node_id for actor in found]
 print(len(workers), "workers on", len(set(workers)), "nodes;", ray.available_resources().get("CPU", 0), "CPUs free")
 """
 
