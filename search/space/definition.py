@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from lssat.config import Config, ConfigError, build
@@ -17,6 +19,12 @@ AUXILIARY = ("aux_weight", "masking.", "target.", "decoder.", "head.fusion")
 """Keys that only the auxiliary task reads: where `auxiliary` is off they are not drawn."""
 TEXTURE = "texture."
 """Keys such as `texture.lbp_points`, which each stream reads that shows this texture."""
+
+
+@lru_cache(maxsize=1)
+def defaults() -> Mapping[str, Any]:
+    """Dotted key -> its default."""
+    return MappingProxyType(Config().flat())
 
 
 def is_read_without_auxiliary(key: str, streams: str) -> bool:
@@ -90,7 +98,7 @@ class Space:
         """The dotted keys of one trial: fixed ones, those that the trial suggests, and the resources of its backbone's
         size.
         """
-        resolved = {**Config().flat(), **self.fixed}
+        resolved = {**defaults(), **self.fixed}
         chosen: dict[str, Any] = dict(self.fixed)
         for parameter in self.parameters:
             if parameter.applies(resolved):
@@ -110,7 +118,7 @@ class Space:
 
     def config(self, sampled: Mapping[str, Any]) -> Config:
         """The configuration of a sample. Raises ConfigError, with the location of the key that breaks a rule."""
-        size = _size({**Config().flat(), **sampled})
+        size = _size({**defaults(), **sampled})
         of_the_size = {key: self.locations[f"{key}@{size}"] for key in self.resources.get(size, ())}
         return build(sampled, {**self.locations, **of_the_size})
 
@@ -138,7 +146,7 @@ class Space:
         variants = [p for p in self.parameters if p.key == key and False in p.when.get("auxiliary", (False,))]
         found = {choice for parameter in variants for choice in parameter.choices}
         if not variants or any(parameter.when for parameter in variants):  # then it may not be drawn
-            found.add({**Config().flat(), **self.fixed}[key])
+            found.add({**defaults(), **self.fixed}[key])
         return found
 
     @property

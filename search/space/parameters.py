@@ -13,7 +13,7 @@ from typing import Any
 from lssat.config import Config, ConfigError, check_key, check_value
 from lssat.model import catalog
 from lssat.nearest import nearest
-from search.space.definition import Parameter, Space
+from search.space.definition import Parameter, Space, defaults
 from search.space.yaml_lines import Document
 
 RANGE_KEYS = {"low", "high", "log", "step"}
@@ -176,7 +176,7 @@ def _check_condition(
         )
     offered = [choice for other in variants for choice in other.choices]
     if variants and any(other.when for other in variants):  # where it is not drawn it stands at its default
-        offered.append(Config().flat()[key])
+        offered.append(defaults()[key])
     for value in values:
         check_value(key, value, location)
         if isinstance(value, list | dict):

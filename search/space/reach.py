@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 
 from lssat.config import Config, ResourcesConfig
-from search.space.definition import Parameter, Space
+from search.space.definition import Parameter, Space, defaults
 from search.space.walk import every_point
 
 MOST_COMBINATIONS = 10_000
@@ -52,10 +52,9 @@ def backbones(space: Space) -> list[tuple[Config, tuple[float | None, ...]]]:
     """
     configs: dict[tuple[Any, ...], Config] = {}
     ratios: dict[tuple[Any, ...], dict[float | None, None]] = {}
-    defaults = Config().flat()
     keys = {*ENCODER_KEYS, "auxiliary", "aux_weight", "masking.ratio"}
     for _, sampled in every_point(_narrowed(space, keys, with_ranges=True).sample):
-        resolved = {**defaults, **sampled}
+        resolved = {**defaults(), **sampled}
         is_masked = resolved["auxiliary"] and resolved["aux_weight"] > 0
         encoder = (*(resolved[key] for key in ENCODER_KEYS), is_masked)
         if encoder not in configs:
