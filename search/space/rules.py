@@ -87,8 +87,9 @@ def _check_budgets(space: Space, config: Config) -> None:
 def _check_stopping(space: Space, config: Config) -> None:
     search = space.search
     # A short try of a long space, with few epochs from the command line, is no contradiction.
-    written = "grace_epochs" in search.model_fields_set and space.locations.get("optim.epochs") != "--set"
-    if search.scheduler != "none" and written and search.grace_epochs >= config.optim.epochs:
+    is_short_try = space.locations.get("optim.epochs") == "--set"
+    is_meant = _is_written(space, "grace_epochs") and not is_short_try
+    if search.scheduler != "none" and is_meant and search.grace_epochs >= config.optim.epochs:
         raise ConfigError(
             f"`search.grace_epochs` must be less than `optim.epochs` {config.optim.epochs}, or no trial is ever "
             f"stopped, but got {search.grace_epochs}; lower it, or take `search.scheduler` none"
@@ -105,8 +106,8 @@ def _check_sampler(space: Space) -> None:
         )
     # Here a short try has few trials from the command line.
     is_short_try = space.locations.get("search.num_trials") == "command line"
-    written = {"startup_trials", "num_trials"} <= search.model_fields_set and not is_short_try
-    if search.sampler != "random" and written and search.startup_trials > search.num_trials:
+    is_meant = _is_written(space, "startup_trials") and _is_written(space, "num_trials") and not is_short_try
+    if search.sampler != "random" and is_meant and search.startup_trials > search.num_trials:
         raise ConfigError(
             f"`search.startup_trials` must be at most `search.num_trials` {search.num_trials}, or all trials are "
             f"random, but got {search.startup_trials}; lower it{_at(space, 'startup_trials')}"
@@ -127,7 +128,7 @@ def _check_sampler(space: Space) -> None:
 
 
 def _as_long_as_its_grid(space: Space) -> Space:
-    if "num_trials" in space.search.model_fields_set:
+    if _is_written(space, "num_trials"):
         at = _at(space, "num_trials")
         raise ConfigError(
             f"a grid tries every point, so it takes no `num_trials`; leave it out, or take `search.sampler` random{at}"
@@ -147,5 +148,12 @@ def _as_long_as_its_grid(space: Space) -> Space:
     return replace(space, search=space.search.model_copy(update={"num_trials": points}))
 
 
+def _is_written(space: Space, key: str) -> bool:
+    """Whether a setting of the search stands in the file or on the command line. A recorded study has values for all of
+    them, so that a space which is made of its manifest is not asked why.
+    """
+    return f"search.{key}" in space.locations
+
+
 def _at(space: Space, key: str) -> str:
-    return f" ({space.locations[f'search.{key}']})" if f"search.{key}" in space.locations else ""
+    return f" ({space.locations[f'search.{key}']})" if _is_written(space, key) else ""

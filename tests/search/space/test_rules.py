@@ -2,10 +2,13 @@
 is not.
 """
 
+from dataclasses import replace
+
 import pytest
 
 from lssat.config import ConfigError
-from search.space.file import load
+from search.space.file import load, with_search
+from search.space.settings import SearchConfig
 
 SPACE = """space:
   backbone.family: [vit, resnet]
@@ -70,6 +73,25 @@ def test_what_makes_them_whole(tmp_path):
 def test_a_short_try_from_the_command_line_is_no_contradiction(tmp_path):
     text = SPACE + "search: {num_trials: 12, startup_trials: 8, grace_epochs: 3}\n"
     assert space(tmp_path, text, {"num_trials": 2}, **{"optim.epochs": 2}).search.num_trials == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "pinned"),
+    [
+        ("space: {seed: [1, 2, 3]}\nsearch: {sampler: grid, scheduler: none}\n", {}),
+        (SPACE + "search: {grace_epochs: 3}\n", {"optim.epochs": 2}),
+        (SPACE + "search: {startup_trials: 8, num_trials: 4}\n", {}),
+    ],
+    ids=["a grid", "a short try", "few trials"],
+)
+def test_a_recorded_study_takes_other_settings_of_its_search(tmp_path, text, pinned):
+    """Its manifest has a value for every setting, and no location: none of them was meant to contradict another."""
+    (tmp_path / "my.yaml").write_text(text)
+    asked = {"num_trials": 4} if "num_trials" in text else {}
+    recorded = load(tmp_path / "my.yaml", "laptop", pinned, asked)
+    recorded = replace(recorded, search=SearchConfig(**recorded.search.model_dump()), locations={})
+    again = with_search(recorded, {"finalists": 1})
+    assert again.search == recorded.search.model_copy(update={"finalists": 1})
 
 
 @pytest.mark.parametrize("sampler", ["gp", "nsga2"])
