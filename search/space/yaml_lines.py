@@ -1,9 +1,9 @@
 """YAML as researchers write it, with the line of every value.
 
-PyYAML's composer gives the lines. ruamel.yaml gives them too, but it reads `on` and `off` as text, merges `<<` and
-accepts an alias inside its own anchor without a word, and ended 57 of 1,000 damaged files (of
-tests/search/space/test_space_mutations.py) with errors of five other kinds than YAML's. Its reader with these cases
-mended is as long as this one, and took 1.8 times as long over the same files.
+PyYAML's composer gives the lines. ruamel.yaml gives them too, and a reader on it is some 80 lines shorter, but it reads
+`on` and `off` as text, merges `<<` and accepts an alias inside its own anchor without a word (26 of the 1,000 damaged
+files of tests/search/space/test_space_mutations.py then load), ends 41 of them with exceptions that are none of YAML's
+(ValueError, KeyError, TypeError, IndexError, RecursionError) and without a line, and takes 1.8 times as long.
 """
 
 from __future__ import annotations
