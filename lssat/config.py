@@ -1,4 +1,4 @@
-"""The one config tree: the only door for YAML, command line, trials and checkpoints.
+"""The one config tree, which validates what comes from YAML, command line, trials and checkpoints.
 
 Every setting has one dotted key (`optim.lr`), used in spaces, `--set`, Optuna, TensorBoard, leaderboards and
 checkpoints. This file imports neither torch nor Ray, so that `--help` and error messages answer at once.
@@ -21,26 +21,29 @@ from lssat.nearest import did_you_mean
 
 
 class ConfigError(ValueError):
-    """A setting that breaks a rule. The message states rule, value and place, and how to repair it."""
+    """A setting that breaks a rule. The message states rule, value, location and how to repair it."""
 
 
 def _integral(value: object) -> object:
-    """Let `1e3` stand where an integer belongs."""
+    """Let `1e3`, which YAML reads as a float, be an integer."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 Int = Annotated[int, BeforeValidator(_integral)]
 Float = Annotated[float, Field(allow_inf_nan=False)]
+Location = str
+"""Where a setting was written, for messages: `spaces/my.yaml:14`."""
 HISTOGRAM_POINTS = {"default": 8, "ror": 11, "uniform": 24, "nri_uniform": 16}
-"""Most LBP points whose codes fit into a histogram of 256 bins, per method: 2**P codes, 2**P up to rotation, P + 2, P
-(P - 1) + 3.
+"""Most LBP points whose codes fit into a histogram of 256 bins, per method.
+
+There are 2**P codes, 2**P up to rotation, P + 2 and P (P - 1) + 3.
 """
 NATURAL_TASKS = {
     "celeba": "attributes",
     "affectnet": "emotion",
     **dict.fromkeys(("faceforensics", "celebdf", "dfdc", "deepfakebench"), "deepfake"),
 }
-"""What is learnt of each kind of published data set where no task is named."""
+"""What is learnt from each kind of published data set where no task is named."""
 RENAMED_KEYS = {
     "target.lbp_method": "texture.lbp_method",
     "target.lbp_points": "texture.lbp_points",
@@ -59,6 +62,8 @@ class Section(BaseModel):
 
 
 class DataConfig(Section):
+    """Which images are learnt from, and what of them."""
+
     source: str = Field(
         "synthetic", description="`synthetic`, a CSV or Parquet table, a folder per class, or `kind:path?option=value`"
     )
@@ -97,12 +102,8 @@ class DataConfig(Section):
     def _each_kind_has_its_task(cls, values: Any) -> Any:
         if not isinstance(values, Mapping) or "task" in values:
             return values
-        kind = str(values.get("source", "")).partition(":")[0]
-        return (
-            {**values, "task": NATURAL_TASKS[kind]}
-            if kind in NATURAL_TASKS and ":" in str(values["source"])
-            else values
-        )
+        kind, colon, _ = str(values.get("source", "")).partition(":")
+        return {**values, "task": NATURAL_TASKS[kind]} if colon and kind in NATURAL_TASKS else values
 
     @field_validator("classes", mode="before")
     @classmethod
@@ -111,6 +112,8 @@ class DataConfig(Section):
 
 
 class ObjectiveConfig(Section):
+    """What a configuration is judged by."""
+
     metric: Literal["auto", "accuracy", "balanced_accuracy", "macro_f1", "auc", "average_precision", "worst_group"] = (
         Field(
             "auto",
@@ -130,6 +133,8 @@ class ObjectiveConfig(Section):
 
 
 class BackboneConfig(Section):
+    """The network of timm that sees the images, and the weights that it starts from."""
+
     family: str = Field("vit", description="backbone family, see lssat/model/catalog.json")
     size: str = Field(
         "atto", description="step of the global ordinal from shallow to deep, see lssat/model/catalog.json"
@@ -160,6 +165,8 @@ class BackboneConfig(Section):
 
 
 class HeadConfig(Section):
+    """What the classifier reads."""
+
     pooling: Literal["native", "cls", "mean"] = Field(
         "native", description="what the head reads: native: timm's choice; class token; mean over patches"
     )
@@ -181,6 +188,8 @@ class TextureConfig(Section):
 
 
 class TargetConfig(Section):
+    """How the reconstruction stream becomes numbers to predict."""
+
     encoding: Literal["scaled", "bits", "histogram"] = Field(
         "scaled", description="texture codes as scaled numbers, a map per bit, or frequencies per patch"
     )
@@ -199,6 +208,8 @@ class TargetConfig(Section):
 
 
 class MaskingConfig(Section):
+    """How much is hidden, in which units, and how a backbone is kept from seeing it."""
+
     ratio: Float | None = Field(
         None, gt=0, lt=1, description="hidden share of patches; None: 0.75 where tokens are dropped, 0.6 elsewhere"
     )
@@ -213,6 +224,8 @@ class MaskingConfig(Section):
 
 
 class DecoderConfig(Section):
+    """The transformer that predicts the target."""
+
     dim: Int = Field(64, ge=16, description="width")
     depth: Int = Field(1, ge=1, description="number of transformer blocks")
     num_heads: Int = Field(4, ge=1, description="attention heads; divides dim")
@@ -225,6 +238,8 @@ class DecoderConfig(Section):
 
 
 class AugmentConfig(Section):
+    """How training images are varied."""
+
     flip: bool = Field(True, description="mirror half of the images")
     crop_scale: Float = Field(
         0.8, gt=0, le=1, description="smallest side of the random crop, as a share of the image side; 1: off"
@@ -245,6 +260,8 @@ class AugmentConfig(Section):
 
 
 class OptimConfig(Section):
+    """How weights are learnt."""
+
     epochs: Int = Field(10, ge=1, description="passes over the training rows")
     batch_size: Int = Field(64, ge=1, description="global: shared by all workers of the trial")
     lr: Float = Field(1e-3, gt=0, description="peak learning rate of AdamW")
@@ -288,6 +305,8 @@ class OptimConfig(Section):
 
 
 class ResourcesConfig(Section):
+    """What one trial takes of the machines."""
+
     num_workers: Int = Field(1, ge=1, description="data-parallel workers of one trial")
     cpus_per_worker: Int = Field(1, ge=1, description="CPU cores of one worker, also its number of torch threads")
     gpus_per_worker: Float = Field(0.0, ge=0, description="GPUs of one worker; a fraction lets trials share one")
@@ -368,14 +387,17 @@ class Config(Section):
 
     @property
     def masked_stream(self) -> str:
+        """What the masked pass sees: RGB, LBP or LDP."""
         return self.streams.split("/")[0][1:]
 
     @property
     def target_stream(self) -> str:
+        """What is reconstructed: RGB, LBP or LDP."""
         return self.streams.split("/")[1][1:]
 
     @property
     def classified_stream(self) -> str:
+        """What the classified pass sees: RGB, LBP or LDP."""
         return self.streams.split("/")[2][1:]
 
     @property
@@ -388,7 +410,7 @@ class Config(Section):
         return flatten(self.model_dump())
 
     def hash(self) -> str:
-        """Eight hex digits that name this configuration.
+        """Eight hex digits that name this configuration, its seed included.
 
         A renamed key is hashed under its old name, so that a configuration keeps its hash.
         """
@@ -431,18 +453,15 @@ def keys() -> tuple[str, ...]:
     return tuple(Config().flat())
 
 
-def build(flat: Mapping[str, Any], places: Mapping[str, str] | None = None) -> Config:
-    """Dotted keys -> a validated Config.
-
-    `places` tells where a key was written (`spaces/my.yaml:14`), for messages. Raises ConfigError.
-    """
-    places = places or {}
+def build(flat: Mapping[str, Any], locations: Mapping[str, Location] | None = None) -> Config:
+    """Dotted keys -> a validated Config; `locations`: where keys were written. Raises ConfigError."""
+    locations = locations or {}
     for key in flat:
-        check_key(key, places.get(key))
+        check_key(key, locations.get(key))
     try:
         return Config.model_validate(_nest(flat))
     except ValidationError as error:
-        raise ConfigError(_explain(error, places)) from None
+        raise ConfigError(_explain(error, locations)) from None
 
 
 def saved_config(tree: Mapping[str, Any]) -> Config:
@@ -458,26 +477,26 @@ def current_keys(flat: Mapping[str, Any]) -> dict[str, Any]:
     return {RENAMED_KEYS.get(key, key): value for key, value in flat.items()}
 
 
-def check_key(key: str, place: str | None = None) -> None:
-    """Refuse a key that does not exist, naming the nearest that does. Raises ConfigError."""
+def check_key(key: str, location: Location | None = None) -> None:
+    """Refuse a key that does not exist, naming the nearest that does, or its name of today. Raises ConfigError."""
     known = keys()
     if key in known:
         return
     if key in RENAMED_KEYS:
-        raise ConfigError(f"`{key}` is called `{RENAMED_KEYS[key]}` now{_at(place)}")
+        raise ConfigError(f"`{key}` is called `{RENAMED_KEYS[key]}` now{_at(location)}")
     namesakes = [name for name in known if name.split(".")[-1] == key.split(".")[-1]]
     hint = did_you_mean(key, known) or did_you_mean(key, namesakes, cutoff=0) or "`--help` lists the keys"
-    raise ConfigError(f"unknown key `{key}`; {hint}{_at(place)}")
+    raise ConfigError(f"unknown key `{key}`; {hint}{_at(location)}")
 
 
-def check_value(key: str, value: Any, place: str | None = None) -> None:
+def check_value(key: str, value: Any, location: Location | None = None) -> None:
     """Validate one setting against its own type and bounds, whatever the other settings are. Raises ConfigError."""
-    check_key(key, place)
+    check_key(key, location)
     try:
         Config.model_validate(_nest({key: value}))
     except ValidationError as error:
         if _key_of(error):
-            raise ConfigError(_explain(error, {key: place} if place else {})) from None
+            raise ConfigError(_explain(error, {key: location} if location else {})) from None
 
 
 def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
@@ -498,12 +517,13 @@ def _key_of(error: ValidationError) -> str:
     return next((name for n in range(len(parts), 0, -1) if (name := ".".join(parts[:n])) in known), "")
 
 
-def _explain(error: ValidationError, places: Mapping[str, str]) -> str:
+def _explain(error: ValidationError, locations: Mapping[str, Location]) -> str:
+    """Rule, value and location of the first error; of a rule between keys, the location of the first that has one."""
     item = error.errors()[0]
     key = _key_of(error)
     message = _rule(key, item) if key else str(item.get("ctx", {}).get("error", item["msg"]))
-    place = places.get(key) or next((places[k] for k in re.findall(r"`([a-z_.]+)`", message) if k in places), None)
-    return message + _at(place)
+    named = [key, *re.findall(r"`([a-z_.]+)`", message)]
+    return message + _at(next((locations[name] for name in named if name in locations), None))
 
 
 def _rule(key: str, item: Mapping[str, Any]) -> str:
@@ -513,8 +533,8 @@ def _rule(key: str, item: Mapping[str, Any]) -> str:
     return f"`{key}` {rule}, but got {shown}"
 
 
-def _at(place: str | None) -> str:
-    return f" ({place})" if place else ""
+def _at(location: Location | None) -> str:
+    return f" ({location})" if location else ""
 
 
 def describe(settings: Section | None = None, prefix: str = "") -> list[str]:

@@ -1,7 +1,7 @@
 """Augmentation of a batch on its device: mirror, random crop, brightness and contrast, RandAugment, mixup.
 
-What is random is drawn once for the global batch, on the CPU, and sliced per worker: one and two workers see the same
-pictures.
+Random numbers are drawn once for the global batch, on the CPU, and sliced per worker, so that one and two workers see
+the same pictures.
 """
 
 from __future__ import annotations
@@ -25,12 +25,18 @@ class AugmentDraws:
     """The random numbers of each image. `draws[start:stop]` are those of some images."""
 
     flip: Bool[Tensor, " B"]
-    side: Float[Tensor, " B"]  # of the crop, as a share of the image side
-    shift: Float[Tensor, "B 2"]  # of the crop's centre (across, down), in half image sides
-    brightness: Float[Tensor, " B"]  # factors
+    side: Float[Tensor, " B"]
+    """Of the crop, as a share of the image side."""
+    shift: Float[Tensor, "B 2"]
+    """Of the crop's centre (across, down), in half image sides."""
+    brightness: Float[Tensor, " B"]
+    """Factor of every pixel."""
     contrast: Float[Tensor, " B"]
-    operations: Operations | None = None  # of RandAugment
-    share: Float[Tensor, " B"] | None = None  # of the own image in the mix
+    """Factor of every pixel's difference from the image's mean."""
+    operations: Operations | None = None
+    """Of RandAugment."""
+    share: Float[Tensor, " B"] | None = None
+    """Of an image's own pixels where mixup adds its neighbour's."""
     erasure: Erasure | None = None
 
     def __getitem__(self, rows: slice) -> AugmentDraws:
@@ -39,7 +45,11 @@ class AugmentDraws:
 
 
 def draw_augment(batch: int, config: AugmentConfig, generator: torch.Generator) -> AugmentDraws:
-    """Draw for `batch` images. RandAugment, mixup and erasing take numbers from the generator only where they are on."""
+    """Draw for `batch` images.
+
+    RandAugment, mixup and erasing take numbers from the generator only where they are on, and after the others, which
+    so draw the same with and without them.
+    """
     uniform = torch.rand(batch, 6, generator=generator)
     signed = 2 * uniform - 1
     side = config.crop_scale + (1 - config.crop_scale) * uniform[:, 1]
@@ -74,8 +84,8 @@ def augment(image: Float[Tensor, "B 3 H W"], draws: AugmentDraws, config: Augmen
 def _crop(image: Float[Tensor, "B 3 H W"], draws: AugmentDraws) -> Float[Tensor, "B 3 H W"]:
     """Enlarge the crop to the whole image."""
     side, shift = draws.side.to(image.device), draws.shift.to(image.device)
-    none = torch.zeros_like(side)
-    return warp(image, torch.stack([side, none, shift[:, 0]], 1), torch.stack([none, side, shift[:, 1]], 1))
+    zero = torch.zeros_like(side)
+    return warp(image, torch.stack([side, zero, shift[:, 0]], 1), torch.stack([zero, side, shift[:, 1]], 1))
 
 
 def _recolor(image: Float[Tensor, "B 3 H W"], draws: AugmentDraws) -> Float[Tensor, "B 3 H W"]:

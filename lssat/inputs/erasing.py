@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 AREA = (0.02, 1 / 3)
-"""Of the rectangle, as a share of the image."""
+"""Of the rectangle, as a share of the image: smallest and largest."""
 ASPECT = 0.3
 """Height over width is between this and its inverse."""
 
@@ -19,8 +19,10 @@ ASPECT = 0.3
 class Erasure:
     """The rectangle of each image, and the noise of the batch. `erasure[start:stop]` is that of some images."""
 
-    box: Float[Tensor, "B 4"]  # top, left, bottom, right, as shares of the sides; all 0: nothing is erased
-    seed: int  # of one picture of noise that all images share: their rectangles differ
+    box: Float[Tensor, "B 4"]
+    """Top, left, bottom, right, as shares of the sides; all 0: nothing is erased."""
+    seed: int
+    """Of one picture of noise that all images share, each in its own rectangle."""
 
     def __getitem__(self, rows: slice) -> Erasure:
         return Erasure(self.box[rows], self.seed)
@@ -28,26 +30,26 @@ class Erasure:
 
 def draw_erasure(batch: int, probability: float, generator: torch.Generator) -> Erasure:
     """Draw for `batch` images, on the CPU. A rectangle longer than the image is cut to its side."""
-    chance, area, aspect, down, across = torch.rand(5, batch, generator=generator)
-    area = AREA[0] + (AREA[1] - AREA[0]) * area
-    aspect = torch.exp((2 * aspect - 1) * math.log(ASPECT))
+    uniform = torch.rand(5, batch, generator=generator)
+    is_erased = uniform[0] < probability
+    area = AREA[0] + (AREA[1] - AREA[0]) * uniform[1]
+    aspect = torch.exp((2 * uniform[2] - 1) * math.log(ASPECT))
     height, width = (area * aspect).sqrt().clamp(max=1), (area / aspect).sqrt().clamp(max=1)
-    top, left = down * (1 - height), across * (1 - width)
+    top, left = uniform[3] * (1 - height), uniform[4] * (1 - width)
     box = torch.stack([top, left, top + height, left + width], dim=1)
     seed = int(torch.randint(2**62, (), generator=generator))
-    return Erasure(torch.where(chance[:, None] < probability, box, 0.0), seed)
+    return Erasure(torch.where(is_erased[:, None], box, 0.0), seed)
 
 
 def erase(image: Float[Tensor, "B 3 H W"], erasure: Erasure | None) -> Float[Tensor, "B 3 H W"]:
-    """Fill each rectangle with uniform noise in [0, 1]; the same erasure fills every picture alike. None erases
-    nothing.
+    """Fill each rectangle with uniform noise in [0, 1]; None erases nothing.
+
+    The same erasure fills every picture alike, so that both passes miss the same pixels.
     """
     if erasure is None:
         return image
     noise = torch.rand(image.shape[1:], generator=torch.Generator().manual_seed(erasure.seed)).to(image.device)
     top, left, bottom, right = erasure.box.to(image.device).unsqueeze(2).unbind(1)
     rows, columns = ((torch.arange(size, device=image.device) + 0.5) / size for size in image.shape[2:])
-    inside = ((rows >= top) & (rows < bottom))[:, None, :, None] & ((columns >= left) & (columns < right))[
-        :, None, None, :
-    ]
-    return torch.where(inside, noise, image)
+    row_inside, column_inside = (rows >= top) & (rows < bottom), (columns >= left) & (columns < right)
+    return torch.where(row_inside[:, None, :, None] & column_inside[:, None, None, :], noise, image)

@@ -1,7 +1,7 @@
 """Mixup (arXiv 1710.09412): each row is mixed with its neighbour, images and task losses alike.
 
-Rows 2i and 2i + 1 are neighbours, so that a pair is never torn apart by workers or micro-batches of an even number of
-rows: who mixes with whom does not depend on them. Rows are shuffled every epoch, and so are pairs.
+Rows 2i and 2i + 1 are neighbours, so that workers and micro-batches of an even number of rows never separate a pair:
+which images are mixed does not depend on how many there are. Rows are shuffled every epoch, and so are pairs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def draw_shares(batch: int, alpha: float, generator: torch.Generator) -> Float[T
 
 
 def mix(image: Float[Tensor, "B 3 H W"], share: Float[Tensor, " B"] | None) -> Float[Tensor, "B 3 H W"]:
-    """`share` of each image and the rest of its neighbour's; None leaves all as they are."""
+    """Each image times `share` plus its neighbour times the rest; None leaves all as they are."""
     if share is None:
         return image
     share = share.to(image.device).view(-1, 1, 1, 1)
@@ -31,8 +31,9 @@ def mix(image: Float[Tensor, "B 3 H W"], share: Float[Tensor, " B"] | None) -> F
 def mixed_loss(
     loss: Callable[[Tensor], Tensor], label: Shaped[Tensor, "B ..."], share: Float[Tensor, " B"] | None
 ) -> Float[Tensor, " B"]:
-    """`share` of the loss of each row's own label and the rest of that of its neighbour's; `loss`: labels [B, ...] ->
-    losses [B].
+    """The loss of each row with its own label times `share`, plus that with its neighbour's label times the rest.
+
+    `loss` takes labels [B, ...] and gives losses [B]; a `share` of None stands for 1.
     """
     if share is None:
         return loss(label)
@@ -41,4 +42,5 @@ def mixed_loss(
 
 
 def _neighbours(rows: Shaped[Tensor, "B ..."]) -> Shaped[Tensor, "B ..."]:
+    """The other row of each pair."""
     return rows.reshape(-1, 2, *rows.shape[1:]).flip(1).reshape(rows.shape)

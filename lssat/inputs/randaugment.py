@@ -1,7 +1,7 @@
 """RandAugment (arXiv 1909.13719) in batched tensor operations, on the device of the images.
 
-The fifteen operations, their ranges, the chance of one half that a chosen operation is applied, and the spread of the
-magnitude are those of timm's `rand-m9-mstd0.5-inc1`, the recipe of MAE and SSAT. Colours are real numbers in [0, 1]
+The fifteen operations, their ranges, the probability of one half that a chosen operation is applied, and the spread of
+the magnitude are those of timm's `rand-m9-mstd0.5-inc1`, the recipe of MAE and SSAT. Pixels are real numbers in [0, 1]
 throughout, without rounding to 8 bits.
 """
 
@@ -18,46 +18,49 @@ from torch.nn import functional as F
 
 from lssat.inputs.warp import warp
 
-TURNS = 2
+NUM_TURNS = 2
 """Operations drawn per image."""
-CHANCE = 0.5
-"""Probability that a drawn operation is applied."""
-SPREAD = 0.5
-"""Standard deviation of the magnitude."""
-LARGEST = 10.0
-"""The magnitude at which an operation is at the end of its range."""
+PROBABILITY = 0.5
+"""That a drawn operation is applied."""
+MAGNITUDE_STD = 0.5
+LARGEST_MAGNITUDE = 10.0
+"""At which an operation is at the end of its range."""
 GREY = 0.5
-"""What a shifted image leaves empty."""
+"""Fills what a moved image leaves empty."""
 LUMA = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in Pillow's grey."""
 
 
 @dataclass(frozen=True)
 class Operations:
     """What is done to each image, in two turns. `operations[start:stop]` are those of some images."""
 
-    number: Int[Tensor, "B 2"]  # position in OPERATIONS; -1: none
-    level: Float[Tensor, "B 2"]  # -1..1, as a share of the range
+    index: Int[Tensor, "B 2"]
+    """Position in OPERATIONS; -1: none."""
+    level: Float[Tensor, "B 2"]
+    """-1..1, as a share of the operation's range."""
 
     def __getitem__(self, rows: slice) -> Operations:
-        return Operations(self.number[rows], self.level[rows])
+        return Operations(self.index[rows], self.level[rows])
 
 
 def draw_operations(batch: int, magnitude: float, generator: torch.Generator) -> Operations:
     """Draw for `batch` images, on the CPU; `magnitude` 0..10."""
-    number = torch.randint(len(OPERATIONS), (batch, TURNS), generator=generator)
-    applied = torch.rand(batch, TURNS, generator=generator) < CHANCE
-    strength = (magnitude + SPREAD * torch.randn(batch, TURNS, generator=generator)).clamp(0, LARGEST) / LARGEST
-    sign = 2 * torch.randint(2, (batch, TURNS), generator=generator) - 1
-    return Operations(torch.where(applied, number, -1), sign * strength)
+    shape = (batch, NUM_TURNS)
+    index = torch.randint(len(OPERATIONS), shape, generator=generator)
+    is_applied = torch.rand(shape, generator=generator) < PROBABILITY
+    drawn = (magnitude + MAGNITUDE_STD * torch.randn(shape, generator=generator)).clamp(0, LARGEST_MAGNITUDE)
+    sign = 2 * torch.randint(2, shape, generator=generator) - 1
+    return Operations(torch.where(is_applied, index, -1), sign * (drawn / LARGEST_MAGNITUDE))
 
 
 def randaugment(image: Float[Tensor, "B 3 S S"], operations: Operations) -> Float[Tensor, "B 3 S S"]:
     """Images in [0, 1] -> images in [0, 1]. The rows that drew the same operation go through it together."""
     image = image.clone()
     level = operations.level.to(image.device)
-    for turn in range(TURNS):
-        for number, operation in enumerate(OPERATIONS.values()):
-            rows = (operations.number[:, turn] == number).nonzero().squeeze(1).to(image.device)
+    for turn in range(NUM_TURNS):
+        for index, operation in enumerate(OPERATIONS.values()):
+            rows = (operations.index[:, turn] == index).nonzero().squeeze(1).to(image.device)
             if len(rows):
                 image[rows] = operation(image[rows], level[rows, turn])
     return image
@@ -68,30 +71,30 @@ Levels = Float[Tensor, " b"]
 
 
 def _shear_x(image: Images, level: Levels) -> Images:
-    one, none = torch.ones_like(level), torch.zeros_like(level)
-    return _moved(image, (one, 0.3 * level, none), (none, one, none))
+    one, zero = torch.ones_like(level), torch.zeros_like(level)
+    return _moved(image, (one, 0.3 * level, zero), (zero, one, zero))
 
 
 def _shear_y(image: Images, level: Levels) -> Images:
-    one, none = torch.ones_like(level), torch.zeros_like(level)
-    return _moved(image, (one, none, none), (0.3 * level, one, none))
+    one, zero = torch.ones_like(level), torch.zeros_like(level)
+    return _moved(image, (one, zero, zero), (0.3 * level, one, zero))
 
 
 def _translate_x(image: Images, level: Levels) -> Images:
     """By up to 0.45 of the side, which is 2 long."""
-    one, none = torch.ones_like(level), torch.zeros_like(level)
-    return _moved(image, (one, none, 0.9 * level), (none, one, none))
+    one, zero = torch.ones_like(level), torch.zeros_like(level)
+    return _moved(image, (one, zero, 0.9 * level), (zero, one, zero))
 
 
 def _translate_y(image: Images, level: Levels) -> Images:
-    one, none = torch.ones_like(level), torch.zeros_like(level)
-    return _moved(image, (one, none, none), (none, one, 0.9 * level))
+    one, zero = torch.ones_like(level), torch.zeros_like(level)
+    return _moved(image, (one, zero, zero), (zero, one, 0.9 * level))
 
 
 def _rotate(image: Images, level: Levels) -> Images:
     """By up to 30 degrees; level 1 turns clockwise."""
-    angle, none = level * math.radians(30), torch.zeros_like(level)
-    return _moved(image, (angle.cos(), angle.sin(), none), (-angle.sin(), angle.cos(), none))
+    angle, zero = level * math.radians(30), torch.zeros_like(level)
+    return _moved(image, (angle.cos(), angle.sin(), zero), (-angle.sin(), angle.cos(), zero))
 
 
 def _moved(image: Images, across: tuple[Levels, Levels, Levels], down: tuple[Levels, Levels, Levels]) -> Images:
@@ -111,7 +114,9 @@ def _contrast(image: Images, level: Levels) -> Images:
 
 
 def _sharpness(image: Images, level: Levels) -> Images:
-    """Away from, or towards, the image smoothed by a 3 x 3 kernel with 5 in its middle and 1 around; the border stays."""
+    """Away from, or towards, the image smoothed by a 3 x 3 kernel with 5 in its middle and 1 around it. The border
+    stays.
+    """
     weights = torch.ones(3, 1, 3, 3, device=image.device)
     weights[:, :, 1, 1] = 5
     smooth = image.clone()
@@ -120,7 +125,7 @@ def _sharpness(image: Images, level: Levels) -> Images:
 
 
 def _away_from(dull: Tensor, image: Images, level: Levels) -> Images:
-    """From `dull` to the image and on, by the factor 1 + 0.9 level."""
+    """Multiply each pixel's difference from `dull` by 1 + 0.9 level."""
     return (dull + (image - dull) * (1 + 0.9 * level).view(-1, 1, 1, 1)).clamp(0, 1)
 
 
@@ -140,7 +145,7 @@ def _solarize_add(image: Images, level: Levels) -> Images:
 
 
 def _posterize(image: Images, level: Levels) -> Images:
-    """Keep from 4 bits of a colour down to 1; fewer would leave black."""
+    """Keep from 4 bits per channel down to 1; fewer would leave black."""
     levels = 2 ** (4 - (4 * level.abs()).floor()).clamp(min=1).view(-1, 1, 1, 1)
     return torch.minimum((image * levels).floor(), levels - 1) / levels
 
@@ -187,4 +192,4 @@ OPERATIONS: dict[str, Callable[[Images, Levels], Images]] = {
     "translate_x": _translate_x,
     "translate_y": _translate_y,
 }
-"""Each takes images and a level in -1..1 per image; where a sign means nothing, its size counts."""
+"""Each takes images and a level in -1..1 per image; operations without a direction read its absolute value."""

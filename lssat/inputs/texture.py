@@ -1,9 +1,8 @@
 """Texture maps of a face: local binary patterns (LBP) and local directional patterns (LDP), in plain tensor arithmetic
 on any device.
 
-Grey rule: both read the whole grey levels 0..255 of `grey`, of the image after augmentation and before normalisation.
-Border rule: every pixel has a code; beyond the border LBP reads 0 (as scikit-image does), LDP the nearest pixel of the
-edge.
+Grey: both read the whole grey levels 0..255 of `grey`, of the image after augmentation and before normalisation.
+Border: every pixel has a code; beyond the border LBP reads 0 (as scikit-image does), LDP the nearest pixel of the edge.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from torch.nn import functional as F
 from lssat.config import TextureConfig
 
 Texture = Callable[[Float[Tensor, "B 3 H W"], TextureConfig], Num[Tensor, "B 1 H W"]]
-LARGEST_DEVIATION = 127.5  # grey levels: half of the neighbours black, half white
+"""Images in [0, 1] and the settings of texture -> codes, or for LBP `var` numbers in [0, 1]."""
+LARGEST_DEVIATION = 127.5
+"""Grey levels: the standard deviation of neighbours of which half are black and half are white."""
 
 
 def stream_image(image: Float[Tensor, "B 3 H W"], stream: str, config: TextureConfig) -> Float[Tensor, "B 3 H W"]:
-    """The picture that one stream sees: the image itself (RGB), or its texture codes scaled to [0, 1] on three equal
-    channels.
-    """
+    """What one stream sees: the image itself (RGB), or its texture codes scaled to [0, 1] on three equal channels."""
     if stream == "RGB":
         return image
     codes = TEXTURES[stream](image, config)
@@ -33,8 +32,9 @@ def stream_image(image: Float[Tensor, "B 3 H W"], stream: str, config: TextureCo
 
 
 def largest_code(stream: str, config: TextureConfig) -> int:
-    """The code that is drawn white: all bits set (255 for 8 bits), the last class of the uniform methods; 1 for `var`,
-    a share already.
+    """The code that is drawn white: all bits set (255 for 8 bits), or the last class of the uniform methods.
+
+    It is 1 for `var`, whose texture is in [0, 1] already.
     """
     points = config.lbp_points
     if stream == "LDP":
@@ -83,16 +83,16 @@ def ldp(grey: Num[Tensor, "B H W"], k: int = 3, signed: bool = False) -> Int32[T
     """
     responses = kirsch(grey)
     strengths = responses if signed else [response.abs_() for response in responses]
-    # One number per direction orders by strength, then by lower direction: all differ, so "the k largest" are exactly
-    # k.
+    # One number per direction orders them by strength, then by lower direction. All eight differ, so exactly k of them
+    # reach the k-th largest.
     keys = [strength.mul_(8).add_(7 - direction) for direction, strength in enumerate(strengths)]
     smallest_chosen = _kth_largest(keys, k)
     return _pack([key >= smallest_chosen for key in keys])
 
 
 def kirsch(grey: Num[Tensor, "B H W"]) -> list[Tensor]:
-    """The 8 Kirsch responses, each int32 [B, H, W], by correlation: 5 on the three neighbours around a direction, -3 on
-    the other five.
+    """The 8 Kirsch responses, each int32 [B, H, W], by correlation (not flipped): weight 5 on the three neighbours
+    around a direction, -3 on the other five.
     """
     height, width = grey.shape[1:]
     padded = F.pad(grey.float()[:, None], (1, 1, 1, 1), mode="replicate")[:, 0].to(torch.int32)
@@ -125,7 +125,7 @@ def lbp(
 
 def deviation_share(variance: Float[Tensor, "B H W"]) -> Float[Tensor, "B H W"]:
     """LBP `var` as a picture in [0, 1]: the standard deviation of the neighbours as a share of the largest possible; 0
-    where there is none.
+    where the variance is NaN.
     """
     return variance.nan_to_num(0).clamp(min=0).sqrt() / LARGEST_DEVIATION
 
@@ -143,8 +143,9 @@ TEXTURES: dict[str, Texture] = {"LBP": _lbp_texture, "LDP": _ldp_texture}
 
 
 def _kth_largest(keys: list[Tensor], k: int) -> Int32[Tensor, "B H W"]:
-    """Per pixel, by insertion into a sorted list of k: faster than a sort along so short an axis. In place: fresh
-    memory costs most.
+    """The k-th largest of the keys, per pixel, by insertion into a sorted list of k.
+
+    It is faster than a sort along so short an axis. Maps are reused, because fresh memory would cost most of the time.
     """
     largest: list[Tensor] = []
     spare = torch.empty_like(keys[0])
@@ -177,7 +178,7 @@ def _neighbours(grey: Float[Tensor, "B H W"], points: int, radius: float) -> lis
     padded = F.pad(grey, (margin, margin, margin, margin))
     angles = [2 * math.pi * i / points for i in range(points)]
     offsets = [(round(-radius * math.sin(angle), 5), round(radius * math.cos(angle), 5)) for angle in angles]
-    # Neighbours that mirror each other up and down share their columns.
+    # Neighbours with the same offset across share one interpolation across.
     columns = {across: _shift(padded, across, margin, 2) for _, across in offsets}
     return [_shift(columns[across], down, margin, 1) for down, across in offsets]
 
@@ -189,11 +190,11 @@ def _shift(maps: Float[Tensor, "B R S"], offset: float, margin: int, dim: int) -
     if offset == math.floor(offset):
         return below
     above = maps.narrow(dim, margin + math.floor(offset) + 1, length)
-    # The weight is read off the absolute coordinate, as in the reference: its rounding decides ties between equal grey
-    # levels.
+    # The weight is computed from the absolute coordinate, as in the reference, because its rounding decides whether a
+    # neighbour of an equal grey level counts as darker.
     position = torch.arange(length, dtype=torch.float64, device=maps.device) + offset
     weight = (position - position.floor()).view(-1, *[1] * (2 - dim))
-    # Two products and a sum, each rounded: a fused multiply-add or lerp rounds otherwise.
+    # Each product and the sum are rounded, as in the reference; a fused multiply-add or lerp rounds otherwise.
     return ((1 - weight) * below).add_(weight * above)
 
 

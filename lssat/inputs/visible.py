@@ -10,7 +10,7 @@ Masking = Literal["tokens", "pyramid"]
 """How a backbone is masked: hidden tokens are dropped, or hidden units are overwritten in all its feature maps."""
 
 DEFAULT_RATIOS: dict[Masking, float] = {"tokens": 0.75, "pyramid": 0.6}
-"""Hidden share where `masking.ratio` names none: MAE's (arXiv 2111.06377), and SimMIM's (2111.09886), which SparK keeps."""
+"""Hidden share where `masking.ratio` names none: MAE's (arXiv 2111.06377); that of SimMIM (2111.09886) and SparK."""
 FEWEST_CELLS = 16
 """A mask over fewer cells is too coarse to learn from."""
 

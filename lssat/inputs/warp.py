@@ -19,8 +19,8 @@ def warp(
     """
     x = _centres(image.shape[3], image.device)[None, None, :]
     y = _centres(image.shape[2], image.device)[None, :, None]
-    places = [at[:, 0, None, None] * x + at[:, 1, None, None] * y + at[:, 2, None, None] for at in (across, down)]
-    grid = torch.stack(places, dim=-1)
+    sampled = [row[:, 0, None, None] * x + row[:, 1, None, None] * y + row[:, 2, None, None] for row in (across, down)]
+    grid = torch.stack(sampled, dim=-1)
     if fill is None:
         return F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)
     return F.grid_sample(image - fill, grid, mode="bilinear", padding_mode="zeros", align_corners=False) + fill

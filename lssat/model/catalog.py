@@ -32,15 +32,16 @@ SIZES: dict[str, float] = {
 
 
 def architecture(backbone: BackboneConfig) -> str:
-    """The timm architecture of a configuration: its name, or what the catalogue holds for its family and size. Raises
-    ConfigError.
+    """The timm architecture of a configuration: the one that it names, or the catalogue's of its family and size.
+
+    Raises ConfigError for a family or size that there is not.
     """
     return backbone.name or str(lookup(backbone.family, backbone.size)["name"])
 
 
 def patch_size(backbone: BackboneConfig) -> int | None:
-    """The patch side that the catalogue gives where the native one fits few images (14 pixels); None: the native one.
-    Raises ConfigError.
+    """The patch side in pixels that the catalogue sets where the native one, 14 pixels, tiles few images; None: the
+    native one. Raises ConfigError.
     """
     return None if backbone.name else lookup(backbone.family, backbone.size).get("patch_size")
 
@@ -75,8 +76,8 @@ def check_mask(config: Config) -> None:
 
 
 def entry_of(backbone: BackboneConfig) -> dict[str, Any] | None:
-    """The entry of a configuration's architecture, also where that is named; None where the catalogue lacks it. Raises
-    ConfigError.
+    """The entry of a configuration's architecture, by its name or by family and size; None where the catalogue lacks
+    the name. Raises ConfigError for a family or size that there is not.
     """
     if backbone.name is None:
         return lookup(backbone.family, backbone.size)
@@ -107,8 +108,8 @@ def read() -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def size_named(name: str) -> str | None:
-    """The size at which the catalogue holds an architecture, whatever the weights that its name asks for; None where it
-    does not.
+    """The size at which the catalogue holds an architecture, None where it does not. What follows a dot in the name,
+    which says which weights are meant, does not count.
     """
     plain = name.partition(".")[0]
     return next((size for sizes in read().values() for size, entry in sizes.items() if entry["name"] == plain), None)

@@ -1,4 +1,4 @@
-"""The light decoder: from what the encoder made of a partly hidden image to a prediction for every patch (MAE, arXiv
+"""The light decoder: from the features of a partly hidden image to a prediction for every patch (MAE, arXiv
 2111.06377).
 """
 
@@ -16,8 +16,8 @@ from lssat.model.encoders.base import Encoded
 
 
 class Decoder(nn.Module):
-    """Embeds features, puts each at its position, a mask token at the hidden ones, and runs a few pre-norm transformer
-    blocks.
+    """Embeds features, puts each at its position and a mask token at the hidden ones, and runs a few pre-norm
+    transformer blocks.
     """
 
     position: Float[Tensor, "1 L E"]
@@ -25,8 +25,9 @@ class Decoder(nn.Module):
     def __init__(
         self, features_dim: int, grid: tuple[int, int], out_width: int, config: DecoderConfig, *, fills: bool
     ) -> None:
-        """`out_width`: numbers predicted per patch. `fills`: the encoder drops hidden tokens, so that the decoder fills
-        their places.
+        """`grid`: patches (down, across); `out_width`: numbers predicted per patch.
+
+        `fills`: the encoder drops hidden tokens, so that the decoder puts mask tokens at their positions.
         """
         super().__init__()
         self.embed = nn.Linear(features_dim, config.dim)
@@ -46,9 +47,7 @@ class Decoder(nn.Module):
         return pred
 
     def pooled(self, encoded: Encoded) -> Float[Tensor, "B E"]:
-        """The mean over all patches of what the decoder makes, before its prediction, of an image of which nothing is
-        hidden.
-        """
+        """The mean over all patches of the decoder's tokens before its prediction; nothing of the image is hidden."""
         return self._mixed(self.embed(encoded.features)).mean(1)
 
     def _mixed(self, tokens: Float[Tensor, "B L E"]) -> Float[Tensor, "B L E"]:
@@ -72,9 +71,12 @@ def _filled(tokens: Float[Tensor, "B N E"], mask: Mask, mask_token: Float[Tensor
 
 
 def sincos_positions(grid: tuple[int, int], dim: int) -> Float[Tensor, "L E"]:
-    """Fixed two-dimensional positions: half of the width encodes the row, half the column, each by sines and cosines of
-    geometrically spaced wavelengths (arXiv 1706.03762; two-dimensional as in MAE). `dim` must be a multiple of 4."""
+    """Fixed two-dimensional positions (arXiv 1706.03762; two-dimensional as in MAE).
+
+    Half of the width encodes the row, half the column, each by sines and cosines of geometrically spaced wavelengths.
+    `dim` must be a multiple of 4.
+    """
     rates = 10000.0 ** -(torch.arange(dim // 4, dtype=torch.float64) / (dim // 4))
     rows, columns = torch.meshgrid(*(torch.arange(side, dtype=torch.float64) for side in grid), indexing="ij")
-    angles = [place.reshape(-1, 1) * rates for place in (rows, columns)]
+    angles = [indices.reshape(-1, 1) * rates for indices in (rows, columns)]
     return torch.cat([wave(angle) for angle in angles for wave in (torch.sin, torch.cos)], dim=1).to(torch.float32)

@@ -1,5 +1,5 @@
-"""One encoder, trained on two tasks at once: a head reads the clean image, a decoder rebuilds a texture from a partly
-hidden one.
+"""One encoder, trained on two tasks at once: a head classifies the clean image, a decoder rebuilds a texture from a
+partly hidden one.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class LSSAT(nn.Module):
     """Encoder, head and, where the auxiliary task is trained, decoder.
 
     `fuses`: the head reads the pooled image beside the auxiliary branch's features, as in Fusion-SSAT (arXiv
-    2601.00789). That paper leaves the operator open; this one is ours: the classified image, nothing hidden, goes on
-    from the encoder through the decoder's blocks; their mean over the patches is concatenated. So the head reads the
-    same in training and at test, where no masked pass runs. It costs one pass of the decoder over all patches, at test
-    too, and the decoder learns from both tasks. Where masked and classified stream differ (MLDP/../CRGB), the branch is
-    shown the classified one.
+    2601.00789). That paper does not publish the operator, so this one is our own: the features of the classified image,
+    nothing hidden, pass through the decoder's blocks, and the mean over the patches is concatenated. So the head reads
+    the same in training and at test, where no masked pass runs. It costs one pass of the decoder over all patches, at
+    test too, and the decoder learns from both tasks. Where masked and classified stream differ (MLDP/../CRGB), the
+    decoder sees the classified one here.
     """
 
     def __init__(self, encoder: Encoder, head: nn.Linear, decoder: Decoder | None, fuses: bool) -> None:
@@ -52,8 +52,9 @@ class LSSAT(nn.Module):
         masked: Float[Tensor, "B 3 H W"] | None = None,
         mask: Mask | None = None,
     ) -> Output:
-        """Images in [0, 1]. Both passes are one call, so that DistributedDataParallel sees every parameter used once
-        per step.
+        """Logits of `classified`, and predictions for `masked` where it is given; images in [0, 1].
+
+        Both passes are one call, so that DistributedDataParallel sees every parameter used once per step.
         """
         encoded = self.encoder.encode(classified)
         logits = self.head(self._fused(encoded) if self.fuses else encoded.pooled)
@@ -61,7 +62,8 @@ class LSSAT(nn.Module):
             return Output(logits, None)
         assert self.decoder is not None, "this model was built without the auxiliary task"
         assert mask is not None, "a masked image needs a mask"
-        return Output(logits, self.decoder(self.encoder.encode(masked, mask), mask))
+        latent = self.encoder.encode(masked, mask)
+        return Output(logits, self.decoder(latent, mask))
 
     def _fused(self, encoded: Encoded) -> Float[Tensor, "B P"]:
         assert self.decoder is not None, "fusion needs the auxiliary task"

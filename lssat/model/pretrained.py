@@ -18,14 +18,12 @@ from torch import Tensor
 
 from lssat.config import ConfigError
 
-SHARE = 0.9
-"""The least share of the backbone's tensors, and of the file's, that must match: below it the weights are another
-architecture's.
-"""
+LEAST_SHARE = 0.9
+"""Of the backbone's tensors, and of the file's, that must match: below it the weights are another architecture's."""
 NAMES_SHOWN = 4
 
 
-class Report(NamedTuple):
+class WeightMatch(NamedTuple):
     """How the tensors of a backbone and of a file fit each other, by name."""
 
     matched: list[str]
@@ -33,7 +31,7 @@ class Report(NamedTuple):
     """In the backbone only: they keep their random values."""
     unexpected: list[str]
     """In the file only."""
-    misshapen: list[str]
+    other_shape: list[str]
     """In both, of different shapes: they keep their random values."""
     classifier: list[str]
     """The file's classifier, which is not wanted."""
@@ -41,27 +39,23 @@ class Report(NamedTuple):
     @property
     def fits(self) -> bool:
         """Whether the weights are this architecture's."""
-        apart = len(self.misshapen) + max(len(self.missing), len(self.unexpected))
-        return len(self.matched) >= SHARE * (len(self.matched) + apart)
+        unmatched = len(self.other_shape) + max(len(self.missing), len(self.unexpected))
+        return len(self.matched) >= LEAST_SHARE * (len(self.matched) + unmatched)
 
     def __str__(self) -> str:
         parts = {
             "missing": self.missing,
             "unexpected": self.unexpected,
-            "of another shape": self.misshapen,
+            "of another shape": self.other_shape,
             "of the classifier dropped": self.classifier,
         }
-        return ", ".join(
-            [
-                f"{len(self.matched)} tensors matched",
-                *(f"{len(names)} {what}{_some(names)}" for what, names in parts.items()),
-            ]
-        )
+        others = (f"{len(names)} {what}{_some(names)}" for what, names in parts.items())
+        return ", ".join([f"{len(self.matched)} tensors matched", *others])
 
 
-def load_pretrained(model: Any, name: str, source: bool | str) -> Report:
-    """Load weights into timm's `model` of architecture `name`, and tell what was loaded: `source` is True (timm's hub)
-    or a file.
+def load_pretrained(model: Any, name: str, source: bool | str) -> WeightMatch:
+    """Load weights from `source`, True (timm's hub) or a file, into timm's `model` of architecture `name`, and say how
+    they match.
 
     timm adapts them where it can: names of old checkpoints, position embeddings and patches of another size. Raises
     ConfigError for weights that cannot be had or read, and for those of another architecture.
@@ -71,26 +65,26 @@ def load_pretrained(model: Any, name: str, source: bool | str) -> Report:
         adapted = checkpoint_filter(name)(dict(state), model)
     except Exception as error:  # it expects the architecture's own weights, and fails in many ways on others
         raise _other_architecture(name, compare(model, state)) from error
-    report = compare(model, adapted)
-    if not report.fits:
-        raise _other_architecture(name, report)
-    model.load_state_dict({key: adapted[key] for key in report.matched}, strict=False)
-    logging.getLogger(__name__).info("pretrained %s: %s", name, report)
-    return report
+    match = compare(model, adapted)
+    if not match.fits:
+        raise _other_architecture(name, match)
+    model.load_state_dict({key: adapted[key] for key in match.matched}, strict=False)
+    logging.getLogger(__name__).info("pretrained %s: %s", name, match)
+    return match
 
 
-def compare(model: Any, state: Mapping[str, Tensor]) -> Report:
-    """What of `state` fits `model`. Counters of batches are left out: many files lack them, and nothing reads them."""
+def compare(model: Any, state: Mapping[str, Tensor]) -> WeightMatch:
+    """How `state` fits `model`. Counters of batches are left out: many files lack them, and nothing reads them."""
     own = {key: tensor.shape for key, tensor in model.state_dict().items() if not _is_counter(key)}
     given = {key: tensor.shape for key, tensor in state.items() if not _is_counter(key)}
     named = model.pretrained_cfg.get("classifier") or ()
     heads = tuple(f"{head}." for head in ((named,) if isinstance(named, str) else named))
     foreign = [key for key in given if key not in own]
-    return Report(
+    return WeightMatch(
         matched=[key for key in own if given.get(key) == own[key]],
         missing=[key for key in own if key not in given],
         unexpected=[key for key in foreign if not key.startswith(heads)],
-        misshapen=[key for key in own if key in given and given[key] != own[key]],
+        other_shape=[key for key in own if key in given and given[key] != own[key]],
         classifier=[key for key in foreign if key.startswith(heads)],
     )
 
@@ -98,16 +92,16 @@ def compare(model: Any, state: Mapping[str, Tensor]) -> Report:
 def checkpoint_filter(name: str) -> Callable[[dict[str, Tensor], Any], dict[str, Tensor]]:
     """timm's own adaptation of a checkpoint to a model of architecture `name`.
 
-    timm hands it to nothing but its loader, so for one build, on the meta device, a listener stands in the loader's
-    place.
+    timm hands it to nothing but its loader. So the model is built once more, on the meta device, while a function that
+    records the adaptation replaces the loader.
     """
     found: list[Any] = []
 
-    def listen(model: Any, *, filter_fn: Any = None, **_: Any) -> None:
+    def record(model: Any, *, filter_fn: Any = None, **_: Any) -> None:
         found.append(filter_fn)
 
     loader = _builder.load_pretrained
-    _builder.load_pretrained = listen
+    _builder.load_pretrained = record
     try:
         with torch.device("meta"):
             timm.create_model(name, pretrained=True)
@@ -137,8 +131,9 @@ def _from_hub(name: str) -> Mapping[str, Tensor]:
 
 
 def read_weights(path: Path) -> Mapping[str, Tensor]:
-    """A state dict, of a training checkpoint too (timm's names for where it lies in there). Nothing in the file is
-    executed.
+    """The state dict in a file, also in a training checkpoint that holds it under one of the names that timm knows.
+
+    Nothing in the file is executed. Raises ConfigError for a file that is missing, damaged or more than weights.
     """
     if not path.is_file():
         raise ConfigError(
@@ -155,10 +150,10 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
     return tensors
 
 
-def _other_architecture(name: str, report: Report) -> ConfigError:
+def _other_architecture(name: str, match: WeightMatch) -> ConfigError:
     return ConfigError(
-        f"`backbone.pretrained` must be weights of {name}: at least {SHARE:.0%} of its tensors and of the file's must "
-        f"match, but there are {report}; give weights of this architecture, or name theirs in `backbone.name`"
+        f"`backbone.pretrained` must be weights of {name}: at least {LEAST_SHARE:.0%} of its tensors and of the file's "
+        f"must match, but there are {match}; give weights of this architecture, or name theirs in `backbone.name`"
     )
 
 

@@ -1,23 +1,26 @@
 """`python -m lssat.tools.catalog`: write the catalogue of backbones anew from timm's registry.
 
 In each family and size it holds the plainest name (fewest parts between underscores); among equals the one that timm
-has most pretrained weights of; then the smallest. Kept are architectures that look at masked images of 64 and of 224
-pixels.
+has most pretrained weights of; then the smallest. Only architectures that encode masked images of 64 and of 224 pixels
+are taken.
 """
 
 from __future__ import annotations
 
-import json
+import argparse
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import timm
 import torch
 
+from lssat.command import exit_code
 from lssat.config import ConfigError, build
+from lssat.files import write_json
 from lssat.model.catalog import PATH, SIZES, size_of
-from lssat.model.encoders.build import build_encoder
+from lssat.model.encoders.build import build_encoder, meta_model, num_parameters
 from lssat.model.encoders.tokens import token_unit
 
 FAMILIES: dict[str, str] = {
@@ -47,7 +50,9 @@ FAMILIES: dict[str, str] = {
 
 PROBED_PIXELS = (64, 224)
 PROBED_UNITS = (16, 32)
+"""Mask units in pixels, one per probed image side."""
 COMMON_PATCH = 16
+"""Patch side of an entry whose native one does not tile the probed images."""
 
 
 def generate() -> dict[str, dict[str, dict[str, Any]]]:
@@ -56,10 +61,10 @@ def generate() -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def _cells(pattern: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(size, entry) of a family: in each size the first candidate, in the order of preference, that can look at masked
+    """(size, entry) of a family: in each size the first candidate, in the order of preference, that encodes masked
     images.
     """
-    counted = [(_parameters(name), name) for name in timm.list_models() if re.fullmatch(pattern, name)]
+    counted = [(num_parameters(meta_model(name)), name) for name in timm.list_models() if re.fullmatch(pattern, name)]
     ranked = sorted(
         counted, key=lambda item: (item[1].count("_"), -len(timm.list_pretrained(f"{item[1]}.*")), item[0], item[1])
     )
@@ -69,18 +74,8 @@ def _cells(pattern: str) -> Iterator[tuple[str, dict[str, Any]]]:
             yield size, entry
 
 
-def _parameters(name: str) -> int:
-    return sum(parameter.numel() for parameter in _plan(name).parameters())
-
-
-def _plan(name: str) -> Any:
-    """timm's model without a classifier, on the meta device."""
-    with torch.device("meta"):
-        return timm.create_model(name, pretrained=False, num_classes=0)
-
-
 def _entry(name: str, params: int) -> dict[str, Any] | None:
-    """The entry of an architecture; None where it cannot look at masked images of the probed sizes."""
+    """The entry of an architecture; None where it does not encode masked images of the probed sizes."""
     for patch in (None, COMMON_PATCH):
         try:
             masking = [
@@ -88,7 +83,7 @@ def _entry(name: str, params: int) -> dict[str, Any] | None:
             ]
         except ConfigError:
             continue
-        unit = {"unit": token_unit(_plan(name))} if masking[0] == "tokens" else {}
+        unit = {"unit": token_unit(meta_model(name))} if masking[0] == "tokens" else {}
         return {
             "name": name,
             "params": params,
@@ -108,5 +103,12 @@ def _probe(name: str, patch: int | None, pixels: int, unit: int) -> str:
         return build_encoder(config.backbone, config.masking, pixels).masking
 
 
+def main() -> int:
+    """Write the catalogue. 0: done, 2: bad input."""
+    parser = argparse.ArgumentParser(prog="python -m lssat.tools.catalog", description=__doc__)
+    parser.parse_args()
+    return exit_code(lambda: write_json(PATH, generate()))
+
+
 if __name__ == "__main__":
-    PATH.write_text(json.dumps(generate(), indent=2) + "\n")
+    sys.exit(main())

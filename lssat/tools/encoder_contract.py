@@ -1,4 +1,4 @@
-"""The promises of an encoder (base.py), checked on a batch: which of them it breaks."""
+"""What an encoder promises (lssat/model/encoders/base.py), checked on a batch: which promises it breaks."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from lssat.inputs.masking import Mask, pixel_mask
 from lssat.model.encoders.base import Encoded, Encoder
 
 TOLERANCE = 1e-3
-"""Largest difference of the clean pass from timm's, relative to the largest output: memory layouts differ, and so do
-sums in float32.
+"""Largest difference of the clean pass from timm's, relative to the largest output. It is not 0 because memory layouts
+differ, and with them the order of sums in float32.
 """
 
 
 @torch.no_grad()
 def broken_promises(encoder: Encoder, image: Float[Tensor, "B 3 H W"], mask: Mask) -> list[str]:
-    """What the encoder does not keep, training or not; empty where all is well. `image` holds values in [0, 1]. Its
-    state is left as it was.
+    """The promises that the encoder breaks, in training and in evaluation; empty where it keeps all.
+
+    `image` holds values in [0, 1]. The encoder's state is left as it was.
     """
     was_training = encoder.training
     broken = []
@@ -35,10 +36,10 @@ def broken_promises(encoder: Encoder, image: Float[Tensor, "B 3 H W"], mask: Mas
 
 
 def _broken(encoder: Encoder, image: Tensor, mask: Mask) -> Iterator[str]:
-    timms: Any = encoder.model
+    backbone: Any = encoder.model
     clean, buffers = _encode(encoder, image)
     with _restoring(encoder):
-        plain = timms(encoder.normalise(image))
+        plain = backbone(encoder.normalise(image))
     if not _close(clean.pooled, plain):
         yield "the clean pass is not timm's"
 

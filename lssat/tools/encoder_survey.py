@@ -1,5 +1,5 @@
-"""Which of timm's models can be trained here: of every module the smallest architecture, built, trained for a step and
-held to its promises.
+"""Which of timm's models can be trained here: of every module the smallest architecture is built, trained for a step
+and checked against the contract of an encoder.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import torch
 from lssat.config import Config, ConfigError, build
 from lssat.data.prepared.rows import Batch
 from lssat.inputs.masking import random_mask
+from lssat.model.encoders.build import meta_model, num_parameters
 from lssat.model.lssat import LSSAT, build_model
 from lssat.task import Task
 from lssat.tools.encoder_contract import broken_promises
@@ -45,12 +46,13 @@ class Row:
 
     @property
     def ok(self) -> bool:
+        """Whether it can be trained here."""
         return self.step and self.contract
 
 
 def survey(module: str) -> Row:
-    """The smallest architecture of a module at the first of GRIDS where all is well; where there is none, the row that
-    came furthest.
+    """The smallest architecture of a module at the first of GRIDS where it can be trained; where there is none, the row
+    of the grid at which most succeeded.
     """
     params, name = smallest(module)
     rows: list[Row] = []
@@ -64,14 +66,7 @@ def survey(module: str) -> Row:
 
 def smallest(module: str) -> tuple[int, str]:
     """(parameters without classifier, name) of the smallest architecture."""
-    return min((_parameters(name), name) for name in timm.list_models(module=module))
-
-
-def _parameters(name: str) -> int:
-    with torch.device("meta"):
-        return sum(
-            parameter.numel() for parameter in timm.create_model(name, pretrained=False, num_classes=0).parameters()
-        )
+    return min((num_parameters(meta_model(name)), name) for name in timm.list_models(module=module))
 
 
 def _try(module: str, name: str, params: int, image_size: int, unit: int) -> Row:
@@ -89,14 +84,13 @@ def _try(module: str, name: str, params: int, image_size: int, unit: int) -> Row
     except ConfigError as error:
         return Row(module, name, params, image_size=image_size, unit=unit, reason=str(error))
     encoder = model.encoder
-    broken = [*broken_step(config, model), *broken_contract(model, image_size)]
-    step = not any(reason.startswith("step") for reason in broken)
-    contract = not any(not reason.startswith("step") for reason in broken)
-    return Row(module, name, params, encoder.masking, image_size, encoder.unit, step, contract, "; ".join(broken))
+    of_step, of_contract = broken_step(config, model), broken_contract(model, image_size)
+    reason = "; ".join([*of_step, *of_contract])
+    return Row(module, name, params, encoder.masking, image_size, encoder.unit, not of_step, not of_contract, reason)
 
 
 def broken_contract(model: LSSAT, image_size: int) -> list[str]:
-    """See `broken_promises`; on random images under a random mask."""
+    """`encoder_contract.broken_promises` on random images under a random mask."""
     encoder = model.encoder
     generator = torch.Generator().manual_seed(1)
     image = torch.rand(BATCH, 3, image_size, image_size, generator=generator)
@@ -109,7 +103,7 @@ def broken_contract(model: LSSAT, image_size: int) -> list[str]:
 
 def broken_step(config: Config, model: LSSAT) -> list[str]:
     """What keeps a joint step from training every parameter that the clean pass of timm's model reaches; empty where
-    all is well.
+    nothing does.
     """
     generator = torch.Generator().manual_seed(0)
     context = StepContext(config, TASK, Distributed(torch.device("cpu")))
@@ -117,7 +111,7 @@ def broken_step(config: Config, model: LSSAT) -> list[str]:
         reached = _reached(model, config.data.image_size)
         model.train()
         losses = train_step(context, model, _batch(config), generator, num_micro_batches=1)
-    except Exception as error:  # as above
+    except Exception as error:  # timm's models fail in many ways; each is a row of the table
         return [f"step: {type(error).__name__}: {error}"]
     broken = []
     if not torch.isfinite(losses.task + losses.reconstruction):
@@ -125,31 +119,31 @@ def broken_step(config: Config, model: LSSAT) -> list[str]:
     gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
     model.zero_grad(set_to_none=True)
     if missing := [name for name in reached if gradients[name] is None]:
-        broken.append(f"step: no gradient in {listed(missing)}")
-    if wild := [name for name, gradient in gradients.items() if gradient is not None and not gradient.isfinite().all()]:
-        broken.append(f"step: gradients are not finite in {listed(wild)}")
+        broken.append(f"step: no gradient in {_first_few(missing)}")
+    given = {name: gradient for name, gradient in gradients.items() if gradient is not None}
+    if wild := [name for name, gradient in given.items() if not gradient.isfinite().all()]:
+        broken.append(f"step: gradients are not finite in {_first_few(wild)}")
     token = gradients.get("encoder.mask_token")
     if token is not None and not token.any():
         broken.append("step: the mask token learns nothing")
     return broken
 
 
-def listed(names: list[str]) -> str:
-    """The first few names, and how many more."""
+def _first_few(names: list[str]) -> str:
+    """The first three names, and how many more."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _reached(model: LSSAT, image_size: int) -> list[str]:
-    """The parameters that a joint step must reach: head, decoder, mask token, and of timm's model those behind its
-    output.
+    """The parameters that a joint step must reach: head, decoder, mask token, and of timm's model those that its output
+    depends on.
     """
-    timms: Any = model.encoder.model
-    timms.eval()(
-        torch.randn(BATCH, 3, image_size, image_size, generator=torch.Generator().manual_seed(2))
-    ).sum().backward()
-    inside = {id(parameter) for parameter in timms.parameters() if parameter.grad is None}
+    backbone: Any = model.encoder.model
+    image = torch.randn(BATCH, 3, image_size, image_size, generator=torch.Generator().manual_seed(2))
+    backbone.eval()(image).sum().backward()
+    unused = {id(parameter) for parameter in backbone.parameters() if parameter.grad is None}
     model.zero_grad(set_to_none=True)
-    return [name for name, parameter in model.named_parameters() if id(parameter) not in inside]
+    return [name for name, parameter in model.named_parameters() if id(parameter) not in unused]
 
 
 def _batch(config: Config) -> Batch:

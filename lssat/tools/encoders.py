@@ -5,35 +5,55 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import timm
 
+from lssat.command import exit_code
 from lssat.config import ConfigError
+from lssat.markdown import markdown_table
 from lssat.nearest import did_you_mean
 from lssat.tools.encoder_survey import Row, survey
 
 OUTPUT = Path(__file__).parents[2] / "docs" / "encoders.md"
 
-HEADER = """# Encoders: every model module of timm
+PROSE = """\
+# Encoders: every model module of timm
 
-Written by `python -m lssat.tools.encoders` with timm {timm}: of each module the smallest architecture (by parameters, without classifier), with
+Written by `python -m lssat.tools.encoders` with timm {timm}: of each module the smallest architecture \
+(by parameters, without classifier), with
 random weights, on the CPU, in float32. {ok} of {all} work; {refused} are refused.
 
-- **masking**: `tokens` drops the hidden tokens, so that the masked pass is shorter; `pyramid` overwrites hidden units with the mean colour and puts
-  a learnable token in their place at the first stage's output (after the patch embedding where all blocks work at one resolution).
-- **image**, **unit**: side in pixels of the image and of what is hidden at once: the smallest pair tried that the model takes.
-- **joint step**: one step of the joint loss (batch of 2) gives finite gradients in every parameter that timm's own output depends on, in head,
+- **masking**: `tokens` drops the hidden tokens, so that the masked pass is shorter; `pyramid` overwrites hidden units \
+with the mean colour and puts
+  a learnable token in their place at the first stage's output (after the patch embedding where all blocks work at one \
+resolution).
+- **image**, **unit**: side in pixels of the image and of what is hidden at once: the smallest pair tried that the \
+model takes.
+- **joint step**: one step of the joint loss (batch of 2) gives finite gradients in every parameter that timm's own \
+output depends on, in head,
   decoder and mask token.
-- **contract**: training and evaluating, the clean pass is timm's pre-logits output; hidden pixels change nothing in the masked pass; the masked pass
+- **contract**: training and evaluating, the clean pass is timm's pre-logits output; hidden pixels change nothing in \
+the masked pass; the masked pass
   changes no buffer, no parameter and no later clean pass.
 
-| module | architecture | parameters | masking | image | unit | joint step | contract | refused because |
-|---|---|--:|---|--:|--:|---|---|---|
 """
+COLUMNS = (
+    "module",
+    "architecture",
+    "parameters",
+    "masking",
+    "image",
+    "unit",
+    "joint step",
+    "contract",
+    "refused because",
+)
 
 
-def main() -> None:
+def main() -> int:
+    """Survey the modules asked for and write the table. 0: done, 2: bad input."""
     parser = argparse.ArgumentParser(prog="python -m lssat.tools.encoders", description=__doc__)
     parser.add_argument("--modules", help="comma-separated modules of timm; all, where left out")
     parser.add_argument(
@@ -41,22 +61,12 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore", module="timm")
-    try:
-        modules = arguments.modules.split(",") if arguments.modules else timm.list_modules()
-        check_modules(modules)
-    except ConfigError as error:
-        sys.exit(f"error: {error}")
-    rows = []
-    for number, module in enumerate(modules, 1):
-        rows.append(survey(module))
-        print(f"[{number}/{len(modules)}] {line(rows[-1])}", flush=True)
+    modules = arguments.modules.split(",") if arguments.modules else timm.list_modules()
     output = arguments.output or (None if arguments.modules else OUTPUT)
-    if output:
-        output.write_text(table(rows))
-    print(f"{sum(row.ok for row in rows)} of {len(rows)} work" + (f"; table in {output}" if output else ""))
+    return exit_code(lambda: _write(modules, output))
 
 
-def check_modules(modules: list[str]) -> None:
+def check_modules(modules: Sequence[str]) -> None:
     """Raises ConfigError for a name that is no module of timm."""
     for module in modules:
         if module not in timm.list_modules():
@@ -64,31 +74,33 @@ def check_modules(modules: list[str]) -> None:
             raise ConfigError(f"`--modules` takes modules of timm, but got {module!r}; {hint}")
 
 
-def table(rows: list[Row]) -> str:
+def table(rows: Sequence[Row]) -> str:
     """The survey as Markdown."""
     ok = sum(row.ok for row in rows)
-    header = HEADER.format(timm=timm.__version__, ok=ok, all=len(rows), refused=len(rows) - ok)
-    return header + "".join(line(row) + "\n" for row in rows)
+    prose = PROSE.format(timm=timm.__version__, ok=ok, all=len(rows), refused=len(rows) - ok)
+    return prose + markdown_table(COLUMNS, map(cells, rows), right=("parameters", "image", "unit"))
 
 
-def line(row: Row) -> str:
+def cells(row: Row) -> tuple[str, ...]:
     """One row of the table."""
     fit = (row.masking, str(row.image_size), str(row.unit)) if row.masking else ("-", "-", "-")
-    cells = (
-        row.module,
-        row.architecture,
-        f"{row.params:,}",
-        *fit,
-        _mark(row.step),
-        _mark(row.contract),
-        row.reason.replace("|", "/").replace("\n", " "),
-    )
-    return "| " + " | ".join(cells) + " |"
+    return (row.module, row.architecture, f"{row.params:,}", *fit, _yes(row.step), _yes(row.contract), row.reason)
 
 
-def _mark(ok: bool) -> str:
+def _write(modules: Sequence[str], output: Path | None) -> None:
+    check_modules(modules)
+    rows: list[Row] = []
+    for count, module in enumerate(modules, 1):
+        rows.append(survey(module))
+        print(f"[{count}/{len(modules)}] {' '.join(cells(rows[-1]))}", flush=True)
+    if output:
+        output.write_text(table(rows))
+    print(f"{sum(row.ok for row in rows)} of {len(rows)} work" + (f"; table in {output}" if output else ""))
+
+
+def _yes(ok: bool) -> str:
     return "yes" if ok else "no"
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

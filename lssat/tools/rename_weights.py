@@ -1,4 +1,4 @@
-"""`python -m lssat.tools.rename_weights SOURCE ARCHITECTURE DESTINATION`: a foreign checkpoint under timm's names."""
+"""`python -m lssat.tools.rename_weights SOURCE ARCHITECTURE DESTINATION`: give a foreign checkpoint timm's names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lssat.model.pretrained import read_weights
 
 
 def main() -> int:
-    """Write the renamed weights; 2 for bad input."""
+    """Write the renamed weights. 0: done, 2: bad input."""
     parser = argparse.ArgumentParser(
         prog="python -m lssat.tools.rename_weights",
         description="Give a foreign checkpoint timm's names, in the order of both.",

@@ -71,6 +71,11 @@ def meta_model(name: str) -> Any:
         return timm.create_model(name, pretrained=False, num_classes=0)
 
 
+def num_parameters(model: Any) -> int:
+    """All weights of a model, trained or not."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
 def _build(plan: _Plan, trained: bool) -> Encoder:
     _check_name(plan.name)
     sketch = meta_model(plan.name)
@@ -113,7 +118,7 @@ def _token_options(plan: _Plan, sketch: Any) -> dict[str, Any]:
 
 
 def _map_options(plan: _Plan, sketch: Any) -> dict[str, Any]:
-    """What timm's model is made with where it is masked in its maps. Raises ConfigError where a setting does not fit."""
+    """What timm's model is made with where its maps are masked. Raises ConfigError where a setting does not fit."""
     _refuse_patch_size(plan)
     first_stage(read_stages(sketch), plan.masking.unit)
     return _fitted_window(sketch, plan.image_size)

@@ -1,9 +1,9 @@
 """Whether a backbone's sparse pass is exact, found by a probe and not by a list of names: hidden positions are NaN, and
-NaN must not spread.
+NaN must not spread to visible ones.
 
 NaN survives every operation that works on each position alone, a branch whose weight is zero included, and the rules of
 sparse.py read visible positions only. So visible values stay finite unless another operation (attention, a functional
-pool, a token-mixing layer, a norm over positions) let hidden ones take part.
+pool, a token-mixing layer, a norm over positions) reads hidden ones.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def check_exact(encoder: SparseEncoder, name: str, image_size: int) -> None:
     """Raises ConfigError where the sparse pass of the backbone `name` does not equal one that computes visible
     positions only.
     """
-    training = encoder.training
+    was_training = encoder.training
     visible_at = visibility(one_visible(encoder.grid).to(encoder.mean.device), encoder.grid)
     pixels = torch.zeros(1, 3, image_size, image_size, device=encoder.mean.device)
     pixels = pixels.masked_fill(~visible_at((image_size, image_size)), torch.nan)
@@ -36,7 +36,7 @@ def check_exact(encoder: SparseEncoder, name: str, image_size: int) -> None:
         positions_masked(encoder.model, visible_at),
     ):
         maps, pooled = encoder.run(pixels)
-    encoder.train(training)
+    encoder.train(was_training)
     shown = [stage.masked_select(visible_at((stage.shape[2], stage.shape[3]))) for stage in maps]
     if not all(values.isfinite().all() for values in [*shown, pooled]):
         culprit = next(iter(spreading), f"the forward pass of {type(encoder.model).__name__}")
@@ -47,7 +47,7 @@ def check_exact(encoder: SparseEncoder, name: str, image_size: int) -> None:
 
 
 def one_visible(grid: tuple[int, int]) -> Bool[Tensor, "1 L"]:
-    """All units hidden but one inside, so that whatever mixes positions reaches it from a hidden one."""
+    """All units hidden but one inside, so that any operation that mixes positions mixes hidden ones into it."""
     mask = torch.ones(1, *grid, dtype=torch.bool)
     mask[0, grid[0] // 2, grid[1] // 2] = False
     return mask.flatten(1)
@@ -55,8 +55,9 @@ def one_visible(grid: tuple[int, int]) -> Bool[Tensor, "1 L"]:
 
 @contextmanager
 def _poisoned(model: nn.Module, grid: tuple[int, int], visible_at: VisibleAt) -> Iterator[list[str]]:
-    """Within, modules that have a rule see zeros and leave NaN at hidden positions; yields a list of modules that made
-    NaN of visible values.
+    """Within, modules that have a rule see zeros and leave NaN at hidden positions.
+
+    Yields a list that fills with the modules that put NaN where there was none.
     """
     spreading: list[str] = []
 
@@ -68,12 +69,10 @@ def _poisoned(model: nn.Module, grid: tuple[int, int], visible_at: VisibleAt) ->
         return out.masked_fill(~shown_to(module, out, visible_at), torch.nan) if out.ndim == 4 else out
 
     def watch(name: str, module: nn.Module, inputs: tuple[object, ...], out: object) -> None:
-        if (
-            inputs
-            and isinstance(inputs[0], Tensor)
-            and isinstance(out, Tensor)
-            and _share_of_nan(out) > _share_of_nan(inputs[0])
-        ):
+        given = inputs[0] if inputs else None
+        if not isinstance(given, Tensor) or not isinstance(out, Tensor):
+            return
+        if _share_of_nan(out) > _share_of_nan(given):
             spreading.append(f"`{name}` ({type(module).__name__})")
 
     handles = []

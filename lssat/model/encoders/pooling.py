@@ -7,11 +7,11 @@ from typing import Any, Literal
 from lssat.config import ConfigError
 
 Pooling = Literal["native", "cls", "mean"]
-NAMES = {"cls": "token", "mean": "avg"}  # timm's
+TIMMS_NAMES = {"cls": "token", "mean": "avg"}
 
 
 def set_pooling(model: Any, name: str, pooling: Pooling) -> None:
-    """Make timm's `model` pool its class token or the mean of its patch features; its norms stay where they are, so
+    """Make timm's `model` pool its class token or the mean of its patch features. Its norms stay where they are, so
     that pretrained weights fit.
 
     Raises ConfigError where architecture `name` has no class token, or cannot pool otherwise than it does.
@@ -21,10 +21,10 @@ def set_pooling(model: Any, name: str, pooling: Pooling) -> None:
     if pooling == "cls" and getattr(model, "cls_token", None) is None:
         raise ConfigError(f"`head.pooling` cls needs a class token, but timm's {name} has none; choose native or mean")
     try:
-        model.reset_classifier(0, NAMES[pooling])
+        model.reset_classifier(0, TIMMS_NAMES[pooling])
     except Exception as error:  # each class of timm refuses in its own way
         raise ConfigError(
             f"`head.pooling`: timm's {name} does not pool by {pooling} ({type(error).__name__}: {error}); choose native"
         ) from error
     if hasattr(model, "pool_include_prefix"):
-        model.pool_include_prefix = False  # registers are no patches
+        model.pool_include_prefix = False  # the mean is over patches, and registers are none

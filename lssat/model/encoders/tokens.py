@@ -26,7 +26,7 @@ from lssat.model.encoders.base import Encoded, Encoder
 
 class TokenEncoder(Encoder):
     """A vision transformer of timm. The unit of masking is its patch (Hiera: its mask unit); class and register tokens
-    always stay.
+    are never hidden.
     """
 
     masking = "tokens"
@@ -57,10 +57,10 @@ class TokenEncoder(Encoder):
 
 
 def drops_tokens(model: Any) -> bool:
-    """Whether hidden tokens can be dropped from `model` without leaking.
+    """Whether tokens of hidden patches can be dropped from `model` so that nothing of them reaches the others.
 
-    So it is in ViT, EVA and BEiT where the patch embedding does not overlap patches, and in Hiera where one token per
-    mask unit is left.
+    They can in ViT, EVA and BEiT where the patch embedding does not overlap patches, and in Hiera where its last stage
+    has one token per mask unit.
     """
     if isinstance(model, Hiera):
         return all(
@@ -74,9 +74,8 @@ def drops_tokens(model: Any) -> bool:
 
 def token_unit(model: Any) -> int:
     """Side in pixels of what one token of the last block stands for."""
-    unit: int = (
-        model.patch_stride[0] * model.mask_unit_size[0] if isinstance(model, Hiera) else model.patch_embed.patch_size[0]
-    )
+    is_hiera = isinstance(model, Hiera)
+    unit: int = model.patch_stride[0] * model.mask_unit_size[0] if is_hiera else model.patch_embed.patch_size[0]
     return unit
 
 
@@ -84,9 +83,8 @@ def token_unit(model: Any) -> int:
 def tokens_dropped(model: Any, visible: Int[Tensor, "B N"]) -> Iterator[None]:
     """Within, the blocks of `model` see the prefix tokens and the patches at `visible` only.
 
-    timm passes the embedded tokens, positions added, through `patch_drop` (ViT, EVA) or `pos_drop` (BEiT), which is
-    where they are dropped; what tells the blocks of relative positions is cut down to them. Everything else stays
-    timm's own.
+    timm passes the embedded tokens, positions added, through `patch_drop` (ViT, EVA) or `pos_drop` (BEiT); they are
+    dropped there. Relative positions are cut down to those of the tokens that stay. Everything else is timm's own.
     """
     prefix = model.num_prefix_tokens
 

@@ -91,9 +91,9 @@ def test_each_image_goes_through_its_own_operations_in_order() -> None:
     expected = []
     for row in range(40):
         picture = image[row : row + 1]
-        for number, level in zip(operations.number[row].tolist(), operations.level[row], strict=True):
-            if number >= 0:
-                picture = list(OPERATIONS.values())[number](picture, level[None])
+        for index, level in zip(operations.index[row].tolist(), operations.level[row], strict=True):
+            if index >= 0:
+                picture = list(OPERATIONS.values())[index](picture, level[None])
         expected.append(picture)
     torch.testing.assert_close(randaugment(image, operations), torch.cat(expected), rtol=0, atol=1e-6)
     assert torch.equal(image, images(40)), "the given images stay as they are"
@@ -107,9 +107,9 @@ def test_slices_of_the_global_draw_equal_the_whole() -> None:
 
 def test_draws_follow_the_recipe() -> None:
     operations = draw_operations(20_000, 9.0, torch.Generator().manual_seed(0))
-    applied = operations.number >= 0
+    applied = operations.index >= 0
     assert applied.float().mean() == pytest.approx(0.5, abs=0.01)
-    shares = torch.bincount(operations.number[applied], minlength=len(OPERATIONS)) / applied.sum()
+    shares = torch.bincount(operations.index[applied], minlength=len(OPERATIONS)) / applied.sum()
     assert torch.allclose(shares, torch.full_like(shares, 1 / len(OPERATIONS)), atol=0.01)
     strength = operations.level.abs()
     assert strength.max() <= 1 and strength.median() == pytest.approx(0.9, abs=0.002)

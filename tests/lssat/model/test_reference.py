@@ -78,7 +78,7 @@ def test_masked_autoencoder(model: LSSAT, norm_pix: bool) -> None:
 
 @pytest.mark.parametrize("norm_pix", [False, True])
 def test_two_branches(model: LSSAT, norm_pix: bool) -> None:
-    """SSAT: 0.1 * cross-entropy of the whole image + 0.9 * reconstruction of the masked one; losses and all gradients."""
+    """SSAT: 0.1 * cross-entropy of the whole image + 0.9 * reconstruction of the masked one; loss and all gradients."""
     config = configure(norm_pix)
     image, mask, label = draw()
     weights = dict(model.named_parameters())
@@ -206,5 +206,5 @@ def position(cell: int, width: int) -> Tensor:
     rates = [10000 ** (-4 * index / width) for index in range(width // 4)]
     row, column = divmod(cell, GRID)
     return torch.tensor(
-        [wave(place * rate) for place in (row, column) for wave in (math.sin, math.cos) for rate in rates]
+        [wave(index * rate) for index in (row, column) for wave in (math.sin, math.cos) for rate in rates]
     )

@@ -174,8 +174,8 @@ def sites(mask: Tensor, grid: tuple[int, int], size: tuple[int, int]) -> list[tu
     """The positions of a map that touch a visible unit of one sample's mask [L], row by row."""
     units = [(cell // grid[1], cell % grid[1]) for cell in range(len(mask)) if not mask[cell]]
 
-    def touches(place: int, side: int, unit: int, count: int) -> bool:
-        return place * count < (unit + 1) * side and unit * side < (place + 1) * count
+    def touches(site: int, side: int, unit: int, count: int) -> bool:
+        return site * count < (unit + 1) * side and unit * side < (site + 1) * count
 
     return [
         (row, column)
@@ -187,7 +187,7 @@ def sites(mask: Tensor, grid: tuple[int, int], size: tuple[int, int]) -> list[tu
 
 @contextmanager
 def slow_sites(model: nn.Module, mask: Tensor, grid: tuple[int, int]) -> Iterator[None]:
-    """Within, layers compute their visible sites one by one; everywhere else maps are NaN, so that nothing can use it."""
+    """Within, layers compute their visible sites one by one; hidden sites are NaN, which shows whatever reads them."""
     slow = {
         nn.Conv2d: slow_convolution,
         nn.BatchNorm2d: slow_norm,
@@ -247,11 +247,11 @@ def padding_before(conv: nn.Conv2d, given: tuple[int, ...], size: tuple[int, ...
 
 def slow_norm(norm: nn.BatchNorm2d, maps: Tensor, *, mask: Tensor, grid: tuple[int, int]) -> Tensor:
     size = tuple(maps.shape[2:])
-    places = [(sample, *site) for sample in range(len(maps)) for site in sites(mask[sample], grid, size)]
-    values = torch.stack([maps[sample, :, row, column] for sample, row, column in places])
+    visible = [(sample, *site) for sample in range(len(maps)) for site in sites(mask[sample], grid, size)]
+    values = torch.stack([maps[sample, :, row, column] for sample, row, column in visible])
     values = (values - values.mean(0)) / torch.sqrt(values.var(0, correction=0) + norm.eps) * norm.weight + norm.bias
     out = torch.full_like(maps, torch.nan)
-    for (sample, row, column), value in zip(places, values, strict=True):
+    for (sample, row, column), value in zip(visible, values, strict=True):
         out[sample, :, row, column] = value
     return norm.act(out) if isinstance(norm, BatchNormAct2d) else out
 

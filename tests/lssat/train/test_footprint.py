@@ -25,13 +25,14 @@ from lssat.task import Task
 torch.set_num_threads(1)
 name, precision, accumulate = sys.argv[1:]
 task = Task("t", "multiclass", ("a", "b", "c"), (1, 1, 1), 3)
-settings = {"backbone.name": name, "data.image_size": 128, "masking.unit": 32, "optim.batch_size": 64, "optim.precision": precision}
-config = build(settings)
+small = {"data.image_size": 128, "masking.unit": 32, "optim.batch_size": 64}
+config = build({"backbone.name": name, "optim.precision": precision, **small})
 estimate = footprint(config, 3, int(accumulate)).total
 model = build_model(config, 3)
 optimizer, resident = build_optimizer(model, config.optim), psutil.Process().memory_info
 before = resident().rss - sum(weight.numel() * 4 for weight in model.parameters())
-batch = Batch(np.zeros((64, 128, 128, 3), np.uint8), np.zeros(64, np.int64), np.ones(64, np.float32), np.zeros(64, np.int64))
+zeros = np.zeros(64, np.int64)
+batch = Batch(np.zeros((64, 128, 128, 3), np.uint8), zeros, np.ones(64, np.float32), zeros)
 peak, done = [0], threading.Event()
 
 def watch():
