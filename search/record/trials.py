@@ -117,9 +117,12 @@ class TrialRecord:
         self.__dict__.pop("_lines", None)
         if (self.folder / METRICS).exists():
             write_text(self.folder / METRICS, "".join(json.dumps(line) + "\n" for line in self._lines))
-        config = build(sampled)
-        write_json(self.folder / CONFIG, {"sampled": dict(sampled), "resolved": config.flat(), "hash": config.hash()})
-        self.__dict__.update(sampled=dict(sampled), config=config)
+        self.__dict__.pop("config", None)
+        self.__dict__["sampled"] = dict(sampled)
+        resolved = self.config
+        write_json(
+            self.folder / CONFIG, {"sampled": self.sampled, "resolved": resolved.flat(), "hash": resolved.hash()}
+        )
 
     def append(self, result: EpochResult, seconds: float) -> None:
         """Add an epoch. `seconds`: that the trial has trained so far, pauses left out."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from lssat.config import Config
 from search.record.trials import TrialRecord
-from search.space.definition import AUXILIARY
+from search.space.definition import is_read_without_auxiliary
 from search.space.settings import SearchConfig
 from search.strategy.suggestion import Suggestion
 
@@ -47,11 +47,15 @@ class Arm:
 
     @cached_property
     def baseline(self) -> Arm:
-        """The same backbone and recipe without the auxiliary task: what only that task reads is left out."""
+        """The same backbone and recipe without the auxiliary task: what only that task reads is left out.
+
+        The texture of its classified stream stays, so that the two differ in nothing but the auxiliary task.
+        """
+        streams = self.config.streams
         kept = {
             key: value
             for key, value in self.sampled.items()
-            if key == "masking.unit" or not key.startswith((*AUXILIARY, "texture."))
+            if key == "masking.unit" or is_read_without_auxiliary(key, streams)
         }
         without = {"auxiliary": False, "streams": f"MRGB/RRGB/C{self.config.classified_stream}"}
         return Arm(f"{self.name}-{SUPERVISED}", {**kept, **without})

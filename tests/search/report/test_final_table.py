@@ -4,6 +4,7 @@ import csv
 
 import pytest
 
+from lssat.config import TextureConfig
 from search.record.folder import RunFolder, Stage
 from search.report import final_table, leaderboard
 from search.space.settings import SearchConfig
@@ -56,6 +57,34 @@ def test_a_supervised_baseline_keeps_the_classified_stream_and_nothing_of_the_au
     assert (config.streams, config.auxiliary, config.decoder.dim) == ("MRGB/RRGB/CLDP", False, 64)
     assert config.backbone.name == "test_resnet"
     assert baseline.baseline.identity == baseline.identity
+
+
+TEXTURES = {
+    "texture.lbp_points": 16,
+    "texture.lbp_radius": 2.0,
+    "texture.lbp_method": "uniform",
+    "texture.ldp_k": 4,
+    "texture.ldp_signed": True,
+}
+
+
+@pytest.mark.parametrize(
+    ("classified", "kept"),
+    [("RGB", ()), ("LBP", ("lbp_points", "lbp_radius", "lbp_method")), ("LDP", ("ldp_k", "ldp_signed"))],
+)
+@pytest.mark.parametrize("rebuilt", ["RGB", "LBP", "LDP"])
+def test_a_supervised_baseline_sees_the_texture_that_its_finalist_classifies(classified, rebuilt, kept):
+    """Else what the auxiliary task brought would be confounded with what another texture brings."""
+    finalist = Arm("0007", {**BASE, **TEXTURES, "streams": f"MLDP/R{rebuilt}/C{classified}"})
+    texture, usual = finalist.baseline.config.texture.model_dump(), TextureConfig().model_dump()
+    searched = {key.removeprefix("texture."): value for key, value in TEXTURES.items()}
+    assert texture == {**usual, **{name: searched[name] for name in kept}}
+
+
+def test_finalists_whose_textures_the_classified_stream_does_not_show_share_a_supervised_baseline():
+    arms = [Arm(str(points), {**BASE, "streams": "MRGB/RLBP/CRGB", "texture.lbp_points": points}) for points in (8, 16)]
+    assert arms[0].identity != arms[1].identity
+    assert arms[0].baseline.identity == arms[1].baseline.identity
 
 
 def finish(folder, runs, scores):
