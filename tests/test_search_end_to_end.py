@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from search.record.folder import RunFolder
 from search.report.picture import draw
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -127,7 +128,7 @@ def test_a_search_leaves_everything(tmp_path, table):
     for name in ("weights.safetensors", "config.json", "labels.json", "preprocessing.json"):
         assert (folder / "best" / name).exists()
     _check_tensorboard(folder / "tensorboard" / rows[0]["trial"])
-    draw(folder, tmp_path / "tables.svg")
+    draw(RunFolder(folder), tmp_path / "tables.svg")
     drawn = (tmp_path / "tables.svg").read_text().replace("&#160;", " ")
     assert all(
         text in drawn

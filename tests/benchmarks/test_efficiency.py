@@ -21,7 +21,7 @@ def test_every_cell_of_the_grid_is_recorded_to_its_last_epoch():
 
 @pytest.mark.parametrize("concurrent", [1, 2])
 def test_four_fifths_of_stock(concurrent):
-    """The aim of half of random is missed on this grid, where one draw in a dozen is good enough: see docs/results.md."""
+    """Half of random is missed on this grid, where one draw in a dozen is good enough: see docs/results.md."""
     costs = {name: runs(name, range(SEEDS), concurrent, processes=2) for name in METHODS}
     print(f"\n{concurrent} at a time\n\n{table(costs)}")
     median = {name: np.median([one.epochs for one in found]) for name, found in costs.items()}

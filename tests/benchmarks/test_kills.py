@@ -29,7 +29,15 @@ space:
   backbone.name: [test_efficientnet, test_convnext]
   optim.lr: {low: 1e-4, high: 1e-2, log: on}
   aux_weight: {low: 0.1, high: 0.9}
-search: {scheduler: SCHEDULER, num_trials: 8, startup_trials: 3, grace_epochs: 1, reduction_factor: 2, max_concurrent: 1, finalists: 1, final_seeds: 2}
+search:
+  scheduler: SCHEDULER
+  num_trials: 8
+  startup_trials: 3
+  grace_epochs: 1
+  reduction_factor: 2
+  max_concurrent: 1
+  finalists: 1
+  final_seeds: 2
 """
 TIMES = ("images_per_s",)
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(7200)]
@@ -89,11 +97,11 @@ def test_killed_at_random_moments(words, tmp_path):
     seconds = time.time() - begun
     whole = tables(tmp_path / "whole" / "kills-table-bright")
     assert {row["status"] for row in whole[0]} == {"complete", "stopped"}, "or nothing is seen of the scheduler"
-    chance, lines = random.Random(0), []
+    moments, lines = random.Random(0), []
     for number in range(KILLS):
         results = tmp_path / f"killed-{number}"
         folder = results / "kills-table-bright"
-        after = chance.uniform(0.05, 0.95) * seconds
+        after = moments.uniform(0.05, 0.95) * seconds
         with subprocess.Popen(
             [*words, "--results", results], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as process:

@@ -16,11 +16,11 @@ from unittest.mock import patch
 
 import numpy as np
 from optuna.samplers import TPESampler
-from optuna.trial import TrialState
 
+from lssat.train.result import Ended, EpochResult
+from search.record.trials import Outcome, Status
 from search.space.definition import Space
 from search.space.settings import SearchConfig
-from search.strategy import searcher
 from search.strategy.samplers import SAMPLERS
 from tests.benchmarks.efficiency.compare import CURVES, interval, ratio, replay_space
 from tests.benchmarks.efficiency.curves import read
@@ -53,13 +53,9 @@ def tpe(**settings: Any) -> dict[str, Any]:
     return {"search.strategy.samplers.SAMPLERS": {**SAMPLERS, "tpe": build}}
 
 
-def told_complete(search: SearchConfig, result: Mapping[str, Any] | None, error: bool) -> searcher.Verdict:
-    """What Ray's OptunaSearch tells of a trial that was stopped."""
-    return (
-        searcher.Verdict("complete", TrialState.COMPLETE, [result["val/best"]])
-        if result
-        else searcher.Verdict("failed", TrialState.FAIL)
-    )
+def complete_whatever(search: SearchConfig, last: EpochResult | Ended | None, died: bool) -> Outcome:
+    """What Ray's OptunaSearch says of a trial that was stopped."""
+    return Outcome(Status.COMPLETE if isinstance(last, EpochResult) else Status.FAILED)
 
 
 def families_alone(space: Space) -> list[dict[str, Any]]:
@@ -95,7 +91,7 @@ VARIATIONS = {
         {
             "search.strategy.drawing.comparable": lambda trials, enough: trials,
             "search.strategy.drawing.is_new": lambda *_: True,
-            "search.strategy.searcher.verdict": told_complete,
+            "search.study.adaptor.outcome_of": complete_whatever,
         },
     ),
     "promotion, and the sampler is told states": Variation(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import optuna
@@ -12,9 +14,13 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialSch
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
+from lssat.train.result import BEST, Ended, EpochResult
+from search.record.trials import Outcome
 from search.space.definition import Space
 from search.strategy.schedulers import scheduler
 from search.strategy.searcher import OptunaSearcher, create_study
+from search.strategy.suggestion import Suggestion
+from search.study.adaptor import Adaptor, Participants
 
 Method = Callable[[Space, int], tuple[Searcher, TrialScheduler]]
 """(space, seed) -> what searches it."""
@@ -23,8 +29,27 @@ Method = Callable[[Space, int], tuple[Searcher, TrialScheduler]]
 def ours(space: Space, seed: int) -> tuple[Searcher, TrialScheduler]:
     """The search of this project, its study in memory."""
     seeded = with_search(space, seed=seed)
-    study = create_study(optuna.storages.InMemoryStorage(), "replay", seeded)
-    return OptunaSearcher(study, seeded), scheduler(seeded.search, epochs(space), lambda name: (), ())
+    study, heard = create_study(optuna.storages.InMemoryStorage(), "replay", seeded), _Heard()
+    participants = Participants(OptunaSearcher(study, seeded), scheduler(seeded.search, epochs(space)), [heard])
+    adaptor = Adaptor(seeded.search, participants, heard.record_of)
+    return adaptor.searcher, adaptor.scheduler
+
+
+class _Heard:
+    """What is on record of the trials of a replay, which nothing interrupts: in memory."""
+
+    def __init__(self) -> None:
+        self._epochs: dict[str, list[EpochResult]] = defaultdict(list)
+
+    def record_of(self, name: str) -> Any:
+        return SimpleNamespace(epochs=self._epochs[name])
+
+    def observe(self, suggestion: Suggestion, message: EpochResult | Ended) -> None:
+        if isinstance(message, EpochResult):
+            self._epochs[suggestion.name].append(message)
+
+    def finish(self, suggestion: Suggestion, outcome: Outcome | None, last: EpochResult | None) -> None:
+        """Nothing follows from it."""
 
 
 def stock(space: Space, seed: int) -> tuple[Searcher, TrialScheduler]:
@@ -61,14 +86,14 @@ def epochs(space: Space) -> int:
 
 
 def _optuna_search(space: Space, sampler: BaseSampler) -> Searcher:
-    return OptunaSearch(space.sample, metric="val/best", mode="max", sampler=sampler)
+    return OptunaSearch(space.sample, metric=BEST, mode="max", sampler=sampler)
 
 
 def _asha(space: Space) -> TrialScheduler:
     """Ray's, with the settings of the space, so that all methods stop by the same rule."""
     return AsyncHyperBandScheduler(
         time_attr="epoch",
-        metric="val/best",
+        metric=BEST,
         mode="max",
         max_t=epochs(space),
         grace_period=space.search.grace_epochs,

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
+from lssat.train.result import EpochResult
+from search.strategy.suggestion import TUNE_KEY
 from tests.benchmarks.efficiency.curves import Cell, Curves
 
 
@@ -84,7 +86,9 @@ def _next(curves: Curves, searcher: Searcher, scheduler: TrialScheduler, number:
     suggested = searcher.suggest(trial_id)
     if not isinstance(suggested, dict):
         return None
-    trial = Trial(trial_id, suggested, curves.cell(suggested.get("config", suggested)), suggested.get("promoted", 0))
+    ours = suggested.get(TUNE_KEY)
+    cell, first = (curves.cell(ours.sampled), ours.promoted) if ours else (curves.cell(suggested), 0)
+    trial = Trial(trial_id, suggested, cell, first)
     scheduler.on_trial_add(None, trial)
     return trial
 
@@ -93,12 +97,9 @@ def _goes_on(curves: Curves, searcher: Searcher, scheduler: TrialScheduler, tria
     """Report an epoch, as Ray's controller does: a result that stops a trial reaches the searcher as the trial's end
     alone.
     """
-    result = {
-        "epoch": epoch,
-        "training_iteration": epoch,
-        "epochs": curves.epochs,
-        "val/best": curves.best[trial.cell][epoch - 1],
-    }
+    score = curves.best[trial.cell][epoch - 1]
+    report = EpochResult(epoch, curves.epochs, score, score, parameters=0, micro_batches=1).to_report()
+    result = {**report, "training_iteration": epoch}
     if scheduler.on_trial_result(None, trial, result) == TrialScheduler.STOP:
         searcher.on_trial_complete(trial.trial_id, result)
         return False
