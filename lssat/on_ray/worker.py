@@ -1,4 +1,7 @@
-"""Ray Train: a shard, the loop, a report. One worker runs inside the trial's own process, many run under DDP."""
+"""A training run under Ray Train: each worker takes its shard, runs the loop and reports to Ray.
+
+One worker runs inside the trial's own process; several run in processes of their own, under DistributedDataParallel.
+"""
 
 from __future__ import annotations
 
@@ -31,10 +34,12 @@ from lssat.train.microbatch import DoesNotFit
 from lssat.train.result import Ended
 from lssat.train.scoring import NonFiniteLoss
 
-# times, 60 s apart, that the cluster may have no room for a trial's workers before the trial fails: never wait silently
 REFUSALS = 10
-RESTARTS = 2  # of a worker group that lost a worker: each goes on from the last epoch
-DETERMINISTIC = (ConfigError, CheckpointError, NonFiniteLoss, DoesNotFit)  # a restart would end in them again
+"""Times, 60 s apart, that the cluster may have no room for a trial's workers before the trial fails."""
+RESTARTS = 2
+"""Of a group of workers that lost one; each goes on from the last epoch."""
+DETERMINISTIC = (ConfigError, CheckpointError, NonFiniteLoss, DoesNotFit)
+"""Errors in which a restart would end again."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +49,11 @@ class Run:
     config: Config
     task: Task
     splits: Mapping[str, Split]
-    folder: str  # checkpoints: storage that every worker's node sees
+    folder: str
+    """Of checkpoints: storage that the nodes of all workers see."""
     name: str
-    groups: Groups | None = None  # subgroups of the validation rows
+    groups: Groups | None = None
+    """Subgroups of the validation rows."""
 
 
 def train_run(run: Run) -> None:
@@ -62,12 +69,12 @@ def train_run(run: Run) -> None:
         ).fit()
         return
     while not _trained_together(run, shares):
-        pass  # with micro-batches of half the rows, until one row does not fit: then the workers report it
+        pass  # the next group takes half the rows at once; when even one row does not fit, the workers report that
 
 
 def _trained_together(run: Run, shares: dict[str, Any]) -> bool:
-    """Train with a group of workers; False where it was lost to memory once too often. Raises TrainingFailedError where
-    it was lost otherwise.
+    """Train with a group of workers. False where Ray gave it up after losing workers for lack of memory; raises
+    TrainingFailedError where it was lost for another reason.
     """
     resources = run.config.resources
     scaling = ScalingConfig(
@@ -79,7 +86,7 @@ def _trained_together(run: Run, shares: dict[str, Any]) -> bool:
     )
     storage = Path(run.folder) / "train"  # what Ray Train writes about itself
     failures = FailureConfig(RESTARTS, controller_failure_limit=REFUSALS)
-    # Ray Train would restore an older run of the same name, as a resumed trial has one
+    # A resumed trial has had a run of its name already, which Ray Train would restore silently: so names are unique.
     name = f"{run.name}-{uuid.uuid4().hex[:8]}"
     callbacks = [TuneReportCallback(), HalveRowsWhenKilled(run)]
     try:
@@ -88,7 +95,7 @@ def _trained_together(run: Run, shares: dict[str, Any]) -> bool:
             train_loop_config={"run": run},
             scaling_config=scaling,
             run_config=RunConfig(name=name, storage_path=str(storage), callbacks=callbacks, failure_config=failures),
-            datasets=shares,  # their names; who gets which rows is EveryRow's
+            datasets=shares,  # for their names: EveryRow decides which worker gets which rows
             dataset_config=EveryRow(run.splits),
         ).fit()
     except TrainingFailedError as error:
@@ -99,8 +106,8 @@ def _trained_together(run: Run, shares: dict[str, Any]) -> bool:
 
 
 class HalveRowsWhenKilled(UserCallback):  # type: ignore[misc]
-    """Gives the next group of workers micro-batches of half the rows when one was lost to memory. Called where Ray
-    Train's controller runs.
+    """Gives the next group of workers micro-batches of half the rows when one was lost for lack of memory. It runs in
+    the process of Ray Train's controller.
     """
 
     def __init__(self, run: Run) -> None:
@@ -108,13 +115,15 @@ class HalveRowsWhenKilled(UserCallback):  # type: ignore[misc]
         self._config = run.config
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
+        """Ray Train calls this after a group was lost and before it starts another."""
         if any(is_lost_to_memory(error) for error in worker_exceptions.values()):
             microbatch.halve_rows(Path(self._folder), self._config)
 
 
 def is_lost_to_memory(error: BaseException | None) -> bool:
-    """Whether Ray killed a worker because its machine ran out of memory, or a device had none left. A plain kill is
-    neither.
+    """Whether Ray killed a worker because its machine ran out of memory, or a device had none left.
+
+    A process that was killed without a reason given is not counted.
     """
     inner = [*getattr(error, "worker_failures", {}).values(), getattr(error, "health_check_failure", None)]
     return (

@@ -11,13 +11,16 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 STUDY = """
-import os, sys
-import numpy as np, ray
+import os
+import sys
+
+import numpy as np
+import ray
 from ray import tune
 from lssat.config import build
 from lssat.on_ray.ingest import RowGroup, Split
-from lssat.task import Task
 from lssat.on_ray.worker import Run, train_run
+from lssat.task import Task
 
 ROWS = int(sys.argv[3])
 
@@ -40,14 +43,25 @@ def split(rows):
     return Split((RowGroup("none", 0, 0, rows),), 32, 2, tuple(half.materialize() for half in halves))
 
 environment = {"worker_process_setup_hook": small_device, "env_vars": {"PYTHONPATH": os.getcwd()}}
-ray.init(num_cpus=3, runtime_env=environment, include_dashboard=True, dashboard_host="127.0.0.1", dashboard_port=0, _node_ip_address="127.0.0.1",
-         _temp_dir=sys.argv[2], object_store_memory=200 << 20)
-small = {"backbone.name": "test_vit", "backbone.patch_size": 8, "data.image_size": 32, "masking.unit": 8, "decoder.dim": 32, "optim.precision": "float32"}
-config = build({**small, "optim.epochs": 2, "optim.warmup_epochs": 0.5, "optim.batch_size": 4, "resources.num_workers": 2})
-run = Run(config, Task("t", "multiclass", ("a", "b", "c"), (8, 8, 8), 24), {"train": split(24), "val": split(12)}, sys.argv[1] + "/trial", "name")
-tuner = tune.Tuner(tune.with_resources(tune.with_parameters(lambda _, run: train_run(run), run=run), {"memory": 1 << 20}),
-                   run_config=tune.RunConfig(storage_path=sys.argv[1] + "/ray", verbose=0))
-result = tuner.fit()[0]
+here = {"_node_ip_address": "127.0.0.1", "dashboard_host": "127.0.0.1", "dashboard_port": 0, "_temp_dir": sys.argv[2]}
+ray.init(num_cpus=3, runtime_env=environment, include_dashboard=True, object_store_memory=200 << 20, **here)
+config = build({
+    "backbone.name": "test_vit",
+    "backbone.patch_size": 8,
+    "data.image_size": 32,
+    "masking.unit": 8,
+    "decoder.dim": 32,
+    "optim.precision": "float32",
+    "optim.epochs": 2,
+    "optim.warmup_epochs": 0.5,
+    "optim.batch_size": 4,
+    "resources.num_workers": 2,
+})
+task = Task("t", "multiclass", ("a", "b", "c"), (8, 8, 8), 24)
+run = Run(config, task, {"train": split(24), "val": split(12)}, sys.argv[1] + "/trial", "name")
+trainable = tune.with_parameters(lambda _, run: train_run(run), run=run)
+storage = tune.RunConfig(storage_path=sys.argv[1] + "/ray", verbose=0)
+result = tune.Tuner(tune.with_resources(trainable, {"memory": 1 << 20}), run_config=storage).fit()[0]
 print("RESULT", result.metrics.get("micro_batches"), result.metrics.get("infeasible") or result.error)
 """
 
