@@ -63,7 +63,7 @@ def mask_cells(backbone: BackboneConfig, masking: MaskingConfig, image_size: int
 
 
 def check_mask(config: Config) -> None:
-    """Raises ConfigError where the catalogue tells that masks would hide all cells or none.
+    """Raises ConfigError where the catalogue shows that masks would hide all cells or none.
 
     Of an architecture that it lacks nothing is known before the model is built, which checks the same.
     """

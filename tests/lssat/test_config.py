@@ -1,4 +1,4 @@
-"""One door: types, rules, messages."""
+"""How settings are validated: types, rules, messages."""
 
 import pytest
 
@@ -57,7 +57,7 @@ from lssat.config import RENAMED_KEYS, Config, ConfigError, build, check_key, ch
         ({"resources.num_workers": 3, "optim.batch_size": 64}, ["`resources.num_workers`", "`optim.batch_size`"]),
     ],
 )
-def test_refusal_names_rule_value_and_place(flat, parts):
+def test_refusal_names_rule_value_and_location(flat, parts):
     with pytest.raises(ConfigError) as error:
         build(flat, {key: "spaces/my.yaml:7" for key in flat})
     for part in [*parts, "spaces/my.yaml:7"]:

@@ -2,8 +2,8 @@
 
 Every operation that mixes positions - convolution, pool, squeeze-excite, global response norm, batch-norm - sees the
 visible ones only: each site of a map adds up its visible neighbours, each mean is over visible positions. Between these
-operations hidden positions hold anything: they are zeroed before the next one, which is the same as after the last and
-does not depend on the biases and norms in between. A position is visible where it touches a visible unit, so a site
+operations hidden positions may hold anything: they are zeroed before the next one, which equals doing so after the last
+and does not depend on the biases and norms in between. A position is visible where it touches a visible unit, so a site
 coarser than the unit adds up the visible part of what lies under it.
 """
 

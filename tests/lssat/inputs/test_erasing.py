@@ -10,9 +10,8 @@ from lssat.inputs.erasing import Erasure, draw_erasure, erase
 
 
 def images(batch: int, height: int = 20, width: int = 30) -> Tensor:
-    return (
-        torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(1)) + 2
-    )  # outside of the noise's range
+    """Pixels outside of the noise's range."""
+    return torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(1)) + 2
 
 
 def erased(image: Tensor, erasure: Erasure) -> Tensor:

@@ -250,9 +250,8 @@ class TestPyramidEncoder(EncoderContract):
         image, mask = draw(encoder, batch=2)
         nn.init.normal_(encoder.mask_token)
         width = len(encoder.mask_token)
-        features = encoder.encode(image, mask).features[
-            :, :, :width
-        ]  # at this unit the first stage is part of the features as it is
+        # At this unit the first stage is part of the features as it is.
+        features = encoder.encode(image, mask).features[:, :, :width]
         assert (features[mask.hidden] == encoder.mask_token).all()
         assert (features[~mask.hidden] != encoder.mask_token).any(1).all()
 

@@ -104,13 +104,10 @@ def test_position_embeddings_and_patches_of_another_size_are_resampled(tmp_path:
     larger = F.interpolate(grid, (12, 12), mode="bicubic", antialias=True).permute(0, 2, 3, 1).reshape(1, 144, -1)
     torch.testing.assert_close(built.pos_embed[:, 1:], larger)
     assert built.patch_embed.proj.weight.shape[-2:] == (8, 8)
-    small, large = (
-        built.patch_embed.proj(torch.full((1, 3, 8, 8), 0.7)),
-        model.patch_embed.proj(torch.full((1, 3, 16, 16), 0.7)),
-    )
-    torch.testing.assert_close(
-        small, large, rtol=0.05, atol=0
-    )  # on a picture of one colour a resampled patch answers nearly as the original one
+    # On a flat picture a resampled patch answers nearly as the original one.
+    small = built.patch_embed.proj(torch.full((1, 3, 8, 8), 0.7))
+    large = model.patch_embed.proj(torch.full((1, 3, 16, 16), 0.7))
+    torch.testing.assert_close(small, large, rtol=0.05, atol=0)
 
 
 def test_weights_of_a_pooling_that_is_not_wanted_are_no_other_architecture(tmp_path: Path) -> None:

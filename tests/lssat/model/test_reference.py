@@ -111,10 +111,8 @@ def mae(weights: Weights, image: Tensor, hidden: list[bool], norm_pix: bool) -> 
     """
     tokens = embed(weights, image)
     visible = [cell for cell in range(GRID * GRID) if not hidden[cell]]
-    encoded = encode(weights, torch.stack([tokens[0]] + [tokens[1 + cell] for cell in visible]))[
-        1:
-    ]  # the class token is not decoded
-    latent = affine(encoded, weights, "decoder.embed")
+    encoded = encode(weights, torch.stack([tokens[0]] + [tokens[1 + cell] for cell in visible]))
+    latent = affine(encoded[1:], weights, "decoder.embed")  # the class token is not decoded
     full = [
         latent[visible.index(cell)] if cell in visible else weights["decoder.mask_token"] for cell in range(GRID * GRID)
     ]

@@ -214,9 +214,8 @@ def slow_convolution(conv: nn.Conv2d, maps: Tensor, *, mask: Tensor, grid: tuple
     weight = conv.weight.unflatten(0, (conv.groups, -1))  # [groups, out, in, kernel, kernel]
     taps = [(i, j) for i in range(conv.kernel_size[0]) for j in range(conv.kernel_size[1])]
     before = padding_before(conv, tuple(maps.shape[2:]), size)
-    for sample, hidden in enumerate(
-        mask[: len(maps)]
-    ):  # inside of a gate, one vector of one sample: visible whatever the mask
+    # Inside of a gate, maps are one vector of one sample, which is visible whatever the mask.
+    for sample, hidden in enumerate(mask[: len(maps)]):
         known = {
             site: maps[sample, :, *site].unflatten(0, (conv.groups, -1))
             for site in sites(hidden, grid, tuple(maps.shape[2:]))
