@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from lssat.config import ConfigError
-from lssat.train.result import BEST_CHECKPOINT, LAST_CHECKPOINT
+from lssat.train.result import BEST_CHECKPOINT, LAST_CHECKPOINT, RAY_TRAIN_FOLDER
 from search.record.trials import TrialRecord
 
 
@@ -55,11 +55,6 @@ class RunFolder:
     def bundle(self) -> Path:
         """The winner, as a folder that can be used elsewhere."""
         return self.path / "best"
-
-    @property
-    def test_result(self) -> Path:
-        """The winner's scorecard on the test split."""
-        return self.bundle / "test.json"
 
     @property
     def tensorboard(self) -> Path:
@@ -116,7 +111,7 @@ class Storage:
 
     def drop_resumable_state(self, stage: Stage, name: str) -> None:
         """Delete what only a run that goes on needs: the optimiser's state, and what Ray Train wrote of itself."""
-        for part in (LAST_CHECKPOINT, "train"):
+        for part in (LAST_CHECKPOINT, RAY_TRAIN_FOLDER):
             shutil.rmtree(self.checkpoints(stage, name) / part, ignore_errors=True)
 
     def clear_for(self, folder: RunFolder) -> None:

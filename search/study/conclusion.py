@@ -79,7 +79,7 @@ def open_test(folder: RunFolder, prepared: Path, manifest: Manifest, choice: Cho
     new = [name for name in choice.trained if name not in known and name != chosen]
     if has_scorecard and not new and manifest.last_chosen == chosen:
         return known
-    from lssat.bundle import export, open_bundle, score_bundle, score_trained
+    from lssat.bundle import TEST, export, open_bundle, score_bundle, score_trained
     from lssat.data.prepared.decoding import read_resident
     from lssat.data.prepared.table import read_texts, shard_paths
 
@@ -94,7 +94,7 @@ def open_test(folder: RunFolder, prepared: Path, manifest: Manifest, choice: Cho
         found |= {name: score_trained(choice.trained[name], rows, texts) for name in new}
         manifest.record_test(found)
         known |= found
-    write_json(folder.test_result, known[chosen])
+    write_json(folder.bundle / TEST, known[chosen])
     return known
 
 
