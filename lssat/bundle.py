@@ -28,12 +28,11 @@ CONFIG = "config.json"
 LABELS = "labels.json"  # the task: its kind and classes
 PREPROCESSING = "preprocessing.json"  # what an image must go through, for those who do without this package
 VALIDATION = "validation.json"  # the epoch that was kept, as it was reported
-TEST = "test.json"  # the scorecard, once test was opened
 
 
 def export(trained: Path, bundle: Path) -> None:
-    """A `best` checkpoint -> a bundle, all files but TEST. Each file is on disk whole or not at all; weights come last,
-    so that a bundle that has them has everything. Raises CheckpointError.
+    """A `best` checkpoint -> a bundle. Each file is on disk whole or not at all; weights come last, so that a folder
+    that has them is a whole bundle. Raises CheckpointError.
     """
     state, model = load_trained(trained)
     config, encoder = state.config, model.encoder

@@ -31,7 +31,7 @@ from lssat.train.checkpoint import CheckpointError
 from lssat.train.distributed import Distributed
 from lssat.train.loop import Report, TrainingRun, fit
 from lssat.train.microbatch import DoesNotFit
-from lssat.train.result import Ended
+from lssat.train.result import RAY_TRAIN_FOLDER, Ended
 from lssat.train.scoring import NonFiniteLoss
 
 REFUSALS = 10
@@ -84,7 +84,7 @@ def _trained_together(run: Run, shares: dict[str, Any]) -> bool:
         | ({"GPU": resources.gpus_per_worker} if resources.gpus_per_worker else {}),
         placement_strategy="PACK" if resources.gpus_per_worker else "SPREAD",
     )
-    storage = Path(run.folder) / "train"  # what Ray Train writes about itself
+    storage = Path(run.folder) / RAY_TRAIN_FOLDER
     failures = FailureConfig(RESTARTS, controller_failure_limit=REFUSALS)
     # A resumed trial has had a run of its name already, which Ray Train would restore silently: so names are unique.
     name = f"{run.name}-{uuid.uuid4().hex[:8]}"

@@ -18,8 +18,6 @@ from torch import Tensor
 
 from lssat.files import sync, write_json
 
-LAST, BEST = "last", "best"
-"""Folders, in that of a run, of the checkpoint to go on from and of the one that is kept."""
 STATE = "state.json"
 OPTIMIZER = "optimizer."
 

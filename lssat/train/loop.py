@@ -21,13 +21,13 @@ from lssat.evaluation.fairness import Groups
 from lssat.model.lssat import LSSAT
 from lssat.task import Task
 from lssat.train import checkpoint, microbatch
-from lssat.train.checkpoint import BEST, LAST, CheckpointError
+from lssat.train.checkpoint import CheckpointError
 from lssat.train.distributed import Distributed, num_steps
 from lssat.train.learner import Learner, RunState, new_learner
 from lssat.train.optim import scheduled_lr, set_lr, training_mode
 from lssat.train.panel import draw_panel
 from lssat.train.probe import fewest_micro_batches, has_own_memory
-from lssat.train.result import GAP, IMAGES_PER_S, EpochResult
+from lssat.train.result import BEST_CHECKPOINT, GAP, IMAGES_PER_S, LAST_CHECKPOINT, EpochResult
 from lssat.train.scoring import NonFiniteLoss, predict_rows, score_predictions
 from lssat.train.step import Losses, StepContext, draws_evenly, train_step
 
@@ -148,7 +148,7 @@ def _attempt(run: TrainingRun, num_micro_batches: int, kills: microbatch.Kills, 
 def _begin(run: TrainingRun) -> tuple[Learner, EpochResult | None]:
     """The learner as the last epoch left it, and that epoch's result; a new learner and None at the start."""
     torch.manual_seed(run.config.seed)
-    last = run.folder / LAST if run.folder else None
+    last = run.folder / LAST_CHECKPOINT if run.folder else None
     if last is None or not last.exists():
         return new_learner(run.config, run.task, run.distributed.device), None
     tensors, state_json = checkpoint.load(last)
@@ -220,8 +220,8 @@ def _panel(run: TrainingRun, learner: Learner) -> bytes | None:
 def _save(folder: Path, state: RunState, learner: Learner, is_best: bool) -> None:
     """First `best`, then `last`: a kill in between repeats the epoch, which then writes the same `best` again."""
     if is_best:
-        checkpoint.save(folder / BEST, tensors=learner.evaluated_tensors(), state=state.to_json())
-    checkpoint.save(folder / LAST, tensors=learner.tensors(), state=state.to_json())
+        checkpoint.save(folder / BEST_CHECKPOINT, tensors=learner.evaluated_tensors(), state=state.to_json())
+    checkpoint.save(folder / LAST_CHECKPOINT, tensors=learner.tensors(), state=state.to_json())
 
 
 def _require_finite(total: Tensor, epoch: int, step: int) -> None:

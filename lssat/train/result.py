@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 LAST_CHECKPOINT, BEST_CHECKPOINT = "last", "best"
-"""The folders of a run's checkpoints: of its last epoch, with the optimiser's state, and of its best."""
+"""The folders of a run's checkpoints: of its last epoch, with the optimizer's state, and of its best."""
+RAY_TRAIN_FOLDER = "train"
+"""The folder, beside those, of what Ray Train writes about itself where several workers train."""
 SCORE = "val/score"
 BEST = "val/best"
 GAP = "val/gap"

@@ -20,6 +20,7 @@ from lssat.train import checkpoint
 from lssat.train.distributed import Distributed
 from lssat.train.learner import load_trained
 from lssat.train.loop import TrainingRun, fit
+from lssat.train.result import BEST_CHECKPOINT
 
 ROOT = Path(__file__).resolve().parents[2]
 TASK = Task("bright", "binary", ("no", "yes"), (8, 8), 16)
@@ -48,7 +49,7 @@ def trained(tmp_path_factory):
         config = build({**SMALL, "seed": seed})
         run = TrainingRun(config, TASK, rows, rows, Distributed(torch.device("cpu")), folder / str(seed))
         fit(run, lambda result: None)
-    return [folder / str(seed) / checkpoint.BEST for seed in (0, 1)]
+    return [folder / str(seed) / BEST_CHECKPOINT for seed in (0, 1)]
 
 
 def test_a_bundle_is_opened_as_what_was_trained(tmp_path, trained):

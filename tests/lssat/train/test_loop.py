@@ -20,6 +20,7 @@ from lssat.task import Task
 from lssat.train import checkpoint
 from lssat.train.distributed import Distributed, to_device
 from lssat.train.loop import TrainingRun, fit
+from lssat.train.result import LAST_CHECKPOINT
 from lssat.train.scoring import NonFiniteLoss, predict_rows, score_predictions
 from lssat.train.step import StepContext, train_step
 from lssat.train.views import draw, make_views
@@ -167,7 +168,7 @@ def test_a_checkpoint_by_the_version_before_is_gone_on_from(tmp_path):
     whole = train(settings, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         train(settings, tmp_path / "killed", 1)
-    last = tmp_path / "killed" / checkpoint.LAST
+    last = tmp_path / "killed" / LAST_CHECKPOINT
     tensors, state = checkpoint.load(last)
     state["config"]["target"] |= state["config"].pop("texture")
     checkpoint.save(last, tensors=tensors, state=state)
@@ -182,7 +183,7 @@ def test_what_is_saved_is_reported_even_if_the_first_report_was_lost(tmp_path):
     """A kill may come after an epoch was saved and before anybody has recorded it."""
     with pytest.raises(KeyboardInterrupt):
         train(config(), tmp_path, 1)
-    _, state = checkpoint.load(tmp_path / checkpoint.LAST)
+    _, state = checkpoint.load(tmp_path / LAST_CHECKPOINT)
     reported = []
     fit(TrainingRun(config(), TASK, rows(), rows(21, seed=1), CPU, tmp_path), reported.append)
     assert [result.epoch for result in reported] == [1, 2, 3]
