@@ -21,22 +21,18 @@ OUTPUT = Path(__file__).parents[2] / "docs" / "encoders.md"
 PROSE = """\
 # Encoders: every model module of timm
 
-Written by `python -m lssat.tools.encoders` with timm {timm}: of each module the smallest architecture \
-(by parameters, without classifier), with
-random weights, on the CPU, in float32. {ok} of {all} work; {refused} are refused.
+Written by `python -m lssat.tools.encoders` with timm {timm}: of each module the smallest architecture (by parameters,
+without classifier), with random weights, on the CPU, in float32. {ok} of {all} work; {refused} are refused.
 
-- **masking**: `tokens` drops the hidden tokens, so that the masked pass is shorter; `pyramid` overwrites hidden units \
-with the mean colour and puts
-  a learnable token in their place at the first stage's output (after the patch embedding where all blocks work at one \
-resolution).
-- **image**, **unit**: side in pixels of the image and of what is hidden at once: the smallest pair tried that the \
-model takes.
-- **joint step**: one step of the joint loss (batch of 2) gives finite gradients in every parameter that timm's own \
-output depends on, in head,
-  decoder and mask token.
-- **contract**: training and evaluating, the clean pass is timm's pre-logits output; hidden pixels change nothing in \
-the masked pass; the masked pass
-  changes no buffer, no parameter and no later clean pass.
+- **masking**: `tokens` drops the hidden tokens, so that the masked pass is shorter; `pyramid` overwrites hidden units
+  with the backbone's mean pixel and puts a learnable token at their positions in the first stage's output (after the
+  patch embedding where all blocks work at one resolution).
+- **image**, **unit**: side in pixels of the image and of what is hidden at once: the smallest pair tried that the model
+  takes.
+- **joint step**: one step of the joint loss (batch of 2) gives finite gradients in every parameter that timm's own
+  output depends on, in head, decoder and mask token.
+- **contract**: training and evaluating, the clean pass is timm's pre-logits output; hidden pixels change nothing in the
+  masked pass; the masked pass changes no buffer, no parameter and no later clean pass.
 
 """
 COLUMNS = (
