@@ -11,8 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from lssat.config import BackboneConfig, Config, ConfigError, MaskingConfig
-from lssat.inputs.visible import check_grid, mask_ratio, num_visible
+from lssat.config import BackboneConfig, ConfigError, MaskingConfig
+from lssat.inputs.visible import check_grid
 from lssat.nearest import nearest
 
 PATH = Path(__file__).with_name("catalog.json")
@@ -60,19 +60,6 @@ def mask_cells(backbone: BackboneConfig, masking: MaskingConfig, image_size: int
     else:
         rows, columns = check_grid(image_size, masking.unit, "masking.unit")
     return rows * columns
-
-
-def check_mask(config: Config) -> None:
-    """Raises ConfigError where the catalogue shows that masks would hide all cells or none.
-
-    Of an architecture that it lacks nothing is known before the model is built, which checks the same.
-    """
-    if not config.trains_auxiliary:
-        return
-    entry = entry_of(config.backbone)
-    cells = mask_cells(config.backbone, config.masking, config.data.image_size)
-    if entry is not None and cells is not None:
-        num_visible(cells, mask_ratio(config.masking.ratio, entry["masking"]))
 
 
 def entry_of(backbone: BackboneConfig) -> dict[str, Any] | None:
