@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from lssat.config import BackboneConfig, ConfigError, MaskingConfig, build
+from lssat.config import BackboneConfig, Config, ConfigError, MaskingConfig, build
 from lssat.inputs.masking import random_mask
+from lssat.inputs.visible import mask_ratio, num_visible
 from lssat.model import catalog
 from lssat.model.encoders.build import build_encoder
 from lssat.model.lssat import build_model
@@ -27,9 +28,13 @@ def test_catalogue_is_fresh() -> None:
 
 
 def test_reading_needs_neither_torch_nor_timm() -> None:
-    code = (
-        "import sys; from lssat.model import catalog; catalog.read(); assert not {'torch', 'timm'} & set(sys.modules)"
-    )
+    code = """
+import sys
+from lssat.config import BackboneConfig, MaskingConfig
+from lssat.model import catalog
+assert catalog.mask_cells(BackboneConfig(), MaskingConfig(), 64) == 16
+assert not {"torch", "timm"} & set(sys.modules)
+"""
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -93,6 +98,13 @@ def test_cells_of_a_mask_are_known_without_a_model(backbone: BackboneConfig, cel
             assert build_encoder(backbone, masking, 224).num_cells == cells
 
 
+def count_visible(config: Config) -> int:
+    """What is known of a mask before launch."""
+    cells, entry = catalog.mask_cells(config.backbone, config.masking, 64), catalog.entry_of(config.backbone)
+    assert cells is not None and entry is not None
+    return num_visible(cells, mask_ratio(config.masking.ratio, entry["masking"]))
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -107,11 +119,11 @@ def test_cells_of_a_mask_are_known_without_a_model(backbone: BackboneConfig, cel
 )
 def test_masks_that_no_trial_could_draw_are_refused_before_a_model_is_built(settings: dict[str, object]) -> None:
     config = build({"data.image_size": 64, **settings})
-    with pytest.raises(ConfigError):
-        catalog.check_mask(config)
-    with pytest.raises(ConfigError), torch.device("meta"):
+    with pytest.raises(ConfigError) as early:
+        count_visible(config)
+    with pytest.raises(ConfigError) as late, torch.device("meta"):
         build_model(config, 2)
-    catalog.check_mask(config.model_copy(update={"auxiliary": False}))
+    assert str(early.value) == str(late.value)
 
 
 @pytest.mark.parametrize(
