@@ -1,7 +1,7 @@
-"""Fakes of the synthetic faces: a disturbed copy of a face blended back onto itself (self-blended images, Shiohara and
-Yamasaki 2022).
+"""Fakes of the synthetic faces: a disturbed copy of a face is blended back onto itself.
 
-Real pictures get the same disturbance as a whole or not at all, so that only the seam and what differs across it tell.
+These are the self-blended images of Shiohara and Yamasaki (2022). Real pictures get the same disturbance as a whole or
+not at all, so that only the seam, and what differs across it, gives a fake away.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ RATIOS = (0.75, 1.0, 1.0, 1.0)
 
 
 def blend_or_keep(picture: Map, points: Map, fake: bool, rng: np.random.Generator) -> Map:
-    """A fake or a real picture [s, s, 3] in [0, 1] from an innocent one; `points` [n, 2] landmarks as shares of the
-    side.
+    """A fake or a real picture [s, s, 3] in [0, 1] from an untouched one.
+
+    points: [n, 2] landmarks as shares of the side.
     """
     changed = disturb(picture, rng)
     first, second = (picture, changed) if rng.random() < 0.5 else (changed, picture)
@@ -29,7 +30,7 @@ def blend_or_keep(picture: Map, points: Map, fake: bool, rng: np.random.Generato
 
 
 def disturb(picture: Map, rng: np.random.Generator) -> Map:
-    """Small changes of place, colour and sharpness [s, s, 3] -> [s, s, 3]."""
+    """Small changes of position, colour and sharpness [s, s, 3] -> [s, s, 3]."""
     changed = _sharpness(_colour(_warp(picture, rng), rng), rng)
     clipped: Map = np.clip(changed, 0.0, 1.0)
     return clipped
@@ -56,15 +57,16 @@ def _warp(picture: Map, rng: np.random.Generator) -> Map:
     cos, sin = np.cos(angle) / scale, np.sin(angle) / scale
     bend = [noise(rng, size, 5, 5) * np.float32(rng.uniform(0.0, 0.012) * size) for _ in range(2)]
     middle = (size - 1) / 2
-    places = [
+    coordinates = [
         rows * cos + columns * sin + middle + shift[0] + bend[0],
         columns * cos - rows * sin + middle + shift[1] + bend[1],
     ]
-    planes = [map_coordinates(picture[..., c], places, order=1, mode="nearest") for c in range(3)]
+    planes = [map_coordinates(picture[..., c], coordinates, order=1, mode="nearest") for c in range(3)]
     return np.stack(planes, axis=-1)
 
 
 def _colour(picture: Map, rng: np.random.Generator) -> Map:
+    """Another gain of each channel, saturation and contrast."""
     grey = picture.mean(axis=2, keepdims=True)
     gains = np.asarray(rng.normal(1.0, 0.08, 3) * rng.normal(1.0, 0.10), np.float32)
     saturated = grey + (picture - grey) * np.float32(rng.uniform(0.7, 1.3))

@@ -20,8 +20,8 @@ def capture(rgb: Map, size: int, rng: np.random.Generator) -> Map:
     return np.clip(picture, 0.0, 1.0)
 
 
-def spoil(picture: Map, rng: np.random.Generator) -> Map:
-    """Blur and grain of the sensor. [size, size, 3] in [0, 1]."""
+def add_blur_and_grain(picture: Map, rng: np.random.Generator) -> Map:
+    """What optics and sensor do. [size, size, 3] in [0, 1]."""
     blur = rng.uniform(0.0, 0.5)
     if blur > 0.3:
         picture = gaussian_filter(picture, (blur, blur, 0.0))

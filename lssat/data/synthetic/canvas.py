@@ -1,4 +1,4 @@
-"""The sheet that synthetic faces are painted on: coordinates, soft-edged shapes and noise.
+"""The picture that a synthetic face is painted on: coordinates, soft-edged shapes and noise.
 
 Two frames share one unit, half the height of the head. `u, v` is the head's own frame (origin at its centre, v
 downwards); `x, y` is the face's frame, which slides over the head as it turns, so that eyes, nose and mouth move and
@@ -21,8 +21,9 @@ Window = tuple[slice, slice]
 
 
 class Canvas:
-    """A square picture in progress: `rgb` [S, S, 3] and `shade` [S, S, 3], with the frames of the head at every pixel
-    [S, S].
+    """A square picture in progress, and where every pixel lies on the head.
+
+    `rgb` and `shade`, the light, are [S, S, 3]; the coordinates `u, v` and `x, y` and `bulge` are [S, S].
     """
 
     def __init__(self, side: int, head_width: float, scene: Scene) -> None:
@@ -61,8 +62,9 @@ class Canvas:
         return (u * cos - v * sin + self.scene.shift_x + 1) / 2, (u * sin + v * cos + self.scene.shift_y + 1) / 2
 
     def inside(self, distance: Map, softness: float = 0.0) -> Map:
-        """Cover of a shape in [0, 1] from its signed distance (negative inside), with an edge of one pixel plus
-        `softness`.
+        """Cover of a shape in [0, 1] from its signed distance, negative inside.
+
+        The edge is one pixel wide, plus `softness`.
         """
         cover: Map = np.clip(0.5 - distance / np.float32(self.pixel + softness), 0.0, 1.0)
         return cover

@@ -86,7 +86,7 @@ def draw_acts(emotion: str, rng: np.random.Generator) -> Acts:
 def draw_mood(smiling: bool, mouth_open: bool, rng: np.random.Generator) -> Acts:
     """Acts that fit the attributes Smiling and Mouth_Slightly_Open, and otherwise wander."""
     corner, smile = (rng.uniform(0.6, 1.1), rng.uniform(0.4, 1.0)) if smiling else (rng.uniform(-0.5, 0.05), 0.0)
-    opened = rng.uniform(0.25, 0.5) if mouth_open else 0.0
+    jaw = rng.uniform(0.25, 0.5) if mouth_open else 0.0
     return Acts(
         brow_inner=rng.normal(0, 0.3),
         brow_outer=rng.normal(0, 0.3),
@@ -95,7 +95,7 @@ def draw_mood(smiling: bool, mouth_open: bool, rng: np.random.Generator) -> Acts
         corner_left=corner + rng.normal(0, 0.08),
         corner_right=corner + rng.normal(0, 0.08),
         width=0.4 * smile + rng.normal(0, 0.1),
-        open=opened,
+        open=jaw,
         teeth=(0.9 if smiling else rng.uniform(0.1, 0.8)) if mouth_open else 0.0,
         press=0.0 if mouth_open else rng.uniform(0, 0.3),
         cheek=smile,

@@ -1,5 +1,6 @@
-"""Eyes, brows, nose and mouth of a synthetic face, moved by its acts. Distances in half heights of the head, y
-downwards.
+"""Eyes, brows, nose and mouth of a synthetic face, moved by its acts.
+
+Distances are in half heights of the head, y downwards.
 """
 
 from __future__ import annotations
@@ -68,19 +69,15 @@ def paint_mouth(canvas: Canvas, person: Person, scene: Scene, acts: Acts) -> Non
     bow = np.clip(1.0 - t**2, 0.0, 1.0)
     top, bottom = _opening(acts)
     thin = 1.0 - 0.75 * min(acts.press, 1.0)
-    upper = (
-        seam
-        - top * bow
-        - person.lip * thin * (bow - 0.28 * np.exp(-((t / 0.16) ** 2)))
-        - 0.055 * acts.lip_raise * bow**2
-    )
+    upper_lip = person.lip * thin * (bow - 0.28 * np.exp(-((t / 0.16) ** 2)))
+    upper = seam - top * bow - upper_lip - 0.055 * acts.lip_raise * bow**2
     lower = seam + bottom * bow + 1.15 * person.lip * thin * bow**0.7
     y, inside = canvas.y[where], np.abs(t) < 1.0
     cover = canvas.inside(np.maximum(upper - y, y - lower), 0.015) * inside
     canvas.paint(where, cover * (0.92 if scene.lipstick else 0.62), _lip_colour(person, scene))
     canvas.darken(where, blob(t, y - seam, (0.0, bottom + 1.6 * person.lip), 0.5, 0.03) * 0.5, (0.75, 0.68, 0.66))
     if bottom + top > 0.03:
-        _paint_opening(canvas, acts, where, seam, t, bow)
+        _paint_opening(canvas, acts, where, seam, t)
     else:
         canvas.darken(where, np.exp(-(((y - seam) / 0.018) ** 2)) * inside * 0.9, (0.38, 0.28, 0.27))
     corners = sum(np.exp(-(((t - side) / 0.09) ** 2) - ((y - seam) / 0.03) ** 2) for side in SIDES)
@@ -117,14 +114,10 @@ def _paint_eye(canvas: Canvas, person: Person, scene: Scene, acts: Acts, side: f
     ex = (canvas.x[where] - centre) * np.float32(side / wide)  # -1 at the inner corner, 1 at the outer one
     ey = canvas.y[where] / np.float32(wide) + person.eye_tilt * ex
     arc = np.clip(1.0 - ex**2, 0.0, 1.0)
-    opened = person.eye_open * (1.0 + 0.55 * np.clip(acts.upper_lid, -1.2, 1.2))
-    upper = -1.25 * opened * arc**0.75
-    lower = (
-        0.75
-        * person.eye_open
-        * (1.0 - 0.6 * np.clip(acts.lower_lid, 0, 1.2) + 0.2 * max(acts.upper_lid, 0.0))
-        * arc**0.9
-    )
+    height = person.eye_open * (1.0 + 0.55 * np.clip(acts.upper_lid, -1.2, 1.2))
+    upper = -1.25 * height * arc**0.75
+    narrowed = 1.0 - 0.6 * np.clip(acts.lower_lid, 0, 1.2) + 0.2 * max(acts.upper_lid, 0.0)
+    lower = 0.75 * person.eye_open * narrowed * arc**0.9
     soft = 0.06 * wide
     open_cover = canvas.inside(np.maximum(upper - ey, ey - lower) * wide, soft) * (np.abs(ex) < 1)
     canvas.darken(where, 0.45 * blob(ex, ey, (0.0, -0.15), 1.15, 0.8), (0.80, 0.70, 0.68))
@@ -142,13 +135,11 @@ def _paint_eye(canvas: Canvas, person: Person, scene: Scene, acts: Acts, side: f
     within = np.clip((1.08 - np.abs(ex)) * 8, 0, 1)
     canvas.paint(where, np.exp(-(((ey - upper) / 0.13) ** 2)) * within * 0.9, lash)
     canvas.darken(where, np.exp(-(((ey - lower - 0.05) / 0.09) ** 2)) * within * 0.55, (0.55, 0.45, 0.43))
-    canvas.darken(
-        where, np.exp(-(((ey - upper + 0.30 - 0.1 * person.age) / 0.09) ** 2)) * within * 0.5, (0.55, 0.45, 0.42)
-    )
-    pouch = np.clip(max(acts.lower_lid, 0.0) + 0.4 * person.age, 0, 1)
-    canvas.darken(
-        where, np.exp(-(((ey - lower - 0.42) / 0.12) ** 2)) * within * np.float32(0.45 * pouch), (0.6, 0.5, 0.48)
-    )
+    crease = np.exp(-(((ey - upper + 0.30 - 0.1 * person.age) / 0.09) ** 2))
+    canvas.darken(where, crease * within * 0.5, (0.55, 0.45, 0.42))
+    pouch = np.exp(-(((ey - lower - 0.42) / 0.12) ** 2))
+    depth = np.clip(max(acts.lower_lid, 0.0) + 0.4 * person.age, 0, 1)
+    canvas.darken(where, pouch * within * np.float32(0.45 * depth), (0.6, 0.5, 0.48))
 
 
 def _brow_frame(canvas: Canvas, person: Person, acts: Acts, side: float, where: Window) -> tuple[Map, Map, Map]:
@@ -159,17 +150,13 @@ def _brow_frame(canvas: Canvas, person: Person, acts: Acts, side: float, where: 
     lift = 0.145 * (acts.brow_inner * inner**1.3 + acts.brow_outer * outer) + person.rest_brow * along
     lift += 0.14 * max(side * acts.brow_skew, 0.0) - 0.03 * max(-side * acts.brow_skew, 0.0)
     middle = person.brow_y - person.brow_arch * (1.0 - (along - 0.35) ** 2) - lift
-    thick = (
-        person.brow_thick
-        * np.clip(1.05 - 0.45 * np.clip(along, -1, 1), 0.3, 1.3)
-        * np.clip((along + 1.15) * 4, 0, 1)
-        * 0.8
-    )
+    tapered = np.clip(1.05 - 0.45 * np.clip(along, -1, 1), 0.3, 1.3)
+    thick = person.brow_thick * tapered * np.clip((along + 1.15) * 4, 0, 1) * 0.8
     return along, np.asarray(canvas.y[where] - middle, np.float32), np.asarray(thick, np.float32)
 
 
 def _opening(acts: Acts) -> tuple[float, float]:
-    """How far the opening reaches above and below the seam at the middle of the mouth."""
+    """Heights of the opening above and below the seam, at the middle of the mouth."""
     return 0.05 * acts.open + 0.055 * acts.lip_raise * (acts.teeth > 0.3), 0.25 * acts.open
 
 
@@ -179,8 +166,10 @@ def _lip_colour(person: Person, scene: Scene) -> Colour:
     return mix(bare, scene.lipstick, 0.8) if scene.lipstick else bare
 
 
-def _paint_opening(canvas: Canvas, acts: Acts, where: Window, seam: Map, t: Map, bow: Map) -> None:
+def _paint_opening(canvas: Canvas, acts: Acts, where: Window, seam: Map, t: Map) -> None:
+    """The dark of the mouth, the tongue and the teeth; `t` is the position along the lips, -1 to 1."""
     y, (top, bottom) = canvas.y[where], _opening(acts)
+    bow = np.clip(1.0 - t**2, 0.0, 1.0)
     upper, lower = seam - top * bow, seam + bottom * bow
     gap = canvas.inside(np.maximum(upper - y, y - lower), 0.01) * (np.abs(t) < 1)
     canvas.paint(where, gap, (0.22, 0.06, 0.06))
@@ -188,6 +177,5 @@ def _paint_opening(canvas: Canvas, acts: Acts, where: Window, seam: Map, t: Map,
     if acts.teeth > 0.15:
         reach = upper + min(0.085, 0.75 * (top + bottom)) * np.clip(acts.teeth, 0, 1) * np.sqrt(bow)
         gaps = 1.0 - 0.18 * np.maximum(np.cos(t * 26), 0.0) ** 4
-        canvas.paint(
-            where, gap * canvas.inside(y - reach, 0.01), np.array([0.92, 0.89, 0.83], np.float32) * gaps[..., None]
-        )
+        enamel = np.array([0.92, 0.89, 0.83], np.float32) * gaps[..., None]
+        canvas.paint(where, gap * canvas.inside(y - reach, 0.01), enamel)

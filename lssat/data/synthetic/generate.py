@@ -1,24 +1,20 @@
-"""Synthetic faces with known labels, rendered from a seed: the data that ship with the project.
+"""Synthetic faces with known labels, rendered from a seed.
 
-`python -m lssat.data.synthetic --out docs/synthetic.png` draws a page of them.
+`python -m lssat.tools.synthetic_page` draws a page of them.
 """
 
 from __future__ import annotations
 
-import argparse
-import io
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from lssat.config import ConfigError
 from lssat.data.parallel import chunks, in_processes
 from lssat.data.synthetic.blending import blend_or_keep
-from lssat.data.synthetic.camera import capture, encode, resize, spoil
+from lssat.data.synthetic.camera import add_blur_and_grain, capture, encode, resize
 from lssat.data.synthetic.canvas import Map
 from lssat.data.synthetic.expression import EMOTIONS, Acts, draw_acts, draw_mood
 from lssat.data.synthetic.render import render
@@ -51,24 +47,32 @@ class SyntheticRow(NamedTuple):
 
 
 class Order(NamedTuple):
-    """What to draw. `label` is the class, or for attributes the one that must be present (-1: none)."""
+    """What to draw. `label` is the class, or for attributes the one that must be present (-1: none).
+
+    `position`: of the image in its split. Images of the same identity follow each other.
+    """
 
     task: str
     seed: int
     split: str
-    number: int
+    position: int
     label: int
     image_size: int
 
 
 def generate(task: str, num_train: int, image_size: int, seed: int) -> Iterator[SyntheticRow]:
-    """All rows of a task, train first, drawn in the processes of this machine. Raises ConfigError for an unknown task."""
-    return chain.from_iterable(in_processes(_draw_all, chunks(plan(task, num_train, image_size, seed), DRAWN_AT_ONCE)))
+    """All rows of a task, train first, drawn in the processes of this machine.
+
+    Raises ConfigError for an unknown task.
+    """
+    orders = plan(task, num_train, image_size, seed)
+    return chain.from_iterable(in_processes(_draw_all, chunks(orders, DRAWN_AT_ONCE)))
 
 
 def plan(task: str, num_train: int, image_size: int, seed: int) -> list[Order]:
-    """Orders of every split. Training classes are as unequal as in the data set they stand for; val and test are
-    balanced.
+    """Orders of every split. Raises ConfigError for an unknown task.
+
+    Training classes are as unequal as in the data set they stand for; val and test are balanced.
     """
     if task not in KINDS:
         raise ConfigError(f"unknown synthetic task {task!r}; known: {', '.join(KINDS)}")
@@ -76,23 +80,23 @@ def plan(task: str, num_train: int, image_size: int, seed: int) -> list[Order]:
     for split, count in zip(SPLITS, (num_train, NUM_HELD_OUT, NUM_HELD_OUT), strict=True):
         rng = np.random.default_rng([seed, _code(task), SPLITS.index(split)])
         labels = _labels(task, split, count, rng)
-        orders += [Order(task, seed, split, number, label, image_size) for number, label in enumerate(labels)]
+        orders += [Order(task, seed, split, position, label, image_size) for position, label in enumerate(labels)]
     return orders
 
 
 def draw(order: Order) -> SyntheticRow:
-    """Render one order; everything random comes from seed, task, split, identity and number."""
+    """Render one order; everything random comes from seed, task, split, identity and position."""
     person_rng, rng = _generators(order)
     traits, attributes = draw_attributes(order, person_rng, rng)
     person, scene = draw_person(traits, person_rng), draw_scene(attributes, rng)
     portrait = render(person, scene, _acts(order, attributes, rng), _canvas_side(order.image_size), rng)
-    picture = spoil(capture(portrait.rgb, order.image_size, rng), rng)
+    picture = add_blur_and_grain(capture(portrait.rgb, order.image_size, rng), rng)
     if order.task == "deepfake":
         picture = blend_or_keep(picture, portrait.points, bool(order.label), rng)
-        picture = spoil(_resample(picture, rng), rng)
+        picture = add_blur_and_grain(_resample(picture, rng), rng)
     label = tuple(int(attributes[name]) for name in ATTRIBUTES) if order.task == "attributes" else order.label
     image = encode(picture, quality=int(rng.integers(82, 96)))
-    return SyntheticRow(image, label, f"{order.split}-{order.number // IMAGES_PER_IDENTITY:05d}", order.split)
+    return SyntheticRow(image, label, f"{order.split}-{order.position // IMAGES_PER_IDENTITY:05d}", order.split)
 
 
 def draw_attributes(
@@ -110,55 +114,32 @@ def draw_attributes(
             return traits, attributes
 
 
-def page() -> Image.Image:
-    """A sheet of synthetic test faces: a row per emotion, two with mixed attributes, one of real and one of fake faces."""
-    image_size, columns = 64, 14
-    rows: list[tuple[str, list[Order]]] = []
-    for task in KINDS:
-        orders = [order for order in plan(task, 200, image_size, 0) if order.split == "test"]
-        if task == "attributes":
-            every_person = orders[::IMAGES_PER_IDENTITY]
-            rows += [(task, every_person[:columns]), (task, every_person[columns : 2 * columns])]
-        else:
-            rows += [
-                (name, [order for order in orders if order.label == label][:columns])
-                for label, name in enumerate(CLASSES[task])
-            ]
-    margin = image_size + 10
-    sheet = Image.new("RGB", (margin + columns * image_size, len(rows) * image_size), "white")
-    for down, (name, chosen) in enumerate(rows):
-        ImageDraw.Draw(sheet).text((6, (down + 0.4) * image_size), name, fill="black")
-        for across, order in enumerate(chosen):
-            sheet.paste(Image.open(io.BytesIO(draw(order).image)), (margin + across * image_size, down * image_size))
-    return sheet
-
-
 def _draw_all(orders: list[Order]) -> list[SyntheticRow]:
     return [draw(order) for order in orders]
 
 
-def _labels(task: str, split: str, number: int, rng: np.random.Generator) -> list[int]:
+def _labels(task: str, split: str, count: int, rng: np.random.Generator) -> list[int]:
     if task == "attributes":
-        kinds = len(ATTRIBUTES)
-        return [-1 if split == "train" else (index // IMAGES_PER_IDENTITY) % kinds for index in range(number)]
+        ordered = [(index // IMAGES_PER_IDENTITY) % len(ATTRIBUTES) for index in range(count)]
+        return [-1] * count if split == "train" else ordered
     shares = TRAIN_COUNTS[task] if split == "train" else (1,) * len(CLASSES[task])
-    labels = np.repeat(np.arange(len(shares)), _quotas(shares, number))
+    labels = np.repeat(np.arange(len(shares)), _quotas(shares, count))
     return [int(label) for label in rng.permutation(labels)]
 
 
-def _quotas(shares: Sequence[int], number: int) -> list[int]:
-    """Rows per class in proportion to shares; rare classes are lifted to LEAST_PER_CLASS at the cost of the commonest."""
-    exact = np.asarray(shares) * number / sum(shares)
+def _quotas(shares: Sequence[int], count: int) -> list[int]:
+    """Rows per class in proportion to shares; rare classes get LEAST_PER_CLASS at the cost of the commonest."""
+    exact = np.asarray(shares) * count / sum(shares)
     quotas = np.maximum(np.round(exact).astype(int), LEAST_PER_CLASS)
-    quotas[np.argmax(exact)] += number - quotas.sum()
+    quotas[np.argmax(exact)] += count - quotas.sum()
     return [int(quota) for quota in quotas]
 
 
 def _generators(order: Order) -> tuple[np.random.Generator, np.random.Generator]:
+    """Of the person, which the images of an identity share, and of the image alone."""
     key = [order.seed, _code(order.task), SPLITS.index(order.split)]
-    return np.random.default_rng([*key, 0, order.number // IMAGES_PER_IDENTITY]), np.random.default_rng(
-        [*key, 1, order.number]
-    )
+    person = np.random.default_rng([*key, 0, order.position // IMAGES_PER_IDENTITY])
+    return person, np.random.default_rng([*key, 1, order.position])
 
 
 def _code(task: str) -> int:
@@ -177,16 +158,6 @@ def _canvas_side(image_size: int) -> int:
 
 
 def _resample(picture: Map, rng: np.random.Generator) -> Map:
-    """Half of the pictures pass through fewer pixels, real or fake alike."""
+    """A quarter of the pictures pass through fewer pixels, real or fake alike."""
     size = picture.shape[0]
     return resize(resize(picture, int(size * rng.uniform(0.8, 1.0))), size) if rng.random() < 0.25 else picture
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Draw a page of synthetic faces.")
-    parser.add_argument("--out", type=Path, default=Path("docs/synthetic.png"))
-    page().save(parser.parse_args().out)
-
-
-if __name__ == "__main__":
-    main()

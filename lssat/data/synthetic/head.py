@@ -39,8 +39,9 @@ def paint_body(canvas: Canvas, person: Person, scene: Scene, rng: np.random.Gene
 
 
 def paint_skin(canvas: Canvas, person: Person, scene: Scene, acts: Acts, rng: np.random.Generator) -> Map:
-    """Ears and the head itself; sets `canvas.shade` for everything that lies on the face. Returns the cover of the head
-    [S, S].
+    """Ears and the head itself; sets `canvas.shade` for everything that lies on the face.
+
+    Returns the cover of the head [S, S].
     """
     distance = head_distance(canvas, person)
     canvas.shade = light_map(canvas, person, scene, acts, rng)

@@ -15,8 +15,9 @@ Attributes = Mapping[str, bool]
 Colour = tuple[float, float, float]
 
 ATTRIBUTES = (
-    "Bald", "Bangs", "Big_Nose", "Black_Hair", "Blond_Hair", "Brown_Hair", "Bushy_Eyebrows", "Eyeglasses", "Goatee", "Gray_Hair", "Male",
-    "Mouth_Slightly_Open", "Mustache", "No_Beard", "Pale_Skin", "Rosy_Cheeks", "Smiling", "Wearing_Hat", "Wearing_Lipstick", "Young",
+    "Bald", "Bangs", "Big_Nose", "Black_Hair", "Blond_Hair", "Brown_Hair", "Bushy_Eyebrows", "Eyeglasses", "Goatee",
+    "Gray_Hair", "Male", "Mouth_Slightly_Open", "Mustache", "No_Beard", "Pale_Skin", "Rosy_Cheeks", "Smiling",
+    "Wearing_Hat", "Wearing_Lipstick", "Young",
 )  # fmt: skip
 
 SKIN_TONES: tuple[Colour, ...] = (
@@ -105,10 +106,10 @@ class Scene:
 
 def draw_person_attributes(rng: np.random.Generator) -> dict[str, bool]:
     """The attributes that an identity keeps, with plausible correlations."""
-    male, young = _chance(rng, 0.5), _chance(rng, 0.6)
-    bald = male and _chance(rng, 0.12 if young else 0.32)
+    male, young = _bernoulli(rng, 0.5), _bernoulli(rng, 0.6)
+    bald = male and _bernoulli(rng, 0.12 if young else 0.32)
     colour = str(rng.choice(list(HAIR_COLOURS), p=[0.36, 0.36, 0.28, 0.0] if young else [0.2, 0.2, 0.15, 0.45]))
-    mustache, goatee = male and _chance(rng, 0.28), male and _chance(rng, 0.28)
+    mustache, goatee = male and _bernoulli(rng, 0.28), male and _bernoulli(rng, 0.28)
     return {
         "Male": male,
         "Young": young,
@@ -116,28 +117,28 @@ def draw_person_attributes(rng: np.random.Generator) -> dict[str, bool]:
         **{name: name == colour and not bald for name in HAIR_COLOURS},
         "Mustache": mustache,
         "Goatee": goatee,
-        "No_Beard": not mustache and not goatee and not (male and _chance(rng, 0.2)),
-        "Bangs": not bald and _chance(rng, 0.15 if male else 0.4),
-        "Big_Nose": _chance(rng, 0.45 if male else 0.2),
-        "Bushy_Eyebrows": _chance(rng, 0.4 if male else 0.15),
-        "Pale_Skin": _chance(rng, 0.22),
+        "No_Beard": not mustache and not goatee and not (male and _bernoulli(rng, 0.2)),
+        "Bangs": not bald and _bernoulli(rng, 0.15 if male else 0.4),
+        "Big_Nose": _bernoulli(rng, 0.45 if male else 0.2),
+        "Bushy_Eyebrows": _bernoulli(rng, 0.4 if male else 0.15),
+        "Pale_Skin": _bernoulli(rng, 0.22),
     }
 
 
 def draw_occasion_attributes(person: Attributes, rng: np.random.Generator) -> dict[str, bool]:
     """All attributes of one image of a person."""
     male, young = person["Male"], person["Young"]
-    hat = not person["Bald"] and _chance(rng, 0.15)
-    smiling = _chance(rng, 0.48)
+    hat = not person["Bald"] and _bernoulli(rng, 0.15)
+    smiling = _bernoulli(rng, 0.48)
     occasion = {
         **person,
-        "Eyeglasses": _chance(rng, 0.18 if young else 0.3),
+        "Eyeglasses": _bernoulli(rng, 0.18 if young else 0.3),
         "Wearing_Hat": hat,
         "Bangs": person["Bangs"] and not hat,
         "Smiling": smiling,
-        "Mouth_Slightly_Open": _chance(rng, 0.6 if smiling else 0.35),
-        "Wearing_Lipstick": not male and _chance(rng, 0.55),
-        "Rosy_Cheeks": _chance(rng, 0.08 if male else 0.28),
+        "Mouth_Slightly_Open": _bernoulli(rng, 0.6 if smiling else 0.35),
+        "Wearing_Lipstick": not male and _bernoulli(rng, 0.55),
+        "Rosy_Cheeks": _bernoulli(rng, 0.08 if male else 0.28),
     }
     return {name: occasion[name] for name in ATTRIBUTES}
 
@@ -153,7 +154,7 @@ def draw_person(attributes: Attributes, rng: np.random.Generator) -> Person:
     return Person(
         age=age,
         skin=_skin(tone, attributes["Pale_Skin"], rng),
-        freckles=rng.uniform(0.3, 1.0) if tone < 2.5 and _chance(rng, 0.3) else 0.0,
+        freckles=rng.uniform(0.3, 1.0) if tone < 2.5 and _bernoulli(rng, 0.3) else 0.0,
         head_width=rng.normal(0.75 if male else 0.715, 0.03),
         jaw=float(np.clip(rng.normal(0.62 if male else 0.42, 0.13), 0.15, 0.95)),
         eye_gap=rng.normal(0.315, 0.014),
@@ -177,7 +178,7 @@ def draw_person(attributes: Attributes, rng: np.random.Generator) -> Person:
         hair_length=rng.uniform(0.35, 1.7),
         hairline=rng.normal(-0.55, 0.04) - (0.1 * age if male else 0.0),
         parting=rng.normal(0.0, 0.45),
-        swept=_chance(rng, 0.4),
+        swept=_bernoulli(rng, 0.4),
         beard=_beard(attributes),
         stubble=rng.uniform(0.0, 0.45) if male else 0.0,
     )
@@ -202,7 +203,7 @@ def draw_scene(attributes: Attributes, rng: np.random.Generator) -> Scene:
         hat=str(rng.choice(["cap", "beanie", "brim"])) if attributes["Wearing_Hat"] else "",
         lipstick=lips[rng.integers(len(lips))] if attributes["Wearing_Lipstick"] else None,
         rosy=rng.uniform(0.7, 1.0) if attributes["Rosy_Cheeks"] else rng.uniform(0.0, 0.15),
-        earrings=not attributes["Male"] and _chance(rng, 0.4),
+        earrings=not attributes["Male"] and _bernoulli(rng, 0.4),
         bangs=attributes["Bangs"],
         cloth=_any_colour(rng, 0.14),
         backdrop=(_any_colour(rng, 0.08), _any_colour(rng, 0.08)),
@@ -210,7 +211,7 @@ def draw_scene(attributes: Attributes, rng: np.random.Generator) -> Scene:
     )
 
 
-def _chance(rng: np.random.Generator, probability: float) -> bool:
+def _bernoulli(rng: np.random.Generator, probability: float) -> bool:
     return bool(rng.random() < probability)
 
 
