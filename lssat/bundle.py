@@ -28,6 +28,7 @@ CONFIG = "config.json"
 LABELS = "labels.json"  # the task: its kind and classes
 PREPROCESSING = "preprocessing.json"  # what an image must go through, for those who do without this package
 VALIDATION = "validation.json"  # the epoch that was kept, as it was reported
+TEST = "test.json"  # the scorecard on the test split, which whoever opens that split adds
 
 
 def export(trained: Path, bundle: Path) -> None:
