@@ -23,9 +23,10 @@ class UnusableImage(Exception):
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Inside, a picture that may be a decompression bomb is an error, and PIL's other warnings are not shown. Not for
-    threads: filters are the process's.
+def refuse_bombs() -> Iterator[None]:
+    """Inside, a picture that may be a decompression bomb is an error, and Pillow's other warnings are not shown.
+
+    Not for threads: warning filters belong to the whole process.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")
@@ -42,8 +43,9 @@ def read_inside(root: Path, name: str) -> bytes:
 
 
 def resolve_inside(root: Path, name: str) -> Path:
-    """Where the file `name` below `root` (resolved) is. Raises UnusableImage, also where the path or a link leads out
-    of `root`.
+    """Where the file `name` below `root` (resolved) is.
+
+    Raises UnusableImage, also where the path or a link leads out of `root`.
     """
     check_name(name)
     folder, _, last = name.rpartition("/")
@@ -58,11 +60,7 @@ def resolve_inside(root: Path, name: str) -> Path:
         return path
     except (FileNotFoundError, NotADirectoryError):
         raise UnusableImage("file not found") from None
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-    ) as error:  # RuntimeError: a loop of links; ValueError: a null byte in the name
+    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: links in a circle; ValueError: a null byte
         raise UnusableImage(f"cannot be read: {error.__class__.__name__}") from None
 
 
@@ -76,12 +74,12 @@ def check_name(name: str) -> None:
 
 @lru_cache(maxsize=1024)
 def _real_folder(root: Path, folder: str) -> Path:
-    """Links on the way resolved: once for all files of a folder, since this takes longer than to read one."""
+    """The folder with links on the way resolved: once for all its files, since this takes longer than to read one."""
     return (root / folder).resolve()
 
 
-def decoded(image: bytes | None) -> Image.Image:
-    """The picture, decoded to the last row. Raises UnusableImage."""
+def decode_image(image: bytes | None) -> Image.Image:
+    """The picture, decoded to its last row. Raises UnusableImage."""
     if not image:
         raise UnusableImage("no image bytes")
     try:

@@ -20,7 +20,8 @@ from ray.train import DataConfig as TrainDataConfig
 from lssat.config import ConfigError
 from lssat.data.prepared.decoding import decode
 from lssat.data.prepared.rows import Arrays, ResidentRows, Rows, StreamedRows, mixed
-from lssat.data.prepared.table import GROUP_ROWS, shard_paths
+from lssat.data.prepared.shards import GROUP_ROWS
+from lssat.data.prepared.table import shard_paths
 
 MEMORY_SHARE = 0.4  # of the smallest node's object store that decoded data may fill; the rest is for what flows
 SHUFFLE_ROWS = 2048  # streamed rows that are mixed

@@ -11,8 +11,9 @@ from lssat.data.parallel import Spread
 
 
 def on_cluster(address: str) -> Spread:
-    """Join a cluster that is up; the result does what `in_processes` does, by Ray Data, which asks for no more than its
-    object store takes.
+    """Join a cluster that is up; the result does what `in_processes` does, on all its nodes.
+
+    Ray Data bounds the items in flight by what its object store takes.
     """
     import ray
 

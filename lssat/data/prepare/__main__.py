@@ -1,4 +1,4 @@
-"""The command line of `python -m lssat.data.prepare`."""
+"""`python -m lssat.data.prepare`: a data set -> a folder of shards, before a search or on a cluster."""
 
 from __future__ import annotations
 
@@ -9,50 +9,47 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lssat.config import Config, ConfigError, build
+from lssat.command import INTERRUPTED, exit_code
+from lssat.config import ConfigError, DataConfig, build
 from lssat.data.parallel import Spread, in_processes
-from lssat.data.prepare.prepare import fingerprint_of, write
-from lssat.data.prepared.table import SPLITS, read_info
-from lssat.data.sources.source import OPTIONS, absolute
+from lssat.data.prepare.prepare import Preparation, write
+from lssat.data.prepared.table import INFO_FILE, SPLITS, read_info
+from lssat.data.sources.source import OPTIONS, OWN, absolute, located
 
+DESCRIPTION = "Prepare a data set: open its files once, cut faces out, audit its splits and write shards."
 EPILOG = """examples:
   python -m lssat.data.prepare celeba /data/CelebA shards/celeba
-  python -m lssat.data.prepare faceforensics '/data/FaceForensics++?compression=c40&methods=Deepfakes,FaceSwap' shards/ff-c40
+  python -m lssat.data.prepare faceforensics '/data/FaceForensics++?compression=c40&frames=16' shards/ff-c40
   python -m lssat.data.prepare own /data/faces.parquet shards/faces --task male
   python search/run.py --space spaces/backbones.yaml --data shards/celeba
 
-The tree is taken as its owner publishes it. Images and frames become squares of at most 256 pixels; a table's or folder's own images are kept as they
-are. What cannot be used is listed in <shards>/rejects.csv with its reason and never replaced. Interrupted, the same command goes on with the
-shards that are missing; a table that holds its images is begun anew. On a cluster (--address) the source and the shards must be in folders that
-all nodes see."""
+The tree is taken as its owner publishes it. Images and frames become squares of at most 256 pixels; the images of
+your own table or folder are kept as they are. What cannot be used is listed in <shards>/rejects.csv with its reason
+and never replaced. Interrupted, the same command goes on with the shards that are missing; a table that holds its
+images is begun anew. On a cluster (--address) the source and the shards must be in folders that all nodes see."""
 
 
 def main() -> int:
     """0: done, 2: bad input, 130: interrupted."""
     arguments = _parser().parse_args()
-    console = Console(stderr=True)
     try:
-        _prepare(arguments, console)
-    except ConfigError as error:
-        console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
-        return 2
+        return exit_code(lambda: _run(arguments))
     except KeyboardInterrupt:
-        console.print("interrupted; the same command goes on where it can")
-        return 130
-    return 0
+        print("interrupted; the same command goes on where it can", file=sys.stderr)
+        return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
     kinds = ", ".join(f"{kind} ({', '.join(options)})" if options else kind for kind, options in OPTIONS.items())
     parser = argparse.ArgumentParser(
         prog="python -m lssat.data.prepare",
-        description=__doc__,
+        description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "kind",
-        choices=["own", *OPTIONS],
+        choices=[OWN, *OPTIONS],
         metavar="KIND",
         help=f"own, or a published data set (with its options): {kinds}",
     )
@@ -81,45 +78,63 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _prepare(arguments: argparse.Namespace, console: Console) -> None:
-    source = absolute(arguments.source if arguments.kind == "own" else f"{arguments.kind}:{arguments.source}")
-    given = {
-        "data.source": source,
+def _run(arguments: argparse.Namespace) -> None:
+    data = _data(arguments)
+    folder = arguments.shards.absolute()
+    preparation = Preparation.of(located(data.source), data)
+    _refuse_other(folder, preparation)
+    spread = _spread(arguments.address)
+    console = Console(stderr=True)
+    with console.status("reading names and labels") if console.is_terminal else nullcontext() as status:
+
+        def notify(text: str) -> None:
+            if status is not None:
+                status.update(text)
+            else:
+                console.print(text, markup=False, soft_wrap=True)
+
+        write(folder, preparation, notify, spread)
+    _show(folder)
+
+
+def _data(arguments: argparse.Namespace) -> DataConfig:
+    """Raises ConfigError."""
+    kind = "" if arguments.kind == OWN else f"{arguments.kind}:"
+    keys = {
+        "data.source": absolute(f"{kind}{arguments.source}"),
         "data.task": arguments.task,
         "data.classes": arguments.classes.split(",") if arguments.classes else None,
         "data.seed": arguments.seed,
         "data.max_rejects": arguments.max_rejects,
         "data.allow_leaks": arguments.allow_leaks or None,
     }
-    config: Config = build({key: value for key, value in given.items() if value is not None})
-    folder = arguments.shards.absolute()
-    fingerprint = fingerprint_of(config.data)
-    if folder.exists() and (not (folder / "dataset.json").exists() or read_info(folder).fingerprint != fingerprint):
+    return build({key: value for key, value in keys.items() if value is not None}).data
+
+
+def _refuse_other(folder: Path, preparation: Preparation) -> None:
+    """Raises ConfigError where there is something else in the folder's place."""
+    if not folder.exists():
+        return
+    if not (folder / INFO_FILE).exists() or read_info(folder).fingerprint != preparation.fingerprint:
         raise ConfigError(f"`{folder}` exists and holds something else; delete it, or name another folder")
-    spread: Spread = in_processes
-    if arguments.address:
-        from lssat.on_ray.spread import on_cluster
 
-        spread = on_cluster(arguments.address)
-    with console.status("reading names and labels") if console.is_terminal else nullcontext() as status:
 
-        def note(text: str) -> None:
-            if status is not None:
-                status.update(text)
-            else:
-                console.print(text, markup=False, soft_wrap=True)
+def _spread(address: str | None) -> Spread:
+    if address is None:
+        return in_processes
+    from lssat.on_ray.spread import on_cluster  # Ray takes seconds to import, and only a cluster needs it
 
-        write(folder, config.data, fingerprint, note, spread)
+    return on_cluster(address)
+
+
+def _show(folder: Path) -> None:
+    """Print what is in the shards, on standard output."""
     info = read_info(folder)
     for split in SPLITS:
-        print(
-            f"{split:<6}{info.rows[split]:>9}  "
-            + ", ".join(f"{name} {count}" for name, count in info.counts[split].items())
-        )
-    print(
-        f"{len(info.rejects)} rejects, {info.options['leaks']} leaks across splits; described in "
-        f"{folder / 'dataset.json'}"
-    )
+        counts = ", ".join(f"{name} {count}" for name, count in info.counts[split].items())
+        print(f"{split:<6}{info.rows[split]:>9}  {counts}")
+    rejects, leaks = len(info.rejects), info.options["leaks"]
+    print(f"{rejects} rejects, {leaks} leaks across splits; described in {folder / INFO_FILE}")
 
 
 if __name__ == "__main__":

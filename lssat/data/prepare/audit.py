@@ -1,10 +1,12 @@
-"""The leak audit: identities, source videos and near-duplicate images that are in more than one split of a prepared
-data set.
+"""The leak audit of a prepared data set.
+
+A leak is an identity, a source video or a near-duplicate image that is in more than one split.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -18,15 +20,17 @@ import pyarrow.parquet as pq
 
 from lssat.config import ConfigError
 from lssat.data.prepared.hashing import Hashes, Thumbnails, hashes_of
-from lssat.data.prepared.table import GROUP_ROWS, SPLITS, DatasetInfo, shard_paths
+from lssat.data.prepared.table import SPLITS, DatasetInfo, shard_paths
+from lssat.files import write_text
 
 DISTANCE = 10  # most bits in which the 64-bit hashes of near-duplicates differ
-# least correlation of their thumbnails: of 19 million pairs of real faces of different people one reaches it, with
-# DISTANCE
+# Least correlation of the thumbnails of near-duplicates: of 19 million pairs of real faces of different people one
+# reaches it, with DISTANCE.
 CORRELATION = 0.97
-TOLERATED = 0.001
+TOLERATED = 0.001  # share of the smallest split
 LEAST_CONTRAST = 2.0  # standard deviation in grey levels; flatter pictures all look alike and say nothing
 BLOCK_PAIRS = 1 << 17  # pairs of hashes compared at once: as many as a core's cache holds
+COMPARED = 4096  # pairs of thumbnails correlated at once
 NAMED = 5  # leaks of each kind in the message
 LEAKS_FILE = "leaks.csv"
 
@@ -40,32 +44,36 @@ class Leak(NamedTuple):
     detail: str
 
 
-def check_leaks(folder: Path, info: DatasetInfo, allow: bool) -> DatasetInfo:
-    """`info` with the number of leaks in its options; they are listed in `folder/leaks.csv`. Raises ConfigError unless
-    they are allowed.
+class HashedSplit(NamedTuple):
+    """The pictures of a split: hashes [n] and thumbnails [n, 1024]."""
 
-    Near-duplicate images alone are let pass, and recorded, up to the share TOLERATED of the smallest split: a score
-    cannot tell them.
+    name: str
+    hashes: Hashes
+    thumbnails: Thumbnails
+
+
+def check_leaks(folder: Path, info: DatasetInfo, allow: bool) -> DatasetInfo:
+    """`info` with the number of leaks in its options; they are listed in `folder/leaks.csv`.
+
+    Raises ConfigError unless they are allowed. Near-duplicate images alone are let pass, and recorded, up to the share
+    TOLERATED of the smallest split: so few do not show in a score.
     """
     leaks = audit(folder)
     few = all(leak.kind == "image" for leak in leaks) and len(leaks) <= TOLERATED * min(info.rows.values())
     if leaks and not allow and not few:
         raise leak_error(leaks)
-    with (folder / LEAKS_FILE).open("w", encoding="utf-8", newline="") as file:
-        rows = [(leak.kind, *leak.first, *leak.second, leak.detail) for leak in leaks]
-        csv.writer(file, lineterminator="\n").writerows(
-            [("kind", "first_split", "first_row", "second_split", "second_row", "detail"), *rows]
-        )
+    _write_leaks(folder / LEAKS_FILE, leaks)
     return replace(info, options=info.options | {"leaks": len(leaks)})
 
 
 def audit(folder: Path) -> list[Leak]:
-    """Every leak between the splits of the prepared shards in `folder`; of an image, its first near-duplicate in each
-    other split.
+    """Every leak between the splits of the prepared shards in `folder`.
+
+    Of an image, its first near-duplicate in each other split.
     """
     people: dict[str, Sequence[Sequence[str]]] = {}
     videos: dict[str, Sequence[Sequence[str]]] = {}
-    prints: dict[str, tuple[Hashes, Thumbnails]] = {}
+    pictures: dict[str, HashedSplit] = {}
     for split in SPLITS:
         table = _read(folder, split)
         people[split] = [
@@ -74,54 +82,52 @@ def audit(folder: Path) -> list[Leak]:
         ]
         videos[split] = [[name] if name else [] for name in table["video"].to_pylist()]
         thumbnails = _thumbnails(table["thumbnail"])
-        prints[split] = hashes_of(thumbnails), thumbnails
-    leaks = shared("identity", people) + shared("video", videos)
+        pictures[split] = HashedSplit(split, hashes_of(thumbnails), thumbnails)
+    leaks = shared_values("identity", people) + shared_values("video", videos)
     for first, second in combinations(SPLITS, 2):
-        leaks += near_duplicates((first, *prints[first]), (second, *prints[second]))
+        leaks += near_duplicates(pictures[first], pictures[second])
     return leaks
 
 
-def shared(kind: Literal["identity", "video"], values: dict[str, Sequence[Sequence[str]]]) -> list[Leak]:
-    """Values in more than one split. values[split][row]: those of one row, several where a fake has a target and a
-    source.
+def shared_values(kind: Literal["identity", "video"], values: dict[str, Sequence[Sequence[str]]]) -> list[Leak]:
+    """Values in more than one split, by the first row of each split that has them.
+
+    values[split][row]: those of one row, several where a fake has a target and a source.
     """
-    met: dict[str, dict[str, int]] = {}
+    first_rows: dict[str, dict[str, int]] = {}
     for split, rows in values.items():
-        for row, several in enumerate(rows):
-            for value in several:
-                met.setdefault(value, {}).setdefault(split, row)
+        for row, of_row in enumerate(rows):
+            for value in of_row:
+                first_rows.setdefault(value, {}).setdefault(split, row)
     return [
-        Leak(kind, (first, str(places[first])), (second, str(places[second])), value)
-        for value, places in met.items()
-        for first, second in combinations(places, 2)
+        Leak(kind, (first, str(rows[first])), (second, str(rows[second])), value)
+        for value, rows in first_rows.items()
+        for first, second in combinations(rows, 2)
     ]
 
 
-def near_duplicates(first: tuple[str, Hashes, Thumbnails], second: tuple[str, Hashes, Thumbnails]) -> list[Leak]:
-    """Pictures of `first` that are in `second` again, each with its first partner. Both are (split, hashes [n],
-    thumbnails [n, 1024]).
+def near_duplicates(first: HashedSplit, second: HashedSplit) -> list[Leak]:
+    """Pictures of `first` that are in `second` again, each with its first partner.
 
     Found: encoded anew, resized, brightened, about four in ten of those cropped by 2%. Not found: mirrored, turned,
     cropped by 4% and more. All pairs of hashes are compared, a block at a time: that takes less time than to compute
     the hashes.
     """
-    (name, hashes, thumbnails), (other, other_hashes, other_thumbnails) = first, second
     leaks: list[Leak] = []
-    rows = max(BLOCK_PAIRS // max(len(other_hashes), 1), 1)
-    for begin in range(0, len(hashes), rows):
-        distance = np.bitwise_count(hashes[begin : begin + rows, None] ^ other_hashes[None])
-        left, right = np.divmod(
-            np.flatnonzero(distance <= DISTANCE), max(len(other_hashes), 1)
-        )  # several times as fast as np.nonzero of two axes
-        for part in range(0, len(left), GROUP_ROWS * 16):
-            these, those = left[part : part + GROUP_ROWS * 16], right[part : part + GROUP_ROWS * 16]
-            alike = _correlation(thumbnails[begin + these], other_thumbnails[those])
-            for pair in np.nonzero(alike >= CORRELATION)[0]:
-                place = str(begin + these[pair])
-                if not leaks or leaks[-1].first != (name, place):
-                    leaks.append(
-                        Leak("image", (name, place), (other, str(those[pair])), f"correlation {alike[pair]:.3f}")
-                    )
+    num_others = max(len(second.hashes), 1)
+    rows = max(BLOCK_PAIRS // num_others, 1)
+    for begin in range(0, len(first.hashes), rows):
+        distance = np.bitwise_count(first.hashes[begin : begin + rows, None] ^ second.hashes[None])
+        # Several times as fast as np.nonzero of two axes:
+        left, right = np.divmod(np.flatnonzero(distance <= DISTANCE), num_others)
+        for part in range(0, len(left), COMPARED):
+            these, those = begin + left[part : part + COMPARED], right[part : part + COMPARED]
+            correlation = _correlation(first.thumbnails[these], second.thumbnails[those])
+            for pair in np.nonzero(correlation >= CORRELATION)[0]:
+                picture = (first.name, str(these[pair]))
+                if not leaks or leaks[-1].first != picture:
+                    partner = (second.name, str(those[pair]))
+                    leaks.append(Leak("image", picture, partner, f"correlation {correlation[pair]:.3f}"))
     return leaks
 
 
@@ -142,6 +148,14 @@ def leak_error(leaks: Sequence[Leak]) -> ConfigError:
         "splits be made anew by leaving out the split column, or record them: `data.allow_leaks: true`, or "
         "`--allow-leaks`"
     )
+
+
+def _write_leaks(path: Path, leaks: Sequence[Leak]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["kind", "first_split", "first_row", "second_split", "second_row", "detail"])
+    writer.writerows((leak.kind, *leak.first, *leak.second, leak.detail) for leak in leaks)
+    write_text(path, text.getvalue())
 
 
 def _correlation(first: Thumbnails, second: Thumbnails) -> npt.NDArray[np.float32]:

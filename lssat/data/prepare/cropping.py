@@ -24,10 +24,10 @@ def square_crop(image: Picture, box: Box, scale: float = SCALE, size: int = SIZE
     left, right = _span((box.left + box.right) / 2, side, width)
     top, bottom = _span((box.top + box.bottom) / 2, side, height)
     part = image[max(top, 0) : bottom, max(left, 0) : right]
-    part = np.pad(
-        part, ((max(-top, 0), max(bottom - height, 0)), (max(-left, 0), max(right - width, 0)), (0, 0)), mode="edge"
-    )
-    reducing = 2.0 if side >= 4 * size else None
+    above, below = max(-top, 0), max(bottom - height, 0)
+    before, behind = max(-left, 0), max(right - width, 0)
+    part = np.pad(part, ((above, below), (before, behind), (0, 0)), mode="edge")
+    reducing = 2.0 if side >= 4 * size else None  # a box filter first, where bicubic alone would read every pixel
     return np.asarray(Image.fromarray(part).resize((size, size), Image.Resampling.BICUBIC, reducing_gap=reducing))
 
 

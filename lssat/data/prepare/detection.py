@@ -41,7 +41,7 @@ def largest_face(image: npt.NDArray[np.uint8]) -> Box | None:
     return Box(left, top, left + face["width"] / factor, top + face["height"] / factor)
 
 
-def steady(boxes: Sequence[Box | None]) -> list[Box | None]:
+def smooth_boxes(boxes: Sequence[Box | None]) -> list[Box | None]:
     """Boxes along a video, smoothed.
 
     Each detection becomes the median of itself, the one before and the one after, coordinate by coordinate, so that a
@@ -55,11 +55,11 @@ def steady(boxes: Sequence[Box | None]) -> list[Box | None]:
     result: list[Box | None] = [None] * len(boxes)
     for frame, values in zip(seen, smooth, strict=True):
         result[frame] = _box(values)
-    for place, (before, after) in enumerate(pairwise(seen)):
+    for index, (before, after) in enumerate(pairwise(seen)):
         if after - before - 1 <= LONGEST_GAP:
             for frame in range(before + 1, after):
                 share = (frame - before) / (after - before)
-                result[frame] = _box((1 - share) * smooth[place] + share * smooth[place + 1])
+                result[frame] = _box((1 - share) * smooth[index] + share * smooth[index + 1])
     return result
 
 

@@ -13,22 +13,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from lssat.data.images import UnusableImage, decoded, quiet, read_inside, resolve_inside
+from lssat.data.images import UnusableImage, decode_image, read_inside, refuse_bombs, resolve_inside
 from lssat.data.parallel import chunks, in_processes
-from lssat.data.prepare.cropping import SIZE, square_crop
+from lssat.data.prepare.cropping import SIZE, Picture, square_crop
 from lssat.data.prepared.hashing import thumbnail_of
 from lssat.data.prepared.table import Reject, Row
-from lssat.data.sources.listing import Listing, Record
-from lssat.data.sources.reading import damaged
+from lssat.data.sources.listing import Box, Listing, Media, Record
+from lssat.data.sources.reading import damaged_table
 
 BATCH_ROWS = 256
 CHUNK = 64  # images of a table that a process looks at in one go
 QUALITY = 95  # of JPEG, for what is cut out
 
 
-class Opened(NamedTuple):
-    """What became of one entry: its rows (of a video, one per frame) or why it is left out; and its frames that showed
-    no face.
+class EntryResult(NamedTuple):
+    """What became of one entry: its rows (of a video, one per frame), or why it is left out.
+
+    `without_face`: its frames that showed no face.
     """
 
     rows: tuple[Row, ...]
@@ -36,38 +37,42 @@ class Opened(NamedTuple):
     without_face: int = 0
 
 
-class How(NamedTuple):
-    """How the entries of a listing are opened. `frames`: of a video. `own`: images are kept as they are."""
+class OpenOptions(NamedTuple):
+    """What opening an entry depends on.
+
+    `crop`: faces are cut out. `keep`: images stay as they are, whatever their size. `num_frames`: to take of a video.
+    """
 
     root: Path
-    media: str
+    media: Media
     crop: bool
-    own: bool
-    frames: int
+    keep: bool
+    num_frames: int
 
 
-def how(listing: Listing) -> How:
+def open_options(listing: Listing) -> OpenOptions:
+    """How the entries of a listing are opened: the images of own data, which have no `kind`, are kept."""
     root = (listing.path if listing.path.is_dir() else listing.path.parent).resolve()
     options = listing.info.options
-    return How(root, listing.media, listing.crop, "kind" not in options, int(options.get("frames", 1)))
+    return OpenOptions(root, listing.media, listing.crop, "kind" not in options, int(options.get("frames", 1)))
 
 
-def open_entry(way: How, entry: Record) -> Opened:
-    """One image file or video of the listing; to be called inside `quiet`."""
+def open_entry(options: OpenOptions, entry: Record) -> EntryResult:
+    """Open one image file or video of the listing; to be called inside `refuse_bombs`."""
     try:
-        if way.media == "videos":
-            return _open_video(way, entry)
-        image = read_inside(way.root, str(entry.name))
-        return Opened((_as_it_is(entry, image) if way.own else _face(entry, image, way.crop),))
+        if options.media == "videos":
+            return _open_video(options, entry)
+        image = read_inside(options.root, str(entry.name))
+        return EntryResult((_kept(entry, image) if options.keep else _square(entry, image, options.crop),))
     except UnusableImage as reason:
-        return Opened((), Reject(entry.name, str(reason)))
+        return EntryResult((), Reject(entry.name, str(reason)))
 
 
-def read_table(source: Listing) -> Iterator[Row | Reject]:
+def read_table(listing: Listing) -> Iterator[Row | Reject]:
     """Every entry of a table that holds its images, in the table's order."""
-    kept, sent = tee(chunks(_stored_images(source), CHUNK))  # images need not come back
-    found = in_processes(_looked_at, ([image for _, image in some] for some in sent))
-    for some, outcomes in zip(kept, found, strict=True):
+    stored, sent = tee(chunks(_stored_images(listing), CHUNK))  # images need not come back from the processes
+    checked = in_processes(_check_images, ([image for _, image in some] for some in sent))
+    for some, outcomes in zip(stored, checked, strict=True):
         for (entry, image), outcome in zip(some, outcomes, strict=True):
             if isinstance(entry, Reject):
                 yield entry
@@ -77,52 +82,52 @@ def read_table(source: Listing) -> Iterator[Row | Reject]:
                 yield _row(entry, image or b"", outcome)
 
 
-def _looked_at(images: list[bytes | None]) -> list[bytes | str]:
+def _check_images(images: list[bytes | None]) -> list[bytes | str]:
     """The thumbnail of each image, or why it cannot be used."""
-    with quiet():
+    with refuse_bombs():
         return [_thumbnail_or_reason(image) for image in images]
 
 
 def _thumbnail_or_reason(image: bytes | None) -> bytes | str:
     try:
-        return thumbnail_of(decoded(image))
+        return thumbnail_of(decode_image(image))
     except UnusableImage as reason:
         return str(reason)
 
 
-def _open_video(way: How, entry: Record) -> Opened:
-    from lssat.data.prepare.video import face_crops
+def _open_video(options: OpenOptions, entry: Record) -> EntryResult:
+    from lssat.data.prepare.video import face_crops  # its libraries take longer to import than many images to open
 
-    crops = face_crops(resolve_inside(way.root, str(entry.name)), way.frames, entry.box)
-    return Opened(
-        tuple(_encoded(entry, Image.fromarray(picture)) for picture in crops.images), None, crops.without_face
-    )
-
-
-def _as_it_is(entry: Record, image: bytes) -> Row:
-    return _row(entry, image, thumbnail_of(decoded(image)))
+    crops = face_crops(resolve_inside(options.root, str(entry.name)), options.num_frames, entry.box)
+    rows = tuple(_encoded(entry, Image.fromarray(picture)) for picture in crops.images)
+    return EntryResult(rows, without_face=crops.without_face)
 
 
-def _face(entry: Record, image: bytes, crop: bool) -> Row:
-    """The face cut out by its box or, where there is none, by detection; else the central square, at most SIZE wide. As
-    it is where it is that already.
+def _kept(entry: Record, image: bytes) -> Row:
+    return _row(entry, image, thumbnail_of(decode_image(image)))
+
+
+def _square(entry: Record, image: bytes, crop: bool) -> Row:
+    """The face, cut out by its box or by detection; without `crop` the central square, at most SIZE wide.
+
+    An image that is such a square already is kept as it is.
     """
-    opened = decoded(image)
+    decoded = decode_image(image)
     if not crop:
-        return (
-            _row(entry, image, thumbnail_of(opened))
-            if opened.width == opened.height <= SIZE
-            else _encoded(entry, _central(opened))
-        )
-    from lssat.data.prepare.detection import (
-        largest_face,  # its libraries take longer to import than hundreds of images to open
-    )
-
-    picture = np.asarray(opened.convert("RGB"))
-    face = entry.box or largest_face(picture)
+        if decoded.width == decoded.height <= SIZE:
+            return _row(entry, image, thumbnail_of(decoded))
+        return _encoded(entry, _central(decoded))
+    picture = np.asarray(decoded.convert("RGB"))
+    face = entry.box or _detected(picture)
     if face is None:
         raise UnusableImage("no face found")
     return _encoded(entry, Image.fromarray(square_crop(picture, face)))
+
+
+def _detected(picture: Picture) -> Box | None:
+    from lssat.data.prepare.detection import largest_face  # its libraries take as long to import as those of videos
+
+    return largest_face(picture)
 
 
 def _central(picture: Image.Image) -> Image.Image:
@@ -143,17 +148,16 @@ def _row(entry: Record, image: bytes, thumbnail: bytes) -> Row:
     return Row(image, entry.label, entry.identity, entry.split, entry.video, entry.columns, entry.source, thumbnail)
 
 
-def _stored_images(source: Listing) -> Iterator[tuple[Record | Reject, bytes | None]]:
+def _stored_images(listing: Listing) -> Iterator[tuple[Record | Reject, bytes | None]]:
     """Entries with the image bytes that the table holds for them, one batch of the table in memory at a time."""
-    waiting = {entry.position if isinstance(entry, Record) else entry.row: entry for entry in source.entries}
+    entries = {entry.position if isinstance(entry, Record) else entry.row: entry for entry in listing.entries}
     position = 0
     try:
-        for batch in pq.ParquetFile(source.path).iter_batches(
-            BATCH_ROWS, columns=[source.info.options["image_column"]]
-        ):
+        table = pq.ParquetFile(listing.path)
+        for batch in table.iter_batches(BATCH_ROWS, columns=[listing.info.options["image_column"]]):
             for image in batch.column(0):
-                if position in waiting:
-                    yield waiting[position], image.as_py()
+                if position in entries:
+                    yield entries[position], image.as_py()
                 position += 1
     except (OSError, pa.ArrowException) as error:
-        raise damaged(source.path, error) from None
+        raise damaged_table(listing.path, error) from None

@@ -1,5 +1,6 @@
-"""A listing of files -> shards, each written whole by one process, so that a preparation that was killed goes on with
-the shards that are missing.
+"""A listing of files -> shards, each written whole by one process and noted in a journal.
+
+A preparation that was killed goes on with the shards that are missing.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ import json
 import os
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -16,32 +17,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lssat.data.images import quiet
+from lssat.command import Notify
+from lssat.data.images import refuse_bombs
 from lssat.data.parallel import Spread, chunks
-from lssat.data.prepare.opening import How, Opened, how, open_entry
-from lssat.data.prepared.table import (
-    GROUP_ROWS,
-    SHARD_ROWS,
-    SPLITS,
-    Check,
-    DatasetInfo,
-    Label,
-    Reject,
-    Row,
-    ShardWriter,
-    check_rejects,
-    complete,
-    publish,
-)
+from lssat.data.prepare.opening import OpenOptions, open_entry, open_options
+from lssat.data.prepare.progress import Progress
+from lssat.data.prepared.shards import GROUP_ROWS, SHARD_ROWS, ShardWriter, shard_name
+from lssat.data.prepared.table import SPLITS, DatasetInfo, Label, Reject, Row
+from lssat.data.prepared.writing import Acceptance, check_rejects, complete, publish
 from lssat.data.sources.listing import Listing, Record
+from lssat.files import append_json_line, sync, write_text
 
 SHARD_VIDEOS = 16  # of 32 frames each: half a minute of work
 JOURNAL = "journal.jsonl"
 PARTIAL = ".partial"
 Line = dict[str, Any]
-"""What became of the entries of one shard; a line of the journal."""
-Told = Callable[..., Iterator[Line]]
-"""Passes lines on, and tells how far it is: (lines, total, done=already, size=entries of a line)."""
+"""What became of the entries of one shard: a line of the journal."""
 
 
 class Shard(NamedTuple):
@@ -52,7 +43,7 @@ class Shard(NamedTuple):
 
 
 @dataclass
-class Progress:
+class Finished:
     """What finished shards hold, and how many of the entries they account for."""
 
     entries: int = 0
@@ -61,44 +52,49 @@ class Progress:
     rejects: list[Reject] = field(default_factory=list)
     without_face: int = 0
 
+    def add(self, line: Line) -> None:
+        """Count a line of the journal."""
+        self.entries += line["entries"]
+        self.shards.add(line["shard"])
+        self.rejects += [Reject(*reject) for reject in line["rejects"]]
+        self.without_face += line["without_face"]
+        for label, count in line["labels"]:
+            self.labels[(line["split"], tuple(label) if isinstance(label, list) else label)] += count
+
 
 def write_listing(
-    folder: Path, listing: Listing, info: DatasetInfo, spread: Spread, told: Told, check: Check, max_rejects: float
+    folder: Path, listing: Listing, acceptance: Acceptance, notify: Notify, spread: Spread
 ) -> DatasetInfo:
-    """Write every record of a listing once; return `info` with what was written.
+    """Write every record of a listing once; return its info with what was written.
 
     Records come split by split, in a seeded random order, so that readers who can only shuffle neighbours do not meet
-    one class at a time. `folder` appears whole or not at all. Raises ConfigError as `table.write_dataset` does.
+    one class at a time. `folder` appears whole or not at all. Raises ConfigError as `writing.write_dataset` does.
     """
-    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    unfinished = _unfinished(folder)
     unfinished.mkdir(parents=True, exist_ok=True)
-    shards = _shards(listing, info.options["seed"])
+    shards = _shards(listing)
     listed = [entry for entry in listing.entries if isinstance(entry, Reject)]
-    progress = _read(unfinished)
     total = len(listing.entries)
-    check_rejects(folder, listed + progress.rejects, total, max_rejects)
-    missing = [shard for shard in shards if shard.name not in progress.shards]
-    lines = spread(partial(write_shard, unfinished, how(listing), info), missing)
-    for line in told(
-        lines, sum(len(shard.entries) for shard in shards), done=progress.entries, size=lambda line: line["entries"]
-    ):
-        _note(unfinished, line)
-        _add(progress, line)
-        check_rejects(folder, listed + progress.rejects, total, max_rejects)
+    finished = _read_journal(unfinished)
+    check_rejects(folder, listed + finished.rejects, total, acceptance.max_rejects)
+    missing = [shard for shard in shards if shard.name not in finished.shards]
+    lines = spread(partial(write_shard, unfinished, open_options(listing), listing.info), missing)
+    progress = Progress(notify, "opening files", sum(len(shard.entries) for shard in shards), finished.entries)
+    for line in progress.follow(lines, size=lambda line: int(line["entries"])):
+        append_json_line(unfinished / JOURNAL, line)
+        finished.add(line)
+        check_rejects(folder, listed + finished.rejects, total, acceptance.max_rejects)
     for left in unfinished.glob(f"*{PARTIAL}"):
         left.unlink()
-    info = replace(
-        info,
-        options=info.options | ({"frames_without_face": progress.without_face} if listing.media == "videos" else {}),
-    )
-    finished = complete(unfinished, info, progress.labels.elements(), listed + progress.rejects)
-    finished = check(unfinished, finished)
-    (unfinished / JOURNAL).unlink(missing_ok=True)
-    publish(unfinished, folder, finished)
-    return finished
+    info = _with_faceless(listing, finished)
+    info = complete(unfinished, info, finished.labels.elements(), listed + finished.rejects)
+    info = acceptance.check(unfinished, info)
+    publish(unfinished, folder, info)
+    (folder / JOURNAL).unlink(missing_ok=True)  # only now: a kill before the renaming loses nothing
+    return info
 
 
-def write_shard(folder: Path, way: How, info: DatasetInfo, shard: Shard) -> Line:
+def write_shard(folder: Path, options: OpenOptions, info: DatasetInfo, shard: Shard) -> Line:
     """Open the entries of a shard and write its file, which appears whole; none where no entry can be used."""
     path = folder / shard.name
     unfinished = path.with_name(f"{path.stem}-{uuid.uuid4().hex[:8]}{PARTIAL}")  # of this process alone
@@ -109,64 +105,69 @@ def write_shard(folder: Path, way: How, info: DatasetInfo, shard: Shard) -> Line
     def rows() -> Iterator[Row]:
         nonlocal without_face
         for entry in shard.entries:
-            opened: Opened = open_entry(way, entry)
-            rejects.extend([opened.reject] if opened.reject else [])
-            labels[entry.label] += len(opened.rows)
-            without_face += opened.without_face
-            yield from opened.rows
+            result = open_entry(options, entry)
+            rejects.extend([result.reject] if result.reject else [])
+            labels[entry.label] += len(result.rows)
+            without_face += result.without_face
+            yield from result.rows
 
-    with quiet(), ShardWriter(unfinished, info) as writer:
+    with refuse_bombs(), ShardWriter(unfinished, info) as writer:
         for group in chunks(rows(), GROUP_ROWS):
             writer.write(group)
     counted = [[label, count] for label, count in labels.items() if count]
     if counted:
         os.replace(unfinished, path)
+        sync(folder)  # before the journal says that the shard is there
     else:
         unfinished.unlink()
-    split = shard.entries[0].split
-    return {"shard": shard.name, "empty": not counted, "entries": len(shard.entries), "split": split, "rejects": rejects, "labels": counted,
-            "without_face": without_face}  # fmt: skip
+    return {
+        "shard": shard.name,
+        "empty": not counted,
+        "entries": len(shard.entries),
+        "split": shard.entries[0].split,
+        "rejects": rejects,
+        "labels": counted,
+        "without_face": without_face,
+    }
 
 
-def _shards(listing: Listing, seed: int) -> list[Shard]:
-    generator = np.random.default_rng(seed)
+def _unfinished(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.unfinished")
+
+
+def _shards(listing: Listing) -> list[Shard]:
+    generator = np.random.default_rng(listing.info.options["seed"])
     size = SHARD_VIDEOS if listing.media == "videos" else SHARD_ROWS
     shards: list[Shard] = []
     for split in SPLITS:
         records = [entry for entry in listing.entries if isinstance(entry, Record) and entry.split == split]
-        ordered = (records[place] for place in generator.permutation(len(records)))
-        shards += [Shard(f"{split}-{number:05d}.parquet", some) for number, some in enumerate(chunks(ordered, size))]
+        shuffled = (records[index] for index in generator.permutation(len(records)))
+        shards += [Shard(shard_name(split, index), some) for index, some in enumerate(chunks(shuffled, size))]
     return shards
 
 
-def _note(folder: Path, line: Line) -> None:
-    with (folder / JOURNAL).open("a", encoding="utf-8") as journal:
-        journal.write(json.dumps(line) + "\n")
-        journal.flush()
-        os.fsync(journal.fileno())
-
-
-def _read(folder: Path) -> Progress:
-    """What is finished already; a line that a kill cut ends it."""
-    progress = Progress()
+def _read_journal(folder: Path) -> Finished:
+    """What is finished already. A line that a kill cut, and shards that are gone, leave the journal."""
+    finished = Finished()
     journal = folder / JOURNAL
+    if not journal.exists():
+        return finished
     kept = ""
-    for text in journal.read_text(encoding="utf-8").splitlines(keepends=True) if journal.exists() else ():
+    for text in journal.read_text(encoding="utf-8").splitlines(keepends=True):
         try:
             line = json.loads(text)
         except ValueError:
             break
         if line["empty"] or (folder / line["shard"]).exists():
-            _add(progress, line)
+            finished.add(line)
             kept += text
-    journal.write_text(kept, encoding="utf-8")
-    return progress
+    write_text(journal, kept)
+    return finished
 
 
-def _add(progress: Progress, line: Line) -> None:
-    progress.entries += line["entries"]
-    progress.shards.add(line["shard"])
-    progress.rejects += [Reject(*reject) for reject in line["rejects"]]
-    progress.without_face += line["without_face"]
-    for label, count in line["labels"]:
-        progress.labels[(line["split"], tuple(label) if isinstance(label, list) else label)] += count
+def _with_faceless(listing: Listing, finished: Finished) -> DatasetInfo:
+    """The listing's info; of videos, with the number of frames that showed no face."""
+    if listing.media != "videos":
+        return listing.info
+    options = listing.info.options | {"frames_without_face": finished.without_face}
+    return replace(listing.info, options=options)

@@ -11,7 +11,7 @@ import numpy as np
 
 from lssat.data.images import UnusableImage
 from lssat.data.prepare.cropping import Picture, square_crop
-from lssat.data.prepare.detection import largest_face, steady
+from lssat.data.prepare.detection import largest_face, smooth_boxes
 from lssat.data.sources.listing import Box
 
 MOST_PIXELS = 8192 * 8192  # of one frame; more is no video of a face
@@ -24,20 +24,21 @@ class Crops(NamedTuple):
     without_face: int
 
 
-def face_crops(path: Path, frames: int, box: Box | None = None) -> Crops:
-    """The face in each of `frames` evenly spaced frames; `box`, where it is known, holds for all of them. Raises
-    UnusableImage.
+def face_crops(path: Path, num_frames: int, box: Box | None = None) -> Crops:
+    """The face in each of `num_frames` evenly spaced frames; `box`, where it is known, holds for all of them.
+
+    Raises UnusableImage.
     """
-    pictures = list(read_frames(path, frames))
-    boxes = steady([largest_face(picture) for picture in pictures]) if box is None else [box] * len(pictures)
+    pictures = list(read_frames(path, num_frames))
+    boxes = [box] * len(pictures) if box else smooth_boxes([largest_face(picture) for picture in pictures])
     images = [square_crop(picture, face) for picture, face in zip(pictures, boxes, strict=True) if face is not None]
     if not images:
         raise UnusableImage(f"no face in any of {len(pictures)} frames")
     return Crops(images, len(pictures) - len(images))
 
 
-def read_frames(path: Path, frames: int) -> Iterator[Picture]:
-    """[H, W, 3] of `frames` evenly spaced frames from the first to the last, turned upright; all, if there are fewer.
+def read_frames(path: Path, num_frames: int) -> Iterator[Picture]:
+    """[H, W, 3] of `num_frames` evenly spaced frames from the first to the last, turned upright; all, if fewer.
 
     Everything up to the last one is decoded, which is exact whatever the file says of times and key frames. Raises
     UnusableImage.
@@ -47,21 +48,27 @@ def read_frames(path: Path, frames: int) -> Iterator[Picture]:
     try:
         with av.open(str(path)) as counted:
             total = sum(packet.size > 0 for packet in counted.demux(_stream(counted)))
-        wanted = set(np.linspace(0, total - 1, min(frames, total)).round().astype(int).tolist()) if total else set()
+        wanted = set(np.linspace(0, total - 1, min(num_frames, total)).round().astype(int).tolist()) if total else set()
         with av.open(str(path)) as container:
             stream = _stream(container)
-            stream.codec_context.thread_count = 1
-            number = -1
-            for number, frame in enumerate(container.decode(stream)):
-                if number in wanted:
-                    if frame.width * frame.height > MOST_PIXELS:
-                        raise UnusableImage(f"frames of {frame.width}x{frame.height} pixels refused")
-                    picture = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-                    yield np.rot90(picture, round(frame.rotation / 90)).copy()
-        if number + 1 < total or not total:
-            raise UnusableImage(f"damaged video: {number + 1} of {total} frames can be decoded")
+            stream.codec_context.thread_count = 1  # each process decodes a video of its own
+            decoded = 0
+            for frame in container.decode(stream):
+                if decoded in wanted:
+                    yield _picture(frame)
+                decoded += 1
+        if decoded < total or not total:
+            raise UnusableImage(f"damaged video: {decoded} of {total} frames can be decoded")
     except (av.FFmpegError, OSError, ValueError, RuntimeError) as error:
         raise UnusableImage(f"damaged video: {error.__class__.__name__}") from None
+
+
+def _picture(frame: av.VideoFrame) -> Picture:
+    """[H, W, 3], upright. Raises UnusableImage."""
+    if frame.width * frame.height > MOST_PIXELS:
+        raise UnusableImage(f"frames of {frame.width}x{frame.height} pixels refused")
+    picture = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+    return np.rot90(picture, round(frame.rotation / 90)).copy()
 
 
 def _stream(container: av.container.InputContainer) -> av.VideoStream:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from lssat.data.prepared.rows import Arrays, ResidentRows, Rows
-from lssat.data.prepared.table import GROUP_ROWS
+from lssat.data.prepared.shards import GROUP_ROWS
 
 
 def read_resident(paths: list[Path], image_size: int) -> Rows:

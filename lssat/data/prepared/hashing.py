@@ -1,4 +1,4 @@
-"""What a picture is recognised by: a small grey thumbnail, and a perceptual hash of it."""
+"""Perceptual hashes: what a picture is recognised by when it was encoded anew, resized or brightened."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ def thumbnail_of(picture: Image.Image) -> bytes:
 
 
 def hashes_of(thumbnails: Thumbnails) -> Hashes:
-    """[n, 1024] -> [n]: which of the 64 lowest frequencies of a thumbnail are above their median; what ImageHash calls
-    `phash`.
+    """[n, 1024] -> [n]: which of the 64 lowest frequencies of a thumbnail are above their median.
+
+    ImageHash calls this `phash`. The frequencies are those of the discrete cosine transform of type II.
     """
-    cosines = np.cos(
-        np.pi * np.arange(LOW)[:, None] * (2 * np.arange(SIDE) + 1) / (2 * SIDE)
-    )  # of the discrete cosine transform of type II
+    cosines = np.cos(np.pi * np.arange(LOW)[:, None] * (2 * np.arange(SIDE) + 1) / (2 * SIDE))
     both = np.kron(cosines, cosines).T
     hashes = np.empty(len(thumbnails), np.uint64)
     for begin in range(0, len(thumbnails), BLOCK):

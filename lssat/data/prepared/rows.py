@@ -7,7 +7,7 @@ with rows of weight 0, and a worker that runs out of batches before the others g
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -20,8 +20,10 @@ UNKNOWN_ROW = -1  # of a split that is read in one go
 
 
 class Batch(NamedTuple):
-    """`image` uint8 [B,H,W,3]; `label` int64 [B] or [B,K]; `weight` float32 [B], 0 for rows that only fill up; `row`
-    int64 [B], where in its split.
+    """Rows for one step, with those that only fill it up.
+
+    `image` uint8 [B,H,W,3]; `label` int64 [B] or [B,K]; `weight` float32 [B], 0 for rows that only fill up; `row` int64
+    [B], where in its split.
     """
 
     image: npt.NDArray[np.uint8]
@@ -34,19 +36,21 @@ class Rows(Protocol):
     """A worker's share of a split."""
 
     @property
-    def num_rows(self) -> int: ...
+    def num_rows(self) -> int:
+        """How many rows the share has."""
+        ...
 
     def subset(self, fraction: float, seed: int) -> Rows:
-        """About this share of the rows. Image and seed alone decide whether a row is in, so it is the same for any
-        number of workers.
+        """About this share of the rows. Raises ConfigError for rows that are streamed.
 
-        Raises ConfigError for rows that are streamed.
+        Image and seed alone decide whether a row is in, so that it is the same for any number of workers.
         """
         ...
 
     def balanced(self, counts: npt.NDArray[np.int64]) -> Rows:
-        """The same number of rows, drawn with replacement at chances inverse to `counts` [K], the rows of each class.
-        Raises ConfigError if streamed.
+        """The same number of rows, drawn with replacement, every class equally often. Raises ConfigError if streamed.
+
+        counts: [K], the rows of each class in the whole split.
         """
         ...
 
@@ -56,67 +60,74 @@ class Rows(Protocol):
 
 
 class ResidentRows:
-    """Rows that live decoded in shared memory: blocks are views, only the batch is copied."""
+    """Rows that live decoded in shared memory: blocks are views, only the batch is copied.
 
-    def __init__(self, blocks: Sequence[Arrays]) -> None:
+    `rows` are the indices of those that count, all by default; `probabilities`: they are drawn with replacement.
+    """
+
+    def __init__(
+        self,
+        blocks: Sequence[Arrays],
+        rows: npt.NDArray[np.int64] | None = None,
+        probabilities: npt.NDArray[np.float64] | None = None,
+    ) -> None:
         self._blocks = blocks
-        self._rows = np.arange(sum(len(block["label"]) for block in blocks))
-        self._chances: npt.NDArray[np.float64] | None = None
+        self._rows = np.arange(sum(len(block["label"]) for block in blocks)) if rows is None else rows
+        self._probabilities = probabilities
 
     @property
     def num_rows(self) -> int:
+        """How many rows the share has."""
         return len(self._rows)
 
     def subset(self, fraction: float, seed: int) -> ResidentRows:
+        """See `Rows.subset`."""
         images = (image for block in self._blocks for image in block["image"])
-        kept = ResidentRows(self._blocks)
-        kept._rows = np.array(
-            [row for row, image in enumerate(images) if _share(image, seed) < fraction], dtype=np.int64
-        )
-        return kept
+        kept = [row for row, image in enumerate(images) if _uniform(image, seed) < fraction]
+        return ResidentRows(self._blocks, np.array(kept, dtype=np.int64))
 
     def balanced(self, counts: npt.NDArray[np.int64]) -> ResidentRows:
-        drawn = ResidentRows(self._blocks)
-        drawn._rows = self._rows
-        labels = (
-            np.concatenate([block["label"] for block in self._blocks])[self._rows]
-            if len(self._rows)
-            else np.zeros(0, np.int64)
-        )
-        chances = 1 / counts[labels]
-        drawn._chances = chances / chances.sum()
-        return drawn
+        """See `Rows.balanced`."""
+        if not len(self._rows):
+            return self
+        labels = np.concatenate([block["label"] for block in self._blocks])[self._rows]
+        weights = 1 / counts[labels]
+        return ResidentRows(self._blocks, self._rows, weights / weights.sum())
 
     def batches(self, size: int, steps: int, seed: int | None) -> Iterator[Batch]:
+        """See `Rows.batches`."""
         order = self._rows if seed is None else self._order(np.random.default_rng(seed))
         for step in range(steps):
             chosen = order[step * size : (step + 1) * size]
             yield fill_up(_take(self._blocks, chosen if len(chosen) else order[:1]), size, len(chosen))
 
     def _order(self, generator: np.random.Generator) -> npt.NDArray[np.int64]:
-        if self._chances is None:
+        if self._probabilities is None:
             return generator.permutation(self._rows)
-        return generator.choice(self._rows, len(self._rows), p=self._chances)
+        return generator.choice(self._rows, len(self._rows), p=self._probabilities)
 
 
 class StreamedRows:
-    """Rows that do not fit into memory: `stream(size, seed)` yields arrays of at most `size` rows, once over the share."""
+    """Rows that do not fit into memory: `stream(size, seed)` passes over them once, in arrays of at most `size`."""
 
-    def __init__(self, stream: Any, num_rows: int) -> None:
+    def __init__(self, stream: Callable[[int, int | None], Iterable[Arrays]], num_rows: int) -> None:
         self._stream = stream
         self.num_rows = num_rows
 
     def subset(self, fraction: float, seed: int) -> Rows:
+        """Raises ConfigError: which rows are in would be known only after they have all been read."""
         raise ConfigError(
             f"`data.train_fraction` {fraction:g} needs data that fit into memory; give a smaller table instead"
         )
 
     def balanced(self, counts: npt.NDArray[np.int64]) -> Rows:
+        """Raises ConfigError: drawing with replacement needs every row at hand."""
         raise ConfigError(
             "`data.sampling` balanced needs data that fit into memory; take `optim.class_balanced` instead"
         )
 
     def batches(self, size: int, steps: int, seed: int | None) -> Iterator[Batch]:
+        """See `Rows.batches`."""
         step, last = 0, None
         for arrays in self._stream(size, seed):
             step, last = step + 1, {name: array[:1] for name, array in arrays.items()}
@@ -127,15 +138,16 @@ class StreamedRows:
             yield fill_up(last, size, 0)
 
 
-def _share(image: npt.NDArray[np.uint8], seed: int) -> float:
-    """A number in [0, 1) that an image and a seed always give."""
+def _uniform(image: npt.NDArray[np.uint8], seed: int) -> float:
+    """A value in [0, 1) that this image and this seed always give, spread evenly over images."""
     digest = hashlib.blake2b(image.tobytes(), digest_size=7, key=str(seed).encode()).digest()
     return int.from_bytes(digest) / 256**7
 
 
 def mixed(blocks: Iterable[Arrays], size: int, window: int, generator: np.random.Generator) -> Iterator[Arrays]:
-    """The rows of blocks in batches of `size`, the last one shorter; at least `window` rows at a time are shuffled. The
-    generator alone decides the order.
+    """The rows of blocks in batches of `size`, the last one shorter; at least `window` rows at a time are shuffled.
+
+    The generator alone decides the order.
     """
     waiting: list[Arrays] = []
     for block in blocks:
@@ -151,7 +163,7 @@ def mixed(blocks: Iterable[Arrays], size: int, window: int, generator: np.random
 
 
 def _take(blocks: Sequence[Arrays], rows: npt.NDArray[np.int64]) -> Arrays:
-    """Rows of blocks that are counted through, copied together."""
+    """A copy of these rows; `rows` index the blocks as if they were one array."""
     starts = np.cumsum([0, *(len(block["label"]) for block in blocks)])
     block = np.searchsorted(starts, rows, side="right") - 1
     where = list(zip(block.tolist(), (rows - starts[block]).tolist(), strict=True))

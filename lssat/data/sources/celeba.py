@@ -4,66 +4,49 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import dataclass
 
 from lssat.config import ConfigError, DataConfig
 from lssat.data.prepared.table import Label, Reject
-from lssat.data.sources.assemble import Entries, assemble, complete_splits, given_splits, numbered, refuse_classes
-from lssat.data.sources.listing import Listing, Record
+from lssat.data.sources.assemble import Classes, Layout, assemble, numbered, refuse_classes
+from lssat.data.sources.listing import Entries, Listing, Record
+from lssat.data.sources.source import Source
+from lssat.data.sources.splits import complete_splits, given_splits
 from lssat.data.sources.tree import IMAGE_ENDINGS, Tree
 from lssat.nearest import nearest
-from lssat.task import Kind
 
 SPLITS = {"0": "train", "1": "val", "2": "test"}
 FOLDERS = ("img_align_celeba/img_align_celeba", "img_align_celeba", "Img/img_align_celeba")
 BITS = {"1": "1", "-1": "0"}
 
 
-def listing(root: Path, options: dict[str, str], data: DataConfig) -> Listing:
+@dataclass(frozen=True)
+class _Tables:
+    """What the tables say. `rows`: file -> its values, in the order of the table; `splits`, `identities`: by file."""
+
+    attributes: tuple[str, ...]
+    rows: list[tuple[str, list[str]]]
+    splits: dict[str, str]
+    identities: dict[str, str]
+
+
+def listing(source: Source, data: DataConfig) -> Listing:
     """Attributes of CelebA's images; every attribute is a column too. Raises ConfigError."""
-    tree = Tree(root)
+    tree = Tree(source.path)
     attributes, rows = _attributes(tree)
-    task = _task(attributes, data)
-    wanted = [attributes.index(name) for name in (task[1] if task[0] == "multilabel" else (data.task,))]
+    classes = _classes(attributes, data)
     splits = _pairs(tree, "partition", "list_eval_partition")
-    identities = _pairs(tree, "identities", "identity_CelebA") if _candidates(tree, "identity_CelebA") else {}
-    folder = tree.need("images", *FOLDERS)
-    entries: Entries = []
-    named: set[str] = set()
-    for short, values in rows:
-        name = f"{folder}/{short}"
-        reason = (
-            "listed twice"
-            if name in named
-            else _fault(values, attributes, splits.get(short)) or tree.fault(name, folder)
-        )
-        named.add(name)
-        if reason:
-            entries.append(Reject(name, reason))
-            continue
-        bits = tuple(BITS[value] for value in values)
-        label: Label = tuple(int(bits[index]) for index in wanted) if task[0] == "multilabel" else int(bits[wanted[0]])
-        entries.append(Record(0, name, label, identities.get(short, ""), SPLITS[splits[short]], columns=bits))
-    entries += [Reject(name, _stray(name)) for name in tree.files(folder) if name not in named]
-    named.update(tree.files(folder))
-    entries += [
-        Reject(f"{folder}/{short}", "no label for this file") for short in splits if f"{folder}/{short}" not in named
-    ]
+    has_identities = tree.first(*_candidates("identity_CelebA")) is not None
+    identities = _pairs(tree, "identities", "identity_CelebA") if has_identities else {}
+    names = classes[1] if classes[0] == "multilabel" else (data.task.strip(),)
+    entries = _entries(tree, _Tables(attributes, rows, splits, identities), names, classes[0] == "multilabel")
     entries, made = complete_splits(numbered(entries), given_splits(entries), data.seed)
-    return assemble(
-        root,
-        data,
-        task,
-        entries,
-        media="images",
-        crop=False,
-        columns=attributes,
-        options={"kind": "celeba", "splits": made},
-        name=root.name,
-    )
+    layout = Layout("images", crop=False, columns=attributes, options={"kind": "celeba", "splits": made})
+    return assemble(source.path, data, classes, entries, layout)
 
 
-def _task(attributes: tuple[str, ...], data: DataConfig) -> tuple[Kind, tuple[str, ...]]:
+def _classes(attributes: tuple[str, ...], data: DataConfig) -> Classes:
+    """One attribute is a binary task, several are a multi-label one. Raises ConfigError."""
     refuse_classes(data)
     if data.task == "attributes":
         return "multilabel", attributes
@@ -80,24 +63,55 @@ def _task(attributes: tuple[str, ...], data: DataConfig) -> tuple[Kind, tuple[st
     return ("binary", ("0", "1")) if len(names) == 1 else ("multilabel", names)
 
 
-def _fault(values: list[str], attributes: tuple[str, ...], split: str | None) -> str:
-    if len(values) != len(attributes):
-        return f"{len(values)} labels instead of {len(attributes)}"
+def _entries(tree: Tree, tables: _Tables, wanted: tuple[str, ...], several: bool) -> Entries:
+    """A record or reject for every row of the tables, then rejects for files and splits without a row.
+
+    wanted: the attributes that are the label; `several`: of a multi-label task.
+    """
+    folder = tree.need("images", *FOLDERS)
+    indices = [tables.attributes.index(name) for name in wanted]
+    entries: Entries = []
+    named: set[str] = set()
+    for file, values in tables.rows:
+        name = f"{folder}/{file}"
+        fault = "listed twice" if name in named else _fault(values, tables, file) or tree.fault(name, folder)
+        named.add(name)
+        if fault:
+            entries.append(Reject(name, fault))
+            continue
+        bits = tuple(BITS[value] for value in values)
+        label: Label = tuple(int(bits[index]) for index in indices) if several else int(bits[indices[0]])
+        split = SPLITS[tables.splits[file]]
+        entries.append(Record(0, name, label, tables.identities.get(file, ""), split, columns=bits))
+    files = tree.files(folder)
+    entries += [Reject(name, _unnamed(name)) for name in files if name not in named]
+    named.update(files)
+    split_names = (f"{folder}/{file}" for file in tables.splits)
+    entries += [Reject(name, "no label for this file") for name in split_names if name not in named]
+    return entries
+
+
+def _fault(values: list[str], tables: _Tables, file: str) -> str:
+    """What is wrong with a row, "" for nothing."""
+    if len(values) != len(tables.attributes):
+        return f"{len(values)} labels instead of {len(tables.attributes)}"
     if not BITS.keys() >= set(values):
-        odd = next((name, value) for name, value in zip(attributes, values, strict=True) if value not in BITS)
-        return f"label {odd[0]} must be 1 or -1, but is `{odd[1]}`"
+        pairs = zip(tables.attributes, values, strict=True)
+        name, wrong = next((name, value) for name, value in pairs if value not in BITS)
+        return f"label {name} must be 1 or -1, but is `{wrong}`"
+    split = tables.splits.get(file)
     if split is None:
         return "no split for this file"
     return "" if split in SPLITS else f"unknown split `{split}`"
 
 
-def _stray(name: str) -> str:
+def _unnamed(name: str) -> str:
     return "no label for this file" if name.lower().endswith(IMAGE_ENDINGS) else "not an image file"
 
 
 def _attributes(tree: Tree) -> tuple[tuple[str, ...], list[tuple[str, list[str]]]]:
     """Attribute names, and (file, values) of each row."""
-    name = tree.need("attributes", *_places("list_attr_celeba"))
+    name = tree.need("attributes", *_candidates("list_attr_celeba"))
     lines = list(_lines(tree, name))
     head = 0 if name.endswith(".csv") else 1  # the text file begins with the number of its rows
     if len(lines) <= head + 1:
@@ -107,19 +121,16 @@ def _attributes(tree: Tree) -> tuple[tuple[str, ...], list[tuple[str, list[str]]
 
 
 def _pairs(tree: Tree, what: str, stem: str) -> dict[str, str]:
-    name = tree.need(what, *_places(stem))
+    """File -> value of a table of two columns."""
+    name = tree.need(what, *_candidates(stem))
     lines = _lines(tree, name)
     if name.endswith(".csv"):
         next(lines, None)  # its header
     return {line[0]: line[1] if len(line) > 1 else "" for line in lines}
 
 
-def _places(stem: str) -> list[str]:
+def _candidates(stem: str) -> list[str]:
     return [f"{folder}{stem}{ending}" for ending in (".txt", ".csv") for folder in ("", "Anno/", "Eval/")]
-
-
-def _candidates(tree: Tree, stem: str) -> str | None:
-    return tree.first(*_places(stem))
 
 
 def _lines(tree: Tree, name: str) -> Iterator[list[str]]:

@@ -2,51 +2,45 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from lssat.config import DataConfig
 from lssat.data.prepared.table import Reject
-from lssat.data.sources.assemble import Entries, assemble, complete_splits, deepfake_task, given_splits, numbered
-from lssat.data.sources.listing import Listing, Record
-from lssat.data.sources.source import frames_of
-from lssat.data.sources.tree import Tree, clips, media_of, people, spaced, strangers
+from lssat.data.sources.assemble import Layout, assemble, deepfake_task, numbered
+from lssat.data.sources.listing import Entries, Listing, Record
+from lssat.data.sources.source import Source
+from lssat.data.sources.splits import complete_splits, given_splits
+from lssat.data.sources.tree import (
+    Tree,
+    clips,
+    entries_of,
+    evenly_spaced,
+    media_of,
+    other_files,
+    target_and_source,
+)
 
 FOLDERS = {"Celeb-real": 0, "YouTube-real": 0, "Celeb-synthesis": 1}
 TEST_LIST = "List_of_testing_videos.txt"
 
 
-def listing(root: Path, options: dict[str, str], data: DataConfig) -> Listing:
+def listing(source: Source, data: DataConfig) -> Listing:
     """The official test videos; of the rest, a seeded part whose persons are in no other is val. Raises ConfigError."""
-    task, frames, tree = deepfake_task(data), frames_of(options), Tree(root)
-    media, places = media_of(tree, {name: name for name in FOLDERS})
+    classes, num_frames, tree = deepfake_task(data), source.num_frames(), Tree(source.path)
+    media, folders = media_of(tree, {name: name for name in FOLDERS})
     tested, entries = _test_videos(tree)
-    for method, folder in places.items():
+    for method, folder in folders.items():
         for video, clip in clips(tree, folder, media).items():
-            key = f"{method}/{video}"
-            split = "test" if key in tested else "train"
-            tested.pop(key, None)
-            source = people(video)[1] if FOLDERS[method] else ""
-            record = Record(0, "", FOLDERS[method], _identity(method, video), split, key, None, (method,), source)
-            for name in clip.files if media == "videos" else spaced(clip.files, frames):
-                reason = tree.fault(name, folder)
-                entries.append(Reject(name, reason) if reason else record._replace(name=name))
-        entries += [
-            Reject(name, tree.fault(name, folder) or "not a video or frame") for name in strangers(tree, folder, media)
-        ]
+            record = _record(method, video, tested)
+            tested.pop(record.video, None)
+            files = clip.files if media == "videos" else evenly_spaced(clip.files, num_frames)
+            entries += entries_of(tree, folder, files, record)
+        entries += other_files(tree, folder, media)
     entries += [Reject(name, tree.fault(name, "") or "not in a folder of this data set") for name in tested.values()]
     entries, made = complete_splits(numbered(entries), given_splits(entries), data.seed)
-    recorded = {"kind": "celebdf", "frames": frames, "splits": f"official test; {made}"}
-    return assemble(
-        root,
-        data,
-        task,
-        entries,
-        media=media,
-        crop=media == "videos",
-        columns=("method",),
-        options=recorded,
-        name=root.name,
-    )
+    options = {"kind": "celebdf", "frames": num_frames, "splits": f"official test; {made}"}
+    layout = Layout(media, crop=media == "videos", columns=("method",), options=options)
+    return assemble(source.path, data, classes, entries, layout)
 
 
 def _test_videos(tree: Tree) -> tuple[dict[str, str], Entries]:
@@ -67,6 +61,19 @@ def _test_videos(tree: Tree) -> tuple[dict[str, str], Entries]:
     return tested, rejects
 
 
-def _identity(method: str, video: str) -> str:
-    """`id0_0001` and the fake `id0_id16_0001` show person id0; those of YouTube are known by their video alone."""
-    return video.split("_")[0] if method != "YouTube-real" else f"{method} {video}"
+def _record(method: str, video: str, tested: dict[str, str]) -> Record:
+    """What is known of a video before its files are: `id0_0001` and the fake `id0_id16_0001` show person id0.
+
+    The persons of YouTube are known by their video alone.
+    """
+    key, label = f"{method}/{video}", FOLDERS[method]
+    return Record(
+        position=0,
+        name="",
+        label=label,
+        identity=f"{method} {video}" if method == "YouTube-real" else video.split("_")[0],
+        split="test" if key in tested else "train",
+        video=key,
+        columns=(method,),
+        source=target_and_source(video)[1] if label else "",
+    )

@@ -1,5 +1,6 @@
-"""Frames as DeepfakeBench (Yan et al. 2023) extracts them, by its JSON: dataset -> label -> split -> [compression] ->
-video -> frames.
+"""Frames as DeepfakeBench (Yan et al. 2023) extracts them, by its JSON.
+
+It reads dataset -> label -> split -> [compression] -> video -> frames.
 """
 
 from __future__ import annotations
@@ -7,87 +8,76 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from lssat.config import ConfigError, DataConfig
 from lssat.data.prepared.table import Reject
-from lssat.data.sources.assemble import Entries, assemble, complete_splits, deepfake_task, given_splits, numbered
-from lssat.data.sources.listing import Listing, Record
-from lssat.data.sources.reading import SPLIT_NAMES
-from lssat.data.sources.source import choice, frames_of
-from lssat.data.sources.tree import Tree, people, spaced
+from lssat.data.sources.assemble import Layout, assemble, deepfake_task, numbered
+from lssat.data.sources.listing import Entries, Listing, Record
+from lssat.data.sources.source import Source
+from lssat.data.sources.splits import SPLIT_NAMES, complete_splits, given_splits
+from lssat.data.sources.tree import Tree, evenly_spaced, target_and_source
 from lssat.nearest import listed, nearest
 
 COMPRESSIONS = ("raw", "c23", "c40")
 JSON_FOLDERS = ("", "dataset_json/", "preprocessed/dataset_json/")
-ORDER = (
-    "test",
-    "val",
-    "train",
-)  # where splits share a video, as the JSON of Celeb-DF has it, it belongs to the first of these
+# Where splits share a video, as the JSON of Celeb-DF has it, the video belongs to the first of these.
+ORDER = ("test", "val", "train")
 
 
-def listing(root: Path, options: dict[str, str], data: DataConfig) -> Listing:
+class _Video(NamedTuple):
+    """One video of the JSON. `compression`: "" where the JSON has no such level."""
+
+    split: str
+    label: str
+    compression: str
+    name: str
+    frames: list[Any]
+
+    @property
+    def key(self) -> str:
+        """What the video is called in the whole data set."""
+        return "/".join(part for part in (self.label, self.compression, self.name) if part)
+
+
+def listing(source: Source, data: DataConfig) -> Listing:
     """Frames named in the JSON, below the folder given. Raises ConfigError."""
-    task, frames = deepfake_task(data), frames_of(options)
-    compression = choice(options, "compression", COMPRESSIONS, "c23")
-    tree = Tree(root if root.is_dir() else root.parent.resolve())
-    dataset, labels = _dataset(tree, root, options.get("dataset"))
+    classes, num_frames = deepfake_task(data), source.num_frames()
+    compression = source.choice("compression", COMPRESSIONS, "c23")
+    tree = Tree(source.path if source.path.is_dir() else source.path.parent.resolve())
+    dataset, labels = _dataset(tree, source)
+    videos, dropped = _in_one_split(_videos(labels, compression, tree.root))
     entries: Entries = []
-    home: dict[tuple[str, str], str] = {}
     named: set[str] = set()
-    dropped: Counter[str] = Counter()
-    for split, label, level, video, files in sorted(
-        _videos(labels, compression, tree.root), key=lambda item: ORDER.index(item[0])
-    ):
-        if home.setdefault((label, video), split) != split:
-            dropped[f"{split} videos that are in {home[label, video]}"] += 1
-            continue
-        key = "/".join(part for part in (label, level, video) if part)
-        fake = "real" not in label.lower()
-        target, source = people(video) if fake else (video.split("_")[0], "")
-        lent = f"{dataset} {source}" if source else ""
-        record = Record(0, "", int(fake), f"{dataset} {target}", split, key, None, (label, level), lent)
-        if not files:
-            entries.append(Reject(key, "video has no frames"))
-        for file in spaced(files, frames):
-            name = PurePosixPath(str(file).replace("\\", "/")).as_posix()
-            reason = (
-                "listed twice"
-                if name in named
-                else tree.fault(name, str(PurePosixPath(name).parent))
-                if isinstance(file, str)
-                else "frame has no name"
-            )
+    for video in videos:
+        record = _record(video, dataset)
+        if not video.frames:
+            entries.append(Reject(video.key, "video has no frames"))
+        for frame in evenly_spaced(video.frames, num_frames):
+            name = PurePosixPath(str(frame).replace("\\", "/")).as_posix()
+            fault = "listed twice" if name in named else _fault(tree, frame, name)
             named.add(name)
-            entries.append(Reject(name, reason) if reason else record._replace(name=name))
+            entries.append(Reject(name, fault) if fault else record._replace(name=name))
     entries, made = complete_splits(numbered(entries), given_splits(entries), data.seed)
-    recorded = {
+    options = {
         "kind": "deepfakebench",
         "dataset": dataset,
         "compression": compression,
-        "frames": frames,
-        "dropped": dict(dropped),
+        "frames": num_frames,
+        "dropped": dropped,
         "splits": made,
     }
-    return assemble(
-        tree.root,
-        data,
-        task,
-        entries,
-        media="images",
-        crop=False,
-        columns=("method", "compression"),
-        options=recorded,
-        name=tree.root.name,
-    )
+    layout = Layout("images", crop=False, columns=("method", "compression"), options=options)
+    return assemble(tree.root, data, classes, entries, layout)
 
 
-def _dataset(tree: Tree, root: Path, wanted: str | None) -> tuple[str, dict[str, Any]]:
+def _dataset(tree: Tree, source: Source) -> tuple[str, dict[str, Any]]:
     """Name and labels of the one data set that is meant. Raises ConfigError."""
-    names = [root.name] if root.is_file() else [
-        path.relative_to(tree.root).as_posix() for folder in JSON_FOLDERS for path in sorted((tree.root / folder).glob("*.json"))
-    ]  # fmt: skip
+    root, wanted = source.path, source.options.get("dataset")
+    names = [root.name]
+    if root.is_dir():
+        paths = (path for folder in JSON_FOLDERS for path in sorted((tree.root / folder).glob("*.json")))
+        names = [path.relative_to(tree.root).as_posix() for path in paths]
     found: dict[str, dict[str, Any]] = {}
     for name in names:
         content = tree.json(name)
@@ -108,8 +98,7 @@ def _dataset(tree: Tree, root: Path, wanted: str | None) -> tuple[str, dict[str,
     return name, found[name]
 
 
-def _videos(labels: dict[str, Any], compression: str, root: Path) -> Iterator[tuple[str, str, str, str, list[Any]]]:
-    """Split, label, compression ("" where there is no such level), video, frames."""
+def _videos(labels: dict[str, Any], compression: str, root: Path) -> Iterator[_Video]:
     try:
         for label, splits in labels.items():
             for split, content in splits.items():
@@ -119,9 +108,46 @@ def _videos(labels: dict[str, Any], compression: str, root: Path) -> Iterator[tu
                         f"`data.source`: label `{label}` has no compression `{compression}`, but {listed([*levels])}; "
                         "choose by `?compression=`"
                     )
-                for video, entry in (levels[compression] if levels else content).items():
-                    yield SPLIT_NAMES[split.lower()], label, compression if levels else "", video, list(entry["frames"])
+                for name, entry in (levels[compression] if levels else content).items():
+                    frames = list(entry["frames"])
+                    yield _Video(SPLIT_NAMES[split.lower()], label, compression if levels else "", name, frames)
     except (AttributeError, KeyError, TypeError) as error:
         raise ConfigError(
             f"`data.source`: the JSON in `{root}` is not as DeepfakeBench writes it ({type(error).__name__}: {error})"
         ) from None
+
+
+def _in_one_split(videos: Iterator[_Video]) -> tuple[list[_Video], dict[str, int]]:
+    """The videos, each in one split alone, and how many were dropped for that."""
+    split_of: dict[tuple[str, str], str] = {}
+    dropped: Counter[str] = Counter()
+    kept: list[_Video] = []
+    for video in sorted(videos, key=lambda video: ORDER.index(video.split)):
+        split = split_of.setdefault((video.label, video.name), video.split)
+        if split == video.split:
+            kept.append(video)
+        else:
+            dropped[f"{video.split} videos that are in {split}"] += 1
+    return kept, dict(dropped)
+
+
+def _record(video: _Video, dataset: str) -> Record:
+    """What is known of a video before its frames are."""
+    is_fake = "real" not in video.label.lower()
+    target, source = target_and_source(video.name) if is_fake else (video.name.split("_")[0], "")
+    return Record(
+        position=0,
+        name="",
+        label=int(is_fake),
+        identity=f"{dataset} {target}",
+        split=video.split,
+        video=video.key,
+        columns=(video.label, video.compression),
+        source=f"{dataset} {source}" if source else "",
+    )
+
+
+def _fault(tree: Tree, frame: Any, name: str) -> str:
+    if not isinstance(frame, str):
+        return "frame has no name"
+    return tree.fault(name, str(PurePosixPath(name).parent))

@@ -4,88 +4,86 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from lssat.config import ConfigError, DataConfig
 from lssat.data.prepared.table import Reject
-from lssat.data.sources.assemble import Entries, assemble, complete_splits, deepfake_task, given_splits, numbered
-from lssat.data.sources.listing import Listing, Record
-from lssat.data.sources.source import frames_of
-from lssat.data.sources.tree import VIDEO_ENDINGS, Clip, Tree, clips, media_of, spaced
+from lssat.data.sources.assemble import Layout, assemble, deepfake_task, numbered
+from lssat.data.sources.listing import Entries, Listing, Media, Record
+from lssat.data.sources.source import Source
+from lssat.data.sources.splits import complete_splits, given_splits
+from lssat.data.sources.tree import VIDEO_ENDINGS, Clip, Tree, clips, entries_of, evenly_spaced, media_of
 
 LABELS = {"REAL": 0, "FAKE": 1, "0": 0, "1": 1}
 
 
 class _Row(NamedTuple):
+    """What the tables say of one video. `part` is the folder it is in; `original`: of a fake, where it is known."""
+
     part: str
     video: str
-    label: Any
+    label: str
     original: str
     split: str
 
+    @property
+    def stem(self) -> str:
+        """The video's name without its ending."""
+        return self.video.rpartition(".")[0] or self.video
 
-def listing(root: Path, options: dict[str, str], data: DataConfig) -> Listing:
-    """Videos of all parts. A fake and its original are one group, which no split made here cuts in two. Raises
-    ConfigError.
+
+def listing(source: Source, data: DataConfig) -> Listing:
+    """Videos of all parts. A fake and its original are one group, which no split made here divides.
+
+    Raises ConfigError.
     """
-    task, frames, tree = deepfake_task(data), frames_of(options), Tree(root)
+    classes, num_frames, tree = deepfake_task(data), source.num_frames(), Tree(source.path)
     rows = [*_metadata(tree), *_labels(tree)]
     if not rows:
-        raise ConfigError(f"`data.source`: `{root}` is no DFDC; it needs `<part>/metadata.json` or `labels.csv`")
-    media, places = media_of(tree, {row.part: row.part or "." for row in rows})
-    found = {part: clips(tree, _plain(folder), media) for part, folder in places.items()}
-    both = len({row.split for row in rows}) > 1
+        raise ConfigError(f"`data.source`: `{tree.root}` is no DFDC; it needs `<part>/metadata.json` or `labels.csv`")
+    media, found = media_of(tree, {row.part: row.part or "." for row in rows})
+    folders = {part: folder.removeprefix("./").removeprefix(".") for part, folder in found.items()}
+    entries = _entries(tree, rows, media, folders, num_frames)
+    entries, made = complete_splits(numbered(entries), given_splits(entries), data.seed)
+    options = {"kind": "dfdc", "frames": num_frames, "splits": made}
+    layout = Layout(media, crop=media == "videos", columns=("part",), options=options)
+    return assemble(tree.root, data, classes, entries, layout)
+
+
+def _entries(tree: Tree, rows: list[_Row], media: Media, folders: dict[str, str], num_frames: int) -> Entries:
+    """The files of every row, or why it has none; then the files that no row names. `folders`: of each part."""
+    has_both_splits = len({row.split for row in rows}) > 1
+    found = {part: clips(tree, folder, media) for part, folder in folders.items()}
     entries: Entries = []
     seen: set[tuple[str, str]] = set()
     for row in rows:
-        folder, stem = _plain(places[row.part]), row.video.rpartition(".")[0] or row.video
-        name = f"{folder}/{row.video}".removeprefix("/") if media == "videos" else f"{folder}/{stem}"
-        clip = found[row.part].get(stem, Clip(stem, []))
-        reason = (
-            "listed twice"
-            if (row.part, stem) in seen
-            else ""
-            if row.label in LABELS
-            else f"label `{row.label}` is neither real nor fake"
-        )
-        files = [name] if media == "videos" or not clip.files else spaced(clip.files, frames)
-        if reason or (row.part, stem) in seen:
-            entries.append(Reject(name, reason))
-        for file in [] if reason else files:
-            fault = tree.fault(file, folder)
-            key = f"{row.part}/{stem}".removeprefix("/")
-            record = Record(
-                0,
-                file,
-                LABELS.get(row.label, 0),
-                row.original or row.video,
-                row.split if both else "",
-                key,
-                None,
-                (row.part,),
-            )
-            entries.append(Reject(file, fault) if fault else record)
-        seen.add((row.part, stem))
+        folder = folders[row.part]
+        video = row.video if media == "videos" else row.stem
+        name = f"{folder}/{video}".removeprefix("/")
+        frames = found[row.part].get(row.stem, Clip(row.stem)).files
+        if (row.part, row.stem) in seen:
+            entries.append(Reject(name, "listed twice"))
+        elif row.label not in LABELS:
+            entries.append(Reject(name, f"label `{row.label}` is neither real nor fake"))
+        else:
+            files = [name] if media == "videos" or not frames else evenly_spaced(frames, num_frames)
+            entries += entries_of(tree, folder, files, _record(row, row.split if has_both_splits else ""))
+        seen.add((row.part, row.stem))
     for part, videos in found.items():
-        entries += [
-            Reject(file, "no label for this file")
-            for stem, clip in videos.items()
-            if (part, stem) not in seen
-            for file in clip.files
-        ]
-    entries, made = complete_splits(numbered(entries), given_splits(entries), data.seed)
-    recorded = {"kind": "dfdc", "frames": frames, "splits": made}
-    return assemble(
-        root,
-        data,
-        task,
-        entries,
-        media=media,
-        crop=media == "videos",
-        columns=("part",),
-        options=recorded,
-        name=root.name,
+        unnamed = [clip for stem, clip in videos.items() if (part, stem) not in seen]
+        entries += [Reject(file, "no label for this file") for clip in unnamed for file in clip.files]
+    return entries
+
+
+def _record(row: _Row, split: str) -> Record:
+    return Record(
+        position=0,
+        name="",
+        label=LABELS[row.label],
+        identity=row.original or row.video,
+        split=split,
+        video=f"{row.part}/{row.stem}".removeprefix("/"),
+        columns=(row.part,),
     )
 
 
@@ -107,7 +105,3 @@ def _labels(tree: Tree) -> Iterator[_Row]:
         for row in csv.reader(tree.text(path.relative_to(tree.root).as_posix()).splitlines()):
             if row and row[0].strip().lower().endswith(VIDEO_ENDINGS):
                 yield _Row(part, row[0].strip(), row[1].strip() if len(row) > 1 else "", "", "test")
-
-
-def _plain(folder: str) -> str:
-    return folder.removeprefix("./").removeprefix(".")

@@ -8,6 +8,9 @@ from typing import Literal, NamedTuple
 
 from lssat.data.prepared.table import DatasetInfo, Label, Reject
 
+Media = Literal["table", "images", "videos"]
+"""What a record stands for: a row of a table that holds its images, an image file, or a video file."""
+
 
 class Box(NamedTuple):
     """A face, in pixels of the stored picture."""
@@ -21,10 +24,10 @@ class Box(NamedTuple):
 class Record(NamedTuple):
     """One image file, one video file, or one row of a table that holds its images; nothing is opened yet.
 
-    position: its number in the listing, or its row in a table; unique. name: path below the root, or row in a table.
-    split: train, val or test; "" where the data say nothing. video: a key that is unique in the data set, which the
-    frames of one video share. columns: values of `DatasetInfo.columns`, in that order. source: the identity that a fake
-    has its face from, "" where unknown.
+    position: in the listing, or the row in a table; unique. name: path below the root, or the row in a table. split:
+    train, val or test; "" where the data say nothing. video: a key that is unique in the data set, which the frames of
+    one video share. columns: values of `DatasetInfo.columns`, in that order. source: the identity whose face a fake
+    borrows, "" where unknown.
     """
 
     position: int
@@ -38,14 +41,19 @@ class Record(NamedTuple):
     source: str = ""
 
 
+Entries = list[Record | Reject]
+
+
 @dataclass(frozen=True)
 class Listing:
-    """A data set, listed. `entries`: usable records and rejects so far, in order; `info`: with the counts expected of
-    `entries`.
+    """A data set, listed.
+
+    `entries`: usable records and rejects so far, in order. `info`: with the counts expected of `entries`. `crop`:
+    whether faces are still to be cut out.
     """
 
     path: Path
     info: DatasetInfo
     entries: tuple[Record | Reject, ...]
-    media: Literal["table", "images", "videos"]
-    crop: bool  # whether faces are still to be cut out
+    media: Media
+    crop: bool

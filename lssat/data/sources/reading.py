@@ -14,17 +14,17 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from lssat.config import ConfigError, DataConfig
+from lssat.data.sources.splits import SPLIT_NAMES
 from lssat.nearest import listed, nearest
 
-SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 TABLES = (".csv", ".parquet")
 RESERVED = ("image", "path", "thumbnail", "label", "identity", "source_identity", "video", "split")
-MOST_GROUPS = 50
+MOST_GROUPS = 50  # distinct values of a column that may still tell subgroups apart
 Value = int | str | None
 
 
-class Read(NamedTuple):
-    """Columns of equal length.
+class SourceRows(NamedTuple):
+    """The rows of a table or folder, as columns of equal length.
 
     names: image path, or position in a table that holds its images. labels: one column per label, None where empty.
     identities: "" where unknown. splits: train, val, test, "" (all rows, where the data bring no splits), or why the
@@ -41,17 +41,7 @@ class Read(NamedTuple):
     options: dict[str, Any]
 
 
-def existing(path: Path, source: str) -> Path:
-    """The path, if it exists; `source` is how it was given. Raises ConfigError."""
-    if not path.exists():
-        folder = next(parent for parent in path.parents if parent.is_dir())
-        found = [*sorted(item.name for item in folder.iterdir()), "synthetic"]
-        missing = path.relative_to(folder).parts[0]
-        raise ConfigError(f"`data.source`: there is no `{source}`; {nearest(missing, found, f'`{folder}` holds')}")
-    return path
-
-
-def read_source(path: Path, data: DataConfig) -> Read:
+def read_source(path: Path, data: DataConfig) -> SourceRows:
     """Read the table or folder at `path`, which exists. Raises ConfigError."""
     if not path.is_dir() and path.suffix.lower() not in TABLES:
         raise ConfigError(
@@ -62,8 +52,9 @@ def read_source(path: Path, data: DataConfig) -> Read:
 
 
 def image_files(path: Path) -> list[str]:
-    """The image files of a source, relative to its folder, sorted; none for a table that holds its images. Raises
-    ConfigError.
+    """The image files of a source, relative to its folder, sorted; none for a table that holds its images.
+
+    Raises ConfigError where a table cannot be read.
     """
     if path.is_dir():
         return sorted(_walk(path))
@@ -71,7 +62,7 @@ def image_files(path: Path) -> list[str]:
     return sorted({str(name) for name in names}) if options["images"] == "files" else []
 
 
-def _read_folder(root: Path) -> Read:
+def _read_folder(root: Path) -> SourceRows:
     top = _folders(root)
     levels = [name for name in top if name.lower() in SPLIT_NAMES]
     if levels and len(levels) < len(top):
@@ -92,8 +83,16 @@ def _read_folder(root: Path) -> Read:
             f"`{root}` holds no images in class folders; it needs <class>/<image>, or <split>/<class>/<image>"
         )
     names, folders, splits = zip(*rows, strict=True)
-    return Read(
-        [*names], [[*folders]], [""] * len(rows), [*splits], [""] * len(rows), [""] * len(rows), {}, {"images": "files"}
+    unknown = [""] * len(rows)
+    return SourceRows(
+        names=[*names],
+        labels=[[*folders]],
+        identities=unknown,
+        splits=[*splits],
+        videos=unknown,
+        sources=unknown,
+        columns={},
+        options={"images": "files"},
     )
 
 
@@ -102,18 +101,40 @@ def _folders(root: Path) -> list[str]:
 
 
 def _walk(root: Path, below: Path = Path()) -> Iterator[str]:
-    """Files below `root / below`, relative to `root`; not the hidden ones, and not those of linked folders further
-    down.
-    """
+    """Files below `root / below`, relative to `root`, without hidden ones and without those of linked folders."""
     for folder, subfolders, files in os.walk(root / below):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         prefix = "" if Path(folder) == root else f"{Path(folder).relative_to(root).as_posix()}/"
         yield from (prefix + name for name in files if not name.startswith("."))
 
 
-def _read_table(path: Path, data: DataConfig) -> Read:
+def _read_table(path: Path, data: DataConfig) -> SourceRows:
     columns = _columns(path)
     names, options = _images(path, columns)
+    wanted = _label_columns(path, columns, data)
+    if not names:
+        raise ConfigError(f"`data.source`: the table `{path}` has no rows")
+
+    def texts(name: str | None) -> list[str]:
+        return _texts(path, name) if name and name in columns else [""] * len(names)
+
+    labels = [_labels(path, name) for name in wanted]
+    group = next((name for name in ("identity", "video") if name in columns), None)
+    further = {name: _subgroups(path, name) for name in columns if name not in {*RESERVED, *wanted}}
+    return SourceRows(
+        names=names,
+        labels=labels,
+        identities=texts(group),
+        splits=_splits(texts("split")),
+        videos=texts("video"),
+        sources=texts("source_identity"),
+        columns={name: values for name, values in further.items() if values is not None},
+        options={**options, "kept_together": group},
+    )
+
+
+def _label_columns(path: Path, columns: Sequence[str], data: DataConfig) -> list[str]:
+    """The columns that `data.task` names. Raises ConfigError."""
     wanted = [name.strip() for name in data.task.split(",")]
     for name in wanted:
         if name not in columns:
@@ -122,22 +143,11 @@ def _read_table(path: Path, data: DataConfig) -> Read:
             )
         if wanted.count(name) > 1:
             raise ConfigError(f"`data.task` names the column `{name}` twice: {data.task}")
-    if not names:
-        raise ConfigError(f"`data.source`: the table `{path}` has no rows")
-    labels = [_labels(path, name) for name in wanted]
-    group = next((name for name in ("identity", "video") if name in columns), None)
-    identities = _texts(path, group) if group else [""] * len(names)
-    splits = _splits(_texts(path, "split")) if "split" in columns else [""] * len(names)
-    videos = _texts(path, "video") if "video" in columns else [""] * len(names)
-    sources = _texts(path, "source_identity") if "source_identity" in columns else [""] * len(names)
-    further = {
-        name: texts for name in columns if name not in {*RESERVED, *wanted} and (texts := _few(path, name)) is not None
-    }
-    return Read(names, labels, identities, splits, videos, sources, further, {**options, "kept_together": group})
+    return wanted
 
 
-def _few(path: Path, name: str) -> list[str] | None:
-    """A column as text if it may tell subgroups apart: single values, few of them distinct."""
+def _subgroups(path: Path, name: str) -> list[str] | None:
+    """A column as text if it may tell subgroups apart: single values, few of them distinct; else None."""
     if not name:
         return None
     if path.suffix.lower() == ".parquet":
@@ -149,12 +159,14 @@ def _few(path: Path, name: str) -> list[str] | None:
 
 
 def _splits(texts: list[str]) -> list[str]:
+    """The split of each row, or why it has none; all "" where the column is empty."""
     if not any(texts):
         return texts
     return [SPLIT_NAMES.get(text.lower(), f"unknown split `{text}`" if text else "empty split") for text in texts]
 
 
 def _columns(path: Path) -> list[str]:
+    """The names of a table's columns. Raises ConfigError."""
     try:
         if path.suffix.lower() == ".parquet":
             columns = list(pq.read_schema(path).names)
@@ -162,7 +174,7 @@ def _columns(path: Path) -> list[str]:
             with path.open(encoding="utf-8-sig", newline="") as file:
                 columns = next(csv.reader(file), [])
     except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
-        raise damaged(path, error) from None
+        raise damaged_table(path, error) from None
     if not columns:
         raise ConfigError(f"`data.source`: the table `{path}` is empty")
     doubled = sorted({name for name in columns if name and columns.count(name) > 1})
@@ -172,7 +184,7 @@ def _columns(path: Path) -> list[str]:
 
 
 def _images(path: Path, columns: Sequence[str]) -> tuple[list[str | int], dict[str, Any]]:
-    """How rows are named, and where images are."""
+    """What rows are called, and where their images are."""
     name = next((name for name in ("image", "path") if name in columns), None)
     if name is None:
         raise ConfigError(
@@ -210,11 +222,10 @@ def _column(path: Path, name: str) -> pa.ChunkedArray:
         convert = pacsv.ConvertOptions(
             include_columns=[name], column_types={name: pa.string()}, strings_can_be_null=True
         )
-        return pacsv.read_csv(path, parse_options=pacsv.ParseOptions(newlines_in_values=True), convert_options=convert)[
-            name
-        ]
+        parse = pacsv.ParseOptions(newlines_in_values=True)
+        return pacsv.read_csv(path, parse_options=parse, convert_options=convert)[name]
     except (OSError, pa.ArrowException) as error:
-        raise damaged(path, error) from None
+        raise damaged_table(path, error) from None
 
 
 def _as_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -227,6 +238,7 @@ def _as_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _label(value: Any, name: str, path: Path) -> Value:
+    """None for what is empty. Raises ConfigError for a fraction."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, str):
@@ -238,7 +250,7 @@ def _label(value: Any, name: str, path: Path) -> Value:
     )
 
 
-def damaged(path: Path, error: Exception) -> ConfigError:
+def damaged_table(path: Path, error: Exception) -> ConfigError:
     """What to say of a table that cannot be read."""
     reason = str(error).strip().split("\n")[0][:200]
     return ConfigError(

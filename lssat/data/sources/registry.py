@@ -1,18 +1,20 @@
-"""`data.source` -> its listing, by the reader of its kind."""
+"""What may be asked of a source on disk: its listing, by the reader of its kind, and its fingerprint."""
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable
-from pathlib import Path
 
 from lssat.config import DataConfig
 from lssat.data.sources import affectnet, celeba, celebdf, deepfakebench, dfdc, faceforensics, own
 from lssat.data.sources.listing import Listing
-from lssat.data.sources.source import located
+from lssat.data.sources.reading import TABLES, image_files
+from lssat.data.sources.source import OWN, Source
 
-Reader = Callable[[Path, dict[str, str], DataConfig], Listing]
+Reader = Callable[[Source, DataConfig], Listing]
 READERS: dict[str, Reader] = {
-    "own": own.listing,
+    OWN: own.listing,
     "celeba": celeba.listing,
     "affectnet": affectnet.listing,
     "faceforensics": faceforensics.listing,
@@ -22,7 +24,27 @@ READERS: dict[str, Reader] = {
 }
 
 
-def open_listing(data: DataConfig) -> Listing:
-    """Names, labels and splits of `data.source`, checked; no image or video is opened. Raises ConfigError."""
-    source = located(data.source)
-    return READERS[source.kind](source.path, source.options, data)
+def open_listing(source: Source, data: DataConfig) -> Listing:
+    """Names, labels and splits of a source, checked; no image or video is opened. Raises ConfigError."""
+    return READERS[source.kind](source, data)
+
+
+def fingerprint(source: Source) -> str:
+    """sha256 of what a source holds: a table's bytes; name, size and time of change of its files.
+
+    Raises ConfigError where a table cannot be read.
+    """
+    digest = hashlib.sha256()
+    root = source.path
+    if source.path.is_file():
+        root = source.path.parent
+        with source.path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    for name in image_files(source.path if source.path.suffix.lower() in TABLES else root):
+        try:
+            status = os.stat(f"{root}/{name}")
+            state = f"{status.st_size} {status.st_mtime_ns}"
+        except (OSError, ValueError):
+            state = "absent"
+        digest.update(f"{name}\0{state}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()

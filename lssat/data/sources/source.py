@@ -1,4 +1,7 @@
-"""What `data.source` says: a kind of data set, where it is and its options, or a path of one's own data."""
+"""What `data.source` says: a kind of data set, where it is and its options, or a path of one's own data.
+
+It is parsed once, by `located`; whoever needs to know the source is given the `Source`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lssat.config import ConfigError
-from lssat.data.sources.reading import existing
 from lssat.nearest import listed, nearest
 
 FORM = re.compile(r"(?P<kind>[A-Za-z]\w*):(?P<path>[^?]*)(?:\?(?P<options>.*))?")
@@ -19,22 +21,67 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "dfdc": ("frames",),
     "deepfakebench": ("dataset", "compression", "frames"),
 }
+SYNTHETIC = "synthetic"
+OWN = "own"
 FRAMES = 32  # per video, evenly spaced, as is common practice with FaceForensics++
 
 
 class Source(NamedTuple):
-    """`kind`: one of `OPTIONS`, or "own". `options`: those given, as text."""
+    """`kind`: one of `OPTIONS`, "own" or "synthetic", which has no path. `options`: those given, as text."""
 
     kind: str
     path: Path
     options: dict[str, str]
 
+    def choice(self, name: str, known: tuple[str, ...], default: str) -> str:
+        """The value of an option that must be one of those known. Raises ConfigError."""
+        value = self.options.get(name, default)
+        if value not in known:
+            raise ConfigError(f"`data.source`: option `{name}` must be one of {listed(known)}, but got `{value}`")
+        return value
 
-def parse(text: str) -> Source:
+    def num_frames(self) -> int:
+        """Frames to take of each video. Raises ConfigError."""
+        value = self.options.get("frames", str(FRAMES))
+        if not re.fullmatch(r"[1-9][0-9]{0,5}", value):
+            raise ConfigError(f"`data.source`: option `frames` must be a whole number above 0, but got `{value}`")
+        return int(value)
+
+
+def located(text: str) -> Source:
+    """The source, its path found and resolved. Raises ConfigError where there is nothing."""
+    if text == SYNTHETIC:
+        return Source(SYNTHETIC, Path(SYNTHETIC), {})
+    source = _parse(text)
+    path = source.path
+    if not path.exists():
+        raise _missing(path, text)
+    if source.kind != OWN and not path.is_dir() and not (source.kind == "deepfakebench" and path.suffix == ".json"):
+        raise ConfigError(f"`data.source`: `{path}` must be the folder of a {source.kind} data set, but it is a file")
+    return source._replace(path=path.resolve() if path.is_dir() else path)
+
+
+def absolute(text: str) -> str:
+    """The same source with its path made absolute and links on the way resolved. Raises ConfigError."""
+    source = _parse(text)
+    path = source.path.resolve()
+    if source.kind == OWN:
+        return str(path)
+    options = "&".join(f"{name}={value}" for name, value in source.options.items())
+    return f"{source.kind}:{path}" + (f"?{options}" if options else "")
+
+
+def short_name(text: str) -> str:
+    """What a run folder calls the source: its kind, or the name of one's own data. Raises ConfigError."""
+    source = _parse(text)
+    return source.path.stem if source.kind == OWN else source.kind
+
+
+def _parse(text: str) -> Source:
     """`kind:path?option=value&...`, or a path. Raises ConfigError for unknown kinds and options."""
     form = FORM.fullmatch(text)
     if form is None or Path(text).exists():
-        return Source("own", Path(text).expanduser().absolute(), {})
+        return Source(OWN, Path(text).expanduser().absolute(), {})
     kind = form["kind"]
     if kind not in OPTIONS:
         hint = nearest(kind, OPTIONS, "known kinds are")
@@ -49,47 +96,6 @@ def parse(text: str) -> Source:
     return Source(kind, Path(form["path"]).expanduser().absolute(), _options(kind, form["options"] or "", text))
 
 
-def absolute(text: str) -> str:
-    """The same source with its path made absolute and links on the way resolved. Raises ConfigError."""
-    source = parse(text)
-    path = source.path.resolve()
-    if source.kind == "own":
-        return str(path)
-    options = "&".join(f"{name}={value}" for name, value in source.options.items())
-    return f"{source.kind}:{path}" + (f"?{options}" if options else "")
-
-
-def short_name(text: str) -> str:
-    """What a run folder calls the source: its kind, or the name of one's own data. Raises ConfigError."""
-    source = parse(text)
-    return source.path.stem if source.kind == "own" else source.kind
-
-
-def located(text: str) -> Source:
-    """The source, its path found and resolved. Raises ConfigError where there is nothing."""
-    source = parse(text)
-    path = existing(source.path, text)
-    if source.kind != "own" and not path.is_dir() and not (source.kind == "deepfakebench" and path.suffix == ".json"):
-        raise ConfigError(f"`data.source`: `{path}` must be the folder of a {source.kind} data set, but it is a file")
-    return Source(source.kind, path.resolve() if path.is_dir() else path, source.options)
-
-
-def choice(options: dict[str, str], name: str, known: tuple[str, ...], default: str) -> str:
-    """The value of an option that must be one of those known. Raises ConfigError."""
-    value = options.get(name, default)
-    if value not in known:
-        raise ConfigError(f"`data.source`: option `{name}` must be one of {listed(known)}, but got `{value}`")
-    return value
-
-
-def frames_of(options: dict[str, str]) -> int:
-    """Frames to take of each video. Raises ConfigError."""
-    value = options.get("frames", str(FRAMES))
-    if not re.fullmatch(r"[1-9][0-9]{0,5}", value):
-        raise ConfigError(f"`data.source`: option `frames` must be a whole number above 0, but got `{value}`")
-    return int(value)
-
-
 def _options(kind: str, text: str, source: str) -> dict[str, str]:
     options: dict[str, str] = {}
     for part in filter(None, text.split("&")):
@@ -101,3 +107,11 @@ def _options(kind: str, text: str, source: str) -> dict[str, str]:
             raise ConfigError(f"`data.source`: option `{name}` must be given once as {name}=VALUE, but got `{source}`")
         options[name] = value
     return options
+
+
+def _missing(path: Path, text: str) -> ConfigError:
+    """Names what is beside the first part of the path that is missing; `text` is how the source was given."""
+    folder = next(parent for parent in path.parents if parent.is_dir())
+    found = [*sorted(item.name for item in folder.iterdir()), SYNTHETIC]
+    hint = nearest(path.relative_to(folder).parts[0], found, f"`{folder}` holds")
+    return ConfigError(f"`data.source`: there is no `{text}`; {hint}")

@@ -1,4 +1,4 @@
-"""Train, val and test for data that bring none: seeded, stratified by class, never cutting an identity in two."""
+"""Train, val and test for data that bring none: seeded, stratified by class, no identity in two of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,59 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from lssat.data.prepared.counts import classes_of
+from lssat.data.sources.listing import Entries, Record
+
+SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+"""What people call a split, in lower case -> what it is called here."""
+VAL_SHARE = TEST_SHARE = 0.15
+MOST_LINKED = 0.25  # share of the records that persons linked by fakes may have to be kept together
 NO_CLASS = -1
+
+
+def given_splits(entries: Entries) -> set[str]:
+    """The splits that the data bring; "" where records have none."""
+    return {entry.split for entry in entries if isinstance(entry, Record)}
+
+
+def complete_splits(entries: Entries, given: set[str], seed: int) -> tuple[Entries, str]:
+    """Cut the splits that the data do not bring out of train, or out of everything where they bring none.
+
+    Also says in words what was done.
+    """
+    part = "" if given == {""} else "train"
+    missing = {name: share for name, share in (("val", VAL_SHARE), ("test", TEST_SHARE)) if name not in given}
+    if part not in given or not missing:
+        return entries, "as given"
+    shares = {"train": 1 - sum(missing.values()), **missing}
+    entries, cost = cut(entries, part, shares, seed)
+    return entries, ", ".join(f"{name} {share:.0%}" for name, share in shares.items()) + f" of {part or 'all'}{cost}"
+
+
+def cut(entries: Entries, part: str, shares: Mapping[str, float], seed: int) -> tuple[Entries, str]:
+    """Deal the records of split `part` out to `shares`, no identity in two of them. Also says in words what that cost.
+
+    Persons whom fakes link stay together. Where that would leave next to nothing to deal out (in DeepFakeDetection and
+    Celeb-DF nearly everybody is linked to everybody) a fake follows its target, and is left out if its face comes from
+    a person of another split.
+    """
+    records = [entry for entry in entries if isinstance(entry, Record) and entry.split == part]
+    splits = assign_splits([classes_of(record.label) for record in records], _groups(records), shares, seed)
+    split_of = {record.identity: split for record, split in zip(records, splits, strict=True) if record.identity}
+    dealt = {
+        record.position: split
+        for record, split in zip(records, splits, strict=True)
+        if split_of.get(record.source, split) == split
+    }
+    positions = {record.position for record in records}
+    kept: Entries = []
+    for entry in entries:
+        if not isinstance(entry, Record) or entry.position not in positions:
+            kept.append(entry)
+        elif entry.position in dealt:
+            kept.append(entry._replace(split=dealt[entry.position]))
+    astride = len(records) - len(dealt)
+    return kept, f", without {astride} fakes of two parts" if astride else ""
 
 
 def assign_splits(
@@ -36,16 +88,31 @@ def assign_splits(
     splits = [""] * len(groups)
     for group in _order(members, rarest, total, seed):
         index = rarest[group]
-        split = max(shares, key=lambda name, index=index: total[index] - used[name][index] / shares[name])  # type: ignore[misc]
-        used[split].update(held[group])
+        missing = {split: total[index] - used[split][index] / share for split, share in shares.items()}
+        emptiest = max(missing, key=missing.__getitem__)
+        used[emptiest].update(held[group])
         for row in members[group]:
-            splits[row] = split
+            splits[row] = emptiest
     return splits
+
+
+def _groups(records: Sequence[Record]) -> list[str]:
+    """Who must stay together: persons linked by fakes or, where too many are, each one alone."""
+    from scipy.cluster.hierarchy import DisjointSet  # takes half a second to import, and only made splits need it
+
+    persons = DisjointSet(name for record in records for name in (record.identity, record.source))
+    for record in records:
+        if record.identity and record.source:
+            persons.merge(record.identity, record.source)
+    groups = [persons[record.identity] for record in records]
+    largest = max(Counter(filter(None, groups)).values(), default=0)
+    return groups if largest <= MOST_LINKED * len(records) else [record.identity for record in records]
 
 
 def _order(
     members: Mapping[str | int, list[int]], rarest: Mapping[str | int, int], total: Mapping[int, int], seed: int
 ) -> list[str | int]:
+    """Groups from the rarest class to the commonest, then from the largest to the smallest, then at random."""
     names = list(members)
     shuffled = [names[position] for position in np.random.default_rng(seed).permutation(len(names))]
     return sorted(shuffled, key=lambda group: (total[rarest[group]], rarest[group], -len(members[group])))

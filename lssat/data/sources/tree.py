@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from lssat.config import ConfigError
 from lssat.data.images import UnusableImage, check_name, resolve_inside
+from lssat.data.prepared.table import Reject
+from lssat.data.sources.listing import Entries, Media, Record
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
 VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv")
@@ -20,7 +23,10 @@ PAIR = re.compile(r"((?:id)?\d+)_((?:id)?\d+)(?=_|$)")
 
 
 class Tree:
-    """Files below `root`, relative to it; linked folders are not entered but listed themselves, as what cannot be read."""
+    """Files below `root`, relative to it.
+
+    Linked folders are not entered but listed themselves, as what cannot be read: they may lead out of the data.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -80,42 +86,50 @@ class Tree:
             ) from None
 
 
+@dataclass
 class Clip:
     """One video: its file, or its extracted frames in order."""
 
-    def __init__(self, name: str, files: list[str]) -> None:
-        self.name, self.files = name, files
+    name: str
+    files: list[str] = field(default_factory=list)
 
 
-def clips(tree: Tree, folder: str, media: str) -> dict[str, Clip]:
+def clips(tree: Tree, folder: str, media: Media) -> dict[str, Clip]:
     """Videos below a folder by their name without ending: files (`videos`), or frames in a folder each (`images`)."""
-    endings = VIDEO_ENDINGS if media == "videos" else IMAGE_ENDINGS
+    endings = _endings(media)
     found: dict[str, Clip] = {}
     for name in tree.files(folder):
         path = PurePosixPath(name)
         if path.suffix.lower() in endings:
             key = path.stem if media == "videos" else path.parent.name
-            found.setdefault(key, Clip(key, [])).files.append(name)
+            found.setdefault(key, Clip(key)).files.append(name)
     return found
 
 
-def people(video: str) -> tuple[str, str]:
-    """Target and source of a fake by the name of its video: `000_003`, `01_02__scene__id` or `id0_id16_0001`; the
-    source is "" where it names none.
+def target_and_source(video: str) -> tuple[str, str]:
+    """The person that a fake shows and the one whose face it borrows, by the name of its video.
+
+    `000_003`, `01_02__scene__id` or `id0_id16_0001`; the source is "" where the name gives none.
     """
     pair = PAIR.match(video)
     return (pair[1], pair[2]) if pair else (video.split("_")[0], "")
 
 
-def strangers(tree: Tree, folder: str, media: str) -> list[str]:
-    """Files below a folder that are neither video nor frame, as the media go."""
-    endings = VIDEO_ENDINGS if media == "videos" else IMAGE_ENDINGS
-    return [name for name in tree.files(folder) if PurePosixPath(name).suffix.lower() not in endings]
+def entries_of(tree: Tree, folder: str, files: Iterable[str], record: Record) -> Entries:
+    """`record` for each of these files below `folder`, or why the file cannot be read."""
+    faults = ((name, tree.fault(name, folder)) for name in files)
+    return [Reject(name, fault) if fault else record._replace(name=name) for name, fault in faults]
 
 
-def media_of(tree: Tree, folders: dict[str, str]) -> tuple[Literal["images", "videos"], dict[str, str]]:
-    """Whether videos or extracted frames are there in every one of these folders (by what they are called), and where
-    in each.
+def other_files(tree: Tree, folder: str, media: Media) -> Entries:
+    """A reject for every file below a folder that is neither video nor frame."""
+    endings = _endings(media)
+    others = (name for name in tree.files(folder) if PurePosixPath(name).suffix.lower() not in endings)
+    return [Reject(name, tree.fault(name, folder) or "not a video or frame") for name in others]
+
+
+def media_of(tree: Tree, folders: dict[str, str]) -> tuple[Media, dict[str, str]]:
+    """Whether all of these folders hold videos or all hold extracted frames, and where in each; keys are kept.
 
     Videos are in `videos/` or in the folder itself, frames in `frames/`. Raises ConfigError where neither is in all of
     them.
@@ -141,11 +155,15 @@ def media_of(tree: Tree, folders: dict[str, str]) -> tuple[Literal["images", "vi
     )
 
 
-def spaced(files: list[str], count: int) -> list[str]:
+def evenly_spaced(files: list[str], count: int) -> list[str]:
     """At most `count` files, evenly spaced from the first to the last."""
     if len(files) <= count:
         return files
-    return [files[place] for place in np.linspace(0, len(files) - 1, count).round().astype(int)]
+    return [files[index] for index in np.linspace(0, len(files) - 1, count).round().astype(int)]
+
+
+def _endings(media: Media) -> tuple[str, ...]:
+    return VIDEO_ENDINGS if media == "videos" else IMAGE_ENDINGS
 
 
 def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, bool]]:

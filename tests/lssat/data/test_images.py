@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lssat.data.images import UnusableImage, decoded, quiet, read_inside
+from lssat.data.images import UnusableImage, decode_image, read_inside, refuse_bombs
 
 
 def encoded(kind: str, side: int = 48) -> bytes:
@@ -35,9 +35,9 @@ def png_header(width: int, height: int) -> bytes:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_good_images_are_decoded_and_cut_ones_refused(kind: str) -> None:
     image = encoded(kind)
-    assert decoded(image).getbbox() is not None
+    assert decode_image(image).getbbox() is not None
     with pytest.raises(UnusableImage, match="damaged image"):
-        decoded(image[: len(image) // 2])
+        decode_image(image[: len(image) // 2])
 
 
 @pytest.mark.parametrize(
@@ -51,14 +51,14 @@ def test_good_images_are_decoded_and_cut_ones_refused(kind: str) -> None:
 )
 def test_what_is_no_image_says_so(image: bytes | None, reason: str) -> None:
     with pytest.raises(UnusableImage, match=reason):
-        decoded(image)
+        decode_image(image)
 
 
 @pytest.mark.parametrize("side", [10_000, 60_000])  # 100 Mpixel: Pillow only warns; 3,600 Mpixel: Pillow refuses
 def test_decompression_bombs_are_refused_without_a_warning_and_filters_are_put_back(side: int) -> None:
     before = list(warnings.filters)
-    with quiet(), pytest.raises(UnusableImage, match="decompression bomb refused"):
-        decoded(png_header(side, side))
+    with refuse_bombs(), pytest.raises(UnusableImage, match="decompression bomb refused"):
+        decode_image(png_header(side, side))
     assert warnings.filters == before
 
 

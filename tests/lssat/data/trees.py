@@ -46,7 +46,7 @@ def celeba(
             drawn = dict(zip(ATTRIBUTES, label, strict=True))
             name = f"{len(rows) + 1:06d}.jpg"
             _portrait(image).save(folder / name, quality=92)
-            bits = [drawn.get(attribute, (number + place) % 3 // 2) for place, attribute in enumerate(CELEBA_NAMES)]
+            bits = [drawn.get(attribute, (number + column) % 3 // 2) for column, attribute in enumerate(CELEBA_NAMES)]
             rows.append((name, [1 if bit else -1 for bit in bits], split))
     if table == "csv":
         _csv(
@@ -63,7 +63,7 @@ def celeba(
         (root / "list_eval_partition.txt").write_text("".join(f"{name} {split}\n" for name, _, split in rows))
     if identities:
         (root / "identity_CelebA.txt").write_text(
-            "".join(f"{name} {split * 10_000 + place // 4 + 1}\n" for place, (name, _, split) in enumerate(rows))
+            "".join(f"{name} {split * 10_000 + row // 4 + 1}\n" for row, (name, _, split) in enumerate(rows))
         )
     return root
 

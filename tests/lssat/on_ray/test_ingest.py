@@ -10,7 +10,8 @@ from PIL import Image
 
 from lssat.config import ConfigError
 from lssat.data.prepared.decoding import read_resident
-from lssat.data.prepared.table import DatasetInfo, Row, write_dataset
+from lssat.data.prepared.table import DatasetInfo, Row
+from lssat.data.prepared.writing import write_dataset
 from lssat.on_ray import ingest
 
 pytestmark = pytest.mark.slow

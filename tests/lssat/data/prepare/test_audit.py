@@ -13,10 +13,11 @@ import pytest
 from PIL import Image
 
 from lssat.config import ConfigError
-from lssat.data.images import decoded
-from lssat.data.prepare.audit import Leak, audit, check_leaks, shared
+from lssat.data.images import decode_image
+from lssat.data.prepare.audit import Leak, audit, check_leaks, shared_values
 from lssat.data.prepared.hashing import hashes_of, thumbnail_of
-from lssat.data.prepared.table import DatasetInfo, Row, read_info, write_dataset
+from lssat.data.prepared.table import DatasetInfo, Row, read_info
+from lssat.data.prepared.writing import Acceptance, write_dataset
 from lssat.data.synthetic import generate as synthetic
 
 INFO = DatasetInfo("faces", "deepfake", "binary", ("real", "fake"), synthetic=True)
@@ -34,7 +35,7 @@ def clean() -> list[Row]:
 
 
 def pictured(row: Row, image: bytes) -> Row:
-    return row._replace(image=image, thumbnail=thumbnail_of(decoded(image)))
+    return row._replace(image=image, thumbnail=thumbnail_of(decode_image(image)))
 
 
 def write(tmp_path: Path, rows: list[Row]) -> Path:
@@ -42,15 +43,15 @@ def write(tmp_path: Path, rows: list[Row]) -> Path:
     return tmp_path / "set"
 
 
-def changed(image: bytes, how: str) -> bytes:
+def changed(image: bytes, change: str) -> bytes:
     picture = Image.open(io.BytesIO(image))
-    if how == "smaller":
+    if change == "smaller":
         picture = picture.resize((40, 40))
-    if how == "larger":
+    if change == "larger":
         picture = picture.resize((150, 150))
-    if how == "brighter":
+    if change == "brighter":
         picture = picture.point(lambda value: min(255, int(value * 1.1)))
-    if how == "mirrored":
+    if change == "mirrored":
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=60)
@@ -61,9 +62,9 @@ def test_clean_faces_pass(tmp_path: Path, clean: list[Row]) -> None:
     assert audit(write(tmp_path, clean)) == []
 
 
-@pytest.mark.parametrize("how", ["encoded anew", "smaller", "larger", "brighter"])
-def test_a_changed_copy_is_found(tmp_path: Path, clean: list[Row], how: str) -> None:
-    copy = pictured(clean[100], changed(clean[7].image, how))
+@pytest.mark.parametrize("change", ["encoded anew", "smaller", "larger", "brighter"])
+def test_a_changed_copy_is_found(tmp_path: Path, clean: list[Row], change: str) -> None:
+    copy = pictured(clean[100], changed(clean[7].image, change))
     (leak,) = audit(write(tmp_path, [*clean, copy]))
     assert leak[:3] == ("image", ("train", "7"), ("test", "40"))
 
@@ -89,9 +90,9 @@ def test_a_shared_name_is_found(tmp_path: Path, clean: list[Row], kind: str) -> 
 
 
 def test_a_fake_counts_for_its_target_and_its_source() -> None:
-    assert shared("identity", {"train": [["000"], ["001", "003"]], "val": [["004", "003"]], "test": [["005"]]}) == [
-        Leak("identity", ("train", "1"), ("val", "0"), "003")
-    ]
+    assert shared_values(
+        "identity", {"train": [["000"], ["001", "003"]], "val": [["004", "003"]], "test": [["005"]]}
+    ) == [Leak("identity", ("train", "1"), ("val", "0"), "003")]
 
 
 def test_the_source_of_a_fake_may_not_be_in_another_split(tmp_path: Path, clean: list[Row]) -> None:
@@ -110,13 +111,11 @@ def test_hashes_are_those_of_imagehash(clean: list[Row]) -> None:
 
 def test_leaks_are_refused_by_name_or_recorded(tmp_path: Path, clean: list[Row]) -> None:
     rows = [*clean, pictured(clean[100], clean[7].image)._replace(identity=clean[3].identity)]
-    with pytest.raises(
-        ConfigError,
-        match=rf"1 of kind identity \({clean[3].identity}: train row \d+ and test row 40\), 1 of kind image.*--allow-leaks",
-    ):
-        write_dataset(tmp_path / "refused", rows, INFO, partial(check_leaks, allow=False))
+    identity = rf"1 of kind identity \({clean[3].identity}: train row \d+ and test row 40\)"
+    with pytest.raises(ConfigError, match=rf"{identity}, 1 of kind image.*--allow-leaks"):
+        write_dataset(tmp_path / "refused", rows, INFO, Acceptance(check=partial(check_leaks, allow=False)))
     assert list(tmp_path.iterdir()) == []
-    write_dataset(tmp_path / "set", rows, INFO, partial(check_leaks, allow=True))
+    write_dataset(tmp_path / "set", rows, INFO, Acceptance(check=partial(check_leaks, allow=True)))
     assert read_info(tmp_path / "set").options["leaks"] == 2
     with (tmp_path / "set" / "leaks.csv").open() as file:
         assert [

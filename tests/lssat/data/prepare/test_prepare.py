@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import io
 import os
 import signal
@@ -20,9 +19,11 @@ import pytest
 from PIL import Image
 
 from lssat.config import ConfigError, DataConfig
-from lssat.data.prepare import prepare as prepare_module
+from lssat.data.prepare import progress
 from lssat.data.prepare.prepare import prepare
+from lssat.data.prepared import writing
 from lssat.data.prepared.table import is_complete, read_info
+from lssat.data.sources import source
 from lssat.data.synthetic import generate as synthetic
 from lssat.data.synthetic.generate import SyntheticRow
 from tests.lssat.data.shards import read_split
@@ -55,8 +56,8 @@ def names(cache: Path) -> list[str]:
 
 
 def test_it_is_made_once_and_described(faces: DataConfig, cache: Path) -> None:
-    notes: list[str] = []
-    folder = prepare(faces, cache, notes.append)
+    lines: list[str] = []
+    folder = prepare(faces, cache, lines.append)
     info = read_info(folder)
     assert folder.name == f"faces.parquet-male-{info.fingerprint[:12]}"
     assert (info.source, info.task, info.kind, info.synthetic, info.options["seed"]) == (
@@ -68,12 +69,12 @@ def test_it_is_made_once_and_described(faces: DataConfig, cache: Path) -> None:
     )
     assert sum(info.rows.values()) == 399
     assert info.rejects == ({"row": 7, "reason": "not a JPEG or PNG image"},)
-    assert notes[0] == "checking images 0/400"
-    assert notes[-1].startswith(f"prepared faces.parquet: {info.rows['train']} train, ")
-    assert "1 left out" in notes[-1]
-    changed, count = (folder / "dataset.json").stat().st_mtime_ns, len(notes)
-    assert prepare(faces, cache, notes.append) == folder
-    assert ((folder / "dataset.json").stat().st_mtime_ns, len(notes)) == (changed, count)
+    assert lines[0] == "checking images 0/400"
+    assert lines[-1].startswith(f"prepared faces.parquet: {info.rows['train']} train, ")
+    assert "1 left out" in lines[-1]
+    changed, count = (folder / "dataset.json").stat().st_mtime_ns, len(lines)
+    assert prepare(faces, cache, lines.append) == folder
+    assert ((folder / "dataset.json").stat().st_mtime_ns, len(lines)) == (changed, count)
 
 
 def test_the_same_data_prepare_to_the_same_bytes(faces: DataConfig, tmp_path: Path) -> None:
@@ -144,19 +145,69 @@ def test_a_damaged_folder_is_made_again(faces: DataConfig, cache: Path) -> None:
     assert len(read_split(folder, "val")) == read_info(folder).rows["val"]
 
 
-def test_two_at_once_wait_for_each_other(faces: DataConfig, cache: Path) -> None:
+HOLDS = """
+import sys, time
+from pathlib import Path
+from lssat.data.prepare.prepare import _locked
+with _locked(Path(sys.argv[1]), print):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_two_at_once_wait_for_each_other_and_a_killed_one_is_waited_for_no_longer(
+    faces: DataConfig, cache: Path
+) -> None:
     folder = prepare(faces, cache, lambda _: None)
     (folder / "dataset.json").rename(cache / "aside")
-    notes: list[str] = []
-    with (cache / f".{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        waiting = threading.Thread(target=prepare, args=(faces, cache, notes.append))
+    lines: list[str] = []
+    command = [sys.executable, "-c", HOLDS, str(folder)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        waiting = threading.Thread(target=prepare, args=(faces, cache, lines.append))
         waiting.start()
-        while not notes:
+        while not lines:
             time.sleep(0.01)
         (cache / "aside").rename(folder / "dataset.json")
+        assert waiting.is_alive()
+        holder.kill()
     waiting.join(20)
-    assert notes == [f"waiting for another process that prepares {folder.name}"]
+    assert not waiting.is_alive()
+    assert lines == [f"waiting for another process that prepares {folder.name}"]
+
+
+def test_the_source_is_parsed_once(faces: DataConfig, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[str] = []
+    parse = source._parse
+    monkeypatch.setattr(source, "_parse", lambda text: parsed.append(text) or parse(text))
+    prepare(faces, cache, lambda _: None)
+    assert parsed == [faces.source]
+
+
+def test_everything_is_on_disk_before_the_folder_gets_its_name(
+    faces: DataConfig, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut after the renaming finds every byte: each file was flushed, then the folder that names them."""
+    flushed: list[str] = []
+    rename, fsync = os.rename, os.fsync
+
+    def flush(handle: int) -> None:
+        flushed.append(Path(os.readlink(f"/proc/self/fd/{handle}")).name)
+        fsync(handle)
+
+    def renamed(old: Path, new: Path) -> None:
+        flushed.append("renamed")
+        rename(old, new)
+
+    monkeypatch.setattr(os, "fsync", flush)
+    monkeypatch.setattr(writing.os, "rename", renamed)
+    folder = prepare(faces, cache, lambda _: None)
+    before = {name.lstrip(".").removesuffix(".tmp") for name in flushed[: flushed.index("renamed")]}
+    assert before >= {path.name for path in folder.iterdir()}
+    assert any(".partial-" in name for name in flushed[: flushed.index("renamed")])
+    assert flushed[-1] == cache.name
 
 
 def test_an_error_leaves_nothing_behind(faces: DataConfig, cache: Path) -> None:
@@ -166,12 +217,12 @@ def test_an_error_leaves_nothing_behind(faces: DataConfig, cache: Path) -> None:
     assert names(cache) == []
 
 
-def test_notes_tell_how_long_the_rest_will_take(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_says_how_long_the_rest_will_take(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(0, 10_000, 3))
-    monkeypatch.setattr(prepare_module.time, "monotonic", lambda: float(next(clock)))
-    notes: list[str] = []
-    assert list(prepare_module._told(iter("abcd"), 4, "drawing", notes.append)) == [*"abcd"]
-    assert notes == ["drawing 0/4", "drawing 2/4, 0/s, 6 s left", "drawing 4/4, 0/s, 0 s left"]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(clock)))
+    lines: list[str] = []
+    assert list(progress.Progress(lines.append, "drawing", 4).follow(iter("abcd"))) == [*"abcd"]
+    assert lines == ["drawing 0/4", "drawing 2/4, 0/s, 6 s left", "drawing 4/4, 0/s, 0 s left"]
 
 
 class TestSynthetic:
@@ -189,14 +240,14 @@ class TestSynthetic:
 
     @pytest.mark.parametrize("task", ["emotion", "attributes", "deepfake"])
     def test_each_task_brings_its_kind_and_classes(self, task: str, cache: Path) -> None:
-        notes: list[str] = []
-        folder = prepare(DataConfig(task=task, num_images=200), cache, notes.append)
+        lines: list[str] = []
+        folder = prepare(DataConfig(task=task, num_images=200), cache, lines.append)
         info = read_info(folder)
         assert (info.source, info.kind, info.synthetic) == ("synthetic", synthetic.KINDS[task], True)
         assert info.classes == tuple(synthetic.CLASSES[task])
         assert info.rows == {"train": 200, "val": 80, "test": 80}
         assert info.options["image_size"] == 64
-        assert notes[0].startswith("rendering synthetic faces 0/")
+        assert lines[0].startswith("rendering synthetic faces 0/")
 
     def test_classes_are_selected_and_renumbered(self, cache: Path) -> None:
         names = synthetic.CLASSES["emotion"]
@@ -223,8 +274,10 @@ class TestSynthetic:
             prepare(DataConfig(task="attributes", classes=["Bald", "Male"]), cache, lambda _: None)
 
 
-def test_neither_torch_nor_ray_is_imported() -> None:
-    code = "import sys, lssat.data.prepare; print(sorted({'torch', 'ray', 'pandas', 'timm'} & set(sys.modules)))"
+def test_no_module_of_the_data_imports_torch_or_ray() -> None:
+    modules = sorted(path.relative_to(ROOT).with_suffix("") for path in (ROOT / "lssat" / "data").rglob("*.py"))
+    imports = "; ".join(f"import {'.'.join(module.parts)}" for module in modules if module.name != "__main__")
+    code = f"import sys; {imports}; print(sorted({{'torch', 'ray', 'pandas', 'timm'}} & set(sys.modules)))"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True

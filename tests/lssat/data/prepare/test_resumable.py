@@ -25,11 +25,11 @@ from pathlib import Path
 from lssat.config import build
 from lssat.data.prepare import prepare, resumable
 resumable.SHARD_ROWS = 10
-def dying(way, entry, left=[70], open=resumable.open_entry):
+def dying(options, entry, left=[70], open=resumable.open_entry):
     left[0] -= 1
     if not left[0]:
         os.kill(os.getpid(), signal.SIGKILL)
-    return open(way, entry)
+    return open(options, entry)
 resumable.open_entry = dying
 prepare.prepare(build({"data.source": sys.argv[1], "data.task": "animal"}).data, Path(sys.argv[2]), print, map)
 """
@@ -81,12 +81,12 @@ def test_a_killed_preparation_goes_on_after_its_last_shard_and_ends_as_if_nothin
     assert images(folder) == {path.read_bytes() for path in tree.rglob("*.*g")}
 
 
-def damage(path: Path, chance: random.Random) -> None:
+def damage(path: Path, rng: random.Random) -> None:
     content = bytearray(path.read_bytes())
-    kind = chance.choice(["flip", "cut", "empty", "text", "rename", "swap"])
+    kind = rng.choice(["flip", "cut", "empty", "text", "rename", "swap"])
     if kind == "flip":
         for _ in range(20):
-            content[chance.randrange(len(content))] ^= chance.randrange(1, 256)
+            content[rng.randrange(len(content))] ^= rng.randrange(1, 256)
         path.write_bytes(content)
     elif kind == "rename":
         path.rename(path.with_suffix(".txt"))
@@ -97,9 +97,9 @@ def damage(path: Path, chance: random.Random) -> None:
 
 
 def test_every_damaged_file_is_accounted_for_and_none_is_replaced(tree: Path, tmp_path: Path) -> None:
-    chance = random.Random(0)
-    for path in chance.sample(sorted(tree.rglob("*.*g")), 50):
-        damage(path, chance)
+    rng = random.Random(0)
+    for path in rng.sample(sorted(tree.rglob("*.*g")), 50):
+        damage(path, rng)
     folder = prepared(tree, tmp_path / "cache", max_rejects=0.6)
     info = read_info(folder)
     kept = images(folder)

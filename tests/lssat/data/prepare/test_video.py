@@ -14,7 +14,7 @@ from PIL import Image
 
 from lssat.data.images import UnusableImage
 from lssat.data.prepare.cropping import SIZE, square_crop
-from lssat.data.prepare.detection import largest_face, steady
+from lssat.data.prepare.detection import largest_face, smooth_boxes
 from lssat.data.prepare.video import face_crops, read_frames
 from lssat.data.sources.listing import Box
 
@@ -23,7 +23,7 @@ WIDTH, HEIGHT, FACE = 320, 240, 112
 real_faces = pytest.mark.skipif(not FACES, reason="LSSAT_FACES names no file of real faces")
 
 
-def place(number: int) -> tuple[int, int]:
+def corner(number: int) -> tuple[int, int]:
     return 10 + 4 * number, 30 + number
 
 
@@ -33,7 +33,7 @@ def picture(number: int, face: np.ndarray | None) -> np.ndarray:
     image = np.repeat(across, 3, axis=2).astype(np.uint8)
     image[-32:, :32] = 5 * number
     if face is not None:
-        left, top = place(number)
+        left, top = corner(number)
         image[top : top + FACE, left : left + FACE] = face
     return image
 
@@ -93,9 +93,9 @@ def test_boxes_follow_a_real_face(tmp_path: Path) -> None:
     face = real_face()
     path = write_video(tmp_path / "a.mp4", [picture(number, face if number < 20 else None) for number in range(30)])
     pictures = list(read_frames(path, 10))
-    boxes = steady([largest_face(image) for image in pictures])
+    boxes = smooth_boxes([largest_face(image) for image in pictures])
     found = [
-        overlap(box, Box(*place(number), place(number)[0] + FACE, place(number)[1] + FACE))
+        overlap(box, Box(*corner(number), corner(number)[0] + FACE, corner(number)[1] + FACE))
         for number, box in zip(evenly(30, 10), boxes, strict=True)
         if box
     ]
@@ -131,13 +131,13 @@ def test_what_is_no_video_is_refused_with_its_reason(tmp_path: Path) -> None:
             list(read_frames(tmp_path / name, 4))
 
 
-def test_steady_boxes_drop_a_stray_one_and_fill_short_gaps_only() -> None:
+def test_smooth_boxes_drop_a_stray_one_and_fill_short_gaps_only() -> None:
     def at(x: float) -> Box:
         return Box(x, x, x + 10, x + 10)
 
-    assert steady([at(0), at(1), at(90), at(3), None, at(5)]) == [at(0), at(1), at(3), at(5), at(5), at(5)]
-    assert steady([None, at(1), None, None, None, at(5), None]) == [None, at(1), None, None, None, at(5), None]
-    assert steady([None, None]) == [None, None]
+    assert smooth_boxes([at(0), at(1), at(90), at(3), None, at(5)]) == [at(0), at(1), at(3), at(5), at(5), at(5)]
+    assert smooth_boxes([None, at(1), None, None, None, at(5), None]) == [None, at(1), None, None, None, at(5), None]
+    assert smooth_boxes([None, None]) == [None, None]
 
 
 def test_square_crops_keep_the_centre_shift_at_borders_and_fill_up() -> None:

@@ -17,7 +17,7 @@ from lssat.config import ConfigError, DataConfig
 from lssat.data.prepared.table import Reject
 from lssat.data.sources.listing import Box, Listing, Record
 from lssat.data.sources.registry import open_listing
-from lssat.data.sources.source import absolute, short_name
+from lssat.data.sources.source import absolute, located, short_name
 
 spec = importlib.util.spec_from_file_location("trees", Path(__file__).parents[1] / "trees.py")
 assert spec and spec.loader
@@ -25,8 +25,8 @@ trees = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(trees)
 
 
-def opened(source: str, **settings: object) -> Listing:
-    return open_listing(DataConfig(source=source, **settings))  # type: ignore[arg-type]
+def listed(source: str, **settings: object) -> Listing:
+    return open_listing(located(source), DataConfig(source=source, **settings))  # type: ignore[arg-type]
 
 
 def records(listing: Listing) -> list[Record]:
@@ -41,8 +41,8 @@ def rejects(listing: Listing) -> dict[str, str]:
 
 def disjoint(found: list[Record]) -> bool:
     """Whether no target and no source of a fake is in two splits."""
-    places = {(person, record.split) for record in found for person in (record.identity, record.source) if person}
-    return len(places) == len({person for person, _ in places})
+    pairs = {(person, record.split) for record in found for person in (record.identity, record.source) if person}
+    return len(pairs) == len({person for person, _ in pairs})
 
 
 class TestSource:
@@ -68,23 +68,34 @@ class TestSource:
 
     @pytest.mark.parametrize(
         ("source", "message"),
-        [("celebaa:/x", "unknown kind .*did you mean `celeba`"), ("celeba:", "must read `celeba:PATH`"),
-         ("affectnet:{}?clases=7", "unknown option `clases`.*did you mean `classes`"), ("affectnet:{}?classes=6", "must be one of `7`, `8`, but got `6`"),
-         ("faceforensics:{}?compression=c22", "must be one of `raw`, `c23`, `c40`, but got `c22`"),
-         ("faceforensics:{}?methods=Deepfake", "unknown `Deepfake`; did you mean `Deepfakes`"), ("celebdf:{}?frames=0", "`frames` must be .* above 0"),
-         ("dfdc:{}?frames=1&frames=2", "must be given once"), ("celeba:{}/gone", "there is no"), ("celeba:{}?x=1", "`celeba` has none"),
-         ("celeba:{}", "holds no attributes"), ("affectnet:{}", "is no AffectNet"), ("dfdc:{}", "is no DFDC"), ("celebdf:{}", "neither videos"),
-         ("deepfakebench:{}", "no JSON"), ("faceforensics:{}", "no official splits")],
-    )  # fmt: skip
+        [
+            ("celebaa:/x", "unknown kind .*did you mean `celeba`"),
+            ("celeba:", "must read `celeba:PATH`"),
+            ("affectnet:{}?clases=7", "unknown option `clases`.*did you mean `classes`"),
+            ("affectnet:{}?classes=6", "must be one of `7`, `8`, but got `6`"),
+            ("faceforensics:{}?compression=c22", "must be one of `raw`, `c23`, `c40`, but got `c22`"),
+            ("faceforensics:{}?methods=Deepfake", "unknown `Deepfake`; did you mean `Deepfakes`"),
+            ("celebdf:{}?frames=0", "`frames` must be .* above 0"),
+            ("dfdc:{}?frames=1&frames=2", "must be given once"),
+            ("celeba:{}/gone", "there is no"),
+            ("celeba:{}?x=1", "`celeba` has none"),
+            ("celeba:{}", "holds no attributes"),
+            ("affectnet:{}", "is no AffectNet"),
+            ("dfdc:{}", "is no DFDC"),
+            ("celebdf:{}", "neither videos"),
+            ("deepfakebench:{}", "no JSON"),
+            ("faceforensics:{}", "no official splits"),
+        ],
+    )
     def test_mistakes_name_the_repair(self, tmp_path: Path, source: str, message: str) -> None:
         with pytest.raises(ConfigError, match=message):
-            opened(source.format(tmp_path))
+            listed(source.format(tmp_path))
 
 
 class TestCelebA:
     @pytest.mark.parametrize(("table", "nested"), [("txt", False), ("csv", True)])
     def test_both_forms_say_the_same(self, tmp_path: Path, table: str, nested: bool) -> None:
-        listing = opened(f"celeba:{trees.celeba(tmp_path, 60, 40, table, nested)}")
+        listing = listed(f"celeba:{trees.celeba(tmp_path, 60, 40, table, nested)}")
         assert (listing.info.kind, listing.info.classes, listing.info.columns) == (
             "multilabel",
             trees.CELEBA_NAMES,
@@ -102,13 +113,13 @@ class TestCelebA:
 
     def test_one_attribute_and_several(self, tmp_path: Path) -> None:
         trees.celeba(tmp_path, identities=False)
-        one, two = opened(f"celeba:{tmp_path}", task="Male"), opened(f"celeba:{tmp_path}", task="Young, Smiling")
+        one, two = listed(f"celeba:{tmp_path}", task="Male"), listed(f"celeba:{tmp_path}", task="Young, Smiling")
         assert (one.info.kind, two.info.kind, two.info.classes) == ("binary", "multilabel", ("Young", "Smiling"))
         assert [str(record.label) for record in records(one)] == [
             record.columns[trees.CELEBA_NAMES.index("Male")] for record in records(one)
         ]
         with pytest.raises(ConfigError, match="did you mean `Male`"):
-            opened(f"celeba:{tmp_path}", task="Mal")
+            listed(f"celeba:{tmp_path}", task="Mal")
 
     def test_every_damaged_row_is_named(self, tmp_path: Path) -> None:
         folder = trees.celeba(tmp_path / "x") / "img_align_celeba"
@@ -127,7 +138,7 @@ class TestCelebA:
         (folder / "000006.jpg").rename(tmp_path / "moved.jpg")
         (folder / "000006.jpg").symlink_to(tmp_path / "moved.jpg")
         (folder / "stray.jpg").write_bytes(b"x")
-        listing = opened(f"celeba:{folder.parent}")
+        listing = listed(f"celeba:{folder.parent}")
         assert {name.removeprefix("img_align_celeba/"): reason for name, reason in rejects(listing).items()} == {
             "000001.jpg": "39 labels instead of 40",
             "000002.jpg": "label Young must be 1 or -1, but is `nan`",
@@ -148,7 +159,7 @@ class TestAffectNet:
     def test_validation_is_the_test_and_val_a_stratified_tenth_of_train(self, tmp_path: Path, form: str) -> None:
         build = {"npy": trees.affectnet_npy, "csv": trees.affectnet_csv, "folders": trees.affectnet_folders}.get(form)
         build(tmp_path) if build else trees.affectnet_csv(tmp_path, header=False)
-        listing = opened(f"affectnet:{tmp_path}")
+        listing = listed(f"affectnet:{tmp_path}")
         assert (listing.info.rows, rejects(listing)) == ({"train": 144, "val": 16, "test": 40}, {})
         assert set(listing.info.counts["val"].values()) == {2}
         assert set(listing.info.counts["test"].values()) == {5}
@@ -159,7 +170,7 @@ class TestAffectNet:
         )
         dropped = {"None": 2, "Uncertain": 2, "No-Face": 2, "no face box": 2} if listing.crop else {}
         assert listing.info.options["dropped"] == dropped
-        seven = opened(f"affectnet:{tmp_path}?classes=7")
+        seven = listed(f"affectnet:{tmp_path}?classes=7")
         assert (seven.info.rows["test"], len(seven.info.classes), seven.info.options["dropped"]["Contempt"]) == (
             35,
             7,
@@ -176,7 +187,7 @@ class TestAffectNet:
         (labels / "5_exp.npy").write_bytes(b"\x93NUMPY")
         (labels / "6_exp.npy").unlink()
         (tmp_path / "train_set" / "images" / "7.jpg").unlink()
-        listing = opened(f"affectnet:{tmp_path}")
+        listing = listed(f"affectnet:{tmp_path}")
         assert {name.removeprefix("train_set/images/"): reason for name, reason in rejects(listing).items()} == {
             "0.jpg": "label out of range: 11",
             "1.jpg": "label `nan` is not a whole number",
@@ -191,7 +202,7 @@ class TestAffectNet:
 
 class TestFaceForensics:
     def test_pairs_split_reals_and_both_orders_of_fakes(self, tmp_path: Path) -> None:
-        listing = opened(f"faceforensics:{trees.faceforensics(tmp_path)}")
+        listing = listed(f"faceforensics:{trees.faceforensics(tmp_path)}")
         assert listing.info.counts == {
             "train": {"real": 12, "fake": 48},
             "val": {"real": 4, "fake": 16},
@@ -215,13 +226,13 @@ class TestFaceForensics:
 
     def test_frames_are_taken_where_there_are_no_videos(self, tmp_path: Path) -> None:
         trees.faceforensics(tmp_path, frames=True)
-        listing = opened(f"faceforensics:{tmp_path}?frames=3&methods=Deepfakes,FaceSwap")
+        listing = listed(f"faceforensics:{tmp_path}?frames=3&methods=Deepfakes,FaceSwap")
         assert (listing.media, listing.crop, listing.info.counts["test"]) == ("images", False, {"real": 12, "fake": 24})
         names = [Path(str(record.name)).name for record in records(listing) if record.video == "FaceSwap/c23/000_001"]
         assert names == ["000.png", "004.png", "007.png"]
 
     def test_actors_are_split_by_actor(self, tmp_path: Path) -> None:
-        listing = opened(f"faceforensics:{trees.faceforensics(tmp_path, methods=(), dfd=12)}?methods=DeepFakeDetection")
+        listing = listed(f"faceforensics:{trees.faceforensics(tmp_path, methods=(), dfd=12)}?methods=DeepFakeDetection")
         note = re.search(r"70/15/15, without (\d+) fakes of two parts", listing.info.options["splits"])
         assert note and len(records(listing)) == 48 - int(note[1]) > 24
         fakes = [record for record in records(listing) if record.label]
@@ -234,11 +245,12 @@ class TestFaceForensics:
         folder = tmp_path / "manipulated_sequences/Deepfakes/c23/videos"
         (folder / "000_001.mp4").rename(folder / "000_002.mp4")
         (folder / "notes.txt").write_text("x")
-        found = rejects(opened(f"faceforensics:{tmp_path}?methods=Deepfakes"))
+        found = rejects(listed(f"faceforensics:{tmp_path}?methods=Deepfakes"))
         assert {Path(name).name: reason for name, reason in found.items()} == {
-            "000_002.mp4": "no split for this video", "000_001.mp4": "file not found", "notes.txt": "not a video or "
-                                                                                                    "frame",
-        }  # fmt: skip
+            "000_002.mp4": "no split for this video",
+            "000_001.mp4": "file not found",
+            "notes.txt": "not a video or frame",
+        }
 
 
 @pytest.mark.parametrize("frames", [False, True])
@@ -246,7 +258,7 @@ def test_celebdf_takes_labels_from_folders_and_its_list_for_test(tmp_path: Path,
     trees.celebdf(tmp_path, frames=frames)
     with (tmp_path / "List_of_testing_videos.txt").open("a") as file:
         file.write("1 Celeb-real/gone.mp4\n0 ../x.mp4\n")
-    listing = opened(f"celebdf:{tmp_path}?frames=1")
+    listing = listed(f"celebdf:{tmp_path}?frames=1")
     assert listing.info.counts["test"] == {"real": 6, "fake": 4}
     assert sum(listing.info.rows.values()) == 50
     assert rejects(listing) == {"Celeb-real/gone.mp4": "file not found", "../x.mp4": "path leaves the data folder"}
@@ -263,12 +275,14 @@ def test_dfdc_keeps_fakes_with_their_originals(tmp_path: Path) -> None:
     del content["p0f0001.mp4"]
     content["gone.mp4"] = {"label": "REAL"}
     metadata.write_text(json.dumps(content))
-    listing = opened(f"dfdc:{tmp_path}")
+    listing = listed(f"dfdc:{tmp_path}")
     assert listing.info.counts["test"] == {"real": 3, "fake": 3}
     assert listing.info.rows["train"] + listing.info.rows["val"] == 46
     assert {Path(name).name: reason for name, reason in rejects(listing).items()} == {
-        "p0f0000.mp4": "label `MAYBE` is neither real nor fake", "p0f0001.mp4": "no label for this file", "gone.mp4": "file not found",
-    }  # fmt: skip
+        "p0f0000.mp4": "label `MAYBE` is neither real nor fake",
+        "p0f0001.mp4": "no label for this file",
+        "gone.mp4": "file not found",
+    }
     assert disjoint(records(listing))
     assert Counter(record.identity for record in records(listing))["p1r000.mp4"] == 3
 
@@ -281,7 +295,7 @@ def test_deepfakebench_names_frames_below_the_folder(tmp_path: Path) -> None:
     content["FaceForensics++"]["FF-DF"]["val"]["c23"]["002_003"] = {"label": "FF-DF", "frames": []}  # also in train
     path.write_text(json.dumps(content))
     for source in (tmp_path, path):
-        listing = opened(f"deepfakebench:{source}")
+        listing = listed(f"deepfakebench:{source}")
         assert listing.info.counts["test"] == {"real": 32, "fake": 64}
         assert rejects(listing)["/etc/passwd"] == "path leaves the data folder"
         assert rejects(listing)["FaceForensics++/gone.png"] == "file not found"
@@ -301,6 +315,6 @@ def test_a_folder_that_is_a_link_outwards_is_not_read(tmp_path: Path) -> None:
     trees.celebdf(tmp_path / "x")
     (tmp_path / "x" / "YouTube-real").rename(tmp_path / "elsewhere")
     (tmp_path / "x" / "YouTube-real").symlink_to(tmp_path / "elsewhere")
-    listing = opened(f"celebdf:{tmp_path / 'x'}")
+    listing = listed(f"celebdf:{tmp_path / 'x'}")
     assert rejects(listing)["YouTube-real"] == "link leaves the data folder"
     assert not any("YouTube" in str(record.name) for record in records(listing))

@@ -17,11 +17,11 @@ import pytest
 from PIL import Image
 
 from lssat.config import ConfigError, DataConfig
-from lssat.data.prepare.opening import how, open_entry, read_table
+from lssat.data.prepare.opening import open_entry, open_options, read_table
 from lssat.data.prepared.table import Reject, Row
 from lssat.data.sources.listing import Listing, Record
-from lssat.data.sources.own import fingerprint
-from lssat.data.sources.registry import open_listing
+from lssat.data.sources.registry import fingerprint, open_listing
+from lssat.data.sources.source import located
 
 
 def jpeg(number: int = 0) -> bytes:
@@ -46,8 +46,8 @@ def csv(folder: Path, columns: Mapping[str, Sequence[Any]], name: str = "faces.c
     return str(folder / name)
 
 
-def opened(source: str, task: str, classes: list[str] | None = None, seed: int = 0) -> Listing:
-    return open_listing(DataConfig(source=source, task=task, classes=classes, seed=seed))
+def listed(source: str, task: str, classes: list[str] | None = None, seed: int = 0) -> Listing:
+    return open_listing(located(source), DataConfig(source=source, task=task, classes=classes, seed=seed))
 
 
 def records(source: Listing) -> list[Record]:
@@ -79,7 +79,7 @@ class TestLabels:
         columns: dict[str, list[Any]] = {"feeling": values * 20}
         if write is csv:
             columns["path"] = ["x.png"] * len(columns["feeling"])
-        source = opened(write(tmp_path, columns), "feeling")
+        source = listed(write(tmp_path, columns), "feeling")
         assert (source.info.kind, source.info.classes) == (kind, classes)
         numbers = [
             classes.index(str(int(value) if isinstance(value, bool | float) else value)) for value in columns["feeling"]
@@ -87,28 +87,28 @@ class TestLabels:
         assert [record.label for record in records(source)] == numbers
 
     def test_several_columns_are_multilabel_in_the_order_asked_for(self, tmp_path: Path) -> None:
-        source = opened(parquet(tmp_path, {"a": [0, 1] * 40, "b": [True, False, False, True] * 20}), "b, a")
+        source = listed(parquet(tmp_path, {"a": [0, 1] * 40, "b": [True, False, False, True] * 20}), "b, a")
         assert (source.info.kind, source.info.classes) == ("multilabel", ("b", "a"))
         assert [record.label for record in records(source)][:4] == [(1, 0), (0, 1), (0, 0), (1, 1)]
 
     def test_two_of_many_classes_are_binary_and_other_rows_are_no_rejects(self, tmp_path: Path) -> None:
-        source = opened(parquet(tmp_path, {"emotion": [0, 1, 6, 7] * 20}), "emotion", ["6", "1"])
+        source = listed(parquet(tmp_path, {"emotion": [0, 1, 6, 7] * 20}), "emotion", ["6", "1"])
         assert (source.info.kind, source.info.classes) == ("binary", ("1", "6"))
         assert [(record.name, record.label) for record in records(source)][:4] == [(1, 0), (2, 1), (5, 0), (6, 1)]
         assert not rejects(source)
 
     def test_empty_labels_are_rejected_by_name(self, tmp_path: Path) -> None:
-        source = opened(
+        source = listed(
             parquet(tmp_path, {"a": [None, float("nan"), *[0.0, 1.0] * 20], "b": [0, 1, None, *[1, 0] * 19, 1]}), "a"
         )
         assert rejects(source) == [Reject(0, "empty label"), Reject(1, "empty label")]
-        both = opened(str(tmp_path / "faces.parquet"), "a,b")
+        both = listed(str(tmp_path / "faces.parquet"), "a,b")
         assert rejects(both) == [Reject(0, "empty label"), Reject(1, "empty label"), Reject(2, "empty label")]
         text = "path,word\na.png,yes\nb.png,\nc.png,NaN\n" + "".join(
             f"d{row}.png,{'yes' if row % 2 else 'no'}\n" for row in range(40)
         )
         (tmp_path / "words.csv").write_text(text)
-        assert rejects(opened(str(tmp_path / "words.csv"), "word")) == [
+        assert rejects(listed(str(tmp_path / "words.csv"), "word")) == [
             Reject("b.png", "empty label"),
             Reject("c.png", "empty label"),
         ]
@@ -117,20 +117,20 @@ class TestLabels:
 class TestSplits:
     def test_given_splits_are_kept_under_any_of_their_names(self, tmp_path: Path) -> None:
         names = ["train", "Valid", "test", "validation", "TRAIN", "val"]
-        source = opened(parquet(tmp_path, {"male": [0] * 6 + [1] * 6, "split": names * 2}), "male")
+        source = listed(parquet(tmp_path, {"male": [0] * 6 + [1] * 6, "split": names * 2}), "male")
         assert [record.split for record in records(source)] == ["train", "val", "test", "val", "train", "val"] * 2
         assert source.info.options["splits"] == "as given"
 
     def test_rows_with_an_empty_or_unknown_split_are_rejected(self, tmp_path: Path) -> None:
         splits = ["dev", "", None, *["train", "train", "val", "val", "test", "test"] * 2]
-        source = opened(parquet(tmp_path, {"male": [0, 1, 0] + [0, 1] * 6, "split": splits}), "male")
+        source = listed(parquet(tmp_path, {"male": [0, 1, 0] + [0, 1] * 6, "split": splits}), "male")
         assert rejects(source) == [Reject(0, "unknown split `dev`"), Reject(1, "empty split"), Reject(2, "empty split")]
 
     @pytest.mark.parametrize("group", ["identity", "video"])
     def test_made_splits_are_disjoint_in_identity_and_repeat_with_the_seed(self, tmp_path: Path, group: str) -> None:
         people = np.random.default_rng(0).integers(0, 80, 600)
         path = parquet(tmp_path, {"male": people % 2, group: people})
-        first, again, other = (records(opened(path, "male", seed=seed)) for seed in (1, 1, 2))
+        first, again, other = (records(listed(path, "male", seed=seed)) for seed in (1, 1, 2))
         assert first == again
         assert [record.split for record in first] != [record.split for record in other]
         assert [record.identity for record in first] == [str(person) for person in people]
@@ -146,7 +146,7 @@ class TestSplits:
     def test_a_missing_split_is_cut_out_of_train_alone(self, tmp_path: Path, given: tuple[str, ...], made: str) -> None:
         people = np.repeat(np.arange(100), 4)
         splits = [given[person % len(given)] for person in people]
-        source = opened(parquet(tmp_path, {"male": (people // 2) % 2, "identity": people, "split": splits}), "male")
+        source = listed(parquet(tmp_path, {"male": (people // 2) % 2, "identity": people, "split": splits}), "male")
         found = records(source)
         assert source.info.options["splits"] == made
         assert {record.split for record in found} == {"train", "val", "test"}
@@ -156,7 +156,7 @@ class TestSplits:
     def test_a_split_that_only_lost_its_rows_is_not_made_anew(self, tmp_path: Path) -> None:
         columns = {"emotion": [0, 1, 0, 1, 2, 3], "split": ["train", "train", "test", "test", "val", "val"]}
         with pytest.raises(ConfigError, match=r"split `val` .* has no image"):
-            opened(parquet(tmp_path, columns), "emotion", ["0", "1"])
+            listed(parquet(tmp_path, columns), "emotion", ["0", "1"])
 
 
 class TestFolder:
@@ -166,7 +166,7 @@ class TestFolder:
             split = ("train", "valid", "test", "train")[number % 4]
             png(tmp_path / "deep" / split / ("cat", "ant")[number // 4 % 2] / "x" / f"{number}.png")
         png(tmp_path / "flat" / ".hidden" / "0.png")
-        flat, deep = opened(str(tmp_path / "flat"), "animal"), opened(str(tmp_path / "deep"), "animal")
+        flat, deep = listed(str(tmp_path / "flat"), "animal"), listed(str(tmp_path / "deep"), "animal")
         assert (flat.info.kind, flat.info.classes) == ("multiclass", ("ant", "bee", "cat"))
         assert {record.name: record.label for record in records(flat)} == {
             f"{('cat', 'ant', 'bee')[number % 3]}/{number}.png": (2, 0, 1)[number % 3] for number in range(40)
@@ -186,7 +186,7 @@ def read_rows(source: Listing) -> list[Row | Reject]:
         if isinstance(entry, Reject):
             found.append(entry)
             continue
-        became = open_entry(how(source), entry)
+        became = open_entry(open_options(source), entry)
         found += [*became.rows, *([became.reject] if became.reject else [])]
     return found
 
@@ -196,7 +196,7 @@ class TestImages:
         images = [jpeg(row) for row in range(600)]
         images[3], images[300], images[301], images[599] = jpeg()[:150], b"", b"no image", None  # type: ignore[call-overload]
         pq.write_table(pa.table({"image": images, "male": [0, 1] * 300}), tmp_path / "faces.parquet")
-        found = [*read_rows(opened(str(tmp_path / "faces.parquet"), "male"))]
+        found = [*read_rows(listed(str(tmp_path / "faces.parquet"), "male"))]
         left_out = {item.row: item.reason for item in found if isinstance(item, Reject)}
         assert list(left_out) == [3, 300, 301, 599]
         assert left_out[3].startswith("damaged image")
@@ -211,7 +211,7 @@ class TestImages:
     def test_bytes_go_to_their_own_labels_past_rows_that_are_not_wanted(self, tmp_path: Path) -> None:
         emotions: list[int | None] = [0, 1, 2, None] * 100
         path = parquet(tmp_path, {"emotion": emotions})
-        rows = [row for row in read_rows(opened(path, "emotion", ["0", "2"])) if isinstance(row, Row)]
+        rows = [row for row in read_rows(listed(path, "emotion", ["0", "2"])) if isinstance(row, Row)]
         wanted = [(jpeg(row), {0: 0, 2: 1}[emotion]) for row, emotion in enumerate(emotions) if emotion in (0, 2)]
         assert [(row.image, row.label) for row in rows] == wanted
 
@@ -225,7 +225,7 @@ class TestImages:
         bad = [str(tmp_path / "outside.png"), "../outside.png", "link.png", "cut.png", "gone.png", ""]
         paths = [*(f"images/{number}.png" for number in range(40)), *bad]
         splits = ["train", "train", "val", "val", "test", "test"] * 7 + ["train"] * 4
-        source = opened(
+        source = listed(
             csv(root, {"path": paths, "male": [0, 1] * 23, "identity": ["007", "7"] * 23, "split": splits}), "male"
         )
         found = [*read_rows(source)]
@@ -247,31 +247,31 @@ class TestImages:
 class TestFingerprint:
     def test_it_follows_the_table_and_the_image_files(self, tmp_path: Path) -> None:
         png(tmp_path / "a.png", 1)
-        data = DataConfig(source=csv(tmp_path, {"image": ["a.png", "gone.png"], "male": [0, 1]}), task="male")
-        first = fingerprint(data)
-        assert first == fingerprint(data)
+        source = located(csv(tmp_path, {"image": ["a.png", "gone.png"], "male": [0, 1]}))
+        first = fingerprint(source)
+        assert first == fingerprint(source)
         (tmp_path / "unrelated.txt").write_text("x")
-        assert first == fingerprint(data)
+        assert first == fingerprint(source)
         png(tmp_path / "gone.png")
-        second = fingerprint(data)
+        second = fingerprint(source)
         os.utime(tmp_path / "a.png", ns=(1, 1))
-        third = fingerprint(data)
+        third = fingerprint(source)
         csv(tmp_path, {"image": ["a.png", "gone.png"], "male": [1, 0]})
-        assert len({first, second, third, fingerprint(data)}) == 4
+        assert len({first, second, third, fingerprint(source)}) == 4
 
     def test_it_follows_the_files_of_a_folder(self, tmp_path: Path) -> None:
         png(tmp_path / "a" / "1.png")
         png(tmp_path / "b" / "2.png")
-        data = DataConfig(source=str(tmp_path), task="t")
-        first = fingerprint(data)
+        source = located(str(tmp_path))
+        first = fingerprint(source)
         (tmp_path / "b" / "2.png").rename(tmp_path / "a" / "2.png")
-        assert first != fingerprint(data)
+        assert first != fingerprint(source)
 
 
 class TestErrors:
     def check(self, source: Path | str, task: str, message: str, classes: list[str] | None = None) -> None:
         with pytest.raises(ConfigError, match=message) as caught:
-            opened(str(source), task, classes)
+            listed(str(source), task, classes)
         assert "\n" not in str(caught.value)
 
     def test_missing_sources_name_the_nearest(self, tmp_path: Path) -> None:
@@ -292,7 +292,7 @@ class TestErrors:
         self.check(tmp_path / "cut.parquet", "male", r"the table `.*cut.parquet` is damaged .*write it again")
         (tmp_path / "page.parquet").write_bytes(whole[:8] + bytes(len(whole) - 2000) + whole[-1992:])
         with pytest.raises(ConfigError, match="damaged"):
-            list(read_rows(opened(str(tmp_path / "page.parquet"), "male")))
+            list(read_rows(listed(str(tmp_path / "page.parquet"), "male")))
         (tmp_path / "ragged.csv").write_text("path,male\na.png,0\nb.png,1,2\n")
         self.check(tmp_path / "ragged.csv", "male", r"ragged.csv` is damaged .*Expected 2 columns")
         (tmp_path / "latin.csv").write_bytes("path,male\né.png,0\n".encode("latin-1"))

@@ -1,0 +1,142 @@
+"""Rows and rejects -> a prepared data set that appears whole or not at all, and survives a power cut."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import re
+import shutil
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from lssat.config import ConfigError
+from lssat.data.prepared.counts import check_counts, with_counts
+from lssat.data.prepared.shards import SplitWriter
+from lssat.data.prepared.table import INFO_FILE, SPLITS, DatasetInfo, Label, Reject, Row, read_info
+from lssat.files import sync, write_text
+
+REJECTS_FILE = "rejects.csv"
+
+
+class Acceptance(NamedTuple):
+    """What written shards must meet to become a prepared data set.
+
+    `max_rejects`: largest share of the items that may have been left out. `check` sees the written shards and may
+    refuse them (ConfigError) or add to their description.
+    """
+
+    max_rejects: float = 1.0
+    check: Callable[[Path, DatasetInfo], DatasetInfo] = lambda folder, info: info
+
+
+def write_dataset(
+    folder: Path, items: Iterable[Row | Reject], info: DatasetInfo, acceptance: Acceptance | None = None
+) -> DatasetInfo:
+    """Write rows as shards, and the rejects beside them; return `info` with `rows`, `counts` and `rejects` filled in.
+
+    `folder` appears whole or not at all: everything is written in a sibling that is renamed at the end. An existing
+    `folder` is replaced. Raises ConfigError where the rows cannot train and test a classifier (`check_counts`), or as
+    `acceptance` has it.
+    """
+    acceptance = acceptance or Acceptance()
+    partial = folder.with_name(f"{_partial_prefix(folder)}{uuid.uuid4().hex[:8]}")
+    partial.mkdir(parents=True)
+    try:
+        labels, rejects = _write_into(partial, items, info)
+        written = complete(partial, info, labels, rejects)
+        check_rejects(folder, rejects, len(labels) + len(rejects), acceptance.max_rejects)
+        publish(partial, folder, acceptance.check(partial, written))
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return read_info(folder)
+
+
+def complete(
+    folder: Path, info: DatasetInfo, labels: Iterable[tuple[str, Label]], rejects: Sequence[Reject]
+) -> DatasetInfo:
+    """`info` of the shards in `folder` that hold rows of these (split, label); the rejects are listed beside them.
+
+    Raises ConfigError (`check_counts`).
+    """
+    ordered = _sorted(rejects)
+    written = replace(with_counts(info, labels), rejects=tuple(reject._asdict() for reject in ordered))
+    check_counts(written)
+    _write_rejects(folder / REJECTS_FILE, ordered)
+    return written
+
+
+def publish(unfinished: Path, folder: Path, info: DatasetInfo) -> None:
+    """Describe what was written and give it its name; an older folder of that name, which lacks shards, is replaced."""
+    write_text(unfinished / INFO_FILE, info.to_json())  # flushes the names of the other files too
+    if folder.exists():
+        shutil.rmtree(folder)
+    os.rename(unfinished, folder)
+    sync(folder.parent)
+
+
+def check_rejects(folder: Path, rejects: Sequence[Reject], total: int, max_rejects: float) -> None:
+    """Refuse data of which more than the share `max_rejects` of `total` items was left out.
+
+    The list of them stays beside `folder`. Raises ConfigError.
+    """
+    if len(rejects) <= max_rejects * total:
+        return
+    path = folder.with_name(f"{folder.name}.{REJECTS_FILE}")
+    _write_rejects(path, _sorted(rejects))
+    reasons = Counter(re.sub(r"[`\d].*", "...", reject.reason) for reject in rejects).most_common(3)
+    commonest = ", ".join(f"{reason} ({count})" for reason, count in reasons)
+    raise ConfigError(
+        f"{len(rejects)} of {total} images or rows cannot be used, more than `data.max_rejects` {max_rejects:g} "
+        f"allows: {commonest}; all are listed in {path}; repair them, or allow them by `data.max_rejects: "
+        f"{math.ceil(100 * len(rejects) / total) / 100:g}`"
+    )
+
+
+def clear_partial(folder: Path) -> None:
+    """Delete the unfinished siblings of `folder` that killed processes have left."""
+    for partial in folder.parent.glob(f"{_partial_prefix(folder)}*"):
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _partial_prefix(folder: Path) -> str:
+    return f".{folder.name}.partial-"
+
+
+def _write_into(
+    folder: Path, items: Iterable[Row | Reject], info: DatasetInfo
+) -> tuple[list[tuple[str, Label]], list[Reject]]:
+    labels: list[tuple[str, Label]] = []
+    rejects: list[Reject] = []
+    with ExitStack() as stack:
+        writers = {split: stack.enter_context(SplitWriter(folder, split, info)) for split in SPLITS}
+        for item in items:
+            if isinstance(item, Reject):
+                rejects.append(item)
+            else:
+                writers[item.split].add(item)
+                labels.append((item.split, item.label))
+    return labels, rejects
+
+
+def _sorted(rejects: Sequence[Reject]) -> list[Reject]:
+    """Positions in a table by size, then names in their order."""
+    return sorted(
+        rejects, key=lambda reject: (0, reject.row, "") if isinstance(reject.row, int) else (1, 0, reject.row)
+    )
+
+
+def _write_rejects(path: Path, rejects: Sequence[Reject]) -> None:
+    """As CSV. File names may hold bytes that are no text, so they are written as they are on disk."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("w", encoding="utf-8", newline="", errors="surrogateescape") as file:
+        csv.writer(file, lineterminator="\n").writerows([Reject._fields, *rejects])
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync(path.parent)
