@@ -21,7 +21,7 @@ from lssat.data.parallel import Spread, in_processes, start_fork_server
 from lssat.data.prepare.audit import check_leaks
 from lssat.data.prepare.opening import read_table
 from lssat.data.prepare.progress import Progress
-from lssat.data.prepare.resumable import write_listing
+from lssat.data.prepare.resumable import begin_or_go_on, write_listing
 from lssat.data.prepared.table import INFO_FILE, SPLITS, DatasetInfo, is_complete, read_info
 from lssat.data.prepared.writing import Acceptance, clear_partial, write_dataset
 from lssat.data.sources.registry import fingerprint, open_listing
@@ -64,6 +64,11 @@ class Preparation:
     def fingerprint(self) -> str:
         """sha256 of the source and the options: what decides whether a prepared folder is the one asked for."""
         return _sha256([FORMAT, self.content, self.options])
+
+    @property
+    def shards_fingerprint(self) -> str:
+        """sha256 of what decides the shards: leaks that were refused may be allowed without opening files again."""
+        return _sha256([FORMAT, self.content, {**self.options, "allow_leaks": None}])
 
     def describe(self, info: DatasetInfo) -> DatasetInfo:
         """`info` with the fingerprint, and the options beside those that the reader recorded."""
@@ -132,6 +137,7 @@ def _write(folder: Path, preparation: Preparation, notify: Notify, spread: Sprea
     if listing.media == "table":
         rows = Progress(notify, "checking images", len(listing.entries)).follow(read_table(listing))
         return write_dataset(folder, rows, listing.info, acceptance)
+    begin_or_go_on(folder, preparation.shards_fingerprint)
     return write_listing(folder, listing, acceptance, notify, spread)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ from lssat.files import append_json_line, sync, write_text
 
 SHARD_VIDEOS = 16  # of 32 frames each: half a minute of work
 JOURNAL = "journal.jsonl"
+FINGERPRINT = "fingerprint.txt"
 PARTIAL = ".partial"
 Line = dict[str, Any]
 """What became of the entries of one shard: a line of the journal."""
@@ -62,6 +64,18 @@ class Finished:
             self.labels[(line["split"], tuple(label) if isinstance(label, list) else label)] += count
 
 
+def begin_or_go_on(folder: Path, fingerprint: str) -> None:
+    """Keep the unfinished shards of `folder` if they are of this fingerprint; else clear them away.
+
+    A folder that the user names may have been begun for another task or source.
+    """
+    unfinished = _unfinished(folder)
+    mark = unfinished / FINGERPRINT
+    if not mark.exists() or mark.read_text(encoding="utf-8") != fingerprint:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        write_text(mark, fingerprint)
+
+
 def write_listing(
     folder: Path, listing: Listing, acceptance: Acceptance, notify: Notify, spread: Spread
 ) -> DatasetInfo:
@@ -90,7 +104,8 @@ def write_listing(
     info = complete(unfinished, info, finished.labels.elements(), listed + finished.rejects)
     info = acceptance.check(unfinished, info)
     publish(unfinished, folder, info)
-    (folder / JOURNAL).unlink(missing_ok=True)  # only now: a kill before the renaming loses nothing
+    for name in (JOURNAL, FINGERPRINT):  # only now: a kill before the renaming loses nothing
+        (folder / name).unlink(missing_ok=True)
     return info
 
 

@@ -81,6 +81,30 @@ def test_a_killed_preparation_goes_on_after_its_last_shard_and_ends_as_if_nothin
     assert images(folder) == {path.read_bytes() for path in tree.rglob("*.*g")}
 
 
+def test_shards_of_another_task_are_not_gone_on_with(tree: Path, tmp_path: Path) -> None:
+    """The folder that a user names may hold what a killed preparation of something else left."""
+    shards, command = tmp_path / "shards", [sys.executable, "-m", "lssat.data.prepare", "own", str(tree)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def typed(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, str(shards), *words], cwd=ROOT, env=environment, capture_output=True, text=True
+        )
+
+    for path in sorted(tree.rglob("*.*g"))[::20]:
+        path.write_bytes(b"")
+    assert typed("--task", "animal").returncode == 2  # too many rejects: its shards wait for --max-rejects
+    unfinished = next(tmp_path.glob("*.unfinished"))
+    times = {path.name: path.stat().st_mtime_ns for path in unfinished.glob("*.parquet")}
+    again = typed("--task", "animal", "--seed", "1", "--max-rejects", "0.1")
+    assert (again.returncode, again.stderr.count("Traceback")) == (0, 0)
+    assert times
+    assert all((shards / name).stat().st_mtime_ns != time for name, time in times.items())
+    names = {path.name for path in shards.iterdir()}
+    assert names == {*times, "dataset.json", "leaks.csv", "rejects.csv"}
+    assert read_info(shards).options["seed"] == 1
+
+
 def damage(path: Path, rng: random.Random) -> None:
     content = bytearray(path.read_bytes())
     kind = rng.choice(["flip", "cut", "empty", "text", "rename", "swap"])
