@@ -31,4 +31,4 @@ bench: setup
 	$(RUN) -m pytest -m benchmark -q -s tests/benchmarks
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
