@@ -47,8 +47,8 @@ LAYOUT = {  # room: pixels from its package's left edge, row, width
     "search.record": (0, 3.5, 380),
     "search.space": (0, 4.5, 380),
     "lssat commands": (0, 0, 628),
-    "lssat.bundle": (0, 1, 196),
-    "lssat.on_ray": (212, 1, 176),
+    "lssat.bundle": (0, 1, 188),
+    "lssat.on_ray": (204, 1, 184),
     "lssat.data.prepare": (404, 1, 224),
     "lssat.tools": (644, 1, 160),
     "lssat.train": (0, 2, 400),
@@ -85,7 +85,7 @@ def main() -> int:
 def picture() -> str:
     """The picture as SVG. Raises ConfigError where `LAYOUT` does not fit the code."""
     graph = grimp.build_graph(*PACKAGES, cache_dir=None)
-    room_of = {module: _room_of(module, graph) for module in graph.modules if not _is_folder(module)}
+    room_of = {module: _room_of(module, graph) for module in graph.modules - set(PACKAGES)}
     arrows = _arrows(graph, room_of)
     _check_layout(set(room_of.values()), arrows)
     boxes = "".join(_box(name, _room(name, room_of)) for name in LAYOUT)
@@ -94,7 +94,7 @@ def picture() -> str:
 
 def _room_of(module: str, graph: grimp.ImportGraph) -> str:
     """The box that a module belongs to."""
-    package, *folders = module.split(".")[:-1]
+    package, *folders = (f"{module}.__init__" if _is_folder(module) else module).split(".")[:-1]
     if module.startswith("lssat.") and any(f"{module}.".startswith(f"{light}.") for light in _instant_modules()):
         return INSTANT
     if module.endswith(".__main__") or (not folders and not graph.find_modules_that_directly_import(module)):
@@ -134,8 +134,8 @@ def _check_layout(rooms: set[str], arrows: list[tuple[str, str]]) -> None:
 def _room(name: str, room_of: dict[str, str]) -> Room:
     package, path = _package(name), name.replace(".", "/")
     inside = package if name == INSTANT or name.endswith(" commands") else name
-    modules = sorted(module.removeprefix(f"{inside}.") for module, room in room_of.items() if room == name)
-    listed = ", ".join(module.removesuffix(".__main__") for module in modules)
+    modules = sorted(module for module, room in room_of.items() if room == name and not _is_folder(module))
+    listed = ", ".join(module.removeprefix(f"{inside}.").removesuffix(".__main__") for module in modules)
     if name == INSTANT:
         return Room("lssat: what answers at once", "Needs neither torch, Ray, timm nor Optuna.", listed)
     if name.endswith(" commands"):
