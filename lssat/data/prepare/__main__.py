@@ -112,7 +112,7 @@ def _data(arguments: argparse.Namespace) -> DataConfig:
 
 
 def _refuse_other(folder: Path, preparation: Preparation) -> None:
-    """Raises ConfigError where there is something else in the folder's place."""
+    """Raises ConfigError where the folder is there and holds something else."""
     if not folder.exists():
         return
     if not (folder / INFO_FILE).exists() or read_info(folder).fingerprint != preparation.fingerprint:

@@ -62,7 +62,7 @@ def numbers(split, rank, seeds=(3,)):
     return found
 
 
-def opened(prepared, name, num_workers):
+def open_split(prepared, name, num_workers):
     return ingest.open_splits(prepared, (name,), SIZE, [num_workers])[num_workers][name]
 
 
@@ -121,15 +121,15 @@ def test_whether_the_data_fit_is_asked_once(prepared, monkeypatch):
 
 def test_a_resumed_stream_meets_the_order_of_an_uninterrupted_one(prepared, monkeypatch):
     monkeypatch.setattr(ingest, "MEMORY_SHARE", 0)
-    split = opened(prepared, "train", 2)
+    split = open_split(prepared, "train", 2)
     third = numbers(split, 1, seeds=(1, 2, 3))
-    again = opened(prepared, "train", 2)
+    again = open_split(prepared, "train", 2)
     assert numbers(again, 1, seeds=(3,)) == third != numbers(again, 1, seeds=(2,))
     assert numbers(again, 1, seeds=(None,)) == sorted(third)
 
 
 def test_uneven_shares_of_resident_rows(prepared):
-    split = opened(prepared, "val", 3)
+    split = open_split(prepared, "val", 3)
     shares = [numbers(split, rank) for rank in range(3)]
     assert sorted(number for share in shares for number in share) == list(range(7))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1

@@ -233,8 +233,8 @@ class TestFaceForensics:
 
     def test_actors_are_split_by_actor(self, tmp_path: Path) -> None:
         listing = listed(f"faceforensics:{trees.faceforensics(tmp_path, methods=(), dfd=12)}?methods=DeepFakeDetection")
-        note = re.search(r"70/15/15, without (\d+) fakes of two parts", listing.info.options["splits"])
-        assert note and len(records(listing)) == 48 - int(note[1]) > 24
+        lost = re.search(r"70/15/15, without (\d+) fakes of two parts", listing.info.options["splits"])
+        assert lost and len(records(listing)) == 48 - int(lost[1]) > 24
         fakes = [record for record in records(listing) if record.label]
         assert {len(record.source) for record in fakes} == {len("actor 01")}
         assert all(min(counts.values()) >= 1 for counts in listing.info.counts.values())
