@@ -152,7 +152,6 @@ def test_lock_has_versions_only():
     assert all(line.count("==") == 1 and "/" not in line and "@" not in line for line in lines)
 
 
-@pytest.mark.xfail(reason="lssat/train has 16 with its __init__.py", strict=True)
 def test_a_folder_has_at_most_15_files():
     counts = Counter(os.path.dirname(path) for path in sources(*PACKAGES, "tests"))
     assert {folder: count for folder, count in counts.items() if count > 15} == {}

@@ -63,7 +63,7 @@ def estimate_backbones(
 
 def _with_room(config: Config, data: DataEstimate, machine: Machine) -> BackboneEstimate:
     """A backbone with the fewest micro-batches with which its worker has room."""
-    from lssat.train.footprint import footprint
+    from search.plan.footprint import footprint
 
     resources, num_micro_batches = config.resources, config.optim.accumulate
     num_concurrent = _num_concurrent(config, machine)

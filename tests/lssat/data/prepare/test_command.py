@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[4]
 
 
 def typed(*words: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "lssat.data.prepare", *map(str, words)]
+    command = [sys.executable, "-m", "lssat.prepare", *map(str, words)]
     return subprocess.run(
         command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
     )
@@ -66,7 +66,7 @@ def test_a_cluster_writes_the_same_bytes(celeba: Path, tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",
-        "lssat.data.prepare",
+        "lssat.prepare",
         "celeba",
         str(celeba),
         str(tmp_path / "there"),

@@ -83,7 +83,7 @@ def test_a_killed_preparation_goes_on_after_its_last_shard_and_ends_as_if_nothin
 
 def test_shards_of_another_task_are_not_gone_on_with(tree: Path, tmp_path: Path) -> None:
     """The folder that a user names may hold what a killed preparation of something else left."""
-    shards, command = tmp_path / "shards", [sys.executable, "-m", "lssat.data.prepare", "own", str(tree)]
+    shards, command = tmp_path / "shards", [sys.executable, "-m", "lssat.prepare", "own", str(tree)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
 
     def typed(*words: str) -> subprocess.CompletedProcess[str]:

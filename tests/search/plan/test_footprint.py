@@ -8,14 +8,14 @@ import pytest
 
 from lssat.config import build
 from lssat.model import catalog
-from lssat.train.footprint import footprint
+from search.plan.footprint import footprint
 
 ROOT = Path(__file__).resolve().parents[3]
 MEASURE = """
 import sys, threading, time, numpy as np, psutil, torch
 from lssat.config import build
 from lssat.data.prepared.rows import Batch
-from lssat.train.footprint import footprint
+from search.plan.footprint import footprint
 from lssat.train.step import StepContext, train_step
 from lssat.train.distributed import Distributed
 from lssat.model.lssat import build_model

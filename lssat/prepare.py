@@ -1,4 +1,4 @@
-"""`python -m lssat.data.prepare`: a data set -> a folder of shards, before a search or on a cluster."""
+"""`python -m lssat.prepare`: a data set -> a folder of shards, before a search or on a cluster."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from lssat.data.sources.source import OPTIONS, OWN, absolute, located
 
 DESCRIPTION = "Prepare a data set: open its files once, cut faces out, audit its splits and write shards."
 EPILOG = """examples:
-  python -m lssat.data.prepare celeba /data/CelebA shards/celeba
-  python -m lssat.data.prepare faceforensics '/data/FaceForensics++?compression=c40&frames=16' shards/ff-c40
-  python -m lssat.data.prepare own /data/faces.parquet shards/faces --task male
+  python -m lssat.prepare celeba /data/CelebA shards/celeba
+  python -m lssat.prepare faceforensics '/data/FaceForensics++?compression=c40&frames=16' shards/ff-c40
+  python -m lssat.prepare own /data/faces.parquet shards/faces --task male
   python search/run.py --space spaces/backbones.yaml --data shards/celeba
 
 The tree is taken as its owner publishes it. Images and frames become squares of at most 256 pixels; the images of
@@ -42,7 +42,7 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     kinds = ", ".join(f"{kind} ({', '.join(options)})" if options else kind for kind, options in OPTIONS.items())
     parser = argparse.ArgumentParser(
-        prog="python -m lssat.data.prepare",
+        prog="python -m lssat.prepare",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
