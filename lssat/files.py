@@ -16,7 +16,7 @@ def write_json(path: Path, data: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Put `text` in the place of the file, if any; folders on the way are made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.tmp")
     with temporary.open("w", encoding="utf-8", newline="") as file:
         file.write(text)
@@ -35,6 +35,15 @@ def append_json_line(path: Path, entry: Mapping[str, Any]) -> None:
         os.fsync(file.fileno())
     if is_new:
         sync(path.parent)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those on the way to it that are missing, each on disk before the next."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    path.mkdir(exist_ok=True)
+    sync(path.parent)
 
 
 def sync(path: Path) -> None:

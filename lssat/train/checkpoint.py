@@ -38,7 +38,7 @@ def save(folder: Path, *, tensors: dict[str, Tensor], state: dict[str, Any]) -> 
         return
     staging = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
+    make_folder(staging)
     _write(staging, tensors, state)
     os.replace(staging, folder)
     sync(folder.parent)

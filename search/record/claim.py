@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from lssat.config import ConfigError, DataConfig
 from lssat.data.sources.source import short_name
+from lssat.files import make_folder
 from search.record.folder import RunFolder
 
 MAX_NAME = 80  # characters of a name that is put together from others
@@ -53,7 +54,7 @@ def claimed(folder: RunFolder, *, resume: bool, overwrite: bool) -> Iterator[boo
             raise ConfigError(f"there is no study to resume in {folder.path}; leave `--resume` out")
         if folder.path.exists() and not folder.has_begun:
             _clear(folder)
-        folder.path.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.path)
         try:
             yield folder.has_begun
         finally:

@@ -1,0 +1,42 @@
+"""Files are whole or not there, and on disk before the caller goes on."""
+
+import json
+import os
+
+import pytest
+
+from lssat import files
+
+
+@pytest.fixture
+def flushed(monkeypatch):
+    """The paths that are flushed to disk, in order."""
+    paths, fsync = [], os.fsync
+
+    def note(handle):
+        paths.append(os.readlink(f"/proc/self/fd/{handle}"))
+        fsync(handle)
+
+    monkeypatch.setattr(files.os, "fsync", note)
+    return paths
+
+
+def test_a_new_file_in_new_folders_is_on_disk_with_the_folders_that_name_it(tmp_path, flushed):
+    files.write_json(tmp_path / "a" / "b" / "c.json", {"x": 1})
+    assert json.loads((tmp_path / "a" / "b" / "c.json").read_text()) == {"x": 1}
+    assert flushed == [str(path) for path in (tmp_path, tmp_path / "a", tmp_path / "a/b/.c.json.tmp", tmp_path / "a/b")]
+
+
+def test_a_line_is_added_and_its_file_named_once(tmp_path, flushed):
+    for number in (1, 2):
+        files.append_json_line(tmp_path / "lines.jsonl", {"x": number})
+    assert [json.loads(line) for line in (tmp_path / "lines.jsonl").read_text().splitlines()] == [{"x": 1}, {"x": 2}]
+    assert flushed == [str(tmp_path / "lines.jsonl"), str(tmp_path), str(tmp_path / "lines.jsonl")]
+
+
+@pytest.mark.parametrize("text", ["", "ä\n", "a\r\nb"])
+def test_text_is_kept_as_it_is_and_replaced_as_a_whole(tmp_path, text):
+    files.write_text(tmp_path / "t.txt", "before")
+    files.write_text(tmp_path / "t.txt", text)
+    assert (tmp_path / "t.txt").read_bytes() == text.encode()
+    assert [path.name for path in tmp_path.iterdir()] == ["t.txt"]
