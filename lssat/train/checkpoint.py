@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lssat.files import sync, write_json
+from lssat.files import make_folder, sync, write_json
 
 STATE = "state.json"
 OPTIMIZER = "optimizer."
