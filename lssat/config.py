@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from lssat.nearest import did_you_mean
+from lssat.did_you_mean import did_you_mean
 
 
 class ConfigError(ValueError):

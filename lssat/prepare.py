@@ -122,7 +122,7 @@ def _refuse_other(folder: Path, preparation: Preparation) -> None:
 def _spread(address: str | None) -> Spread:
     if address is None:
         return in_processes
-    from lssat.on_ray.spread import on_cluster  # Ray takes seconds to import, and only a cluster needs it
+    from lssat.on_ray.parallel import on_cluster  # Ray takes seconds to import, and only a cluster needs it
 
     return on_cluster(address)
 

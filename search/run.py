@@ -17,8 +17,8 @@ if not __package__:  # started as a script: Python put search/ on the path, wher
 from lssat.command import INTERRUPTED, exit_code
 from lssat.config import ConfigError, describe
 from search.record import manifest
-from search.record.claim import claimed, folder_name
 from search.record.folder import RunFolder, Storage
+from search.record.locking import claimed, folder_name
 from search.space.definition import Space
 from search.space.file import load, with_search
 from search.space.settings import SearchConfig

@@ -39,7 +39,7 @@ FORBIDDEN = [  # import rule, a module, and a line that it must not hold
     ("evaluation", "lssat.evaluation.metrics", "import torch"),
     ("evaluation", "lssat.evaluation.metrics", "from lssat.config import Config"),
     ("data", "lssat.data.prepared.rows", "import torch"),
-    ("data", "lssat.data.prepare.prepare", "from lssat.on_ray.spread import jobs_on_cluster"),
+    ("data", "lssat.data.prepare.prepare", "from lssat.on_ray.parallel import jobs_on_cluster"),
     ("data-layers", "lssat.data.prepared.table", "from lssat.data.sources import registry"),
     ("data-layers", "lssat.data.sources.registry", "from lssat.data.prepare import audit"),
     ("model-layers", "lssat.model.encoders.base", "from lssat.model.decoder import Decoder"),

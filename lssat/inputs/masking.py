@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
-from lssat.inputs.visible import num_visible
+from lssat.inputs.mask_rule import num_visible
 
 
 class Mask(NamedTuple):

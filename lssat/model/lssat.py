@@ -12,9 +12,9 @@ from timm.layers import trunc_normal_
 from torch import Tensor, nn
 
 from lssat.config import Config
+from lssat.inputs.mask_rule import num_visible
 from lssat.inputs.masking import Mask
 from lssat.inputs.target import target_width
-from lssat.inputs.visible import num_visible
 from lssat.model.decoder import Decoder
 from lssat.model.encoders.base import Encoded, Encoder
 from lssat.model.encoders.build import encoder_of

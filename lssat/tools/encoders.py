@@ -12,8 +12,8 @@ import timm
 
 from lssat.command import exit_code
 from lssat.config import ConfigError
+from lssat.did_you_mean import did_you_mean
 from lssat.markdown import markdown_table
-from lssat.nearest import did_you_mean
 from lssat.tools.encoder_survey import Row, survey
 
 OUTPUT = Path(__file__).parents[2] / "docs" / "encoders.md"

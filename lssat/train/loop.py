@@ -25,8 +25,8 @@ from lssat.train.checkpoint import CheckpointError
 from lssat.train.distributed import Distributed, num_steps
 from lssat.train.learner import Learner, RunState, new_learner
 from lssat.train.optim import scheduled_lr, set_lr, training_mode
-from lssat.train.panel import draw_panel
 from lssat.train.probe import fewest_micro_batches, has_own_memory
+from lssat.train.reconstruction_panel import draw_panel
 from lssat.train.result import BEST_CHECKPOINT, GAP, IMAGES_PER_S, LAST_CHECKPOINT, EpochResult
 from lssat.train.scoring import NonFiniteLoss, predict_rows, score_predictions
 from lssat.train.step import Losses, StepContext, draws_evenly, train_step

@@ -8,10 +8,10 @@ from typing import Any
 from lssat.command import Notify
 from lssat.config import Config, ConfigError
 from lssat.model import catalog
-from search.plan.backbones import BackboneEstimate, estimate_backbones
+from search.plan.backbone_estimates import BackboneEstimate, estimate_backbones
 from search.plan.data import DataEstimate
 from search.plan.machine import Machine
-from search.space import epochs, reach
+from search.space import drawable, epochs
 from search.space.definition import Parameter, Space
 from search.space.epochs import Span
 
@@ -55,7 +55,7 @@ def make_plan(space: Space, data: DataEstimate, machine: Machine, seconds: float
     ConfigError.
     """
     config_of: dict[str, Config] = {}
-    for config, _ in reach.backbones(space):
+    for config, _ in drawable.backbones(space):
         config_of.setdefault(catalog.architecture(config.backbone), config)
     example = next(iter(config_of.values()))
     backbones = estimate_backbones(list(config_of.values()), data, machine, seconds, notify)

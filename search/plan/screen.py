@@ -10,7 +10,7 @@ from rich.table import Table
 
 from lssat.durations import duration
 from search.plan.actual import Actual
-from search.plan.backbones import BackboneEstimate
+from search.plan.backbone_estimates import BackboneEstimate
 from search.plan.estimate import Plan
 from search.space.epochs import Span
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from lssat.config import Config, ConfigError
-from lssat.inputs.visible import mask_ratio, num_visible
+from lssat.inputs.mask_rule import mask_ratio, num_visible
 from lssat.model import catalog
 from search.space.definition import Space
-from search.space.reach import backbones
+from search.space.drawable import backbones
 
 DECISIVE_KEYS = ("backbone.size", "backbone.family", "backbone.name", "data.image_size")
 """What may be at fault where the key that a message names is written nowhere."""

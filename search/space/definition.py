@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 from lssat.config import Config, ConfigError, build
 from lssat.model import catalog
+from search.space.grid import every_point
 from search.space.settings import SearchConfig
-from search.space.walk import every_point
 
 AUXILIARY = ("aux_weight", "masking.", "target.", "decoder.", "head.fusion")
 """Keys that only the auxiliary task reads: where `auxiliary` is off they are not drawn."""

@@ -12,8 +12,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from lssat.config import ConfigError, check_key, check_value
-from lssat.nearest import nearest
-from search.space import reach, resource_table, rules
+from lssat.did_you_mean import nearest
+from search.space import drawable, resource_table, rules
 from search.space.backbone_rules import check_backbones
 from search.space.definition import TEXTURE, Space
 from search.space.parameters import in_readable_order, parameters
@@ -83,7 +83,7 @@ def _check_sections(document: Document, known: tuple[str, ...], *path: str) -> N
 
 
 def _refuse_what_is_never_drawn(space: Space) -> None:
-    parameter = reach.never_drawn(space)
+    parameter = drawable.never_drawn(space)
     if parameter is not None:
         conditions = [f"{key}: {'|'.join(map(str, values))}" for key, values in parameter.when.items()]
         if not conditions:

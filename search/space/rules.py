@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lssat.config import Config, ConfigError
-from search.space import epochs, reach
+from search.space import drawable, epochs
 from search.space.definition import Space
 
 MOST_POINTS = 10_000
@@ -72,7 +72,7 @@ def _check_budgets(space: Space, config: Config) -> None:
             "`search.patience` counts trials that have ended, but under promotion most pause; take "
             f"`search.max_epochs`, or asha{_at(space, 'patience')}"
         )
-    if search.max_gpu_hours is not None and not any(demand.gpus_per_worker for demand in reach.demands(space)):
+    if search.max_gpu_hours is not None and not any(demand.gpus_per_worker for demand in drawable.demands(space)):
         raise ConfigError(
             "`search.max_gpu_hours` needs trials that hold GPUs; set `resources.gpus_per_worker`, or take "
             f"`search.max_hours`{_at(space, 'max_gpu_hours')}"

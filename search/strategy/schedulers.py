@@ -1,5 +1,5 @@
 """Ray Tune's schedulers by their names, on our own `epoch`. What they had decided before an interruption is replayed to
-them by `search.study.adaptor`.
+them by `search.study.tune_adaptor`.
 """
 
 from __future__ import annotations

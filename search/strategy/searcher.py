@@ -20,7 +20,7 @@ from lssat.train.result import Ended, EpochResult
 from search.record.trials import Outcome, Status
 from search.space.definition import Space
 from search.strategy.budget import stagnates
-from search.strategy.drawing import draw
+from search.strategy.next_point import draw
 from search.strategy.objectives import OBJECTIVES, values
 from search.strategy.promotion import last_epoch, next_promoted, pauses
 from search.strategy.samplers import first_points, sampler

@@ -21,9 +21,9 @@ from search.record.folder import RunFolder, Storage
 from search.report import final_table, leaderboard
 from search.report.screen import show_leaderboard
 from search.space.definition import Space
-from search.space.reach import demands
+from search.space.drawable import demands
 from search.study import tuning
-from search.study.backbones import check_backbones
+from search.study.backbone_checks import check_backbones
 from search.study.capacity import concurrency
 from search.study.cluster import check_storage, connect
 from search.study.conclusion import conclude

@@ -15,21 +15,21 @@ from lssat.train.result import Ended, EpochResult
 from search.record.folder import Stage
 from search.record.trials import Outcome, Status, TrialRecord
 from search.report import leaderboard
+from search.space.drawable import demands
 from search.space.epochs import searched
-from search.space.reach import demands
 from search.strategy.budget import Budget, stagnates
 from search.strategy.finalists import FinalRun
 from search.strategy.schedulers import scheduler
 from search.strategy.searcher import OptunaSearcher, open_study
 from search.strategy.suggestion import Suggestion, suggestion_of
 from search.study import memory_kills
-from search.study.adaptor import Adaptor, Participants
 from search.study.capacity import concurrency
 from search.study.context import Study
 from search.study.progress import Expected, Progress
-from search.study.reconcile import reconcile
+from search.study.reconcile_with_optuna import reconcile
 from search.study.recorder import Recorder
 from search.study.trial import Setting, resources_of, run_trial
+from search.study.tune_adaptor import Adaptor, Participants
 
 FORGIVEN_DEATHS = 2  # of a trial's process: it goes on from its last epoch
 TUNE_SETTINGS = {

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from lssat.config import ConfigError
 from lssat.data.prepared.table import SPLITS, DatasetInfo, Label
-from lssat.nearest import listed
+from lssat.did_you_mean import listed
 
 MOST_ADVISED = 20  # classes that a message proposes to keep
 

@@ -11,7 +11,7 @@ from lssat.config import ConfigError, DataConfig
 from lssat.data.prepared.counts import check_counts, with_counts
 from lssat.data.prepared.table import DatasetInfo, Reject
 from lssat.data.sources.listing import Entries, Listing, Media, Record
-from lssat.nearest import listed, nearest
+from lssat.did_you_mean import listed, nearest
 from lssat.task import Kind
 
 DEEPFAKE_CLASSES = ("real", "fake")

@@ -16,7 +16,7 @@ from lssat.data.sources.listing import Entries, Listing, Record
 from lssat.data.sources.reading import SourceRows, Value, read_source
 from lssat.data.sources.source import Source
 from lssat.data.sources.splits import complete_splits
-from lssat.nearest import listed
+from lssat.did_you_mean import listed
 
 
 def listing(source: Source, data: DataConfig) -> Listing:

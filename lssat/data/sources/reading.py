@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from lssat.config import ConfigError, DataConfig
 from lssat.data.sources.splits import SPLIT_NAMES
-from lssat.nearest import listed, nearest
+from lssat.did_you_mean import listed, nearest
 
 TABLES = (".csv", ".parquet")
 RESERVED = ("image", "path", "thumbnail", "label", "identity", "source_identity", "video", "split")

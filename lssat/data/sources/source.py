@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lssat.config import ConfigError
-from lssat.nearest import listed, nearest
+from lssat.did_you_mean import listed, nearest
 
 FORM = re.compile(r"(?P<kind>[A-Za-z]\w*):(?P<path>[^?]*)(?:\?(?P<options>.*))?")
 OPTIONS: dict[str, tuple[str, ...]] = {

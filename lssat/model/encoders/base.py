@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lssat.inputs.mask_rule import Masking, mask_ratio
 from lssat.inputs.masking import Mask
-from lssat.inputs.visible import Masking, mask_ratio
 
 
 class Encoded(NamedTuple):

@@ -16,17 +16,17 @@ import timm
 import torch
 
 from lssat.config import BackboneConfig, Config, ConfigError, MaskingConfig
+from lssat.did_you_mean import did_you_mean
+from lssat.inputs.mask_rule import check_grid
 from lssat.inputs.masking import random_mask
-from lssat.inputs.visible import check_grid
 from lssat.model import catalog
 from lssat.model.encoders.base import Encoder
-from lssat.model.encoders.exactness import check_exact
 from lssat.model.encoders.pooling import Pooling, set_pooling
 from lssat.model.encoders.pyramid import PyramidEncoder, first_stage, read_stages
 from lssat.model.encoders.sparse import SparseEncoder
+from lssat.model.encoders.sparse_exactness import check_exact
 from lssat.model.encoders.tokens import TokenEncoder, drops_tokens, token_unit
 from lssat.model.pretrained import load_pretrained
-from lssat.nearest import did_you_mean
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lssat.config import ConfigError
+from lssat.inputs.mask_rule import check_grid
 from lssat.inputs.masking import Mask
-from lssat.inputs.visible import check_grid
 from lssat.model.encoders.base import Encoded, Encoder
 from lssat.model.encoders.norms import VisibleAt, check_norms, norms_masked, norms_synced, visibility
 from lssat.model.encoders.token_position import Stage, find_token_position, token_inserted

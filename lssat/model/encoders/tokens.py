@@ -19,8 +19,8 @@ from timm.models.hiera import Hiera
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from lssat.inputs.mask_rule import check_grid
 from lssat.inputs.masking import Mask
-from lssat.inputs.visible import check_grid
 from lssat.model.encoders.base import Encoded, Encoder
 
 

@@ -70,32 +70,32 @@ VARIATIONS = {
     "as it is": Variation(),
     "asha (stopped for good) instead of promotion": Variation({"scheduler": "asha"}),
     "the same, and the sampler is told states": Variation(
-        {"scheduler": "asha"}, {"search.strategy.drawing.comparable": lambda trials, enough: trials}
+        {"scheduler": "asha"}, {"search.strategy.next_point.comparable": lambda trials, enough: trials}
     ),
     "the same, and repeats are run": Variation(
         {"scheduler": "asha"},
         {
-            "search.strategy.drawing.comparable": lambda trials, enough: trials,
-            "search.strategy.drawing.is_new": lambda *_: True,
+            "search.strategy.next_point.comparable": lambda trials, enough: trials,
+            "search.strategy.next_point.is_new": lambda *_: True,
         },
     ),
     "the same, grace_epochs 2 and startup_trials 8 (all as it was before)": Variation(
         {"scheduler": "asha", "grace_epochs": 2, "startup_trials": 8},
         {
-            "search.strategy.drawing.comparable": lambda trials, enough: trials,
-            "search.strategy.drawing.is_new": lambda *_: True,
+            "search.strategy.next_point.comparable": lambda trials, enough: trials,
+            "search.strategy.next_point.is_new": lambda *_: True,
         },
     ),
     "asha, states, repeats, and stopped trials are told as complete": Variation(
         {"scheduler": "asha"},
         {
-            "search.strategy.drawing.comparable": lambda trials, enough: trials,
-            "search.strategy.drawing.is_new": lambda *_: True,
-            "search.study.adaptor.outcome_of": complete_whatever,
+            "search.strategy.next_point.comparable": lambda trials, enough: trials,
+            "search.strategy.next_point.is_new": lambda *_: True,
+            "search.study.tune_adaptor.outcome_of": complete_whatever,
         },
     ),
     "promotion, and the sampler is told states": Variation(
-        patches={"search.strategy.drawing.comparable": lambda trials, enough: trials}
+        patches={"search.strategy.next_point.comparable": lambda trials, enough: trials}
     ),
     "no scheduler": Variation({"scheduler": "none"}),
     "grace_epochs 2": Variation({"grace_epochs": 2}),
@@ -104,7 +104,7 @@ VARIATIONS = {
     "startup_trials 2": Variation({"startup_trials": 2}),
     "startup_trials 8": Variation({"startup_trials": 8}),
     "startup_trials 12": Variation({"startup_trials": 12}),
-    "repeats are run": Variation(patches={"search.strategy.drawing.is_new": lambda *_: True}),
+    "repeats are run": Variation(patches={"search.strategy.next_point.is_new": lambda *_: True}),
     "families first, nothing published": Variation(patches={"search.strategy.searcher.first_points": families_alone}),
     "nothing first": Variation(patches={"search.strategy.searcher.first_points": lambda space: []}),
     "random instead of TPE": Variation({"sampler": "random"}),

@@ -20,7 +20,7 @@ from search.space.definition import Space
 from search.strategy.schedulers import scheduler
 from search.strategy.searcher import OptunaSearcher, create_study
 from search.strategy.suggestion import Suggestion
-from search.study.adaptor import Adaptor, Participants
+from search.study.tune_adaptor import Adaptor, Participants
 
 Method = Callable[[Space, int], tuple[Searcher, TrialScheduler]]
 """(space, seed) -> what searches it."""

@@ -18,7 +18,7 @@ from lssat.inputs.texture import grey, lbp, ldp
 from lssat.model.lssat import build_model
 from lssat.task import Task
 from lssat.train.distributed import Distributed
-from lssat.train.panel import TILE, draw_panel
+from lssat.train.reconstruction_panel import TILE, draw_panel
 from lssat.train.step import Losses, StepContext, train_step
 
 MEAN, STD = torch.tensor([0.5, 0.4, 0.3]), torch.tensor([0.2, 0.3, 0.4])

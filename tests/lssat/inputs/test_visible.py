@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from lssat.config import ConfigError
-from lssat.inputs.visible import check_grid, mask_ratio, num_visible
+from lssat.inputs.mask_rule import check_grid, mask_ratio, num_visible
 
 
 @pytest.mark.parametrize(
@@ -40,5 +40,5 @@ def test_grids_that_do_not_fit_are_refused(size: int, unit: int, rule: str) -> N
 
 
 def test_rules_need_no_torch() -> None:
-    code = "import sys, lssat.inputs.visible; assert not {'torch', 'timm', 'ray'} & set(sys.modules)"
+    code = "import sys, lssat.inputs.mask_rule; assert not {'torch', 'timm', 'ray'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from lssat.config import BackboneConfig, Config, ConfigError, MaskingConfig, build
+from lssat.inputs.mask_rule import mask_ratio, num_visible
 from lssat.inputs.masking import random_mask
-from lssat.inputs.visible import mask_ratio, num_visible
 from lssat.model import catalog
 from lssat.model.encoders.build import build_encoder
 from lssat.model.lssat import build_model

@@ -1,7 +1,7 @@
 """What a space can draw, looked at through the keys that decide which encoder is built."""
 
 from search.space import file as space_file
-from search.space.reach import backbones
+from search.space.drawable import backbones
 
 
 def load(path, text, **pinned):

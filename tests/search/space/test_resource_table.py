@@ -3,7 +3,7 @@
 import pytest
 
 from lssat.config import ConfigError, ResourcesConfig, build
-from search.space import reach
+from search.space import drawable
 from search.space.file import load
 
 TABLE = """
@@ -58,8 +58,8 @@ def test_the_demands_are_those_of_the_sizes_that_can_be_drawn(tmp_path):
     small, middle, large = (
         ResourcesConfig(cpus_per_worker=cpus, gpus_per_worker=gpus) for cpus, gpus in ((1, 0.25), (2, 1), (2, 0))
     )
-    assert sorted(map(str, reach.demands(space(tmp_path)))) == sorted(map(str, (small, middle, large)))
-    assert reach.demands(space(tmp_path, **{"backbone.size": "atto"})) == [small]
+    assert sorted(map(str, drawable.demands(space(tmp_path)))) == sorted(map(str, (small, middle, large)))
+    assert drawable.demands(space(tmp_path, **{"backbone.size": "atto"})) == [small]
 
 
 def test_the_table_is_in_the_manifest(tmp_path):

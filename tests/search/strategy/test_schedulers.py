@@ -8,7 +8,7 @@ from search.record.folder import RunFolder, Stage
 from search.space.settings import SearchConfig
 from search.strategy.schedulers import scheduler
 from search.strategy.suggestion import Suggestion
-from search.study.adaptor import Adaptor, Participants
+from search.study.tune_adaptor import Adaptor, Participants
 from tests.search.records import epoch
 
 EPOCHS = 9

@@ -10,7 +10,7 @@ from search.record.trials import Outcome, Status
 from search.space.file import load
 from search.strategy import searcher
 from search.strategy.outcome import outcome_of
-from search.study.reconcile import reconcile
+from search.study.reconcile_with_optuna import reconcile
 from tests.search.records import epoch, record
 
 TEXT = """

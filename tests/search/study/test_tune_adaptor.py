@@ -8,7 +8,7 @@ from lssat.train.result import Ended
 from search.record.trials import Outcome, Status
 from search.space.settings import SearchConfig
 from search.strategy.suggestion import Suggestion
-from search.study.adaptor import Adaptor, Participants
+from search.study.tune_adaptor import Adaptor, Participants
 from tests.search.records import epoch, record
 
 SAMPLED = {"optim.epochs": 4}

@@ -2,7 +2,7 @@
 
 from optuna.trial import TrialState, create_trial
 
-from search.strategy.drawing import comparable
+from search.strategy.next_point import comparable
 
 
 def trial(state, *scores):

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from lssat.config import ConfigError
 from search.space import file as space_file
-from search.study.backbones import check_backbones
+from search.study.backbone_checks import check_backbones
 
 ROOT = Path(__file__).resolve().parents[3]
 

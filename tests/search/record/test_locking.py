@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from lssat.config import ConfigError, DataConfig
-from search.record.claim import claimed, folder_name
 from search.record.folder import RunFolder
+from search.record.locking import claimed, folder_name
 
 ROOT = Path(__file__).resolve().parents[3]
 HOLD = """
 import sys, time
 from pathlib import Path
-from search.record.claim import claimed
+from search.record.locking import claimed
 from search.record.folder import RunFolder
 with claimed(RunFolder(Path(sys.argv[1])), resume=False, overwrite=False):
     print("held", flush=True)

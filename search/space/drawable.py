@@ -11,7 +11,7 @@ from typing import Any
 
 from lssat.config import Config, ResourcesConfig
 from search.space.definition import Parameter, Space, defaults
-from search.space.walk import every_point
+from search.space.grid import every_point
 
 MOST_COMBINATIONS = 10_000
 """That are looked at; a parameter that is in none of so many counts as drawn."""

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from lssat.command import Notify
 from lssat.config import Config
-from lssat.inputs.visible import num_visible
+from lssat.inputs.mask_rule import num_visible
 from lssat.model import catalog
 from search.space.backbone_rules import located
 from search.space.definition import Space
-from search.space.reach import backbones
+from search.space.drawable import backbones
 
 if TYPE_CHECKING:
     from lssat.model.encoders.base import Encoder
