@@ -16,13 +16,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from lssat.errors import UserError
 from lssat.files import make_folder, sync, write_json
 
 STATE = "state.json"
 OPTIMIZER = "optimizer."
 
 
-class CheckpointError(RuntimeError):
+class CheckpointError(UserError, RuntimeError):
     """A checkpoint that cannot be read or does not fit. The message says how to go on."""
 
 

@@ -12,10 +12,11 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from lssat.config import Config, saved_config
+from lssat.config import Config, ConfigError, saved_config
 from lssat.model.lssat import LSSAT, build_model
 from lssat.task import Task
 from lssat.train import checkpoint
+from lssat.train.checkpoint import CheckpointError
 from lssat.train.distributed import Distributed
 from lssat.train.optim import build_optimizer, freeze
 from lssat.train.result import EpochResult, read_report
@@ -93,11 +94,15 @@ class RunState:
         }
 
     @classmethod
-    def from_json(cls, state: dict[str, Any]) -> RunState:
-        """Of a checkpoint by this version or an earlier one."""
-        result = read_report(state["result"])
+    def from_json(cls, state: dict[str, Any], folder: Path) -> RunState:
+        """Of the checkpoint in `folder`, by this version or an earlier one. Raises CheckpointError for any other."""
+        try:
+            result = read_report(state["result"])
+            config, task = saved_config(state["config"]), Task.from_json(state["task"])
+        except (ConfigError, KeyError, TypeError) as error:
+            raise _of_another_version(folder, error) from error
         assert isinstance(result, EpochResult), "checkpoints are written after epochs"
-        return cls(saved_config(state["config"]), Task.from_json(state["task"]), result)
+        return cls(config, task, result)
 
 
 def new_learner(config: Config, task: Task, device: torch.device, *, resumed: bool = False) -> Learner:
@@ -113,10 +118,21 @@ def new_learner(config: Config, task: Task, device: torch.device, *, resumed: bo
 def load_trained(folder: Path) -> tuple[RunState, LSSAT]:
     """The run and the model of a `best` checkpoint, on the CPU. Raises CheckpointError."""
     tensors, state_json = checkpoint.load(folder)
-    state = RunState.from_json(state_json)
-    model = build_model(state.config, state.task.num_outputs, trained=True)
-    model.load_state_dict(_of(MODEL, tensors))
+    state = RunState.from_json(state_json, folder)
+    try:
+        model = build_model(state.config, state.task.num_outputs, trained=True)
+        model.load_state_dict(_of(MODEL, tensors))
+    except (ConfigError, RuntimeError) as error:  # torch's error for tensors that do not fit is a RuntimeError
+        raise _of_another_version(folder, error) from error
     return state, model
+
+
+def _of_another_version(folder: Path, error: Exception) -> CheckpointError:
+    reason = f"{type(error).__name__} {error}" if isinstance(error, KeyError) else error
+    return CheckpointError(
+        f"the checkpoint in {folder} is of another version ({reason}); delete it to train anew, or read it with the "
+        "version that wrote it"
+    )
 
 
 def _running_mean(model: LSSAT, decay: float) -> AveragedModel | None:

@@ -119,6 +119,11 @@ def _training_rows(run: TrainingRun) -> Rows:
     rows, config = run.train, run.config
     if config.data.train_fraction < 1:
         rows = rows.subset(config.data.train_fraction, config.seed)
+        if 0 in run.distributed.gather(rows.num_rows):
+            raise ConfigError(
+                f"`data.train_fraction` {config.data.train_fraction:g} must leave every worker a row, but leaves one of "
+                f"{run.distributed.world_size} without; raise it, or lower `resources.num_workers`"
+            )
     return rows.balanced(np.array(run.task.counts)) if draws_evenly(config, run.task) else rows
 
 
@@ -152,7 +157,7 @@ def _begin(run: TrainingRun) -> tuple[Learner, EpochResult | None]:
     if last is None or not last.exists():
         return new_learner(run.config, run.task, run.distributed.device), None
     tensors, state_json = checkpoint.load(last)
-    state = RunState.from_json(state_json)
+    state = RunState.from_json(state_json, last)
     if state.config != run.config:
         raise CheckpointError(f"the checkpoint in {last} was written by another config; delete it to start again")
     learner = new_learner(run.config, run.task, run.distributed.device, resumed=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import itertools
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,18 +43,19 @@ def doubled(config: Config, num_micro_batches: int) -> int:
 
 
 def agreed(distributed: Distributed, find: Callable[[], int]) -> int:
-    """The largest number that `find` gives any worker, on all. Raises DoesNotFit on all where it is raised on one."""
-    found: int | DoesNotFit
+    """The largest number that `find` gives any worker, on all. An error of any worker is raised on all, of several that
+    of the lowest rank: a worker that left alone would keep the others waiting.
+    """
+    found: int | Exception
     try:
         found = find()
-    except DoesNotFit as error:
+    except Exception as error:
         found = error
-    numbers: list[int] = []
-    for answer in distributed.gather(found):
-        if isinstance(answer, DoesNotFit):
-            raise answer
-        numbers.append(answer)
-    return max(numbers)
+    answers: list[int | Exception] = distributed.gather(_sendable(found) if distributed.world_size > 1 else found)
+    if raised := next((answer for answer in answers if isinstance(answer, Exception)), None):
+        own = found if isinstance(found, Exception) and found is not raised else raised.__cause__
+        raise raised from own
+    return max(answer for answer in answers if isinstance(answer, int))
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:
@@ -134,6 +136,15 @@ def memory_kills() -> Kills:
         if "oom_kill" in counts:
             return {f"{machine}:{path}": int(counts["oom_kill"])}
     return {}
+
+
+def _sendable(found: int | Exception) -> int | Exception:
+    """What was found or, of an error that does not survive being sent, its type and message."""
+    try:
+        pickle.loads(pickle.dumps(found))
+    except Exception:  # libraries' errors fail in many ways
+        return RuntimeError(f"{type(found).__name__}: {found}")
+    return found
 
 
 def _unit(config: Config) -> int:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from lssat.data.prepared.rows import UNKNOWN_ROW, Batch
+from lssat.model.encoders.norms import norms_alone
 from lssat.train import microbatch
 from lssat.train.distributed import Distributed
 from lssat.train.learner import Learner
@@ -47,7 +48,7 @@ def _fits(context: StepContext, learner: Learner, num_micro_batches: int) -> boo
     alone = StepContext(config, context.task, Distributed(device), context.class_weights)  # waits for no other worker
     copies = (0 if learner.optimizer.state else 2) + (1 if config.resources.num_workers > 1 else 0)
     try:
-        with _undone(learner.model, device):
+        with _undone(learner.model, device), norms_alone():  # another worker may be probing another size
             weights = [weight for weight in learner.model.parameters() if weight.requires_grad]
             _held = [torch.empty_like(weight) for weight in weights for _ in range(copies)]
             train_step(alone, learner.model, _empty_batch(context), torch.Generator(), num_micro_batches)

@@ -2,6 +2,10 @@
 
 Under a mask: statistics of the visible positions of this batch, in float32, and no buffer touched. On several workers:
 statistics of the whole batch, not of one worker's part.
+
+How many workers there are is asked of torch's process group, although state goes in by argument elsewhere: timm calls
+the norms, and has no argument that could carry it. `norms_alone` is the way out, for a pass that one worker makes by
+itself.
 """
 
 from __future__ import annotations
@@ -9,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from functools import partial
 from typing import Any, TypeVar
 
@@ -25,6 +30,7 @@ BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
 VisibleAt = Callable[[tuple[int, int]], Bool[Tensor, "B 1 H W"]]
 """Which positions of a map of a given size (H, W) are visible, for the mask of this batch."""
 Module = TypeVar("Module", bound=nn.Module)
+_ALONE = ContextVar("_ALONE", default=False)
 
 
 @contextmanager
@@ -46,6 +52,19 @@ def norms_synced(model: nn.Module) -> AbstractContextManager[None]:
     """
     training = [norm for norm in _batch_norms(model) if norm.training] if _workers() > 1 else []
     return replaced(training, _synced)
+
+
+@contextmanager
+def norms_alone() -> Iterator[None]:
+    """Within, a forward pass and its backward pass wait for no other worker: batch-norm sees this worker's rows only.
+
+    It computes in the same way, and so needs the same memory, as together with the others.
+    """
+    token = _ALONE.set(True)
+    try:
+        yield
+    finally:
+        _ALONE.reset(token)
 
 
 def check_norms(model: nn.Module) -> None:
@@ -151,7 +170,7 @@ class _VisibleNorm(torch.autograd.Function):
         ctx: Any, maps: Tensor, visible: Tensor, weight: Tensor, bias: Tensor, norm: BatchNorm
     ) -> tuple[Tensor, ...]:
         """Maps [B,C,H,W], `visible` [B,1,H,W], weight and bias [C] -> normalised maps, mean [C], variance [C], n."""
-        together = norm.training and _workers() > 1
+        together = norm.training and _workers() > 1 and not _ALONE.get()
         rows = _rows(maps)
         rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
         shown = visible.reshape(1, -1).to(rows.dtype)

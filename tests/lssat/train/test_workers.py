@@ -1,0 +1,200 @@
+"""Two workers: what happens to one is known to both, and a run that they are killed in ends as that of one worker."""
+
+import datetime
+import json
+import pickle
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import nn
+
+from lssat.config import ConfigError, build
+from lssat.data.prepared.rows import ResidentRows, fill_up
+from lssat.task import Task
+from lssat.train import microbatch
+from lssat.train.distributed import Distributed
+from lssat.train.learner import new_learner
+from lssat.train.loop import TrainingRun, fit
+from lssat.train.probe import fewest_micro_batches
+from lssat.train.step import StepContext
+
+TASK = Task("emotion", "multiclass", ("a", "b", "c"), (10, 10, 10), 30)
+NUM_ROWS = 30
+ALONE = Distributed(torch.device("cpu"))
+SMALL = {
+    "backbone.name": "test_vit",
+    "backbone.patch_size": 8,
+    "data.image_size": 32,
+    "masking.unit": 8,
+    "decoder.dim": 32,
+    "optim.epochs": 3,
+    "optim.batch_size": 8,
+    "optim.precision": "float32",
+    "resources.num_workers": 2,
+}
+
+
+class TakesTwo(Exception):
+    """It cannot be made again from its message, as many errors of libraries."""
+
+    def __init__(self, place, reason):
+        super().__init__(f"{place}: {reason}")
+
+
+class Share:
+    """A worker's part of every global batch, so that all workers together see the batches of one."""
+
+    def __init__(self, distributed, seed=0):
+        random, self.distributed = np.random.default_rng(seed), distributed
+        self.image = random.integers(0, 255, (NUM_ROWS, 32, 32, 3)).astype(np.uint8)
+        self.num_rows = NUM_ROWS // distributed.world_size
+
+    def batches(self, size, steps, seed):
+        order = np.arange(NUM_ROWS) if seed is None else np.random.default_rng(seed).permutation(NUM_ROWS)
+        for step in range(steps):
+            start = (step * self.distributed.world_size + self.distributed.rank) * size
+            chosen = order[start : start + size]
+            taken = chosen if len(chosen) else order[:1]
+            yield fill_up({"image": self.image[taken], "label": taken % 3, "row": taken}, size, len(chosen))
+
+
+def run(distributed, folder=None):
+    settings = build({**SMALL, "resources.num_workers": distributed.world_size})
+    return TrainingRun(settings, TASK, Share(distributed), Share(distributed, seed=1), distributed, folder)
+
+
+@pytest.fixture(scope="module")
+def two_workers(tmp_path_factory):
+    """What each of two workers came to, by the name of the case."""
+    folder = tmp_path_factory.mktemp("workers")
+    mp.spawn(_work, args=(folder,), nprocs=2)
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
+
+
+def _work(rank, folder):
+    torch.set_num_threads(1)
+    timeout = datetime.timedelta(seconds=60)
+    dist.init_process_group("gloo", init_method=f"file://{folder / 'meet'}", rank=rank, world_size=2, timeout=timeout)
+    distributed = Distributed(torch.device("cpu"), rank, 2)
+    cases = (_probed, _failed, _failed_unsendably, _without_rows, _killed)
+    done = {case.__name__: case(distributed, folder) for case in cases}
+    (folder / f"{rank}.json").write_text(json.dumps(done))
+    dist.destroy_process_group()
+
+
+def _probed(distributed, _folder):
+    sized = {"backbone.name": "test_resnet", "backbone.patch_size": None, "data.image_size": 64, "masking.unit": 16}
+    settings = build({**SMALL, **sized})
+    torch.manual_seed(0)
+    learner = new_learner(settings, TASK, distributed.device)
+    if distributed.rank == 1:
+        last = [module for module in learner.model.encoder.modules() if isinstance(module, nn.Conv2d)][-1]
+        last.register_forward_hook(_out_of_memory_above_two_rows)
+    context = StepContext.of(settings, TASK, distributed)
+    return microbatch.agreed(distributed, lambda: fewest_micro_batches(context, learner, 1))
+
+
+def _out_of_memory_above_two_rows(_module, inputs, _output):
+    if torch.is_grad_enabled() and len(inputs[0]) > 2:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+
+def _failed(distributed, _folder):
+    def find():
+        if distributed.rank == 1:
+            raise FloatingPointError("of the second")
+        return 1
+
+    return _error_of(lambda: microbatch.agreed(distributed, find))
+
+
+def _failed_unsendably(distributed, _folder):
+    def find():
+        if distributed.rank == 1:
+            raise TakesTwo("here", "there")
+        return 1
+
+    return _error_of(lambda: microbatch.agreed(distributed, find))
+
+
+def _without_rows(distributed, _folder):
+    """One row is drawn, and it is the second worker's."""
+    images = np.random.default_rng(0).integers(0, 255, (12, 32, 32, 3)).astype(np.uint8)
+    rows = ResidentRows([{"image": images, "label": np.arange(12) % 3}])
+    settings = build({**SMALL, "data.train_fraction": 0.9 if distributed.rank else 1e-6})
+    return _error_of(lambda: fit(TrainingRun(settings, TASK, rows, rows, distributed), lambda result: None))
+
+
+def _error_of(call):
+    try:
+        call()
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return "none"
+
+
+def _killed(distributed, folder):
+    results = []
+
+    def report(result):
+        results.append(result.to_json())
+        if len(results) == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(run(distributed, folder / "run"), report)
+    dist.barrier()  # the checkpoint is the first worker's
+    fit(run(distributed, folder / "run"), report)
+    return results
+
+
+def test_a_probe_waits_for_no_other_worker(two_workers):
+    """Batch norm adds up over all workers in training. Here memory runs out on one of them only."""
+    assert [worker["_probed"] for worker in two_workers] == [2, 2]
+
+
+def test_an_error_of_one_worker_is_raised_on_both(two_workers):
+    assert [worker["_failed"] for worker in two_workers] == 2 * ["FloatingPointError: of the second"]
+    assert [worker["_failed_unsendably"] for worker in two_workers] == 2 * [
+        "RuntimeError: TakesTwo: here: there",
+    ]
+
+
+def test_an_error_of_the_only_worker_keeps_its_cause():
+    def find():
+        raise microbatch.DoesNotFit("never") from KeyError("because")
+
+    with pytest.raises(microbatch.DoesNotFit) as caught:
+        microbatch.agreed(ALONE, find)
+    assert isinstance(caught.value.__cause__, KeyError)
+    with pytest.raises(TypeError):
+        pickle.loads(pickle.dumps(TakesTwo("here", "there")))
+
+
+def test_a_worker_without_rows_ends_the_run_on_both(two_workers):
+    for worker in two_workers:
+        assert worker["_without_rows"].startswith("ConfigError: `data.train_fraction`"), worker["_without_rows"]
+
+
+def test_a_run_without_rows_says_so():
+    settings = build({**SMALL, "resources.num_workers": 1, "data.train_fraction": 1e-6})
+    rows = ResidentRows([{"image": np.zeros((9, 32, 32, 3), np.uint8), "label": np.arange(9) % 3}])
+    with pytest.raises(ConfigError, match=r"`data\.train_fraction` 1e-06 must leave every worker a row.*raise it"):
+        fit(TrainingRun(settings, TASK, rows, rows, ALONE), lambda result: None)
+
+
+def test_two_workers_that_were_killed_end_as_one_that_was_not(two_workers):
+    """Norms are layer norms; sums are made in another order."""
+    whole = []
+    fit(run(ALONE), lambda result: whole.append(result.to_json()))
+    measured = [name for name in whole[0] if name.startswith(("train/", "val/")) and name != "train/images_per_s"]
+    for worker in two_workers:
+        first, *resumed = worker["_killed"]
+        assert {name: first[name] for name in measured} == {name: resumed[0][name] for name in measured}
+        for result, expected in zip(resumed, whole, strict=True):
+            assert {name: result[name] for name in measured} == pytest.approx(
+                {name: expected[name] for name in measured}, rel=2e-3
+            )
