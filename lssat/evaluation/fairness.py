@@ -21,7 +21,7 @@ def worst_group(kind: str, metric: str, predictions: Predictions, groups: Groups
 
     Both are NaN where no column has two groups that can be scored.
     """
-    found = [_by_group(kind, metric, predictions, words)[0].values() for words in groups.values()]
+    found = [_by_group(kind, metric, predictions, _rows_of(words))[0].values() for words in groups.values()]
     comparable = [scores for scores in found if len(scores) > 1]
     if not comparable:
         return {"worst_group": float("nan"), "gap": float("nan")}
@@ -37,8 +37,8 @@ def by_subgroup(kind: str, metric: str, predictions: Predictions, groups: Array,
     than LEAST_ROWS rows, or without a class, are listed unscored; of several labels those count that every other group
     has with and without (the label Male says nothing of groups by Male).
     """
-    rows_of = {str(name): np.flatnonzero(groups == name) for name in np.unique(groups)}
-    scores, left_out = _by_group(kind, metric, predictions, groups)
+    rows_of = _rows_of(groups)
+    scores, left_out = _by_group(kind, metric, predictions, rows_of)
     predictions = predictions.without_labels(left_out)
     result: dict[str, Any] = {
         "groups": {name: {"rows": len(rows), "score": scores.get(name)} for name, rows in rows_of.items()},
@@ -50,7 +50,9 @@ def by_subgroup(kind: str, metric: str, predictions: Predictions, groups: Array,
         return result
 
     def gap(rows: Array) -> float:
-        parts = [part for name in scores if len(part := rows[groups[rows] == name])]
+        parts = [rows[groups[rows] == name] for name in scores]
+        if not all(map(len, parts)):
+            raise ValueError("a group is missing")
         found = [one_score(kind, metric, *predictions.of(part)) for part in parts]
         return max(found) - min(found)
 
@@ -83,9 +85,15 @@ def equalised_odds(kind: str, predictions: Predictions, groups: list[Array]) -> 
     return largest
 
 
-def _by_group(kind: str, metric: str, predictions: Predictions, groups: Array) -> tuple[dict[str, float], list[int]]:
+def _rows_of(groups: Array) -> dict[str, Array]:
+    """The rows of each group of one column."""
+    return {str(name): np.flatnonzero(groups == name) for name in np.unique(groups)}
+
+
+def _by_group(
+    kind: str, metric: str, predictions: Predictions, rows_of: dict[str, Array]
+) -> tuple[dict[str, float], list[int]]:
     """The score of each group that can be scored, and the labels that are left out."""
-    rows_of = {str(name): np.flatnonzero(groups == name) for name in np.unique(groups)}
     large = {name: rows for name, rows in rows_of.items() if len(rows) >= LEAST_ROWS}
     left_out: list[int] = []
     if kind == "multilabel" and large:

@@ -16,7 +16,7 @@ class Predictions(NamedTuple):
     labels: Array
 
     def of(self, rows: Array) -> Predictions:
-        """Those of some rows, given by their numbers or by a mask [N]."""
+        """Those of some rows, given by their positions or by a mask [N]."""
         return Predictions(self.logits[rows], self.labels[rows])
 
     def without_labels(self, columns: list[int]) -> Predictions:

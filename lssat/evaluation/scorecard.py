@@ -1,6 +1,4 @@
-"""Everything that is said of a trained model on one split: scores, their intervals, tables by class, by video and by
-subgroup.
-"""
+"""The scorecard of a trained model on one split: scores, their intervals, tables by class, by video and by subgroup."""
 
 from __future__ import annotations
 

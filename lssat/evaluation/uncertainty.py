@@ -16,7 +16,8 @@ def bootstrap(units: Array, score: Callable[[Array], float]) -> tuple[float, flo
     """Percentile interval (95%) of `score(rows)`. units [N]: rows of equal unit (a person's, a video's) are drawn
     together, since they resemble each other.
 
-    Resamples whose score is undefined, for lack of a class, are left out. NaN where none is left.
+    Resamples whose score is undefined (a ValueError, or not finite), for lack of a class or a group, are left out. NaN
+    where none is left.
     """
     _, unit = np.unique(units, return_inverse=True)
     order = np.argsort(unit, kind="stable")
@@ -25,11 +26,11 @@ def bootstrap(units: Array, score: Callable[[Array], float]) -> tuple[float, flo
     scores = []
     for _ in range(RESAMPLES):
         drawn = generator.integers(0, len(rows_of_unit), len(rows_of_unit))
-        rows = np.concatenate([rows_of_unit[number] for number in drawn])
         try:
-            scores.append(score(rows))
+            scores.append(score(np.concatenate([rows_of_unit[index] for index in drawn])))
         except ValueError:
             continue
+    scores = [value for value in scores if np.isfinite(value)]
     outside = (100 - LEVEL) / 2  # percent on either side
     low, high = np.percentile(scores, [outside, 100 - outside]) if scores else (float("nan"), float("nan"))
     return float(low), float(high)

@@ -32,20 +32,21 @@ def num_visible(num_cells: int, ratio: float) -> int:
     return visible
 
 
-def check_grid(image_size: int, unit: int, unit_key: str) -> tuple[int, int]:
+def check_grid(image_size: int, unit: int, unit_key: str | None = None) -> tuple[int, int]:
     """The cells (down, across) of a square image, each `unit` pixels wide.
 
-    `unit_key` is the setting to change. Raises ConfigError where units do not tile the image or are too few.
+    `unit_key`: the setting that the unit comes from; None: it is the backbone's own. Raises ConfigError where units do
+    not tile the image or are too few.
     """
     if image_size % unit:
         raise ConfigError(
             f"`data.image_size` must be a multiple of the mask unit, but got {image_size} and units of {unit} pixels; "
-            f"change `{unit_key}`"
+            f"change `{unit_key or 'data.image_size'}`"
         )
     side = image_size // unit
     if side * side < FEWEST_CELLS:
         raise ConfigError(
             f"an image needs at least {FEWEST_CELLS} mask units, but `data.image_size` {image_size} holds "
-            f"{side * side} of {unit} pixels; lower `{unit_key}` or raise `data.image_size`"
+            f"{side * side} of {unit} pixels; {f'lower `{unit_key}` or ' if unit_key else ''}raise `data.image_size`"
         )
     return side, side

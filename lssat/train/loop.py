@@ -121,8 +121,8 @@ def _training_rows(run: TrainingRun) -> Rows:
         rows = rows.subset(config.data.train_fraction, config.seed)
         if 0 in run.distributed.gather(rows.num_rows):
             raise ConfigError(
-                f"`data.train_fraction` {config.data.train_fraction:g} must leave every worker a row, but leaves one of "
-                f"{run.distributed.world_size} without; raise it, or lower `resources.num_workers`"
+                f"`data.train_fraction` {config.data.train_fraction:g} must leave every worker a row, but leaves one "
+                f"of {run.distributed.world_size} without; raise it, or lower `resources.num_workers`"
             )
     return rows.balanced(np.array(run.task.counts)) if draws_evenly(config, run.task) else rows
 

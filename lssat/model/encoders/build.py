@@ -89,7 +89,7 @@ def _build(plan: _Plan, trained: bool) -> Encoder:
     set_pooling(encoder.model, plan.name, plan.pooling)
     with _refusing(plan):
         _check_runs(encoder, plan)
-        if isinstance(encoder, SparseEncoder):
+        if isinstance(encoder, SparseEncoder) and not encoder.mean.is_meta:  # without weights there is nothing to try
             check_exact(encoder, plan.name, plan.image_size)
     return encoder
 
@@ -108,7 +108,7 @@ def _token_options(plan: _Plan, sketch: Any) -> dict[str, Any]:
     if not takes_patch:
         _refuse_patch_size(plan)
     unit = plan.backbone.patch_size or catalog.patch_size(plan.backbone) or token_unit(sketch)
-    check_grid(plan.image_size, unit, "backbone.patch_size" if takes_patch else "data.image_size")
+    check_grid(plan.image_size, unit, "backbone.patch_size" if takes_patch else None)
     if plan.masked and plan.masking.mode == "sparse":
         raise ConfigError(
             f"`masking.mode` sparse is for convolutional backbones, but {plan.name} drops hidden tokens, which is as "

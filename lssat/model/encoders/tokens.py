@@ -19,8 +19,7 @@ from timm.models.hiera import Hiera
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from lssat.inputs.mask_rule import check_grid
-from lssat.inputs.masking import Mask
+from lssat.inputs.masking import Mask, pixel_mask
 from lssat.model.encoders.base import Encoded, Encoder
 
 
@@ -32,12 +31,10 @@ class TokenEncoder(Encoder):
     masking = "tokens"
 
     def __init__(self, model: Any, image_size: int) -> None:
-        """`model` must pass `drops_tokens`. Raises ConfigError where the units do not tile the image or are fewer than
-        16.
-        """
+        """`model` must pass `drops_tokens`, and its units `check_grid`."""
         unit = token_unit(model)
-        grid = check_grid(image_size, unit, "backbone.patch_size")
-        super().__init__(model, grid, unit, model.num_features)
+        assert image_size % unit == 0, "units tile the image"
+        super().__init__(model, (image_size // unit, image_size // unit), unit, model.num_features)
         self.prefix = getattr(model, "num_prefix_tokens", 0)
         self.model = model
 
@@ -47,8 +44,10 @@ class TokenEncoder(Encoder):
         if mask is None:
             tokens = self.model.forward_features(normalised)
         elif isinstance(self.model, Hiera):
-            # Hiera drops hidden units itself; its polarity is True = keep.
-            tokens = self.model.forward_features(normalised, mask=~mask.hidden)
+            # Its patches overlap, so hidden pixels are zeroed first, as in its own masked pass.
+            shown = normalised * ~pixel_mask(mask.hidden, self.grid, (image.shape[2], image.shape[3]))
+            with _units_dropped(self.model, mask.visible):
+                tokens = self.model.forward_features(shown)
         else:
             with tokens_dropped(self.model, mask.visible):
                 tokens = self.model.forward_features(normalised)
@@ -102,6 +101,26 @@ def tokens_dropped(model: Any, visible: Int[Tensor, "B N"]) -> Iterator[None]:
         else:
             stack.callback(model.patch_drop.register_forward_hook(keep).remove)
         yield
+
+
+@contextmanager
+def _units_dropped(model: Hiera, visible: Int[Tensor, "B N"]) -> Iterator[None]:
+    """Within, the blocks of Hiera see the tokens of the mask units at `visible` only.
+
+    Hiera can drop units itself, but does so by a boolean index, for which the device is asked how many they are. Its
+    tokens are in the order (position in the unit, unit) there.
+    """
+
+    def keep(_module: nn.Module, _inputs: object, tokens: Float[Tensor, "B M D"]) -> Float[Tensor, "B K D"]:
+        first = torch.arange(0, tokens.shape[1], tokens.shape[1] // model.mu_size, device=tokens.device)
+        index = (first[:, None] + visible[:, None, :]).flatten(1)
+        return tokens.gather(1, index[:, :, None].expand(-1, -1, tokens.shape[2]))
+
+    handle = model.unroll.register_forward_hook(keep)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 @contextmanager

@@ -9,8 +9,9 @@ from sklearn.metrics import confusion_matrix, roc_curve
 from lssat.evaluation.fairness import by_subgroup, equalised_odds, worst_group
 from lssat.evaluation.metrics import calibration_error, confusion, equal_error_rate, evaluate_scores, one_score
 from lssat.evaluation.predictions import Predictions
-from lssat.evaluation.scorecard import by_video, independent
+from lssat.evaluation.scorecard import RowTexts, by_video, independent, scorecard
 from lssat.evaluation.uncertainty import bootstrap
+from lssat.task import Task
 
 RNG = np.random.default_rng(0)
 
@@ -83,6 +84,23 @@ def test_unequal_groups_are_seen_and_small_ones_left_out() -> None:
         max(true_positive, (logits[rates[1], 0][labels[rates[1]] == 0] > 0).mean())
     )
     assert equalised_odds("binary", Predictions(logits, labels), [rates[0], rates[0]]) == 0
+
+
+def test_a_small_group_is_missing_from_some_resamples_which_do_not_count() -> None:
+    """Of 12 rows a resample often holds fewer than the 10 that are scored; of 10 rows of one person, sometimes none."""
+    logits, labels = drawn("binary", 60)
+    groups, unknown = np.array(["a"] * 48 + ["b"] * 12), np.full(60, "")
+    texts = RowTexts(unknown, unknown, {"g": groups})
+    task = Task("t", "binary", ("n", "y"), (30, 30), 60)
+    card = scorecard(task, "worst_group", Predictions(logits, labels), {}, texts)
+    low, high = card["interval"]
+    assert 0 <= low < high <= 1 and low <= card["score"] <= high
+
+    labels = np.tile([0, 1], 30)
+    logits = np.where((labels == 1) ^ (groups == "b"), 1.0, -1.0)[:, None]
+    person = np.array([f"row {row}" for row in range(48)] + ["one person"] * 12)
+    found = by_subgroup("binary", "accuracy", Predictions(logits, labels), groups, person)
+    assert found["gap"] == 1 and found["gap_interval"] == (1, 1), "a is always right, b never"
 
 
 def test_a_label_that_is_the_group_itself_is_left_out() -> None:

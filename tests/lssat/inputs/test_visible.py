@@ -39,6 +39,12 @@ def test_grids_that_do_not_fit_are_refused(size: int, unit: int, rule: str) -> N
         check_grid(size, unit, "backbone.patch_size")
 
 
+def test_a_unit_of_the_backbones_own_is_not_to_be_changed() -> None:
+    for size, advice in ((80, "units of 32 pixels; change `data.image_size`"), (96, "pixels; raise `data.image_size`")):
+        with pytest.raises(ConfigError, match=advice):
+            check_grid(size, 32)
+
+
 def test_rules_need_no_torch() -> None:
     code = "import sys, lssat.inputs.mask_rule; assert not {'torch', 'timm', 'ray'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -343,6 +343,12 @@ class TestHiera:
         assert (encoder.unit, encoder.grid) == (32, (4, 4))
         assert broken_promises(encoder, image, mask) == []
 
+    def test_the_masked_pass_is_hieras_own(self) -> None:
+        encoder = self.encoder()
+        image, mask = draw(encoder, image_size=128)
+        own = encoder.model.forward_features(encoder.normalise(image), mask=~mask.hidden)
+        assert torch.equal(encoder.encode(image, mask).features, own)
+
     def test_each_feature_is_of_the_unit_it_says(self) -> None:
         """With attention inside of units alone, what changes in the middle of one changes one feature."""
         encoder = self.encoder()
@@ -484,7 +490,13 @@ def test_token_unit_is_the_patch_of_the_target() -> None:
             96,
             "does not encode masked images of 96 pixels",
         ),
-        (BackboneConfig(name="hiera_tiny_224"), MaskingConfig(), 96, "at least 16 mask units"),
+        (
+            BackboneConfig(name="hiera_tiny_224"),
+            MaskingConfig(),
+            96,
+            "at least 16 mask units.*pixels; raise `data.image_size`",
+        ),
+        (BackboneConfig(name="hiera_tiny_224"), MaskingConfig(), 144, "units of 32 pixels; change `data.image_size`"),
         (BackboneConfig(name="hiera_tiny_224", patch_size=8), MaskingConfig(), 128, "leave it out"),
     ],
 )

@@ -95,6 +95,23 @@ def test_every_kind_of_backbone_is_measured_whatever_its_size(family):
     assert found.activations > 10 * found.inputs
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"backbone.name": "test_vit", "backbone.patch_size": 8},
+        {"backbone.name": "test_resnet"},
+        {"backbone.name": "test_resnet", "masking.mode": "sparse"},
+        {"backbone.name": "hiera_tiny_224", "data.image_size": 128},
+    ],
+)
+def test_every_way_of_masking_is_measured(settings):
+    """On fake tensors, so the masked pass asks the device for no number."""
+    small = {"data.image_size": 64, "masking.unit": 16, "optim.batch_size": 4}
+    both = footprint(build({**small, **settings}), 3, 1)
+    without = footprint(build({**small, **settings, "auxiliary": False}), 3, 1)
+    assert both.activations > without.activations > 0
+
+
 def test_on_a_gpu_attention_is_fused():
     settings = {"backbone.name": "vit_tiny_patch16_224", "data.image_size": 224, "masking.unit": 32}
     fused = footprint(build({**settings, "resources.gpus_per_worker": 1}), 3, 1)
