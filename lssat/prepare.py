@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lssat.command import INTERRUPTED, exit_code
+from lssat.command import exit_code
 from lssat.config import ConfigError, DataConfig, build
 from lssat.data.parallel import Spread, in_processes
 from lssat.data.prepare.prepare import Preparation, write
@@ -32,11 +32,7 @@ images is begun anew. On a cluster (--address) the source and the shards must be
 def main() -> int:
     """0: done, 2: bad input, 130: interrupted."""
     arguments = _parser().parse_args()
-    try:
-        return exit_code(lambda: _run(arguments))
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on where it can", file=sys.stderr)
-        return INTERRUPTED
+    return exit_code(lambda: _run(arguments), "interrupted; the same command goes on where it can")
 
 
 def _parser() -> argparse.ArgumentParser:
