@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from lssat.config import Config, ConfigError, saved_config
 from lssat.data.prepared.rows import Rows
 from lssat.evaluation.metrics import Array
 from lssat.evaluation.scorecard import RowTexts, scorecard
-from lssat.files import sync, write_json
+from lssat.files import make_folder, sync, write_json, write_whole
 from lssat.model import catalog
 from lssat.model.lssat import LSSAT, build_model
 from lssat.task import Task
@@ -31,9 +34,20 @@ VALIDATION = "validation.json"  # the epoch that was kept, as it was reported
 TEST = "test.json"  # the scorecard on the test split, which whoever opens that split adds
 
 
+@dataclass(frozen=True)
+class BundleInfo:
+    """What a bundle says of its model: configuration, task, and the micro-batches with which it fitted into memory."""
+
+    config: Config
+    task: Task
+    num_micro_batches: int
+
+
 def export(trained: Path, bundle: Path) -> None:
-    """A `best` checkpoint -> a bundle. Each file is on disk whole or not at all; weights come last, so that a folder
-    that has them is a whole bundle. Raises CheckpointError.
+    """A `best` checkpoint -> a bundle, in the place of another, if any, whose test results go with it.
+
+    The old weights are deleted first and the new ones come last, so that a folder that has weights is a whole bundle,
+    of one run, whenever this stops. Raises CheckpointError.
     """
     state, model = load_trained(trained)
     config, encoder = state.config, model.encoder
@@ -46,38 +60,64 @@ def export(trained: Path, bundle: Path) -> None:
         "std": encoder.std.flatten().tolist(),
         "backbone": catalog.architecture(config.backbone),
     }
+    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    make_folder(bundle)
+    for old in (WEIGHTS, TEST):
+        (bundle / old).unlink(missing_ok=True)
+    sync(bundle)  # both are gone before anything new is there
     write_json(bundle / CONFIG, config.model_dump())
     write_json(bundle / LABELS, state.task.to_json())
     write_json(bundle / PREPROCESSING, preprocessing)
     write_json(bundle / VALIDATION, state.result.to_json())
-    _write_tensors(bundle / WEIGHTS, model.state_dict())
+    write_whole(bundle / WEIGHTS, lambda temporary: save_file(weights, temporary))
 
 
-def check_bundle(folder: Path) -> None:
-    """Raises ConfigError for a folder that is no bundle."""
-    if not (folder / WEIGHTS).is_file():
-        raise ConfigError(f"`{folder}` is no bundle of a winner; give the folder `best/` of a run")
+def read_bundle(bundle: Path) -> BundleInfo:
+    """What a bundle says of its model, which is not built. Raises ConfigError where it is none, or damaged."""
+    if not (bundle / WEIGHTS).is_file():
+        raise ConfigError(
+            f"`{bundle}` is no bundle of a winner; give the folder `best/` of a run, or go on with the run by "
+            "`--resume` where it was stopped before the bundle was whole"
+        )
+    with _damage_named(bundle):
+        return BundleInfo(
+            saved_config(_read(bundle / CONFIG)),
+            Task.from_json(_read(bundle / LABELS)),
+            int(_read(bundle / VALIDATION)["micro_batches"]),
+        )
+
+
+def load_model(bundle: Path, info: BundleInfo) -> LSSAT:
+    """The trained model of a bundle that was read, on the CPU. Raises ConfigError."""
+    with _damage_named(bundle):
+        model = build_model(info.config, info.task.num_outputs, trained=True)
+        model.load_state_dict(load_file(bundle / WEIGHTS))
+    return model
 
 
 def open_bundle(bundle: Path) -> tuple[Config, Task, LSSAT]:
-    """A bundle -> its configuration, task and trained model, on the CPU. Raises ConfigError for another folder."""
-    check_bundle(bundle)
-    config = saved_config(_read(bundle / CONFIG))
-    task = Task.from_json(_read(bundle / LABELS))
-    model = build_model(config, task.num_outputs, trained=True)
-    model.load_state_dict(load_file(bundle / WEIGHTS))
-    return config, task, model
+    """A bundle -> its configuration, task and trained model, on the CPU. Raises ConfigError where it is none, or
+    damaged.
+    """
+    info = read_bundle(bundle)
+    return info.config, info.task, load_model(bundle, info)
 
 
 def score_bundle(bundle: Path, rows: Rows, texts: Mapping[str, Array], subgroups: Sequence[str] = ()) -> dict[str, Any]:
+    """Open a bundle and say everything of a split, as `score_model` does. Raises ConfigError."""
+    info = read_bundle(bundle)
+    return score_model(info, load_model(bundle, info), rows, texts, subgroups)
+
+
+def score_model(
+    info: BundleInfo, model: LSSAT, rows: Rows, texts: Mapping[str, Array], subgroups: Sequence[str] = ()
+) -> dict[str, Any]:
     """Everything that is said of a split (`lssat.evaluation.scorecard`).
 
     `texts`: as of `table.read_texts`, in the order of the rows; `subgroups` names the columns that tell groups apart.
     """
-    config, task, model = open_bundle(bundle)
-    num_micro_batches = _read(bundle / VALIDATION)["micro_batches"]  # with these it fitted into memory
-    alone = _this_machine()
-    predictions, _ = predict_rows(config, model.to(alone.device), rows, alone, num_micro_batches)
+    config, task, alone = info.config, info.task, _this_machine()
+    predictions, _ = predict_rows(config, model.to(alone.device), rows, alone, info.num_micro_batches)
     scores = score_predictions(config, task, predictions)
     metric = task.score_metric(config.objective.metric)
     return scorecard(task, metric, predictions, scores, RowTexts.of(texts, subgroups))
@@ -102,14 +142,18 @@ def _this_machine() -> Distributed:
     return Distributed(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
 
 
+@contextmanager
+def _damage_named(bundle: Path) -> Iterator[None]:
+    """What goes wrong while a bundle is opened, as a ConfigError that names it and the repair."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+        # RuntimeError: torch's of weights that do not fit the configuration
+        raise ConfigError(
+            f"the bundle in `{bundle}` is damaged ({textwrap.shorten(f'{type(error).__name__}: {error}', 300)}); copy "
+            "it anew from the run that made it, or delete it there and go on with the run by `--resume`"
+        ) from error
+
+
 def _read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Put a safetensors file in the place of another, if any."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
-    sync(temporary)
-    temporary.replace(path)
-    sync(path.parent)

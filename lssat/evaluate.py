@@ -6,17 +6,20 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lssat.bundle import check_bundle, open_bundle, score_bundle
+# What loads torch or scikit-learn is imported where it is needed, so that `--help` and mistakes are answered at once.
 from lssat.command import exit_code
 from lssat.config import ConfigError, DataConfig, build
 from lssat.data.prepare.prepare import prepare
 from lssat.data.prepared.decoding import read_resident
 from lssat.data.prepared.table import SPLITS, read_info, read_texts, shard_paths
 from lssat.data.sources.source import absolute
-from lssat.evaluation.scorecard import shown
 from lssat.files import write_json
+
+if TYPE_CHECKING:
+    from lssat.bundle import BundleInfo
+    from lssat.model.lssat import LSSAT
 
 
 def main() -> int:
@@ -25,10 +28,13 @@ def main() -> int:
     return exit_code(lambda: _run(arguments))
 
 
-def evaluate_on(bundle: Path, prepared: Path, split: str, subgroups: Sequence[str]) -> dict[str, Any]:
+def evaluate_on(
+    bundle: BundleInfo, model: LSSAT, prepared: Path, split: str, subgroups: Sequence[str]
+) -> dict[str, Any]:
     """The scorecard of a bundle on a split of prepared data of the same task. Raises ConfigError."""
-    config, task, _ = open_bundle(bundle)
-    info = read_info(prepared)
+    from lssat.bundle import score_model
+
+    task, info = bundle.task, read_info(prepared)
     if (info.kind, info.classes) != (task.kind, task.classes):
         raise ConfigError(
             f"the bundle tells {', '.join(task.classes)} apart ({task.kind}), but the data hold "
@@ -41,16 +47,20 @@ def evaluate_on(bundle: Path, prepared: Path, split: str, subgroups: Sequence[st
             f"the data have no column `{unknown[0]}` to tell subgroups by; they have "
             f"{', '.join(info.columns) or 'none'}"
         )
-    rows = read_resident(shard_paths(prepared, split), config.data.image_size)
-    return score_bundle(bundle, rows, read_texts(prepared, split), subgroups)
+    rows = read_resident(shard_paths(prepared, split), bundle.config.data.image_size)
+    return score_model(bundle, model, rows, read_texts(prepared, split), subgroups)
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    from lssat.bundle import load_model, read_bundle
+    from lssat.evaluation.scorecard import shown
+
     data = _data(arguments)
-    check_bundle(arguments.bundle)  # before the data are prepared, which may take hours
+    bundle = read_bundle(arguments.bundle)  # and its weights: before the data are prepared, which may take hours
+    model = load_model(arguments.bundle, bundle)
     prepared = prepare(data, arguments.cache, lambda line: print(line, file=sys.stderr))
     subgroups = [name for name in arguments.subgroups.split(",") if name]
-    scores = evaluate_on(arguments.bundle, prepared, arguments.split, subgroups)
+    scores = evaluate_on(bundle, model, prepared, arguments.split, subgroups)
     card = {"data": data.source, "split": arguments.split, **scores}
     print(shown(card))
     if arguments.out:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,18 @@ def write_json(path: Path, data: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Put `text` in the place of the file, if any; folders on the way are made."""
+    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8", newline=""))
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Put what `write` writes to the path it is given in the place of the file, if any; folders on the way are made.
+
+    That path is a temporary one in the same folder; it is on disk before it takes the name of the file.
+    """
     make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    write(temporary)
+    sync(temporary)
     temporary.replace(path)
     sync(path.parent)
 

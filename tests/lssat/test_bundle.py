@@ -1,5 +1,6 @@
-"""A winner's folder: whole or as it was, opened again as the model that was trained, whoever wrote it."""
+"""A winner's folder: of one run or refused, opened again as the model that was trained, whoever wrote it."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from lssat import bundle, evaluate
 from lssat.bundle import export, open_bundle
@@ -65,29 +66,93 @@ def test_a_bundle_is_opened_as_what_was_trained(tmp_path, trained):
     assert kept == state.result.to_json() and kept["epoch"] == 1
 
 
-@pytest.mark.parametrize("call", range(1, 6))
-@pytest.mark.parametrize("function", ["replace", "fsync"])
-def test_an_export_that_stops_leaves_each_file_whole(tmp_path, monkeypatch, trained, function, call):
-    export(trained[0], tmp_path / "best")
-    old = load_file(tmp_path / "best" / bundle.WEIGHTS)
-    original, calls = getattr(os, function), iter(range(1, 100))
+def export_stopped(monkeypatch, trained, folder, count):
+    """Replace a bundle, but for all changes of files and flushes after the first `count`; the names of those done."""
+    done = []
 
-    def stopping(*args, **kwargs):
-        if next(calls) == call:
-            raise KeyboardInterrupt
-        return original(*args, **kwargs)
+    def stopping(name):
+        original = getattr(os, name)
+
+        def call(*args, **kwargs):
+            if len(done) == count:
+                raise KeyboardInterrupt
+            done.append(name)
+            return original(*args, **kwargs)
+
+        return call
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, function, stopping)
-        with pytest.raises(KeyboardInterrupt):
-            export(trained[1], tmp_path / "best")
-    weights = load_file(tmp_path / "best" / bundle.WEIGHTS)
-    assert all(torch.equal(weights[name], old[name]) for name in old), "weights come last"
-    for name in FILES - {bundle.WEIGHTS}:
-        json.loads((tmp_path / "best" / name).read_text())
-    export(trained[1], tmp_path / "best")
-    assert {path.name for path in (tmp_path / "best").iterdir()} == FILES
-    assert open_bundle(tmp_path / "best")[0].seed == 1
+        for name in ("unlink", "replace", "fsync"):
+            patch.setattr(os, name, stopping(name))
+        try:
+            export(trained, folder)
+        except KeyboardInterrupt:
+            return done
+    return done
+
+
+def test_a_bundle_is_of_one_run_whenever_the_export_of_another_stops(tmp_path, monkeypatch, trained):
+    weights = [load_trained(folder)[1].state_dict() for folder in trained]
+    folder, opened = tmp_path / "best", []
+    for count in itertools.count():
+        export(trained[0], folder)
+        (folder / bundle.TEST).write_text('{"seed": 0}')
+        done = export_stopped(monkeypatch, trained[1], folder, count)
+        if (folder / bundle.WEIGHTS).exists():
+            config, _, model = open_bundle(folder)
+            opened.append(config.seed)
+            assert all(torch.equal(model.state_dict()[name], weights[config.seed][name]) for name in weights[0])
+        else:
+            opened.append(None)
+            with pytest.raises(ConfigError, match=r"is no bundle of a winner.*`--resume` where it was stopped"):
+                open_bundle(folder)
+        config = json.loads((folder / bundle.CONFIG).read_text())
+        assert not (folder / bundle.TEST).exists() or config["seed"] == 0
+        for name in FILES - {bundle.WEIGHTS}:
+            json.loads((folder / name).read_text())
+        if len(done) < count:
+            break
+    assert done == ["unlink", "unlink", "fsync", *["fsync", "replace", "fsync"] * len(FILES)]
+    assert opened == [0, *[None] * 16, 1, 1, 1], "nothing is opened between the old weights and the new ones"
+    assert {path.name for path in folder.iterdir()} == FILES
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def without_a_tensor(path):
+    tensors = load_file(path)
+    tensors.popitem()
+    save_file(tensors, path)
+
+
+DAMAGES = {
+    "no config": (bundle.CONFIG, Path.unlink),
+    "half a config": (bundle.CONFIG, lambda path: path.write_text('{"seed": ')),
+    "bytes for a config": (bundle.CONFIG, lambda path: path.write_bytes(b"\xff\xfe")),
+    "a list for a config": (bundle.CONFIG, lambda path: path.write_text("[]")),
+    "an unknown setting": (bundle.CONFIG, lambda path: path.write_text('{"sead": 1}')),
+    "labels without names": (bundle.LABELS, lambda path: path.write_text("{}")),
+    "labels of another form": (bundle.LABELS, lambda path: path.write_text('{"classes": 1, "counts": 2}')),
+    "nothing of the epoch": (bundle.VALIDATION, lambda path: path.write_text("{}")),
+    "weights that are cut": (bundle.WEIGHTS, cut),
+    "empty weights": (bundle.WEIGHTS, lambda path: path.write_bytes(b"")),
+    "weights of another model": (bundle.WEIGHTS, without_a_tensor),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_bundle_is_named_in_one_line_before_data_are_prepared(tmp_path, monkeypatch, capsys, trained, damage):
+    export(trained[0], tmp_path / "best")
+    name, harm = DAMAGES[damage]
+    harm(tmp_path / "best" / name)
+    monkeypatch.setattr(evaluate, "prepare", lambda *_: pytest.fail("data are prepared"))
+    monkeypatch.setattr(sys, "argv", ["evaluate", str(tmp_path / "best"), "--data", "faces.csv"])
+    assert evaluate.main() == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: the bundle in `{tmp_path / 'best'}` is damaged (") and said.count("\n") == 1
+    assert "copy it anew from the run that made it" in said
 
 
 def test_a_bundle_and_a_checkpoint_by_the_version_before_are_opened(tmp_path, trained):

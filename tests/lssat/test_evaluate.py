@@ -2,6 +2,10 @@
 
 import io
 import itertools
+import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -10,14 +14,18 @@ import pytest
 import torch
 from PIL import Image
 
+from lssat import bundle, evaluate
 from lssat.bundle import export, score_bundle, score_trained
 from lssat.config import build
 from lssat.data.prepared.decoding import read_resident
+from lssat.data.prepared.table import DatasetInfo, Row
+from lssat.data.prepared.writing import write_dataset
 from lssat.evaluation import uncertainty
 from lssat.task import Task
 from lssat.train.distributed import Distributed
 from lssat.train.loop import TrainingRun, fit
 
+ROOT = Path(__file__).resolve().parents[2]
 ROWS, SHARDS = 120, (70, 50)
 TASKS = {
     "binary": Task("bright", "binary", ("no", "yes"), (60, 60), ROWS),
@@ -61,12 +69,14 @@ def case(request, tmp_path_factory):
     return TASKS[request.param], shards, {**texts, "identity": nothing, "video": nothing}
 
 
+def png(image):
+    out = io.BytesIO()
+    Image.fromarray(image.astype(np.uint8)).save(out, "PNG")
+    return out.getvalue()
+
+
 def shard(path, images, labels):
-    pngs = []
-    for image in images:
-        out = io.BytesIO()
-        Image.fromarray(image.astype(np.uint8)).save(out, "PNG")
-        pngs.append(out.getvalue())
+    pngs = [png(image) for image in images]
     pq.write_table(pa.table({"image": pngs, "label": list(labels)}), path)
     return path
 
@@ -108,3 +118,41 @@ def test_search_finalists_and_the_winners_scorecard_say_the_same(tmp_path, monke
     assert max(column["gap"] for column in columns) == pytest.approx(finalist["gap"])
     if metric == "worst_group":
         assert card["score"] == finalist["worst_group"]
+
+
+def test_the_command_builds_the_model_once_and_says_what_the_bundle_scores(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(uncertainty, "RESAMPLES", 3)  # intervals are not looked at
+    images = np.random.default_rng(0).integers(0, 255, (16, 32, 32, 3)).astype(np.uint8)
+    rows = [Row(png(images[n]), n % 2, f"{split}-{n}", split) for split in ("train", "val", "test") for n in range(16)]
+    info = DatasetInfo("elsewhere", "bright", "binary", ("no", "yes"), synthetic=False)
+    write_dataset(tmp_path / "data", rows, info)
+    data = read_resident([tmp_path / "data" / "test-00000.parquet"], 32)
+    run = TrainingRun(build(SMALL), TASKS["binary"], data, data, Distributed(torch.device("cpu")), tmp_path / "run")
+    fit(run, lambda result: None)
+    export(tmp_path / "run" / "best", tmp_path / "best")
+
+    made, build_model = [], bundle.build_model
+    monkeypatch.setattr(bundle, "build_model", lambda *args, **kwargs: made.append(1) or build_model(*args, **kwargs))
+    words = ["evaluate", str(tmp_path / "best"), "--data", str(tmp_path / "data"), "--out", str(tmp_path / "card.json")]
+    monkeypatch.setattr(sys, "argv", words)
+    assert evaluate.main() == 0
+    assert made == [1]
+    card = json.loads((tmp_path / "card.json").read_text())
+    texts = {
+        name: np.array([f"test-{n}" if name == "identity" else "" for n in range(16)]) for name in ("identity", "video")
+    }
+    assert card["score"] == pytest.approx(score_bundle(tmp_path / "best", data, texts)["score"])
+    assert f"{card['score']:.4f}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["evaluate", "prepare"])
+def test_help_loads_no_torch(command):
+    """It takes seconds to load."""
+    code = (
+        f"import sys\nfrom lssat import {command}\nsys.argv = ['{command}', '--help']\n"
+        f"try:\n    {command}.main()\nexcept SystemExit:\n    pass\n"
+        "sys.exit(', '.join({'torch', 'ray', 'timm', 'optuna', 'sklearn'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"usage: python -m lssat.{command}")

@@ -13,11 +13,11 @@ def flushed(monkeypatch):
     """The paths that are flushed to disk, in order."""
     paths, fsync = [], os.fsync
 
-    def note(handle):
+    def record(handle):
         paths.append(os.readlink(f"/proc/self/fd/{handle}"))
         fsync(handle)
 
-    monkeypatch.setattr(files.os, "fsync", note)
+    monkeypatch.setattr(files.os, "fsync", record)
     return paths
 
 
@@ -40,3 +40,17 @@ def test_text_is_kept_as_it_is_and_replaced_as_a_whole(tmp_path, text):
     files.write_text(tmp_path / "t.txt", text)
     assert (tmp_path / "t.txt").read_bytes() == text.encode()
     assert [path.name for path in tmp_path.iterdir()] == ["t.txt"]
+
+
+def test_a_file_that_is_not_written_to_its_end_leaves_the_old_one(tmp_path, flushed):
+    def write(path):
+        path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    files.write_whole(tmp_path / "a" / "w.bin", lambda path: path.write_bytes(b"whole"))
+    assert flushed[-2:] == [str(tmp_path / "a" / ".w.bin.tmp"), str(tmp_path / "a")]
+    with pytest.raises(KeyboardInterrupt):
+        files.write_whole(tmp_path / "a" / "w.bin", write)
+    assert (tmp_path / "a" / "w.bin").read_bytes() == b"whole"
+    files.write_whole(tmp_path / "a" / "w.bin", lambda path: path.write_bytes(b"new"))
+    assert [(path.name, path.read_bytes()) for path in (tmp_path / "a").iterdir()] == [("w.bin", b"new")]

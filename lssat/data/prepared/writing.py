@@ -19,7 +19,7 @@ from lssat.config import ConfigError
 from lssat.data.prepared.counts import check_counts, with_counts
 from lssat.data.prepared.shards import SplitWriter
 from lssat.data.prepared.table import INFO_FILE, SPLITS, DatasetInfo, Label, Reject, Row, read_info
-from lssat.files import sync, write_text
+from lssat.files import sync, write_text, write_whole
 
 REJECTS_FILE = "rejects.csv"
 
@@ -133,10 +133,9 @@ def _sorted(rejects: Sequence[Reject]) -> list[Reject]:
 
 def _write_rejects(path: Path, rejects: Sequence[Reject]) -> None:
     """As CSV. File names may hold bytes that are no text, so they are written as they are on disk."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8", newline="", errors="surrogateescape") as file:
-        csv.writer(file, lineterminator="\n").writerows([Reject._fields, *rejects])
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync(path.parent)
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", encoding="utf-8", newline="", errors="surrogateescape") as file:
+            csv.writer(file, lineterminator="\n").writerows([Reject._fields, *rejects])
+
+    write_whole(path, write)
