@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lssat.config import ConfigError, DataConfig
 from lssat.data.prepared.table import INFO_FILE, DatasetInfo, read_info
-from lssat.data.sources.source import located
+from lssat.data.sources.source import SYNTHETIC, Source, located
 
 ASSUMED_ROWS = {"train": 10_000, "val": 2_000, "test": 2_000}
 ASSUMED_OUTPUTS = 10
@@ -31,11 +31,12 @@ def estimate_data(data: DataConfig, cache: Path) -> DataEstimate:
 
     `cache`: where prepared data sets are. Raises ConfigError.
     """
-    if prepared := _newest_prepared(data, cache):
+    source = located(data.source)
+    if prepared := _newest_prepared(source, data, cache):
         folder, info = prepared
         num_bytes = sum(path.stat().st_size for path in folder.glob("*.parquet"))
         return DataEstimate(info.rows, max(2, len(info.classes)), num_bytes, f"as prepared in {folder.name}")
-    if data.source == "synthetic":
+    if source.kind == SYNTHETIC:
         from lssat.data.synthetic import generate
 
         rows = {"train": data.num_images, "val": generate.NUM_HELD_OUT, "test": generate.NUM_HELD_OUT}
@@ -49,18 +50,18 @@ def estimate_data(data: DataConfig, cache: Path) -> DataEstimate:
     )
 
 
-def _newest_prepared(data: DataConfig, cache: Path) -> tuple[Path, DatasetInfo] | None:
+def _newest_prepared(source: Source, data: DataConfig, cache: Path) -> tuple[Path, DatasetInfo] | None:
     """The newest prepared data set of this name and task; a source that is a prepared one is taken as it is."""
-    is_synthetic = data.source == "synthetic"
-    path = Path(data.source) if is_synthetic else located(data.source).path
-    if not is_synthetic and (path / INFO_FILE).is_file():
-        return path, read_info(path)
+    is_synthetic = source.kind == SYNTHETIC
+    if not is_synthetic and (source.path / INFO_FILE).is_file():
+        return source.path, read_info(source.path)
     for found in sorted(cache.glob(f"*/{INFO_FILE}"), key=lambda file: -file.stat().st_mtime):
         try:
             info = read_info(found.parent)
         except ConfigError:  # of another version, or damaged: it will be prepared anew
             continue
-        if (info.source, info.task) == (path.name, data.task) and (not is_synthetic or _has_same_faces(info, data)):
+        is_same = (info.source, info.task) == (source.path.name, data.task)
+        if is_same and (not is_synthetic or _has_same_faces(info, data)):
             return found.parent, info
     return None
 

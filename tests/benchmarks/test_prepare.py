@@ -115,13 +115,13 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
 
 
 def test_a_thousand_damaged_files_are_accounted_for(tmp_path: Path) -> None:
-    root, chance = celeba(tmp_path / "CelebA", 3000), random.Random(0)
-    for path in chance.sample(sorted((root / "img_align_celeba").iterdir()), 1000):
+    root, generator = celeba(tmp_path / "CelebA", 3000), random.Random(0)
+    for path in generator.sample(sorted((root / "img_align_celeba").iterdir()), 1000):
         content = bytearray(path.read_bytes())
-        kind = chance.choice(["flip", "cut", "rename", "swap", "empty"])
+        kind = generator.choice(["flip", "cut", "rename", "swap", "empty"])
         if kind == "flip":
             for _ in range(30):
-                content[chance.randrange(len(content))] ^= chance.randrange(1, 256)
+                content[generator.randrange(len(content))] ^= generator.randrange(1, 256)
             path.write_bytes(content)
         elif kind == "rename":
             path.rename(path.with_name(f"renamed-{path.name}"))

@@ -47,12 +47,12 @@ def _test_videos(tree: Tree) -> tuple[dict[str, str], Entries]:
     """Videos of the list, key -> name there; and the lines that name none."""
     tested: dict[str, str] = {}
     rejects: Entries = []
-    for number, line in enumerate(tree.text(tree.need("list of test videos", TEST_LIST)).splitlines(), 1):
+    for line_number, line in enumerate(tree.text(tree.need("list of test videos", TEST_LIST)).splitlines(), 1):
         parts = line.split()
         if not parts:
             continue
         if len(parts) != 2:
-            rejects.append(Reject(f"{TEST_LIST}:{number}", "line is not a label and a video"))
+            rejects.append(Reject(f"{TEST_LIST}:{line_number}", "line is not a label and a video"))
             continue
         key = PurePosixPath(parts[1]).with_suffix("").as_posix()
         if key in tested:

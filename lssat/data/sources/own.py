@@ -49,10 +49,10 @@ def _classes(rows: SourceRows, data: DataConfig) -> Classes:
 def _rank(name: str) -> tuple[float, str]:
     """Numbers by size, then words by their letters."""
     try:
-        number = float(name)
+        value = float(name)
     except ValueError:
         return math.inf, name
-    return (number, name) if math.isfinite(number) else (math.inf, name)
+    return (value, name) if math.isfinite(value) else (math.inf, name)
 
 
 def _label_names(rows: SourceRows, data: DataConfig) -> Classes:

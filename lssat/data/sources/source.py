@@ -1,6 +1,8 @@
 """What `data.source` says: a kind of data set, where it is and its options, or a path of one's own data.
 
-It is parsed once, by `located`; whoever needs to know the source is given the `Source`.
+The text is a value of the configuration, and travels as such. It becomes a `Source` once, by `located`, when data are
+prepared or estimated; who reads them is given that. `absolute` and `short_name` parse the text for themselves, before
+the path needs to exist: a command line is put into the configuration, and a run folder is named.
 """
 
 from __future__ import annotations
