@@ -16,9 +16,9 @@ if not __package__:  # started as a script: Python put search/ on the path, wher
 # What loads torch, Ray or Optuna is imported where it is needed, so that `--help` and mistakes are answered at once.
 from lssat.command import INTERRUPTED, exit_code
 from lssat.config import ConfigError, describe
-from search.record import manifest
 from search.record.folder import RunFolder, Storage
 from search.record.locking import claimed, folder_name
+from search.record.manifest import MAY_CHANGE, notify_of_other_versions, read_manifest
 from search.space.definition import Space
 from search.space.file import load, with_search
 from search.space.settings import SearchConfig
@@ -134,17 +134,17 @@ def _search(arguments: argparse.Namespace) -> int:
     with claimed(folder, resume=goes_on, overwrite=arguments.overwrite) as resumes:
         from search.report.screen import console_beside
 
-        if resumes:
-            begun = manifest.read(folder.manifest)
-            space = begun.continued(space, arguments.extend, keep="num_trials" not in overrides)
+        begun = read_manifest(folder.manifest) if resumes else None
+        if begun:
+            space = begun.continued(space, arguments.extend, keeps_num_trials="num_trials" not in overrides)
         storage = Storage(arguments.storage.resolve() / name if arguments.storage else folder.path)
         with console_beside(folder.log) as console:
             console.print(f"[bold]L-SSAT Search[/bold]  {arguments.space}, profile {_profile_found(arguments, space)}")
             try:
-                from search.study.session import Sitting, run
+                from search.study.session import Session, run
 
-                sitting = Sitting(folder, storage, space, cache, ROOT, arguments.address, resumes)
-                return 0 if run(sitting, console) else 1
+                session = Session(folder, storage, space, cache, ROOT, arguments.address, begun)
+                return 0 if run(session, console) else 1
             except ConfigError:
                 raise
             except KeyboardInterrupt:
@@ -166,13 +166,13 @@ def _space(arguments: argparse.Namespace) -> tuple[Space, dict[str, Any]]:
         overrides["num_trials"] = arguments.num_trials
     if arguments.space.suffix != ".json":
         return load(arguments.space, _profile(arguments), pinned, overrides), overrides
-    if pinned or overrides.keys() - set(manifest.HOW_LONG if arguments.resume else ()):
+    if pinned or overrides.keys() - set(MAY_CHANGE if arguments.resume else ()):
         raise ConfigError(
             "a manifest is run again as it is; leave out `--set`, `--data`, `--task`, `--classes` and "
             "`--num-trials` (with `--resume`, how long to search may be set), or give a space file"
         )
-    recorded = manifest.read(arguments.space)
-    manifest.notify_of_other_versions(recorded, print)
+    recorded = read_manifest(arguments.space, repair="give a space file")
+    notify_of_other_versions(recorded, print)
     arguments.name = arguments.name or recorded.name
     return with_search(recorded.space, overrides) if overrides else recorded.space, overrides
 

@@ -9,15 +9,17 @@ from enum import StrEnum
 from pathlib import Path
 
 from lssat.config import ConfigError
+from lssat.files import write_text
 from lssat.train.result import BEST_CHECKPOINT, LAST_CHECKPOINT, RAY_TRAIN_FOLDER
+from search.record import names
 from search.record.trials import TrialRecord
 
 
 class Stage(StrEnum):
     """The two parts of a study, by the names of their folders."""
 
-    SEARCH = "trials"
-    FINAL = "finals"
+    SEARCH = names.TRIALS
+    FINAL = names.FINALS
 
 
 @dataclass(frozen=True)
@@ -39,42 +41,52 @@ class RunFolder:
     @property
     def study_db(self) -> Path:
         """Optuna's study, a SQLite file."""
-        return self.path / "study.db"
+        return self.path / names.STUDY
 
     @property
     def manifest(self) -> Path:
         """What was run, on what, with what, when: see `search.record.manifest`."""
-        return self.path / "manifest.json"
+        return self.path / names.MANIFEST
 
     @property
     def log(self) -> Path:
         """Everything that libraries print."""
-        return self.path / "log.txt"
+        return self.path / names.LOG
 
     @property
     def bundle(self) -> Path:
         """The winner, as a folder that can be used elsewhere."""
-        return self.path / "best"
+        return self.path / names.BUNDLE
 
     @property
     def tensorboard(self) -> Path:
         """TensorBoard's event files, a folder for each trial."""
-        return self.path / "tensorboard"
+        return self.path / names.TENSORBOARD
 
     @property
     def leaderboard(self) -> Path:
-        """The ranked trials, as CSV; beside it `.md`."""
-        return self.path / "leaderboard.csv"
+        """The ranked trials, as CSV."""
+        return self.path / names.LEADERBOARD
+
+    @property
+    def leaderboard_page(self) -> Path:
+        """The same as Markdown."""
+        return self.leaderboard.with_suffix(".md")
 
     @property
     def final_table(self) -> Path:
-        """The final stage, as CSV; beside it `.md`."""
-        return self.path / "finals.csv"
+        """The final stage, as CSV."""
+        return self.path / names.FINAL_TABLE
+
+    @property
+    def final_page(self) -> Path:
+        """The same as Markdown."""
+        return self.final_table.with_suffix(".md")
 
     @property
     def plan(self) -> Path:
         """What `--plan` said of this study. It lies beside the folder, which need not exist yet."""
-        return self.path.parent / ".plans" / f"{self.name}.json"
+        return self.path.parent / names.PLANS / f"{self.name}.json"
 
     def record(self, stage: Stage, name: str) -> TrialRecord:
         """One trial, or one run of the final stage, begun or not."""
@@ -99,7 +111,7 @@ class Storage:
     @property
     def ray(self) -> Path:
         """What Ray Tune writes about itself; nothing reads it."""
-        return self.path / ".ray"
+        return self.path / names.RAY
 
     def checkpoints(self, stage: Stage, name: str) -> Path:
         """The checkpoints of one run."""
@@ -121,7 +133,7 @@ class Storage:
         """
         if self.path == folder.path:
             return
-        mark, owner = self.path / "run_folder.txt", f"{socket.gethostname()}:{folder.path}"
+        mark, owner = self.path / names.OWNER, f"{socket.gethostname()}:{folder.path}"
         if mark.exists() and mark.read_text().strip() != owner:
             raise ConfigError(
                 f"{self.path} holds the checkpoints of the study in {mark.read_text().strip()}; choose another "
@@ -129,4 +141,4 @@ class Storage:
             )
         for stage in Stage:
             shutil.rmtree(self.path / stage, ignore_errors=True)
-        mark.write_text(owner + "\n")
+        write_text(mark, owner + "\n")

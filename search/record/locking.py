@@ -44,6 +44,7 @@ def claimed(folder: RunFolder, *, resume: bool, overwrite: bool) -> Iterator[boo
     Raises ConfigError.
     """
     with _locked(folder):
+        _bring_back(folder)
         replaced = _put_aside(folder) if overwrite and folder.has_begun else None
         if folder.has_begun and not resume:
             raise ConfigError(
@@ -104,7 +105,21 @@ def _put_aside(folder: RunFolder) -> Path:
             f"{folder.path} is no run folder of this project, so it is not overwritten; delete it yourself, or choose "
             "another `--name`"
         )
-    replaced = folder.path.with_name(f".{folder.name}.replaced")
-    shutil.rmtree(replaced, ignore_errors=True)
+    replaced = _aside(folder)
     folder.path.rename(replaced)
     return replaced
+
+
+def _bring_back(folder: RunFolder) -> None:
+    """After a kill: a study that was put aside comes back, unless the new one had begun."""
+    replaced = _aside(folder)
+    if replaced.exists() and folder.has_begun:
+        shutil.rmtree(replaced)
+    elif replaced.exists():
+        shutil.rmtree(folder.path, ignore_errors=True)
+        replaced.rename(folder.path)
+
+
+def _aside(folder: RunFolder) -> Path:
+    """Where an older study waits until the new one has begun."""
+    return folder.path.with_name(f".{folder.name}.replaced")

@@ -21,7 +21,7 @@ from search.record.folder import RunFolder, Storage
 from search.space.definition import Parameter, Space
 from search.space.settings import SearchConfig
 
-HOW_LONG = (
+MAY_CHANGE = (
     "num_trials",
     "max_concurrent",
     "max_epochs",
@@ -32,7 +32,7 @@ HOW_LONG = (
     "finalists",
     "final_seeds",
 )
-"""Settings of the search that may change when a study goes on."""
+"""Settings of the search that may change when a study goes on: how long and how wide it is."""
 PACKAGES = (
     "ray",
     "torch",
@@ -93,12 +93,6 @@ class Manifest:
         """How often the test split was opened."""
         return len(self.content["test_opened"])
 
-    @property
-    def last_chosen(self) -> str | None:
-        """The run that was the winner when test was opened last."""
-        openings = self.content["test_opened"]
-        return str(openings[-1]["chosen"]) if openings else None
-
     def open_test(self, chosen: str) -> None:
         """Put on record that the test split is opened now, before anybody looks: a kill must not hide it."""
         self.content["test_opened"].append({"time": _now(), "chosen": chosen, "results": {}})
@@ -137,33 +131,34 @@ class Manifest:
                 f"the checkpoints of this study are in {self.storage}; resume it with `--storage {self.storage.parent}`"
             )
 
-    def continued(self, space: Space, more: int | None, keep: bool) -> Space:
+    def continued(self, space: Space, num_added: int | None, keeps_num_trials: bool) -> Space:
         """The space of this study as it goes on.
 
-        Optuna's names of its parameters stay those that the study began with. `more` trials are added to those that it
-        was asked for so far, extensions included; with `keep` it stays at those. Raises ConfigError.
+        Optuna's names of its parameters stay those that the study began with. `num_added` trials are added to those
+        that it was asked for so far, extensions included; with `keeps_num_trials` it stays at those. Raises
+        ConfigError.
         """
         is_grid = space.search.sampler == "grid"
-        if more is not None and (more < 1 or is_grid):
-            raise ConfigError(
-                "a grid has no more points to add" if more >= 1 else f"`--extend` must be at least 1, but got {more}"
-            )
+        if num_added is not None and num_added < 1:
+            raise ConfigError(f"`--extend` must be at least 1, but got {num_added}")
+        if num_added is not None and is_grid:
+            raise ConfigError("a grid has no more points to add")
         begun = {(each.key, tuple(sorted(each.when.items()))): each.name for each in self.space.parameters}
         named = tuple(
             replace(each, name=begun.get((each.key, tuple(sorted(each.when.items()))), each.name))
             for each in space.parameters
         )
         space = replace(space, parameters=named)
-        if is_grid or (more is None and not keep):
+        if is_grid or (num_added is None and not keeps_num_trials):
             return space
-        num_trials = self.space.search.num_trials + (more or 0)
+        num_trials = self.space.search.num_trials + (num_added or 0)
         return replace(space, search=space.search.model_copy(update={"num_trials": num_trials}))
 
     def _write(self) -> None:
         write_json(self.path, self.content)
 
 
-def new(folder: RunFolder, space: Space, data: dict[str, Any], root: Path) -> Manifest:
+def new_manifest(folder: RunFolder, space: Space, data: dict[str, Any], root: Path) -> Manifest:
     """The manifest of a study that has not begun; nothing is written yet. `root`: of the project's code."""
     content = {
         "name": folder.name,
@@ -177,8 +172,8 @@ def new(folder: RunFolder, space: Space, data: dict[str, Any], root: Path) -> Ma
     return Manifest(folder.manifest, content)
 
 
-def read(path: Path) -> Manifest:
-    """The manifest of a study. Raises ConfigError where the file is none."""
+def read_manifest(path: Path, repair: str = "restore it from a copy") -> Manifest:
+    """The manifest of a study. Raises ConfigError where the file is none; `repair` is what its message advises."""
     try:
         content = json.loads(path.read_text())
         resolved = content["resolved"]["space"]
@@ -191,10 +186,18 @@ def read(path: Path) -> Manifest:
         _ = manifest.name, manifest.space, content["versions"]  # what the study cannot be rebuilt without
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
-            f"{path} is no manifest of a study ({type(error).__name__}: {str(error).splitlines()[0][:100]}); give a "
-            "space file"
+            f"{path} is no manifest of a study ({type(error).__name__}: {str(error).splitlines()[0][:100]}); {repair}"
         ) from None
     return manifest
+
+
+def objectives_of(folder: RunFolder) -> list[str]:
+    """The objectives of a study, the score first; of a folder without a manifest the score alone."""
+    try:
+        found = json.loads(folder.manifest.read_text())["resolved"]["space"]["search"]["objectives"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ["score"]
+    return list(map(str, found))
 
 
 def notify_of_other_versions(manifest: Manifest, notify: Notify) -> None:
@@ -231,7 +234,7 @@ def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     for part in old["space"].keys() | new["space"].keys():
         before, after = old["space"].get(part), new["space"].get(part)
         if part == "search":
-            free = dict.fromkeys(HOW_LONG)
+            free = dict.fromkeys(MAY_CHANGE)
             before, after = {**before, **free}, {**after, **free}
         if before == after:
             continue

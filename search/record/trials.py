@@ -1,7 +1,7 @@
 """What is on disk of one trial, or of one run of the final stage: its settings, its epochs and how it ended.
 
-The driver alone writes here. Every write is whole and flushed to disk before it counts, so a kill or a power cut loses
-nothing that a caller was told of.
+The driver alone writes here. Every write is whole and flushed to disk before the caller goes on, so that neither a kill
+nor a power cut loses what had been written.
 """
 
 from __future__ import annotations
@@ -18,10 +18,7 @@ from typing import Any
 from lssat.config import Config, build, current_keys
 from lssat.files import append_json_line, write_json, write_text
 from lssat.train.result import EpochResult, read_report
-
-CONFIG = "config.json"
-METRICS = "metrics.jsonl"
-OUTCOME = "outcome.json"
+from search.record.names import CONFIG, METRICS, OUTCOME
 
 
 class Status(StrEnum):
@@ -44,7 +41,10 @@ class Outcome:
 
 
 class TrialRecord:
-    """The folder of one trial. Epochs are read when they are first asked for, and kept in step by `append`."""
+    """The folder of one trial.
+
+    Settings and epochs are read when they are first asked for, and kept; `append` keeps the epochs in step.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -110,19 +110,18 @@ class TrialRecord:
         outcome = self.outcome
         return outcome.status if outcome else Status.RUNNING
 
-    def begin(self, sampled: Mapping[str, Any]) -> None:
-        """Write down the settings. Of a trial that goes on, a line that a kill has cut is taken away first: the next
-        one would be joined to it.
+    def begin(self, sampled: Mapping[str, Any]) -> TrialRecord:
+        """Write down the settings; the record of the trial as it begins.
+
+        Of a trial that goes on, a line that a kill has cut is taken away: the next one would be joined to it.
         """
-        self.__dict__.pop("_lines", None)
         if (self.folder / METRICS).exists():
-            write_text(self.folder / METRICS, "".join(json.dumps(line) + "\n" for line in self._lines))
-        self.__dict__.pop("config", None)
-        self.__dict__["sampled"] = dict(sampled)
-        resolved = self.config
-        write_json(
-            self.folder / CONFIG, {"sampled": self.sampled, "resolved": resolved.flat(), "hash": resolved.hash()}
-        )
+            lines = TrialRecord(self.folder)._lines
+            write_text(self.folder / METRICS, "".join(json.dumps(line) + "\n" for line in lines))
+        config = build(sampled)
+        resolved = {"sampled": dict(sampled), "resolved": config.flat(), "hash": config.hash()}
+        write_json(self.folder / CONFIG, resolved)
+        return TrialRecord(self.folder)
 
     def append(self, result: EpochResult, seconds: float) -> None:
         """Add an epoch. `seconds`: that the trial has trained so far, pauses left out."""

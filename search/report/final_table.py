@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from lssat.files import write_text
 from lssat.markdown import markdown_table
@@ -129,10 +128,10 @@ def with_test(table: Sequence[FinalRow], runs: Sequence[FinalRun], scores: Mappi
     return filled
 
 
-def write(table: Sequence[FinalRow], path: Path) -> None:
-    """The CSV at `path`, and what the screen shows as Markdown beside it."""
-    write_csv(path, FinalRow, table)
-    write_text(path.with_suffix(".md"), markdown_table(COLUMNS, map(cells, table)))
+def write(table: Sequence[FinalRow], folder: RunFolder) -> None:
+    """The final table of a run folder, as CSV, and what the screen shows as Markdown."""
+    write_csv(folder.final_table, FinalRow, table)
+    write_text(folder.final_page, markdown_table(COLUMNS, map(cells, table)))
 
 
 def cells(row: FinalRow) -> list[str]:

@@ -11,8 +11,8 @@ from lssat.config import Config, TextureConfig
 from lssat.files import write_text
 from lssat.markdown import markdown_table
 from lssat.model import catalog
-from search.record import manifest
 from search.record.folder import RunFolder, Stage
+from search.record.manifest import objectives_of
 from search.record.trials import Outcome, Status, TrialRecord
 from search.report.csv_files import write_csv
 from search.strategy.objectives import front
@@ -54,11 +54,8 @@ class Row:
 
 
 def of_folder(folder: RunFolder) -> list[Row]:
-    """All trials of a study, ranked. Raises ConfigError for a manifest that cannot be read."""
-    objectives: Sequence[str] = ("score",)
-    if folder.manifest.exists():
-        objectives = manifest.read(folder.manifest).space.search.objectives
-    return rank(folder.records(Stage.SEARCH), objectives)
+    """All trials of a study, ranked."""
+    return rank(folder.records(Stage.SEARCH), objectives_of(folder))
 
 
 def rank(records: Sequence[TrialRecord], objectives: Sequence[str]) -> list[Row]:
@@ -85,12 +82,12 @@ def with_test(rows: Sequence[Row], scores: Mapping[str, float]) -> list[Row]:
     return [replace(row, test=scores[row.trial]) if row.trial in scores else row for row in rows]
 
 
-def write(rows: Sequence[Row], path: Path) -> None:
-    """The CSV at `path`, and the same as Markdown beside it."""
-    write_csv(path, Row, rows)
+def write(rows: Sequence[Row], folder: RunFolder) -> None:
+    """The leaderboard of a run folder, as CSV and as Markdown."""
+    write_csv(folder.leaderboard, Row, rows)
     header = [field.name for field in fields(Row)]
     cells = [[shown(value) for value in asdict(row).values()] for row in rows]
-    write_text(path.with_suffix(".md"), markdown_table(header, cells))
+    write_text(folder.leaderboard_page, markdown_table(header, cells))
 
 
 def streams_of(config: Config) -> str:

@@ -15,8 +15,8 @@ from rich.console import Console
 
 from lssat.command import exit_code
 from lssat.config import ConfigError
-from search.record import manifest
 from search.record.folder import RunFolder
+from search.record.manifest import read_manifest
 from search.report import final_table, leaderboard
 from search.report.screen import WIDTH, show_final_table, show_leaderboard
 
@@ -37,15 +37,15 @@ def draw(folder: RunFolder, picture: Path) -> None:
     """Raises ConfigError where there is no study."""
     if not folder.manifest.exists():
         raise ConfigError(f"there is no study in {folder.path}; give the folder of a run, results/<name>")
-    record = manifest.read(folder.manifest)
+    manifest = read_manifest(folder.manifest)
     console = Console(record=True, width=WIDTH, file=io.StringIO(), highlight=False)
     rows = leaderboard.of_folder(folder)
     show_leaderboard(console, rows)
-    runs = final_table.planned_runs(folder, rows, record.space.search)
-    tested = {name: float(result["score"]) for name, result in record.test_results.items()}
+    runs = final_table.planned_runs(folder, rows, manifest.space.search)
+    tested = {name: float(result["score"]) for name, result in manifest.test_results.items()}
     if table := final_table.final_table(folder, runs):
         show_final_table(console, final_table.with_test(table, runs, tested))
-    console.save_svg(str(picture), title=shlex.join(["python", *record.command]))
+    console.save_svg(str(picture), title=shlex.join(["python", *manifest.command]))
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ class SearchConfig(Section):
         3, ge=2, description="promotion, asha, hyperband: one of this many goes on at each rung"
     )
     max_epochs: Int | None = Field(None, ge=1, description="budget: epochs of all trials together")
-    max_hours: Float | None = Field(None, gt=0, description="budget: hours on the clock, of each sitting at the study")
+    max_hours: Float | None = Field(None, gt=0, description="budget: hours on the clock, of each session of the study")
     max_gpu_hours: Float | None = Field(None, gt=0, description="budget: hours of GPUs held by trials")
     patience: Int | None = Field(
         None, ge=1, description="budget: end after this many trials in a row without a better score"

@@ -12,12 +12,12 @@ from optuna.trial import TrialState
 from ray.tune import Stopper
 
 from lssat.config import ResourcesConfig
-from lssat.train.result import Ended, EpochResult
+from lssat.train.result import EpochResult
 from search.record.trials import Outcome, TrialRecord
 from search.space.settings import SearchConfig
 from search.strategy.suggestion import Suggestion
 
-UNITS = {"max_epochs": "epochs", "max_hours": "hours on the clock of a sitting", "max_gpu_hours": "GPU-hours"}
+UNITS = {"max_epochs": "epochs", "max_hours": "hours on the clock of a session", "max_gpu_hours": "GPU-hours"}
 
 
 class Budget(Stopper):  # type: ignore[misc]
@@ -34,20 +34,21 @@ class Budget(Stopper):  # type: ignore[misc]
         self._epochs: dict[str, int] = {}
         self._gpu_hours: dict[str, float] = {}
         for record in records:
-            self._count(record.name, record.num_epochs, record.seconds, record.config.resources)
+            trained = (record.outcome and record.outcome.seconds) or record.seconds
+            self._count(record.name, record.num_epochs, trained, record.config.resources)
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray snapshots what stops a study; nothing reads those snapshots."""
         return {}
 
-    def observe(self, suggestion: Suggestion, message: EpochResult | Ended) -> None:
-        """Count an epoch."""
-        if isinstance(message, EpochResult):
-            seconds = self._seconds(suggestion.name)
-            self._count(suggestion.name, message.epoch, seconds, suggestion.config.resources)
+    def observe(self, suggestion: Suggestion, result: EpochResult) -> None:
+        """Count an epoch, and the time until it ended."""
+        self._count(suggestion.name, result.epoch, self._seconds(suggestion.name), suggestion.config.resources)
 
     def finish(self, suggestion: Suggestion, outcome: Outcome | None, last: EpochResult | None) -> None:
-        """Nothing: what a run has used was counted epoch by epoch."""
+        """Count the time of a trial that failed, too: it has held its GPUs."""
+        num_epochs = last.epoch if last else 0
+        self._count(suggestion.name, num_epochs, self._seconds(suggestion.name), suggestion.config.resources)
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """No trial is stopped by itself."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from lssat.config import Config
+from lssat.config import Config, build
 from search.record.trials import TrialRecord
 from search.space.definition import is_read_without_auxiliary
 from search.space.settings import SearchConfig
@@ -24,7 +24,8 @@ SUPERVISED = "supervised"
 class Arm:
     """What is compared: runs that differ in nothing but their seed.
 
-    `name`: that of the trial whose configuration it is, or `<trial>-supervised` for its supervised baseline.
+    `name`: that of the trial whose configuration it is, or `<trial>-supervised` for its supervised baseline, with the
+    classified stream where that is a texture (`0007-supervised-CLBP`).
     """
 
     name: str
@@ -33,12 +34,12 @@ class Arm:
     @property
     def trial(self) -> str:
         """The trial of the search that it comes from."""
-        return self.name.removesuffix(f"-{SUPERVISED}")
+        return self.name.partition("-")[0]
 
     @cached_property
     def config(self) -> Config:
         """Its settings, whatever the seed."""
-        return Suggestion(self.name, {**self.sampled, "seed": 0}).config
+        return build({**self.sampled, "seed": 0})
 
     @property
     def identity(self) -> str:
@@ -51,14 +52,17 @@ class Arm:
 
         The texture of its classified stream stays, so that the two differ in nothing but the auxiliary task.
         """
-        streams = self.config.streams
+        streams, classified = self.config.streams, self.config.classified_stream
         kept = {
             key: value
             for key, value in self.sampled.items()
+            # `data.image_size` must be a multiple of the unit, whether anything is masked or not.
             if key == "masking.unit" or is_read_without_auxiliary(key, streams)
         }
-        without = {"auxiliary": False, "streams": f"MRGB/RRGB/C{self.config.classified_stream}"}
-        return Arm(f"{self.name}-{SUPERVISED}", {**kept, **without})
+        without = {"auxiliary": False, "streams": f"MRGB/RRGB/C{classified}"}
+        # The version before trained the baselines of other streams with another texture, under the name without stream.
+        stream = "" if classified == "RGB" else f"-C{classified}"
+        return Arm(f"{self.trial}-{SUPERVISED}{stream}", {**kept, **without})
 
 
 @dataclass(frozen=True)

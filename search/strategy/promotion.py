@@ -12,7 +12,6 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from lssat.train.result import EpochResult, read_report
 from search.space.epochs import rungs
 from search.space.settings import SearchConfig
 from search.strategy.suggestion import suggestion_of
@@ -70,8 +69,6 @@ class Pausing(FIFOScheduler):  # type: ignore[misc]
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """STOP at a rung, else CONTINUE."""
-        message = read_report(result)
-        if not isinstance(message, EpochResult):
-            return str(TrialScheduler.CONTINUE)
-        stops = message.epoch in self._pauses and message.epoch > suggestion_of(trial).promoted
+        epoch = result["epoch"]
+        stops = epoch in self._pauses and epoch > suggestion_of(trial).promoted
         return str(TrialScheduler.STOP if stops else TrialScheduler.CONTINUE)

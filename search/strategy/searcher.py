@@ -1,4 +1,4 @@
-"""What is tried next: a persistent study of Optuna that is told the truth about every trial.
+"""What is tried next, by a persistent study of Optuna that knows how every trial really ended.
 
 Ray's own OptunaSearch tells Optuna that a stopped trial is COMPLETE with its early value, which misleads TPE, and
 swallows what Optuna refuses; so this speaks to Optuna's ask-and-tell interface directly.
@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from lssat.config import ConfigError
 from lssat.model import catalog
-from lssat.train.result import Ended, EpochResult
+from lssat.train.result import EpochResult
 from search.record.trials import Outcome, Status
 from search.space.definition import Space
 from search.strategy.budget import stagnates
@@ -76,7 +76,8 @@ class OptunaSearcher:
         self._epochs = space.example().optim.epochs
         self._pauses = pauses(space.search, self._epochs)
         self._is_exhausted = False
-        self._waits = False  # for a trial that runs: it may let another go on, or end the stagnation
+        # There is nothing to suggest until a running trial ends, which may let another go on, or end the stagnation.
+        self._waits = False
         left_running = study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
         self._interrupted = [frozen for frozen in left_running if last_epoch(frozen) not in self._pauses]
 
@@ -96,11 +97,10 @@ class OptunaSearcher:
             self._end_paused()
         return None
 
-    def observe(self, suggestion: Suggestion, message: EpochResult | Ended) -> None:
-        """Tell Optuna the score of an epoch."""
-        is_single = len(self._space.search.objectives) == 1  # Optuna takes scores by epoch of one objective only
-        if isinstance(message, EpochResult) and is_single:
-            self._running[suggestion.name].report(message.best, step=message.epoch)
+    def observe(self, suggestion: Suggestion, result: EpochResult) -> None:
+        """Tell Optuna the score of an epoch, which it takes of one objective only."""
+        if len(self._space.search.objectives) == 1:
+            self._running[suggestion.name].report(result.best, step=result.epoch)
 
     def finish(self, suggestion: Suggestion, outcome: Outcome | None, last: EpochResult | None) -> None:
         """Tell Optuna how a trial ended; one that has only paused stays RUNNING there."""
@@ -123,11 +123,9 @@ class OptunaSearcher:
             else:
                 self._is_exhausted = True
                 continue
-            sampled = sample(self._study, self._space, trial)
-            if sampled is not None:
-                name = trial_name(trial.number)
-                self._running[name] = trial
-                return Suggestion(name, sampled, promoted)
+            if suggestion := sample(self._study, self._space, trial):
+                self._running[suggestion.name] = trial
+                return replace(suggestion, promoted=promoted)
 
     def _wants_more(self) -> bool:
         """Whether new trials are to be asked for."""
@@ -177,17 +175,17 @@ def resumed(study: optuna.Study, space: Space, frozen: FrozenTrial) -> Trial:
     return Trial(study, frozen._trial_id)
 
 
-def sample(study: optuna.Study, space: Space, trial: Trial) -> dict[str, Any] | None:
-    """The dotted keys of a trial; None, and the trial told as failed, when they break a rule between keys."""
-    sampled = space.sample(trial)
+def sample(study: optuna.Study, space: Space, trial: Trial) -> Suggestion | None:
+    """What a trial of Optuna is to run; None, and the trial is ended as failed, where its keys break a rule."""
+    suggestion = Suggestion(trial_name(trial.number), space.sample(trial))
     try:
-        catalog.architecture(Suggestion(trial_name(trial.number), sampled).config.backbone)
+        catalog.architecture(suggestion.config.backbone)
     except ConfigError as error:
         trial.set_user_attr("failed", str(error))
         study.tell(trial, state=TrialState.FAIL)
         return None
-    trial.set_user_attr("config", json.dumps(sampled))
-    return sampled
+    trial.set_user_attr("config", json.dumps(suggestion.sampled))
+    return suggestion
 
 
 def tell(study: optuna.Study, trial: Trial, outcome: Outcome, objectives: list[float] | None) -> None:

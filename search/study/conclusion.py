@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -23,18 +24,24 @@ from search.study.context import Study
 
 @dataclass(frozen=True)
 class Choice:
-    """What validation chose. `run`: whose weights are kept. `trained`: the best checkpoint of each run that is scored
-    on test, by name.
+    """What validation chose. `run`: whose weights are kept; `trial`: where it comes from.
+
+    `trained`: the best checkpoint of each run that is scored on test, by its name.
     """
 
     run: str
+    trial: str
     trained: Mapping[str, Path]
 
 
-def conclude(study: Study, manifest: Manifest, runs: Sequence[FinalRun], console: Console) -> bool:
-    """Name the winner and score it, or all finalists, on test. Whether there is a winner."""
+def conclude(
+    study: Study, manifest: Manifest, rows: Sequence[leaderboard.Row], runs: Sequence[FinalRun], console: Console
+) -> bool:
+    """Name the winner and score it, or all finalists, on test. Whether there is a winner.
+
+    `rows`: the ranked trials; `runs`: those of the final stage.
+    """
     folder = study.folder
-    rows = leaderboard.of_folder(folder)
     table = final_table.final_table(folder, runs)
     if runs and not table:
         console.print(
@@ -54,10 +61,10 @@ def conclude(study: Study, manifest: Manifest, runs: Sequence[FinalRun], console
     scores = {name: float(result["score"]) for name, result in results.items()}
     if table:
         table = final_table.with_test(table, runs, scores)
-        final_table.write(table, folder.final_table)
+        final_table.write(table, folder)
         scores = {row.arm: row.test for row in table if row.test is not None}
     rows = leaderboard.with_test(rows, scores)
-    leaderboard.write(rows, folder.leaderboard)
+    leaderboard.write(rows, folder)
     manifest.end_session()
     if table:
         show_final_table(console, table)
@@ -72,20 +79,20 @@ def open_test(folder: RunFolder, prepared: Path, manifest: Manifest, choice: Cho
     """Keep the chosen run as the bundle, and give the test results of all trained runs: scores, and of the chosen one
     its scorecard.
 
-    Each run is scored once in the life of a study, and each opening is on record.
+    Each opening is on record. A run is scored when it is first a finalist, and for its scorecard when it first wins.
     """
-    known, chosen = manifest.test_results, choice.run
-    has_scorecard = "interval" in known.get(chosen, {})
-    new = [name for name in choice.trained if name not in known and name != chosen]
-    if has_scorecard and not new and manifest.last_chosen == chosen:
-        return known
     from lssat.bundle import TEST, export, open_bundle, score_bundle, score_trained
     from lssat.data.prepared.decoding import read_resident
     from lssat.data.prepared.table import read_texts, shard_paths
 
+    known, chosen = manifest.test_results, choice.run
+    has_scorecard = "interval" in known.get(chosen, {})
+    new = [name for name in choice.trained if name not in known and name != chosen]
+    test_result = folder.bundle / TEST
+    if has_scorecard and not new and _holds(test_result, known[chosen]):
+        return known
     export(choice.trained[chosen], folder.bundle)
-    # Nothing is new with fewer finalists than before, where the winner is one that was scored then.
-    if new or not has_scorecard:
+    if new or not has_scorecard:  # else a winner of earlier finalists is the winner again
         manifest.open_test(chosen)
         config = open_bundle(folder.bundle)[0]
         rows = read_resident(shard_paths(prepared, "test"), config.data.image_size)
@@ -94,8 +101,13 @@ def open_test(folder: RunFolder, prepared: Path, manifest: Manifest, choice: Cho
         found |= {name: score_trained(choice.trained[name], rows, texts) for name in new}
         manifest.record_test(found)
         known |= found
-    write_json(folder.bundle / TEST, known[chosen])
+    write_json(test_result, known[chosen])
     return known
+
+
+def _holds(path: Path, result: Mapping[str, Any]) -> bool:
+    """Whether a file holds this result: a kill may have come before it was written, or another run had won since."""
+    return path.exists() and json.loads(path.read_text()) == json.loads(json.dumps(result))
 
 
 def _choose(
@@ -106,11 +118,14 @@ def _choose(
     """
     if table:
         results = final_table.complete_runs(study.folder, runs)
-        own = {run.name: results[run.name].best for run in runs if run.name in results and run.arm.name == table[0].arm}
-        chosen = max(own, key=lambda name: own[name])
-        return Choice(chosen, {name: study.storage.best(Stage.FINAL, name) for name in results})
+        trained = {name: study.storage.best(Stage.FINAL, name) for name in results}
+        own = [run for run in runs if run.name in results and run.arm.name == table[0].arm]
+        best_run = max(own, key=lambda run: results[run.name].best)
+        return Choice(best_run.name, best_run.arm.trial, trained)
     best = leaderboard.winner(rows)
-    return Choice(best.trial, {best.trial: study.storage.best(Stage.SEARCH, best.trial)}) if best else None
+    if best is None:
+        return None
+    return Choice(best.trial, best.trial, {best.trial: study.storage.best(Stage.SEARCH, best.trial)})
 
 
 def _show_winner(
@@ -120,7 +135,7 @@ def _show_winner(
     table: Sequence[FinalRow],
     result: Mapping[str, Any],
 ) -> None:
-    trial = next(row for row in rows if row.trial == choice.run.split("-")[0])
+    trial = next(row for row in rows if row.trial == choice.trial)
     validation = (
         f"{table[0].mean:.4f} on validation (mean of {table[0].seeds} fresh seeds)"
         if table
@@ -162,10 +177,10 @@ def _show_where(console: Console, study: Study, table: Sequence[FinalRow], num_o
         f"the choice was made on validation alone, among {among}; then test was opened ({times}) and changed nothing"
     )
     folder = study.folder
-    places = {"weights and config": folder.bundle, "leaderboard": folder.leaderboard.with_suffix(".md")}
+    shown = {"weights and config": folder.bundle, "leaderboard": folder.leaderboard_page}
     if table:
-        places["final stage"] = folder.final_table.with_suffix(".md")
-    for what, path in places.items():
+        shown["final stage"] = folder.final_page
+    for what, path in shown.items():
         console.print(f"  {what:<21}{_from_here(path)}", markup=False)
     command = Path(sys.executable).with_name("tensorboard")
     binary = _from_here(command) if command.is_relative_to(Path.cwd()) else command.name

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from lssat.durations import duration
 from lssat.model import catalog
-from lssat.train.result import Ended, EpochResult
+from lssat.train.result import EpochResult
 from search.record.trials import Outcome, Status
 from search.strategy.suggestion import Suggestion
 
@@ -58,7 +58,6 @@ class Progress:
         self._counts = Counter(over)
         self._best = best
         self._trained = 0
-        self._epochs: dict[str, int] = {}
         self._paused: set[str] = set()
         self._running: dict[str, _Running] = {}
         self._began = self._last_line = time.monotonic()
@@ -78,22 +77,18 @@ class Progress:
         if self._live:
             self._live.stop()
 
-    def started(self, suggestion: Suggestion, epoch: int) -> None:
-        """A run starts after `epoch`, the last one that it has trained already."""
+    def started(self, suggestion: Suggestion) -> None:
+        """A run starts, or goes on."""
         self._running[suggestion.name] = _Running(suggestion)
-        self._epochs[suggestion.name] = epoch
         self._paused.discard(suggestion.name)
 
-    def observe(self, suggestion: Suggestion, message: EpochResult | Ended) -> None:
+    def observe(self, suggestion: Suggestion, result: EpochResult) -> None:
         """A run has finished an epoch."""
-        if isinstance(message, Ended):
-            return
-        running = replace(self._running[suggestion.name], result=message)
+        running = replace(self._running[suggestion.name], result=result)
         self._running[suggestion.name] = running
-        self._trained += max(0, message.epoch - self._epochs[suggestion.name])
-        self._epochs[suggestion.name] = message.epoch
-        if message.is_last and (self._best is None or message.best > self._best[0]):
-            self._best = (message.best, f"{running.backbone}, {self._expected.what} {suggestion.name}")
+        self._trained += 1
+        if result.is_last and (self._best is None or result.best > self._best[0]):
+            self._best = (result.best, f"{running.backbone}, {self._expected.what} {suggestion.name}")
         if not self._live and time.monotonic() - self._last_line > LINE_EVERY_S:
             self._print(self._line())
 

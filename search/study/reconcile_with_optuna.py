@@ -9,6 +9,7 @@ from search.record.folder import RunFolder, Stage
 from search.record.trials import Outcome, Status, TrialRecord
 from search.space.settings import SearchConfig
 from search.strategy.objectives import values
+from search.strategy.outcome import outcome_of
 from search.strategy.searcher import tell, trial_name
 
 STATUSES = {
@@ -22,9 +23,10 @@ def reconcile(folder: RunFolder, study: optuna.Study, search: SearchConfig) -> N
     """A trial whose end only one of the two knows is ended in the other as well; all others are left as they are."""
     for trial in study.get_trials(deepcopy=False):
         record = folder.record(Stage.SEARCH, trial_name(trial.number))
+        if trial.state == TrialState.RUNNING:
+            _report_missing(study, trial, record, search)
+            _end_complete(record, search)
         outcome = record.outcome
-        if trial.state == TrialState.RUNNING and len(search.objectives) == 1:
-            _report_missing(study, trial, record)
         if trial.state == TrialState.RUNNING and outcome:
             objectives = values(search.objectives, record.last) if record.last else None
             tell(study, Trial(study, trial._trial_id), outcome, objectives)
@@ -34,8 +36,18 @@ def reconcile(folder: RunFolder, study: optuna.Study, search: SearchConfig) -> N
             record.end(Outcome(status, reason, record.seconds if record.num_epochs else None))
 
 
-def _report_missing(study: optuna.Study, trial: FrozenTrial, record: TrialRecord) -> None:
-    """Tell Optuna of epochs that are on record alone: the version before wrote the record first."""
+def _report_missing(study: optuna.Study, trial: FrozenTrial, record: TrialRecord, search: SearchConfig) -> None:
+    """Tell Optuna of epochs that are on record alone: a kill came before it was told."""
+    if len(search.objectives) > 1:  # Optuna takes scores by epoch of one objective only
+        return
     missing = [result for result in record.epochs if result.epoch not in trial.intermediate_values]
     for result in missing:
         Trial(study, trial._trial_id).report(result.best, step=result.epoch)
+
+
+def _end_complete(record: TrialRecord, search: SearchConfig) -> None:
+    """A trial whose last epoch is on record is over, even if a kill came before that was written down."""
+    if record.last and record.last.is_last and not record.outcome:
+        outcome = outcome_of(search, record.last, died=False)
+        if outcome:
+            record.end(Outcome(outcome.status, outcome.reason, record.seconds))

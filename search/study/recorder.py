@@ -8,7 +8,7 @@ from typing import Any
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from lssat.train.result import Ended, EpochResult
+from lssat.train.result import EpochResult
 from search.record.folder import Stage
 from search.record.trials import Outcome, TrialRecord
 from search.strategy.suggestion import Suggestion, suggestion_of
@@ -36,33 +36,32 @@ class Recorder(Callback):  # type: ignore[misc]
 
     def seconds(self, name: str) -> float:
         """That a run has trained so far, pauses left out."""
+        if name not in self._started:  # it died before it could start
+            return 0.0
         started, before = self._started[name]
         return before + time.monotonic() - started
 
-    def observe(self, suggestion: Suggestion, message: EpochResult | Ended) -> None:
+    def observe(self, suggestion: Suggestion, result: EpochResult) -> None:
         """Write an epoch down."""
-        if isinstance(message, EpochResult):
-            self._tensorboard.add(suggestion, message)
-            self._records[suggestion.name].append(message, self.seconds(suggestion.name))
+        self._tensorboard.add(suggestion, result)
+        self._records[suggestion.name].append(result, self.seconds(suggestion.name))
 
     def finish(self, suggestion: Suggestion, outcome: Outcome | None, last: EpochResult | None) -> None:
         """Write down how a run ended; of one that has paused, nothing."""
         name = suggestion.name
         self._tensorboard.close(name)
-        if outcome is None:
-            return
-        seconds = round(self.seconds(name), 1) if name in self._started else None
-        self._folder.record(self.stage, name).end(Outcome(outcome.status, outcome.reason, seconds))
-        self._storage.drop_resumable_state(self.stage, name)
+        if outcome:
+            seconds = round(self.seconds(name), 1)
+            self._folder.record(self.stage, name).end(Outcome(outcome.status, outcome.reason, seconds))
+            self._storage.drop_resumable_state(self.stage, name)
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A run starts, or goes on."""
         suggestion = suggestion_of(trial)
-        record = self._folder.record(self.stage, suggestion.name)
-        record.begin(suggestion.sampled)
+        record = self._folder.record(self.stage, suggestion.name).begin(suggestion.sampled)
         self._records[record.name] = record
         self._started[record.name] = time.monotonic(), record.seconds
-        self._progress.started(suggestion, record.num_epochs)
+        self._progress.started(suggestion)
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any

@@ -1,4 +1,4 @@
-"""One sitting at a study: data, Ray, trials, leaderboard, winner, and the one look at the test split."""
+"""One session of a study: data, Ray, trials, leaderboard, winner, and the one look at the test split."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from lssat.evaluation.fairness import Groups
 from lssat.on_ray.ingest import open_splits
 from lssat.task import Task
 from search.plan.command import compare_with_plan
-from search.record import manifest
 from search.record.folder import RunFolder, Storage
+from search.record.manifest import Manifest, new_manifest
 from search.report import final_table, leaderboard
 from search.report.screen import show_leaderboard
 from search.space.definition import Space
@@ -31,9 +31,9 @@ from search.study.context import Study
 
 
 @dataclass(frozen=True)
-class Sitting:
+class Session:
     """What was asked for. `cache`: of prepared data. `root`: of the project's code. `address`: of a Ray cluster; None:
-    Ray on this machine. `resumes`: the study has begun and goes on.
+    Ray on this machine. `begun`: the manifest of a study that goes on.
     """
 
     folder: RunFolder
@@ -42,42 +42,37 @@ class Sitting:
     cache: Path
     root: Path
     address: str | None
-    resumes: bool
+    begun: Manifest | None
 
 
-def run(sitting: Sitting, console: Console) -> bool:
+def run(session: Session, console: Console) -> bool:
     """Everything from a validated space to a winner with its test score; whether there is a winner.
 
     Raises ConfigError.
     """
-    space, config = sitting.space, sitting.space.example()
+    space, config = session.space, session.space.example()
 
     def notify(text: str) -> None:
         console.print(f"  {text}", markup=False)
 
-    if not sitting.resumes:  # a resumed trial has its own weights
+    if session.begun is None:  # a resumed trial has its own weights
         check_backbones(space, notify)
-    prepared = prepare(config.data, sitting.cache, notify)
+    prepared = prepare(config.data, session.cache, notify)
     info = read_info(prepared)
     _introduce(console, info, space)
     task = task_of(info)
     _check_metric(task, config.objective.metric)
     _check_subgroups(info, config.objective.subgroups)
-    begun = manifest.read(sitting.folder.manifest) if sitting.resumes else None
-    if begun:
-        begun.check_goes_on(sitting.folder, sitting.storage, space, info.fingerprint)
-    connect(sitting.address, sitting.root)
+    if session.begun:
+        session.begun.check_goes_on(session.folder, session.storage, space, info.fingerprint)
+    connect(session.address, session.root)
     try:
-        study = _open(sitting, prepared, task)
-        if begun is None:
-            sitting.storage.clear_for(sitting.folder)
-            summary = {**_summary(info), "prepared": str(prepared)}
-            begun = manifest.new(sitting.folder, space, summary, sitting.root)
-        record = begun.begin_session(sitting.storage, space)  # everything is checked: now it can begin
+        study = _open(session, prepared, task)
+        manifest = _begin(session, {**_summary(info), "prepared": str(prepared)})  # everything is checked
         tuning.search(study, console)
-        rows = leaderboard.of_folder(sitting.folder)
-        leaderboard.write(rows, sitting.folder.leaderboard)
-        runs = final_table.planned_runs(sitting.folder, rows, space.search)
+        rows = leaderboard.of_folder(session.folder)
+        leaderboard.write(rows, session.folder)
+        runs = final_table.planned_runs(session.folder, rows, space.search)
         if runs:
             show_leaderboard(console, rows)
             num_finalists = len({run.arm.trial for run in runs})
@@ -88,9 +83,18 @@ def run(sitting: Sitting, console: Console) -> bool:
         tuning.train_finals(study, runs, console)
     finally:
         ray.shutdown()
-    has_winner = conclude(study, record, runs, console)
-    compare_with_plan(space, sitting.folder, console)
+    has_winner = conclude(study, manifest, rows, runs, console)
+    compare_with_plan(space, session.folder, console)
     return has_winner
+
+
+def _begin(session: Session, data: dict[str, Any]) -> Manifest:
+    """The manifest with this session, of a study that begins or goes on. `data`: what is said of the data."""
+    manifest = session.begun
+    if manifest is None:
+        session.storage.clear_for(session.folder)
+        manifest = new_manifest(session.folder, session.space, data, session.root)
+    return manifest.begin_session(session.storage, session.space)
 
 
 def task_of(info: DatasetInfo) -> Task:
@@ -99,15 +103,15 @@ def task_of(info: DatasetInfo) -> Task:
     return Task(info.task, info.kind, info.classes, counts, info.rows["train"])
 
 
-def _open(sitting: Sitting, prepared: Path, task: Task) -> Study:
+def _open(session: Session, prepared: Path, task: Task) -> Study:
     """The study with its data decoded, and whatever the machines must have checked. Raises ConfigError."""
-    space, config = sitting.space, sitting.space.example()
-    sitting.storage.path.mkdir(parents=True, exist_ok=True)
-    check_storage(sitting.storage.path)
+    space, config = session.space, session.space.example()
+    session.storage.path.mkdir(parents=True, exist_ok=True)
+    check_storage(session.storage.path)
     worker_counts = sorted({wanted.num_workers for wanted in demands(space)})
     splits = open_splits(prepared, ("train", "val"), config.data.image_size, worker_counts)
     groups = _groups(prepared, config.objective.subgroups)
-    study = Study(sitting.folder, sitting.storage, space, task, prepared, splits, groups)
+    study = Study(session.folder, session.storage, space, task, prepared, splits, groups)
     concurrency(demands(space), study.is_streamed, space.search.max_concurrent)
     return study
 

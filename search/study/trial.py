@@ -21,11 +21,12 @@ from lssat.train.result import Ended
 from search.strategy.suggestion import TUNE_KEY, Suggestion
 
 WAITING = {"memory": 1 << 20}
-"""Bytes. What a trial holds that only waits for its workers: they need every CPU, and Ray refuses nothing at all."""
+"""Bytes. What a trial holds that only waits for its workers, which need every CPU; Tune wants it to ask for something.
+"""
 
 
 @dataclass(frozen=True)
-class Setting:
+class StageContext:
     """What all trials of a stage share. `splits`: by number of workers. `checkpoints`: the folder of all of theirs.
 
     `study`: what Ray Train's runs are named after, so that no two of a cluster have one name.
@@ -38,7 +39,7 @@ class Setting:
     groups: Groups | None
 
 
-def run_trial(tune_config: Mapping[str, Any], setting: Setting) -> None:
+def run_trial(tune_config: Mapping[str, Any], context: StageContext) -> None:
     """Train what was suggested.
 
     An exception becomes the message `Ended`, infeasible where memory never suffices, so that it ends this trial alone.
@@ -46,10 +47,10 @@ def run_trial(tune_config: Mapping[str, Any], setting: Setting) -> None:
     suggestion: Suggestion = tune_config[TUNE_KEY]
     try:
         config = suggestion.config
-        folder = str(Path(setting.checkpoints) / suggestion.name)
-        name = f"{setting.study}-{suggestion.name}"
-        splits = setting.splits[config.resources.num_workers]
-        train_run(Run(config, setting.task, splits, folder, name, setting.groups))
+        folder = str(Path(context.checkpoints) / suggestion.name)
+        name = f"{context.study}-{suggestion.name}"
+        splits = context.splits[config.resources.num_workers]
+        train_run(Run(config, context.task, splits, folder, name, context.groups))
     except torch.AcceleratorError:  # the device is lost to this process: a new one goes on from the last epoch
         raise
     except Exception as error:

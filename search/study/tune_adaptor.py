@@ -1,8 +1,8 @@
-"""The one door between Ray Tune and a study: what Tune says of a trial is handed on as messages, each epoch once.
+"""All that Ray Tune sees of a study: what Tune says of a trial is handed on in our own words, each epoch once.
 
 Tune speaks to a searcher, a scheduler and callbacks, and says the same thing to each in its own way. A trial that goes
 on after an interruption reports its last epoch again, since it cannot know whether a kill came between saving the epoch
-and recording it; and Tune repeats the last report of a trial that returns. Nobody behind the adaptor has to know.
+and recording it. Nobody behind the adaptor has to know.
 """
 
 from __future__ import annotations
@@ -20,20 +20,8 @@ from search.space.settings import SearchConfig
 from search.strategy.outcome import outcome_of
 from search.strategy.suggestion import Suggestion, suggestion_of
 
-MESSAGE_KEYS = ("epoch", "failed", "infeasible")
 
-
-class Listener(Protocol):
-    """Who wants to know what becomes of trials."""
-
-    def observe(self, suggestion: Suggestion, message: EpochResult | Ended) -> None:
-        """A trial has finished an epoch, or says why it ends before its last."""
-
-    def finish(self, suggestion: Suggestion, outcome: Outcome | None, last: EpochResult | None) -> None:
-        """A run of a trial is over; without an outcome the trial has only paused. `last`: its last epoch."""
-
-
-class Source(Listener, Protocol):
+class Suggester(Protocol):
     """Who says what runs next."""
 
     def suggest(self) -> Suggestion | None:
@@ -44,15 +32,26 @@ class Source(Listener, Protocol):
         """Whether there will never be another one."""
 
 
+class Listener(Protocol):
+    """Who wants to know what becomes of trials."""
+
+    def observe(self, suggestion: Suggestion, result: EpochResult) -> None:
+        """A trial has finished an epoch."""
+
+    def finish(self, suggestion: Suggestion, outcome: Outcome | None, last: EpochResult | None) -> None:
+        """A trial is over; without an outcome it has only paused. `last`: its last epoch."""
+
+
 @dataclass(frozen=True)
 class Participants:
     """Who takes part in a stage. `scheduler` decides which trials are stopped.
 
-    `listeners`: after the source, the one that writes the record last. An epoch that is on record has then reached
-    everybody, so that after a kill it need not be handed on again. `is_budget_spent`: Tune is about to end all trials.
+    `listeners`: the one that writes the record comes first. What is on record is not handed on again after a kill;
+    Optuna, which then may lack it, is told of it from the record when the study goes on. `is_budget_spent`: Tune is
+    about to end all trials.
     """
 
-    source: Source
+    suggester: Suggester
     scheduler: TrialScheduler
     listeners: Sequence[Listener]
     is_budget_spent: Callable[[], bool] = lambda: False
@@ -64,71 +63,71 @@ class Adaptor:
     def __init__(
         self, search: SearchConfig, participants: Participants, record_of: Callable[[str], TrialRecord]
     ) -> None:
-        self.searcher = _TuneSearcher(self)
-        self.scheduler = _TuneScheduler(self)
-        self.source = participants.source
-        self.decider = participants.scheduler
+        self.tune_searcher = _TuneSearcher(self)
+        self.tune_scheduler = _TuneScheduler(self)
+        self.suggester = participants.suggester
+        self.scheduler = participants.scheduler
         self._search = search
-        self._listeners = (participants.source, *participants.listeners)
+        self._listeners = participants.listeners
         self._is_budget_spent = participants.is_budget_spent
         self._record_of = record_of
-        self._runs: dict[str, _Run] = {}  # by Tune's id of the trial: one that was promoted has a new one
+        self._stretches: dict[str, _Stretch] = {}  # by Tune's id of the trial: one that was promoted has a new one
 
     def replay(self, records: Iterable[TrialRecord]) -> None:
-        """Tell the scheduler what trials that are over, oldest first, had reported in earlier sessions."""
+        """Show the scheduler what trials that are over, oldest first, had reported in earlier sessions."""
         for record in records:
             self.add(None, _EarlierTrial(f"earlier-{record.name}", Suggestion(record.name, {}).for_tune()))
 
     def add(self, tune_controller: Any, trial: Any) -> None:
-        """A trial is about to run. The scheduler is told what it had reported before it was interrupted or paused.
+        """A trial is about to run. The scheduler is shown what it had reported before it was interrupted or paused.
 
         Tune adds a trial whose process died a second time.
         """
-        self.decider.on_trial_add(tune_controller, trial)
-        run = self._runs.setdefault(trial.trial_id, _Run(suggestion_of(trial)))
-        for result in self._record_of(run.suggestion.name).epochs:
-            if result.epoch > run.epoch:
-                self._decide(run, tune_controller, trial, result)
+        self.scheduler.on_trial_add(tune_controller, trial)
+        stretch = self._stretches.setdefault(trial.trial_id, _Stretch(suggestion_of(trial)))
+        stretch.ended = None  # what the process said that died does not count any more
+        for result in self._record_of(stretch.suggestion.name).epochs:
+            if result.epoch > stretch.epoch:
+                self._decide(stretch, tune_controller, trial, result)
 
     def report(self, tune_controller: Any, trial: Any, report: dict[str, Any]) -> str:
         """What is to become of the trial after this report."""
-        run = self._runs[trial.trial_id]
-        if not any(key in report for key in MESSAGE_KEYS):  # it returned without a word
-            return run.decision
-        message = read_report(report)
-        if isinstance(message, EpochResult):
-            if message.epoch <= run.epoch:
-                return run.decision
-            self._decide(run, tune_controller, trial, message)
-        else:
-            run.ended = message
-        for listener in self._listeners:
-            listener.observe(run.suggestion, message)
-        if isinstance(message, EpochResult) and message.is_last and self._is_budget_spent():
-            return str(TrialScheduler.STOP)  # Tune ends all trials now; this one is complete, and must be told so first
-        return run.decision
+        stretch, message = self._stretches[trial.trial_id], read_report(report)
+        if isinstance(message, Ended):
+            stretch.ended = message
+            return stretch.decision
+        if message.epoch > stretch.epoch:
+            self._decide(stretch, tune_controller, trial, message)
+            for listener in self._listeners:
+                listener.observe(stretch.suggestion, message)
+        if message.is_last and self._is_budget_spent():
+            # Once the budget is spent Tune ends all trials and tells nobody. STOP ends this one before that.
+            return str(TrialScheduler.STOP)
+        return stretch.decision
 
     def finish(self, trial_id: str, died: bool) -> None:
-        """A run of a trial is over."""
-        run = self._runs.pop(trial_id, None)
-        if run is None:  # it never began
-            return
-        outcome = outcome_of(self._search, run.ended or run.last, died)
-        for listener in self._listeners:
-            listener.finish(run.suggestion, outcome, run.last)
+        """A trial has paused or is over."""
+        if stretch := self._stretches.pop(trial_id, None):
+            outcome = outcome_of(self._search, stretch.ended or stretch.last, died)
+            self._tell_finished(stretch, outcome)
 
     def remove(self, trial_id: str) -> None:
-        """A trial will not run in this session."""
-        self._runs.pop(trial_id, None)
+        """A trial will not run in this session; it can go on in the next."""
+        if stretch := self._stretches.pop(trial_id, None):
+            self._tell_finished(stretch, None)
 
-    def _decide(self, run: _Run, tune_controller: Any, trial: Any, result: EpochResult) -> None:
-        run.last = result
-        run.decision = str(self.decider.on_trial_result(tune_controller, trial, result.to_json()))
+    def _tell_finished(self, stretch: _Stretch, outcome: Outcome | None) -> None:
+        for listener in self._listeners:
+            listener.finish(stretch.suggestion, outcome, stretch.last)
+
+    def _decide(self, stretch: _Stretch, tune_controller: Any, trial: Any, result: EpochResult) -> None:
+        stretch.last = result
+        stretch.decision = str(self.scheduler.on_trial_result(tune_controller, trial, result.to_json()))
 
 
 @dataclass
-class _Run:
-    """What the adaptor knows of a trial between two pauses."""
+class _Stretch:
+    """What the adaptor knows of a trial until it pauses or ends."""
 
     suggestion: Suggestion
     last: EpochResult | None = None
@@ -152,9 +151,9 @@ class _TuneSearcher(Searcher):  # type: ignore[misc]
         return {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        if suggestion := self._adaptor.source.suggest():
+        if suggestion := self._adaptor.suggester.suggest():
             return suggestion.for_tune()
-        return str(Searcher.FINISHED) if self._adaptor.source.is_finished else None
+        return str(Searcher.FINISHED) if self._adaptor.suggester.is_finished else None
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         self._adaptor.finish(trial_id, died=error)
@@ -184,20 +183,20 @@ class _TuneScheduler(TrialScheduler):  # type: ignore[misc]
         return self._adaptor.report(tune_controller, trial, result)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        self._adaptor.decider.on_trial_complete(tune_controller, trial, result)
+        self._adaptor.scheduler.on_trial_complete(tune_controller, trial, result)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        self._adaptor.decider.on_trial_error(tune_controller, trial)
+        self._adaptor.scheduler.on_trial_error(tune_controller, trial)
 
     def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
-        self._adaptor.decider.on_trial_remove(tune_controller, trial)
+        self._adaptor.scheduler.on_trial_remove(tune_controller, trial)
         self._adaptor.remove(trial.trial_id)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
-        return self._adaptor.decider.choose_trial_to_run(tune_controller)
+        return self._adaptor.scheduler.choose_trial_to_run(tune_controller)
 
     def debug_string(self) -> str:
-        return str(self._adaptor.decider.debug_string())
+        return str(self._adaptor.scheduler.debug_string())
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,9 +11,8 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler
 from rich.console import Console
 
-from lssat.train.result import Ended, EpochResult
 from search.record.folder import Stage
-from search.record.trials import Outcome, Status, TrialRecord
+from search.record.trials import Status, TrialRecord
 from search.report import leaderboard
 from search.space.drawable import demands
 from search.space.epochs import searched
@@ -28,8 +27,8 @@ from search.study.context import Study
 from search.study.progress import Expected, Progress
 from search.study.reconcile_with_optuna import reconcile
 from search.study.recorder import Recorder
-from search.study.trial import Setting, resources_of, run_trial
-from search.study.tune_adaptor import Adaptor, Participants
+from search.study.trial import StageContext, resources_of, run_trial
+from search.study.tune_adaptor import Adaptor, Listener, Participants
 
 FORGIVEN_DEATHS = 2  # of a trial's process: it goes on from its last epoch
 TUNE_SETTINGS = {
@@ -56,47 +55,22 @@ def search(study: Study, console: Console) -> None:
     num_broken = sum("failed" in trial.user_attrs for trial in optuna_study.get_trials(deepcopy=False))
     remaining = settings.num_trials - len(over) - num_broken
     if remaining > 0:
-        _search_on(study, optuna_study, records, remaining, console)
-    for record in study.folder.records(Stage.SEARCH):  # trials that paused and were never promoted
-        if record.status == Status.STOPPED:
-            study.storage.drop_resumable_state(Stage.SEARCH, record.name)
-
-
-def _search_on(
-    study: Study, optuna_study: optuna.Study, records: Sequence[TrialRecord], remaining: int, console: Console
-) -> None:
-    """`records`: of all trials so far."""
-    settings, epochs = study.space.search, study.space.example().optim.epochs
-    over = [record for record in records if record.status != Status.RUNNING]
-    best = leaderboard.winner(leaderboard.rank(records, settings.objectives))
-    best_so_far = (best.score, f"{best.backbone}, trial {best.trial}") if best and best.score is not None else None
-    num_epochs_left = searched(settings, epochs).expected - sum(record.num_epochs for record in records)
-    expected = Expected("trial", settings.num_trials, num_epochs_left)
-    with Progress(console, expected, [record.status for record in over], best_so_far) as progress:
-        recorder = Recorder(study, Stage.SEARCH, progress)
-        budget = Budget(settings, records, recorder.seconds)
-        participants = Participants(
-            OptunaSearcher(optuna_study, study.space),
-            scheduler(settings, epochs),
-            [budget, progress, recorder],
-            budget.stop_all,
-        )
-        adaptor = Adaptor(settings, participants, partial(study.folder.record, Stage.SEARCH))
-        adaptor.replay(over)
-        # To Tune, a trial that goes on after a pause is another one; the searcher says when it is over.
-        num_runs = -1 if settings.scheduler == "promotion" else remaining
-        _tune(study, adaptor, recorder, num_runs, stop=budget)
-    reconcile(study.folder, optuna_study, settings)  # trials that paused and were never promoted
-    if spent := budget.spent():
-        console.print(
-            f"the budget of {spent} is spent; `--resume` goes on, with a larger one or, of hours on the clock, as "
-            "long again",
-            markup=False,
-        )
-    elif stagnates(optuna_study, settings):
-        console.print(
-            f"no better score in {settings.patience} trials (`search.patience`), so the search ends here", markup=False
-        )
+        expected = Expected("trial", settings.num_trials, _num_epochs_left(study, records))
+        with Progress(console, expected, [record.status for record in over], _best(study, records)) as progress:
+            recorder = Recorder(study, Stage.SEARCH, progress)
+            budget = Budget(settings, records, recorder.seconds)
+            searcher = OptunaSearcher(optuna_study, study.space)
+            rungs = scheduler(settings, study.space.example().optim.epochs)
+            listeners: list[Listener] = [recorder, budget, progress, searcher]
+            participants = Participants(searcher, rungs, listeners, budget.stop_all)
+            adaptor = Adaptor(settings, participants, partial(study.folder.record, Stage.SEARCH))
+            adaptor.replay(over)
+            # To Tune, a trial that goes on after a pause is another one; the searcher says when it is over.
+            num_runs = -1 if settings.scheduler == "promotion" else remaining
+            _tune(study, adaptor, recorder, num_runs, stop=budget)
+        reconcile(study.folder, optuna_study, settings)  # trials that paused and were never promoted
+        _say_why_it_ends(study, optuna_study, budget, console)
+    _drop_resumable_state(study, Stage.SEARCH)
 
 
 def train_finals(study: Study, runs: Sequence[FinalRun], console: Console) -> None:
@@ -104,16 +78,17 @@ def train_finals(study: Study, runs: Sequence[FinalRun], console: Console) -> No
 
     Raises ConfigError, KeyboardInterrupt.
     """
-    outcomes = {run.name: study.folder.record(Stage.FINAL, run.name).outcome for run in runs}
-    over = [outcome.status for outcome in outcomes.values() if outcome]
-    remaining = [run for run in runs if outcomes[run.name] is None]
+    records = [study.folder.record(Stage.FINAL, run.name) for run in runs]
+    over = [record.status for record in records if record.outcome]
+    remaining = [run for run, record in zip(runs, records, strict=True) if record.outcome is None]
     if remaining:
-        expected = Expected("final", len(runs), len(remaining) * study.space.example().optim.epochs)
+        expected = Expected("final run", len(runs), len(remaining) * study.space.example().optim.epochs)
         with Progress(console, expected, over, None) as progress:
             recorder = Recorder(study, Stage.FINAL, progress)
-            participants = Participants(ListedRuns(remaining), FIFOScheduler(), [progress, recorder])
+            participants = Participants(ListedRuns(remaining), FIFOScheduler(), [recorder, progress])
             adaptor = Adaptor(study.space.search, participants, partial(study.folder.record, Stage.FINAL))
             _tune(study, adaptor, recorder, len(remaining))
+    _drop_resumable_state(study, Stage.FINAL)
 
 
 class ListedRuns:
@@ -131,11 +106,38 @@ class ListedRuns:
         """The next run."""
         return self._waiting.pop(0).suggestion if self._waiting else None
 
-    def observe(self, suggestion: Suggestion, message: EpochResult | Ended) -> None:
-        """Nothing follows from it."""
 
-    def finish(self, suggestion: Suggestion, outcome: Outcome | None, last: EpochResult | None) -> None:
-        """Nothing follows from it."""
+def _num_epochs_left(study: Study, records: Sequence[TrialRecord]) -> float:
+    """Epochs of all trials together that are to be expected in this session."""
+    settings, epochs = study.space.search, study.space.example().optim.epochs
+    return searched(settings, epochs).expected - sum(record.num_epochs for record in records)
+
+
+def _best(study: Study, records: Sequence[TrialRecord]) -> tuple[float, str] | None:
+    """The best score of earlier sessions, and whose it is."""
+    best = leaderboard.winner(leaderboard.rank(records, study.space.search.objectives))
+    return (best.score, f"{best.backbone}, trial {best.trial}") if best and best.score is not None else None
+
+
+def _say_why_it_ends(study: Study, optuna_study: optuna.Study, budget: Budget, console: Console) -> None:
+    if spent := budget.spent():
+        console.print(
+            f"the budget of {spent} is spent; `--resume` goes on, with a larger one or, of hours on the clock, as "
+            "long again",
+            markup=False,
+        )
+    elif stagnates(optuna_study, study.space.search):
+        patience = study.space.search.patience
+        console.print(
+            f"no better score in {patience} trials (`search.patience`), so the search ends here", markup=False
+        )
+
+
+def _drop_resumable_state(study: Study, stage: Stage) -> None:
+    """Of runs that are over: a kill may have come before it was dropped, and a trial that paused may not go on."""
+    for record in study.folder.records(stage):
+        if record.outcome:
+            study.storage.drop_resumable_state(stage, record.name)
 
 
 def _tune(study: Study, adaptor: Adaptor, recorder: Recorder, num_runs: int, stop: Budget | None = None) -> None:
@@ -144,12 +146,12 @@ def _tune(study: Study, adaptor: Adaptor, recorder: Recorder, num_runs: int, sto
     memory_kills.survive()
     stage, wanted = recorder.stage, demands(study.space)
     checkpoints, name = str(study.storage.path / stage), f"{study.folder.name}-{stage}"
-    setting = Setting(study.splits, study.task, checkpoints, name, study.groups)
+    context = StageContext(study.splits, study.task, checkpoints, name, study.groups)
     tune.Tuner(
-        tune.with_resources(tune.with_parameters(run_trial, setting=setting), resources_of),
+        tune.with_resources(tune.with_parameters(run_trial, context=context), resources_of),
         tune_config=tune.TuneConfig(
-            search_alg=adaptor.searcher,
-            scheduler=adaptor.scheduler,
+            search_alg=adaptor.tune_searcher,
+            scheduler=adaptor.tune_scheduler,
             num_samples=num_runs,
             max_concurrent_trials=concurrency(wanted, study.is_streamed, study.space.search.max_concurrent),
             reuse_actors=all(each.num_workers == 1 for each in wanted),

@@ -14,8 +14,7 @@ def epoch(number, best, epochs=4, score=None, parameters=5, **more):
 
 def record(folder: Path, sampled, results, status=None, reason=""):
     """The record of a trial with these results; without a status it may go on."""
-    made = TrialRecord(folder)
-    made.begin(sampled)
+    made = TrialRecord(folder).begin(sampled)
     for seconds, result in enumerate(results, start=1):
         made.append(result, float(seconds))
     if status:

@@ -15,8 +15,8 @@ from pathlib import Path
 import optuna
 import pytest
 
-from search.record import manifest
 from search.record.folder import RunFolder, Stage
+from search.record.manifest import read_manifest
 from search.record.trials import Status
 from search.report import leaderboard
 
@@ -52,7 +52,7 @@ def test_its_records_are_read_under_the_keys_of_today(study):
     }
     assert rows["0003"].encoding == "scaled P16 R1"
     assert study.record(Stage.SEARCH, "0003").config.texture.lbp_points == 16
-    parameters = {each.key: each.name for each in manifest.read(study.manifest).space.parameters}
+    parameters = {each.key: each.name for each in read_manifest(study.manifest).space.parameters}
     assert parameters["texture.lbp_points"] == "target.lbp_points", "Optuna knows it by its old name"
 
 

@@ -14,7 +14,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialSch
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
-from lssat.train.result import BEST, Ended, EpochResult
+from lssat.train.result import BEST, EpochResult
 from search.record.trials import Outcome
 from search.space.definition import Space
 from search.strategy.schedulers import scheduler
@@ -30,9 +30,10 @@ def ours(space: Space, seed: int) -> tuple[Searcher, TrialScheduler]:
     """The search of this project, its study in memory."""
     seeded = with_search(space, seed=seed)
     study, heard = create_study(optuna.storages.InMemoryStorage(), "replay", seeded), _Heard()
-    participants = Participants(OptunaSearcher(study, seeded), scheduler(seeded.search, epochs(space)), [heard])
+    searcher = OptunaSearcher(study, seeded)
+    participants = Participants(searcher, scheduler(seeded.search, epochs(space)), [heard, searcher])
     adaptor = Adaptor(seeded.search, participants, heard.record_of)
-    return adaptor.searcher, adaptor.scheduler
+    return adaptor.tune_searcher, adaptor.tune_scheduler
 
 
 class _Heard:
@@ -44,9 +45,8 @@ class _Heard:
     def record_of(self, name: str) -> Any:
         return SimpleNamespace(epochs=self._epochs[name])
 
-    def observe(self, suggestion: Suggestion, message: EpochResult | Ended) -> None:
-        if isinstance(message, EpochResult):
-            self._epochs[suggestion.name].append(message)
+    def observe(self, suggestion: Suggestion, result: EpochResult) -> None:
+        self._epochs[suggestion.name].append(result)
 
     def finish(self, suggestion: Suggestion, outcome: Outcome | None, last: EpochResult | None) -> None:
         """Nothing follows from it."""

@@ -68,6 +68,29 @@ def test_an_older_study_comes_back_where_the_new_one_never_begins(tmp_path):
     assert not (folder.path / "mine").exists()
 
 
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from search.record.folder import RunFolder
+from search.record.locking import claimed
+with claimed(RunFolder(Path(sys.argv[1])), resume=False, overwrite=True) as _:
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_kill_before_the_new_study_begins_brings_the_older_one_back(tmp_path):
+    folder = RunFolder(tmp_path / "s")
+    with claimed(folder, resume=False, overwrite=False):
+        begin(folder)
+        (folder.path / "mine").touch()
+    subprocess.run([sys.executable, "-c", KILLED, folder.path], cwd=ROOT, check=False)
+    assert not (folder.path / "mine").exists()
+    with claimed(folder, resume=True, overwrite=False) as resumes:
+        assert resumes
+        assert (folder.path / "mine").exists()
+    assert [path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")] == ["s"]
+
+
 def test_a_begun_study_is_neither_begun_again_nor_taken_for_another(tmp_path):
     folder = RunFolder(tmp_path / "s")
     with pytest.raises(ConfigError, match="no study to resume"), claimed(folder, resume=True, overwrite=False):

@@ -21,7 +21,7 @@ DATA = {"fingerprint": "x"}
 def begun(path, space, storage=None):
     """The manifest of a study in a folder, as its first session writes it."""
     path.mkdir(parents=True, exist_ok=True)
-    fresh = manifest.new(RunFolder(path), space, DATA, path)
+    fresh = manifest.new_manifest(RunFolder(path), space, DATA, path)
     return fresh.begin_session(Storage(storage or path), space)
 
 
@@ -30,7 +30,7 @@ def begun(path, space, storage=None):
 def test_the_same_trials_are_drawn(tmp_path, path, profile):
     space = load(path, profile, {"optim.weight_decay": 0.01}, {"seed": 3})
     begun(tmp_path / "first", space)
-    read = manifest.read(tmp_path / "first" / "manifest.json")
+    read = manifest.read_manifest(tmp_path / "first" / "manifest.json")
     said = []
     manifest.notify_of_other_versions(read, said.append)
     assert (read.name, said) == ("first", [])
@@ -48,7 +48,7 @@ def test_other_versions_are_said(tmp_path):
     content = begun(tmp_path, load(SPACES[0], "laptop", {}, {})).content
     write_json(tmp_path / "manifest.json", {**content, "versions": {**content["versions"], "ray": "1.0"}})
     said = []
-    manifest.notify_of_other_versions(manifest.read(tmp_path / "manifest.json"), said.append)
+    manifest.notify_of_other_versions(manifest.read_manifest(tmp_path / "manifest.json"), said.append)
     assert len(said) == 1
     assert "ray 1.0" in said[0]
 
@@ -60,21 +60,21 @@ def test_other_versions_are_said(tmp_path):
 def test_what_is_no_manifest_is_refused(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(ConfigError, match="no manifest of a study"):
-        manifest.read(tmp_path / "manifest.json")
+        manifest.read_manifest(tmp_path / "manifest.json")
 
 
 def test_extensions_add_up(tmp_path):
     space = load(SPACES[0], "laptop", {}, {"num_trials": 12})
     first = begun(tmp_path, space)
-    assert first.continued(space, 5, keep=True).search.num_trials == 17
-    extended = begun(tmp_path, first.continued(space, 5, keep=True))
-    assert extended.continued(space, None, keep=True).search.num_trials == 17
-    assert extended.continued(space, None, keep=False).search.num_trials == 12
+    assert first.continued(space, 5, keeps_num_trials=True).search.num_trials == 17
+    extended = begun(tmp_path, first.continued(space, 5, keeps_num_trials=True))
+    assert extended.continued(space, None, keeps_num_trials=True).search.num_trials == 17
+    assert extended.continued(space, None, keeps_num_trials=False).search.num_trials == 12
     with pytest.raises(ConfigError, match="`--extend` must be at least 1"):
-        extended.continued(space, 0, keep=True)
+        extended.continued(space, 0, keeps_num_trials=True)
     (tmp_path / "grid.yaml").write_text("space: {aux_weight: [0.1, 0.5]}\nsearch: {sampler: grid}\n")
     with pytest.raises(ConfigError, match="no more points"):
-        extended.continued(load(tmp_path / "grid.yaml", "laptop", {}, {}), 3, keep=True)
+        extended.continued(load(tmp_path / "grid.yaml", "laptop", {}, {}), 3, keeps_num_trials=True)
 
 
 def test_a_study_whose_folder_was_moved_goes_on_and_one_with_another_storage_does_not(tmp_path):
@@ -84,7 +84,7 @@ def test_a_study_whose_folder_was_moved_goes_on_and_one_with_another_storage_doe
     first.parent.rename(moved.parent)
 
     def go_on(storage, fingerprint="x"):
-        read = manifest.read(moved / "manifest.json")
+        read = manifest.read_manifest(moved / "manifest.json")
         read.check_goes_on(RunFolder(moved), Storage(storage), space, fingerprint)
         return read.begin_session(Storage(storage), space)
 
@@ -107,8 +107,8 @@ def test_openings_of_the_test_split_are_on_record_before_the_look(tmp_path):
     assert [(opening["chosen"], opening["results"]) for opening in on_disk] == [("a", {})]
     record.record_test({"a": {"score": 0.5}})
     record.open_test("b")
-    read = manifest.read(tmp_path / "manifest.json")
-    assert (read.num_openings, read.last_chosen, read.test_results) == (2, "b", {"a": {"score": 0.5}})
+    read = manifest.read_manifest(tmp_path / "manifest.json")
+    assert (read.num_openings, read.test_results) == (2, {"a": {"score": 0.5}})
 
 
 def test_a_study_of_the_version_before_goes_on_under_optunas_old_names(tmp_path):
@@ -122,16 +122,18 @@ def test_a_study_of_the_version_before_goes_on_under_optunas_old_names(tmp_path)
     begun(tmp_path / "s", space)
     path = tmp_path / "s" / "manifest.json"
     path.write_text(path.read_text().replace("texture.", "target."))  # as the version before wrote it
-    old = manifest.read(path)
+    old = manifest.read_manifest(path)
     assert old.space.fixed == space.fixed
     assert [(each.key, each.when) for each in old.space.parameters] == [
         (each.key, each.when) for each in space.parameters
     ]
-    goes_on = old.continued(space, None, keep=True)
+    goes_on = old.continued(space, None, keeps_num_trials=True)
     assert [each.name for each in goes_on.parameters] == [
         each.name.replace("texture.", "target.") for each in space.parameters
     ]
     old.check_goes_on(RunFolder(tmp_path / "s"), Storage(tmp_path / "s"), goes_on, "x")
-    again = manifest.read(path).begin_session(Storage(tmp_path / "s"), goes_on)
-    assert manifest.read(path).continued(space, None, keep=True) == replace(goes_on, locations=space.locations)
+    again = manifest.read_manifest(path).begin_session(Storage(tmp_path / "s"), goes_on)
+    assert manifest.read_manifest(path).continued(space, None, keeps_num_trials=True) == replace(
+        goes_on, locations=space.locations
+    )
     assert "target.lbp_points" in {each.name for each in again.space.parameters}

@@ -2,6 +2,7 @@
 
 import pytest
 
+from lssat import files
 from lssat.config import ConfigError
 from search.record.folder import RunFolder, Stage, Storage
 
@@ -21,6 +22,23 @@ def test_only_the_run_folder_that_a_storage_belongs_to_clears_it(tmp_path):
     assert (storage / "trials").exists()
     Storage(storage).clear_for(RunFolder(mine))
     assert not (storage / "trials").exists()
+
+
+def test_the_mark_of_a_storage_is_whole_or_not_there(tmp_path, monkeypatch):
+    """A kill while it is written must not turn a study away from its own checkpoints."""
+    storage, mine = tmp_path / "shared" / "s", tmp_path / "mine" / "s"
+    checkpoint(storage)
+    with monkeypatch.context() as patched:
+
+        def killed(*_):
+            raise KeyboardInterrupt
+
+        patched.setattr(files.os, "fsync", killed)
+        with pytest.raises(KeyboardInterrupt):
+            Storage(storage).clear_for(RunFolder(mine))
+    Storage(storage).clear_for(RunFolder(mine))
+    with pytest.raises(ConfigError, match="holds the checkpoints"):
+        Storage(storage).clear_for(RunFolder(tmp_path / "another" / "s"))
 
 
 def test_a_run_folder_that_is_its_own_storage_is_left_alone(tmp_path):

@@ -44,7 +44,7 @@ def test_a_line_that_a_kill_has_cut_does_not_count_and_is_not_joined_to_the_next
     path.write_text(path.read_text() + cut)
     goes_on = TrialRecord(tmp_path / "0000")
     assert goes_on.num_epochs == 2
-    goes_on.begin(SAMPLED)
+    goes_on = goes_on.begin(SAMPLED)
     goes_on.append(epoch(3, 0.7), 9.0)
     assert [json.loads(line)["epoch"] for line in path.read_text().splitlines()] == [1, 2, 3]
     assert TrialRecord(tmp_path / "0000").epochs == goes_on.epochs

@@ -53,7 +53,7 @@ def test_a_supervised_baseline_keeps_the_classified_stream_and_nothing_of_the_au
     auxiliary = {"streams": "MRGB/RRGB/CLDP", "target.encoding": "scaled", "aux_weight": 0.3, "decoder.dim": 128}
     baseline = Arm("0007", {**BASE, **auxiliary}).baseline
     config = baseline.config
-    assert (baseline.name, baseline.trial) == ("0007-supervised", "0007")
+    assert (baseline.name, baseline.trial) == ("0007-supervised-CLDP", "0007")
     assert (config.streams, config.auxiliary, config.decoder.dim) == ("MRGB/RRGB/CLDP", False, 64)
     assert config.backbone.name == "test_resnet"
     assert baseline.baseline.identity == baseline.identity
@@ -122,7 +122,7 @@ def test_the_winner_is_the_best_mean_and_ties_are_called_ties(folder):
     assert [line.arm for line in final_table.tied(table)] == ["0001-supervised"]
 
 
-def test_the_twin_of_another_finalist_serves(folder):
+def test_the_baseline_of_another_finalist_serves(folder):
     runs = planned(folder, finalists=3, final_seeds=2)
     finish(folder, runs, {"0001": [0.8, 0.8], "0001-supervised": [0.7, 0.6], "0003": [0.5, 0.5], "0000": [0.75, 0.65]})
     line = next(line for line in final_table.final_table(folder, runs) if line.arm == "0000")
@@ -136,8 +136,8 @@ def test_test_scores_do_not_rank(folder):
     tested = final_table.with_test(table, runs, {run.name: 0.1 if run.arm.name == "0001" else 0.9 for run in runs})
     assert [line.arm for line in tested] == [line.arm for line in table]
     assert [line.test for line in tested] == [pytest.approx(0.1), pytest.approx(0.9)]
-    final_table.write(tested, folder.final_table)
-    assert "| 0001 |" in folder.final_table.with_suffix(".md").read_text()
+    final_table.write(tested, folder)
+    assert "| 0001 |" in folder.final_page.read_text()
     with folder.final_table.open(newline="") as file:
         assert [line["arm"] for line in csv.DictReader(file)] == ["0001", "0001-supervised"]
 

@@ -59,7 +59,7 @@ def test_the_test_score_does_not_change_the_order(folder):
 def test_where_the_first_weights_came_from_is_in_every_row(tmp_path):
     for number, pretrained in enumerate([False, True, "/w/lite0.safetensors"]):
         trial(tmp_path, number, [0.5], "complete", **{"backbone.pretrained": pretrained})
-    leaderboard.write(ranked(tmp_path), tmp_path / "leaderboard.csv")
+    leaderboard.write(ranked(tmp_path), RunFolder(tmp_path))
     with (tmp_path / "leaderboard.csv").open() as file:
         assert [line["pretrained"] for line in csv.DictReader(file)] == ["no", "hub", "lite0.safetensors"]
     assert "| pretrained |" in (tmp_path / "leaderboard.md").read_text()
@@ -67,7 +67,7 @@ def test_where_the_first_weights_came_from_is_in_every_row(tmp_path):
 
 def test_files(folder):
     rows = ranked(folder)
-    leaderboard.write(rows, folder / "leaderboard.csv")
+    leaderboard.write(rows, RunFolder(folder))
     with (folder / "leaderboard.csv").open() as file:
         read = list(csv.DictReader(file))
     assert [line["trial"] for line in read] == [row.trial for row in rows]

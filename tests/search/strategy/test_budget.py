@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from search.record.trials import Outcome, Status, TrialRecord
 from search.space.settings import SearchConfig
 from search.strategy.budget import Budget
 from search.strategy.suggestion import Suggestion
@@ -44,6 +45,16 @@ def test_hours_of_gpus_are_those_that_trials_hold(tmp_path):
     seconds["a"] = 3600.0
     budget.observe(Suggestion("a", GPUS), epoch(3, 0.5, 9))
     assert budget.spent() == "1 GPU-hours (`search.max_gpu_hours`)"
+
+
+def test_a_trial_that_fails_has_held_its_gpus_as_well(tmp_path):
+    """Else a space in which nothing fits would never come to an end."""
+    budget = Budget(SearchConfig(max_gpu_hours=1), [], lambda name: 3600.0)
+    budget.finish(Suggestion("a", GPUS), Outcome(Status.INFEASIBLE, "DoesNotFit"), None)
+    assert budget.stop_all()
+    failed = TrialRecord(tmp_path / "b").begin(GPUS)
+    failed.end(Outcome(Status.FAILED, "ValueError", 3600.0))
+    assert Budget(SearchConfig(max_gpu_hours=1), [failed], lambda name: 0.0).stop_all()
 
 
 def test_gpus_that_trials_of_earlier_sessions_have_held(tmp_path):

@@ -35,17 +35,17 @@ class Records:
     def of(self, name):
         return self._folder.record(Stage.SEARCH, name)
 
-    def observe(self, suggestion, message):
+    def observe(self, suggestion, result):
         record = self.of(suggestion.name)
         record.folder.mkdir(parents=True, exist_ok=True)
-        record.append(message, 1.0)
+        record.append(result, 1.0)
 
 
 def adaptor(search, records, earlier=()):
     """What Ray Tune takes for its scheduler."""
-    made = Adaptor(search, Participants(records, scheduler(search, EPOCHS), []), records.of)
+    made = Adaptor(search, Participants(None, scheduler(search, EPOCHS), [records]), records.of)
     made.replay(records.of(name) for name in earlier)
-    return made.scheduler
+    return made.tune_scheduler
 
 
 def run(kind, path, interrupt=lambda number, at: False):

@@ -4,14 +4,11 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from lssat.train.result import Ended, EpochResult
-from search.record.folder import RunFolder, Stage
-from search.record.trials import Outcome, Status
+from lssat.train.result import Ended
 from search.space.file import load
 from search.strategy import searcher
 from search.strategy.outcome import outcome_of
-from search.study.reconcile_with_optuna import reconcile
-from tests.search.records import epoch, record
+from tests.search.records import epoch
 
 TEXT = """
 fixed: {optim.epochs: 4}
@@ -49,16 +46,15 @@ class Asked:
         self._suggestions[trial_id] = suggestion
         return suggestion
 
-    def observe(self, trial_id, message):
-        self._last[trial_id] = message
-        self._searcher.observe(self._suggestions[trial_id], message)
+    def observe(self, trial_id, result):
+        self._last[trial_id] = result
+        self._searcher.observe(self._suggestions[trial_id], result)
 
-    def complete(self, trial_id, *messages, died=False):
-        for message in messages:
-            self.observe(trial_id, message)
-        last = self._last[trial_id]
-        result = last if isinstance(last, EpochResult) else None
-        self._searcher.finish(self._suggestions[trial_id], outcome_of(self._search, last, died), result)
+    def complete(self, trial_id, *results, ended=None, died=False):
+        for result in results:
+            self.observe(trial_id, result)
+        last = self._last.get(trial_id)
+        self._searcher.finish(self._suggestions[trial_id], outcome_of(self._search, ended or last, died), last)
 
 
 def test_states(study, space):
@@ -67,7 +63,7 @@ def test_states(study, space):
         asked.suggest(name)
     asked.complete("a", *(epoch(number, 0.1 * number) for number in (1, 2, 3, 4)))
     asked.complete("b", epoch(2, 0.9))
-    asked.complete("c", Ended("failed", "ValueError: no"))
+    asked.complete("c", ended=Ended("failed", "ValueError: no"))
     asked.complete("d", epoch(4, 0.5), died=True)
     states = [trial.state for trial in study.trials]
     assert states == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.FAIL]
@@ -131,7 +127,7 @@ def test_what_never_fits_is_infeasible_to_the_sampler(study, space):
     asked = Asked(study, space)
     for name in "ab":
         asked.suggest(name)
-    asked.complete("a", epoch(1, 0.9), Ended("infeasible", "DoesNotFit: too large"))
+    asked.complete("a", epoch(1, 0.9), ended=Ended("infeasible", "DoesNotFit: too large"))
     asked.complete("b", epoch(4, 0.1))
     assert [trial.state for trial in study.trials[:2]] == [TrialState.PRUNED, TrialState.COMPLETE]
     assert [trial.constraints for trial in study.trials[:2]] == [{"memory": 1.0}, {"memory": 0.0}]
@@ -142,8 +138,10 @@ def weights(space, study, infeasible):
     asked, found = Asked(study, space), []
     for number in range(30):
         found.append(asked.suggest(str(number)).sampled["aux_weight"])
-        never_fits = infeasible(found[-1])
-        asked.complete(str(number), Ended("infeasible", "no") if never_fits else epoch(4, found[-1]))
+        if infeasible(found[-1]):
+            asked.complete(str(number), ended=Ended("infeasible", "no"))
+        else:
+            asked.complete(str(number), epoch(4, found[-1]))
     return found
 
 
@@ -163,22 +161,6 @@ def test_samplers_keep_away_from_what_never_fits(tmp_path, sampler):
     if sampler == "tpe":
         assert sum(0.3 < weight <= 0.6 for weight in found[10:]) >= 12, "around the best that fits"
     assert len(set(found)) == 30
-
-
-def test_reconcile_closes_what_only_one_side_knows(study, space, tmp_path):
-    asked = Asked(study, space)
-    for name in "abc":
-        asked.suggest(name)
-    asked.observe("a", epoch(4, 0.7))
-    folder = RunFolder(tmp_path)
-    for number, (results, status) in enumerate([([epoch(4, 0.7)], "complete"), ([epoch(1, 0.1)], None), ([], None)]):
-        record(folder.record(Stage.SEARCH, f"{number:04d}").folder, {}, results, status)
-    study.tell(1, state=TrialState.PRUNED)
-    reconcile(folder, study, space.search)
-    assert study.trials[0].state == TrialState.COMPLETE
-    assert study.trials[0].value == 0.7
-    assert folder.record(Stage.SEARCH, "0001").outcome == Outcome(Status.STOPPED, "", 1.0)
-    assert study.trials[2].state == TrialState.RUNNING
 
 
 def test_the_study_is_a_plain_optuna_study(study, space, tmp_path):

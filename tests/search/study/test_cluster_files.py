@@ -1,4 +1,4 @@
-"""The cluster files: Ray accepts them, they install what is locked, and they open nothing to strangers."""
+"""The cluster files: Ray accepts them, they install what is locked, and they open nothing to others."""
 
 import re
 from pathlib import Path

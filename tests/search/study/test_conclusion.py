@@ -59,7 +59,7 @@ def test_fewer_finalists_than_before_bring_back_an_earlier_winner(tmp_path, prep
     record = Manifest(folder.manifest, {"test_opened": [], "sessions": [{}]})
 
     def opened(names, chosen):
-        choice = Choice(chosen, {name: trained[name] for name in names})
+        choice = Choice(chosen, chosen, {name: trained[name] for name in names})
         known = open_test(folder, prepared, record, choice)
         assert json.loads((tmp_path / "best" / "test.json").read_text()) == json.loads(json.dumps(known[chosen]))
         return load_file(tmp_path / "best" / "weights.safetensors")["head.weight"]
@@ -70,4 +70,9 @@ def test_fewer_finalists_than_before_bring_back_an_earlier_winner(tmp_path, prep
     assert torch.equal(opened("a", "a"), first)
     assert json.dumps(record.content["test_opened"]) == looks, "it was scored before"
     assert [sorted(opening["results"]) for opening in record.content["test_opened"]] == [["a"], ["b"]]
+    assert not torch.equal(opened("ab", "b"), first), "back and forth: what is kept is always the winner's"
+    assert torch.equal(opened("a", "a"), first)
+    (folder.bundle / "test.json").unlink()  # a kill came before it was written
+    assert torch.equal(opened("a", "a"), first)
+    assert json.dumps(record.content["test_opened"]) == looks
     assert json.loads((tmp_path / "manifest.json").read_text())["test_opened"][0]["chosen"] == "a"

@@ -37,8 +37,8 @@ class Listener:
         suggested, self.is_finished = (None if self.is_finished else Suggestion("0003", SAMPLED)), True
         return suggested
 
-    def observe(self, suggestion, message):
-        self.heard.append((suggestion.name, message))
+    def observe(self, suggestion, result):
+        self.heard.append((suggestion.name, result))
 
     def finish(self, suggestion, outcome, last):
         self.ended.append((suggestion.name, outcome, last))
@@ -55,10 +55,10 @@ def made(tmp_path):
     def make(num_recorded=0, stop_at=None, is_budget_spent=lambda: False):
         recorded = record(tmp_path / "0003", SAMPLED, [epoch(at, 0.1 * at) for at in range(1, num_recorded + 1)])
         decider, listener = Decider(stop_at), Listener()
-        participants = Participants(listener, decider, [], is_budget_spent)
+        participants = Participants(listener, decider, [listener], is_budget_spent)
         make.adaptor = Adaptor(SEARCH, participants, lambda name: recorded)
-        make.adaptor.scheduler.on_trial_add(None, Trial)
-        return make.adaptor.scheduler, decider, listener
+        make.adaptor.tune_scheduler.on_trial_add(None, Trial)
+        return make.adaptor.tune_scheduler, decider, listener
 
     return make
 
@@ -84,17 +84,28 @@ def test_a_decision_that_a_kill_came_before_is_made_again(made):
     assert listener.heard == []
 
 
-@pytest.mark.parametrize("ended", [Ended("failed", "ValueError: no"), Ended("infeasible", "DoesNotFit: too large")])
-def test_why_a_trial_ends_is_heard_and_decides_nothing(made, ended):
+ENDED = [Ended("failed", "ValueError: no"), Ended("infeasible", "DoesNotFit: too large")]
+
+
+@pytest.mark.parametrize("ended", ENDED)
+def test_why_a_trial_ends_decides_nothing_and_is_how_it_ended(made, ended):
     scheduler, decider, listener = made()
     assert scheduler.on_trial_result(None, Trial, ended.to_report()) == "CONTINUE"
-    assert (listener.heard, decider.asked) == ([("0003", ended)], [])
+    assert (listener.heard, decider.asked) == ([], [])
+    made.adaptor.tune_searcher.on_trial_complete("id")
+    assert listener.ended == [("0003", Outcome(Status(ended.status), ended.reason), None)]
 
 
-def test_a_trial_that_returns_without_a_word(made):
+@pytest.mark.parametrize("ended", ENDED)
+def test_what_a_process_said_that_then_died_does_not_count(made, ended):
+    """Tune lets the trial go on, and it reaches its last epoch."""
     scheduler, _, listener = made()
-    assert scheduler.on_trial_result(None, Trial, {"done": True, "trial_id": "id"}) == "CONTINUE"
-    assert listener.heard == []
+    scheduler.on_trial_result(None, Trial, ended.to_report())
+    scheduler.on_trial_error(None, Trial)
+    scheduler.on_trial_add(None, Trial)
+    scheduler.on_trial_result(None, Trial, epoch(4, 0.4).to_report())
+    made.adaptor.tune_searcher.on_trial_complete("id")
+    assert listener.ended == [("0003", Outcome(Status.COMPLETE), epoch(4, 0.4))]
 
 
 def test_the_trial_whose_last_epoch_spends_the_budget_is_told_to_stop_so_that_it_counts_as_complete(made):
@@ -103,6 +114,12 @@ def test_the_trial_whose_last_epoch_spends_the_budget_is_told_to_stop_so_that_it
     assert scheduler.on_trial_result(None, Trial, epoch(3, 0.3).to_report()) == "CONTINUE", "this one can go on later"
     assert scheduler.on_trial_result(None, Trial, epoch(4, 0.4).to_report()) == "STOP"
     assert len(listener.heard) == 2
+
+
+def test_so_is_one_whose_last_epoch_is_on_record_already(made):
+    scheduler, _, listener = made(num_recorded=4, is_budget_spent=lambda: True)
+    assert scheduler.on_trial_result(None, Trial, epoch(4, 0.4).to_report()) == "STOP"
+    assert listener.heard == []
 
 
 @pytest.mark.parametrize(
@@ -117,7 +134,7 @@ def test_everybody_hears_the_same_of_how_a_trial_ended(made, reported, died, out
     scheduler, _, listener = made()
     for at in reported:
         scheduler.on_trial_result(None, Trial, epoch(at, 0.1).to_report())
-    made.adaptor.searcher.on_trial_complete("id", error=died)
+    made.adaptor.tune_searcher.on_trial_complete("id", error=died)
     assert listener.ended == [("0003", outcome, epoch(reported[-1], 0.1))]
 
 
@@ -125,7 +142,7 @@ def test_a_trial_that_says_only_what_is_on_record_ends_as_it_stands_there(made):
     """A kill came between the decision to stop it and its end: it reports its last epoch again and is stopped."""
     scheduler, _, listener = made(num_recorded=2, stop_at=2)
     assert scheduler.on_trial_result(None, Trial, epoch(2, 0.2).to_report()) == "STOP"
-    made.adaptor.searcher.on_trial_complete("id")
+    made.adaptor.tune_searcher.on_trial_complete("id")
     assert listener.ended == [("0003", Outcome(Status.STOPPED), epoch(2, 0.2))]
 
 
@@ -139,19 +156,19 @@ def test_a_trial_whose_process_died_is_added_again_and_nothing_is_replayed_twice
     for at in (2, 3):
         scheduler.on_trial_result(None, Trial, epoch(at, 0.1).to_report())
     assert decider.asked == [1, 2, 3]
-    assert [message.epoch for _, message in listener.heard] == [1, 2, 3]
+    assert [result.epoch for _, result in listener.heard] == [1, 2, 3]
 
 
-def test_a_trial_that_never_began_ended_in_nothing(made):
+def test_a_trial_that_never_began_has_only_paused(made):
     scheduler, _, listener = made()
     scheduler.on_trial_remove(None, Trial)
-    made.adaptor.searcher.on_trial_complete("id")
-    assert listener.ended == []
+    made.adaptor.tune_searcher.on_trial_complete("id")
+    assert listener.ended == [("0003", None, None)]
 
 
 def test_tune_is_told_to_wait_or_that_nothing_is_left(made):
     _, _, listener = made()
-    searcher = made.adaptor.searcher
+    searcher = made.adaptor.tune_searcher
     assert searcher.suggest("a") == Suggestion("0003", SAMPLED).for_tune()
     listener.is_finished = True
     assert searcher.suggest("b") == Searcher.FINISHED

@@ -1,0 +1,12 @@
+"""What the files and folders of a run folder are called."""
+
+from __future__ import annotations
+
+TRIALS, FINALS = "trials", "finals"
+CONFIG, METRICS, OUTCOME = "config.json", "metrics.jsonl", "outcome.json"
+STUDY, MANIFEST, LOG = "study.db", "manifest.json", "log.txt"
+LEADERBOARD, FINAL_TABLE = "leaderboard.csv", "finals.csv"
+BUNDLE, TENSORBOARD = "best", "tensorboard"
+PLANS = ".plans"  # beside the run folders, since what is planned need not have one yet
+RAY = ".ray"
+OWNER = "run_folder.txt"  # on a storage of its own: whose checkpoints these are

@@ -1,0 +1,140 @@
+"""Killed before any single write, of a record or of Optuna's study, a study ends as if nothing had happened."""
+
+import io
+from contextlib import ExitStack
+from dataclasses import replace
+from unittest.mock import patch
+
+import optuna
+import pytest
+from rich.console import Console
+
+from search.record.folder import RunFolder, Stage, Storage
+from search.report import final_table, leaderboard
+from search.space.file import load
+from search.strategy import searcher
+from search.study import tuning
+from search.study.context import Study
+from tests.search.study.fake_tune import FakeTune
+
+SPACE = """
+fixed: {optim.epochs: 4, optim.warmup_epochs: 0, backbone.name: test_resnet, data.image_size: 64}
+space:
+  optim.lr: {low: 0.01, high: 0.2}
+  optim.weight_decay: [0.01, 0.02, 0.03, 10.0]
+  optim.batch_size: [16, 32, 64, 512]
+search: {num_trials: 6, sampler: random, seed: 0, grace_epochs: 1, reduction_factor: 2, finalists: 1, final_seeds: 2}
+"""
+SEARCHES = {
+    "asha": {"scheduler": "asha"},
+    "promotion": {"scheduler": "promotion"},
+    "two objectives": {"scheduler": "asha", "objectives": ["score", "parameters"]},
+    "budget": {"scheduler": "none", "max_epochs": 8},
+}
+WRITES = (
+    "search.record.trials.write_json",
+    "search.record.trials.write_text",
+    "search.record.trials.append_json_line",
+    "search.record.folder.shutil.rmtree",
+    "optuna.study.Study.ask",
+    "optuna.study.Study.enqueue_trial",
+    "optuna.study.Study.tell",
+    "optuna.trial.Trial.report",
+    "optuna.trial.Trial.set_user_attr",
+    "optuna.trial.Trial.set_constraint",
+)
+
+
+class Killed(BaseException):
+    """No handler of ours may catch it, as none catches a SIGKILL."""
+
+
+class Disk:
+    """A study's folder, Optuna's storage and the checkpoints: what outlives a kill."""
+
+    def __init__(self, path, settings):
+        path.mkdir()
+        (path / "s.yaml").write_text(SPACE)
+        self.folder = RunFolder(path / "study")
+        self.space = load(path / "s.yaml", "laptop", {}, settings)
+        self.tune = FakeTune()
+        self._optuna = optuna.storages.InMemoryStorage()
+
+    def open_study(self, database, name, space):
+        return searcher.create_study(self._optuna, name, space)
+
+    def session(self, kill_at=None):
+        """Search, and train the final stage; the number of writes. Killed before write `kill_at`, counted from 0."""
+        study = Study(self.folder, Storage(self.folder.path), self.space, None, self.folder.path, {})
+        console, writes = Console(file=io.StringIO()), 0
+
+        def counted(write):
+            def call(*args, **options):
+                nonlocal writes
+                if writes == kill_at:
+                    raise Killed
+                writes += 1
+                return write(*args, **options)
+
+            return call
+
+        with ExitStack() as stack:
+            stack.enter_context(patch.object(tuning, "open_study", self.open_study))
+            stack.enter_context(patch.object(tuning, "_tune", self.tune))
+            for name in WRITES:
+                patcher = patch(name)
+                original = patcher.get_original()[0]
+                stack.enter_context(patch(name, counted(original)))
+            tuning.search(study, console)
+            rows = leaderboard.of_folder(self.folder)
+            runs = final_table.planned_runs(self.folder, rows, self.space.search)
+            tuning.train_finals(study, runs, console)
+        return writes
+
+    def ends(self):
+        """What a study comes to: leaderboard, final table, and what Optuna knows; epochs trained."""
+        rows = leaderboard.rank(self.folder.records(Stage.SEARCH), self.space.search.objectives)
+        runs = final_table.planned_runs(self.folder, rows, self.space.search)
+        trials = self.open_study(None, self.folder.name, self.space).trials
+        known = [(t.state, t.values, t.params, t.intermediate_values, t.constraints) for t in trials]
+        epochs = {record.name: record.epochs for stage in Stage for record in self.folder.records(stage)}
+        return rows, final_table.final_table(self.folder, runs), known, epochs
+
+
+@pytest.fixture(autouse=True)
+def no_curves():
+    """TensorBoard's files are no part of what is compared, and take most of the time."""
+    with patch("search.study.recorder.TensorBoard"):
+        yield
+
+
+@pytest.mark.filterwarnings("ignore:The reported value is ignored")
+@pytest.mark.filterwarnings("ignore:The constraint value is ignored")
+@pytest.mark.parametrize("stride", [7, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", SEARCHES)
+def test_a_kill_before_any_write_changes_nothing(tmp_path, kind, stride):
+    whole = Disk(tmp_path / "whole", SEARCHES[kind])
+    num_writes = whole.session()
+    expected = whole.ends()
+    statuses = {row.status for row in expected[0]}
+    assert {"complete", "failed"} <= statuses, "or the study shows too little"
+    assert num_writes > 50
+    for kill_at in range(0, num_writes, stride):
+        disk = Disk(tmp_path / str(kill_at), SEARCHES[kind])
+        with pytest.raises(Killed):
+            disk.session(kill_at)
+        disk.session()
+        assert disk.ends() == expected, f"killed before write {kill_at} of {num_writes}"
+        assert disk.tune.num_trained == whole.tune.num_trained, f"an epoch was trained again after write {kill_at}"
+
+
+def test_a_study_that_is_over_is_left_as_it_is(tmp_path):
+    disk = Disk(tmp_path / "d", SEARCHES["promotion"])
+    disk.session()
+    before = disk.ends()
+    disk.session()
+    assert disk.ends() == before
+    extended = replace(disk.space, search=disk.space.search.model_copy(update={"num_trials": 8}))
+    disk.space = extended
+    disk.session()
+    assert len(disk.ends()[0]) == 8
