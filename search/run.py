@@ -16,6 +16,7 @@ if not __package__:  # started as a script: Python put search/ on the path, wher
 # What loads torch, Ray or Optuna is imported where it is needed, so that `--help` and mistakes are answered at once.
 from lssat.command import INTERRUPTED, exit_code
 from lssat.config import ConfigError, describe
+from lssat.errors import UserError
 from search.record.folder import RunFolder, Storage
 from search.record.locking import claimed, folder_name
 from search.record.manifest import MAY_CHANGE, notify_of_other_versions, read_manifest
@@ -145,7 +146,7 @@ def _search(arguments: argparse.Namespace) -> int:
 
                 session = Session(folder, storage, space, cache, ROOT, arguments.address, begun)
                 return 0 if run(session, console) else 1
-            except ConfigError:
+            except UserError:
                 raise
             except KeyboardInterrupt:
                 console.print(f"\ninterrupted; {_how_to_go_on(folder)}", markup=False)

@@ -110,15 +110,14 @@ class TrialRecord:
         outcome = self.outcome
         return outcome.status if outcome else Status.RUNNING
 
-    def begin(self, sampled: Mapping[str, Any]) -> TrialRecord:
-        """Write down the settings; the record of the trial as it begins.
+    def begin(self, sampled: Mapping[str, Any], config: Config) -> TrialRecord:
+        """Write down the settings, sampled and resolved; the record of the trial as it begins.
 
         Of a trial that goes on, a line that a kill has cut is taken away: the next one would be joined to it.
         """
         if (self.folder / METRICS).exists():
             lines = TrialRecord(self.folder)._lines
             write_text(self.folder / METRICS, "".join(json.dumps(line) + "\n" for line in lines))
-        config = build(sampled)
         resolved = {"sampled": dict(sampled), "resolved": config.flat(), "hash": config.hash()}
         write_json(self.folder / CONFIG, resolved)
         return TrialRecord(self.folder)

@@ -58,7 +58,7 @@ class Recorder(Callback):  # type: ignore[misc]
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A run starts, or goes on."""
         suggestion = suggestion_of(trial)
-        record = self._folder.record(self.stage, suggestion.name).begin(suggestion.sampled)
+        record = self._folder.record(self.stage, suggestion.name).begin(suggestion.sampled, suggestion.config)
         self._records[record.name] = record
         self._started[record.name] = time.monotonic(), record.seconds
         self._progress.started(suggestion)

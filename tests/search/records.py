@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from lssat.config import build
 from lssat.train.result import EpochResult
 from search.record.trials import Outcome, Status, TrialRecord
 
@@ -14,7 +15,7 @@ def epoch(number, best, epochs=4, score=None, parameters=5, **more):
 
 def record(folder: Path, sampled, results, status=None, reason=""):
     """The record of a trial with these results; without a status it may go on."""
-    made = TrialRecord(folder).begin(sampled)
+    made = TrialRecord(folder).begin(sampled, build(sampled))
     for seconds, result in enumerate(results, start=1):
         made.append(result, float(seconds))
     if status:

@@ -6,6 +6,7 @@ import os
 import pytest
 
 from lssat import files
+from lssat.config import build
 from search.record.trials import Outcome, Status, TrialRecord
 from tests.search.records import epoch, record
 
@@ -44,7 +45,7 @@ def test_a_line_that_a_kill_has_cut_does_not_count_and_is_not_joined_to_the_next
     path.write_text(path.read_text() + cut)
     goes_on = TrialRecord(tmp_path / "0000")
     assert goes_on.num_epochs == 2
-    goes_on = goes_on.begin(SAMPLED)
+    goes_on = goes_on.begin(SAMPLED, build(SAMPLED))
     goes_on.append(epoch(3, 0.7), 9.0)
     assert [json.loads(line)["epoch"] for line in path.read_text().splitlines()] == [1, 2, 3]
     assert TrialRecord(tmp_path / "0000").epochs == goes_on.epochs
@@ -82,7 +83,7 @@ def test_a_kill_while_a_file_is_replaced_leaves_the_old_one(tmp_path, monkeypatc
     else:
         monkeypatch.setattr(type(tmp_path), "replace", killed)
     with pytest.raises(KeyboardInterrupt):
-        made.begin({**SAMPLED, "optim.lr": 0.5})
+        made.begin({**SAMPLED, "optim.lr": 0.5}, made.config)
     monkeypatch.undo()
     assert TrialRecord(tmp_path / "0000").sampled == SAMPLED
 

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from lssat.config import build
 from search.record.trials import Outcome, Status, TrialRecord
 from search.space.settings import SearchConfig
 from search.strategy.budget import Budget
@@ -52,7 +53,7 @@ def test_a_trial_that_fails_has_held_its_gpus_as_well(tmp_path):
     budget = Budget(SearchConfig(max_gpu_hours=1), [], lambda name: 3600.0)
     budget.finish(Suggestion("a", GPUS), Outcome(Status.INFEASIBLE, "DoesNotFit"), None)
     assert budget.stop_all()
-    failed = TrialRecord(tmp_path / "b").begin(GPUS)
+    failed = TrialRecord(tmp_path / "b").begin(GPUS, build(GPUS))
     failed.end(Outcome(Status.FAILED, "ValueError", 3600.0))
     assert Budget(SearchConfig(max_gpu_hours=1), [failed], lambda name: 0.0).stop_all()
 
