@@ -35,12 +35,13 @@ TEST = "test.json"  # the scorecard on the test split, which whoever opens that 
 
 
 @dataclass(frozen=True)
-class BundleInfo:
-    """What a bundle says of its model: configuration, task, and the micro-batches with which it fitted into memory."""
+class Bundle:
+    """A winner, opened: its model, on the CPU, and the number of micro-batches with which it fitted into memory."""
 
     config: Config
     task: Task
     num_micro_batches: int
+    model: LSSAT
 
 
 def export(trained: Path, bundle: Path) -> None:
@@ -72,52 +73,31 @@ def export(trained: Path, bundle: Path) -> None:
     write_whole(bundle / WEIGHTS, lambda temporary: save_file(weights, temporary))
 
 
-def read_bundle(bundle: Path) -> BundleInfo:
-    """What a bundle says of its model, which is not built. Raises ConfigError where it is none, or damaged."""
-    if not (bundle / WEIGHTS).is_file():
+def open_bundle(folder: Path) -> Bundle:
+    """A bundle -> what it holds. Raises ConfigError where the folder is none, or damaged."""
+    if not (folder / WEIGHTS).is_file():
         raise ConfigError(
-            f"`{bundle}` is no bundle of a winner; give the folder `best/` of a run, or go on with the run by "
+            f"`{folder}` is no bundle of a winner; give the folder `best/` of a run, or go on with the run by "
             "`--resume` where it was stopped before the bundle was whole"
         )
-    with _damage_named(bundle):
-        return BundleInfo(
-            saved_config(_read(bundle / CONFIG)),
-            Task.from_json(_read(bundle / LABELS)),
-            int(_read(bundle / VALIDATION)["micro_batches"]),
-        )
+    with _damage_named(folder):
+        config, task = saved_config(_read(folder / CONFIG)), Task.from_json(_read(folder / LABELS))
+        num_micro_batches = int(_read(folder / VALIDATION)["micro_batches"])
+        model = build_model(config, task.num_outputs, trained=True)
+        model.load_state_dict(load_file(folder / WEIGHTS))
+    return Bundle(config, task, num_micro_batches, model)
 
 
-def load_model(bundle: Path, info: BundleInfo) -> LSSAT:
-    """The trained model of a bundle that was read, on the CPU. Raises ConfigError."""
-    with _damage_named(bundle):
-        model = build_model(info.config, info.task.num_outputs, trained=True)
-        model.load_state_dict(load_file(bundle / WEIGHTS))
-    return model
-
-
-def open_bundle(bundle: Path) -> tuple[Config, Task, LSSAT]:
-    """A bundle -> its configuration, task and trained model, on the CPU. Raises ConfigError where it is none, or
-    damaged.
-    """
-    info = read_bundle(bundle)
-    return info.config, info.task, load_model(bundle, info)
-
-
-def score_bundle(bundle: Path, rows: Rows, texts: Mapping[str, Array], subgroups: Sequence[str] = ()) -> dict[str, Any]:
-    """Open a bundle and say everything of a split, as `score_model` does. Raises ConfigError."""
-    info = read_bundle(bundle)
-    return score_model(info, load_model(bundle, info), rows, texts, subgroups)
-
-
-def score_model(
-    info: BundleInfo, model: LSSAT, rows: Rows, texts: Mapping[str, Array], subgroups: Sequence[str] = ()
+def score_bundle(
+    bundle: Bundle, rows: Rows, texts: Mapping[str, Array], subgroups: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Everything that is said of a split (`lssat.evaluation.scorecard`).
+    """The scorecard of a split (`lssat.evaluation.scorecard`).
 
     `texts`: as of `table.read_texts`, in the order of the rows; `subgroups` names the columns that tell groups apart.
     """
-    config, task, alone = info.config, info.task, _this_machine()
-    predictions, _ = predict_rows(config, model.to(alone.device), rows, alone, info.num_micro_batches)
+    config, task, alone = bundle.config, bundle.task, _this_machine()
+    model = bundle.model.to(alone.device)
+    predictions, _ = predict_rows(config, model, rows, alone, bundle.num_micro_batches)
     scores = score_predictions(config, task, predictions)
     metric = task.score_metric(config.objective.metric)
     return scorecard(task, metric, predictions, scores, RowTexts.of(texts, subgroups))

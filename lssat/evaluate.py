@@ -18,8 +18,7 @@ from lssat.data.sources.source import absolute
 from lssat.files import write_json
 
 if TYPE_CHECKING:
-    from lssat.bundle import BundleInfo
-    from lssat.model.lssat import LSSAT
+    from lssat.bundle import Bundle
 
 
 def main() -> int:
@@ -28,11 +27,9 @@ def main() -> int:
     return exit_code(lambda: _run(arguments))
 
 
-def evaluate_on(
-    bundle: BundleInfo, model: LSSAT, prepared: Path, split: str, subgroups: Sequence[str]
-) -> dict[str, Any]:
+def evaluate_on(bundle: Bundle, prepared: Path, split: str, subgroups: Sequence[str]) -> dict[str, Any]:
     """The scorecard of a bundle on a split of prepared data of the same task. Raises ConfigError."""
-    from lssat.bundle import score_model
+    from lssat.bundle import score_bundle
 
     task, info = bundle.task, read_info(prepared)
     if (info.kind, info.classes) != (task.kind, task.classes):
@@ -48,19 +45,18 @@ def evaluate_on(
             f"{', '.join(info.columns) or 'none'}"
         )
     rows = read_resident(shard_paths(prepared, split), bundle.config.data.image_size)
-    return score_model(bundle, model, rows, read_texts(prepared, split), subgroups)
+    return score_bundle(bundle, rows, read_texts(prepared, split), subgroups)
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from lssat.bundle import load_model, read_bundle
+    from lssat.bundle import open_bundle
     from lssat.evaluation.scorecard import shown
 
     data = _data(arguments)
-    bundle = read_bundle(arguments.bundle)  # and its weights: before the data are prepared, which may take hours
-    model = load_model(arguments.bundle, bundle)
+    bundle = open_bundle(arguments.bundle)  # before the data are prepared, which may take hours
     prepared = prepare(data, arguments.cache, lambda line: print(line, file=sys.stderr))
     subgroups = [name for name in arguments.subgroups.split(",") if name]
-    scores = evaluate_on(bundle, model, prepared, arguments.split, subgroups)
+    scores = evaluate_on(bundle, prepared, arguments.split, subgroups)
     card = {"data": data.source, "split": arguments.split, **scores}
     print(shown(card))
     if arguments.out:

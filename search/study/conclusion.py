@@ -81,7 +81,7 @@ def open_test(folder: RunFolder, prepared: Path, manifest: Manifest, choice: Cho
 
     Each opening is on record. A run is scored when it is first a finalist, and for its scorecard when it first wins.
     """
-    from lssat.bundle import TEST, export, load_model, read_bundle, score_model, score_trained
+    from lssat.bundle import TEST, export, open_bundle, score_bundle, score_trained
     from lssat.data.prepared.decoding import read_resident
     from lssat.data.prepared.table import read_texts, shard_paths
 
@@ -94,12 +94,10 @@ def open_test(folder: RunFolder, prepared: Path, manifest: Manifest, choice: Cho
     export(choice.trained[chosen], folder.bundle)
     if new or not has_scorecard:  # else a winner of earlier finalists is the winner again
         manifest.open_test(chosen)
-        info = read_bundle(folder.bundle)
-        rows = read_resident(shard_paths(prepared, "test"), info.config.data.image_size)
-        texts, found = read_texts(prepared, "test"), {}
-        if not has_scorecard:
-            model = load_model(folder.bundle, info)
-            found[chosen] = score_model(info, model, rows, texts, info.config.objective.subgroups)
+        bundle = open_bundle(folder.bundle)
+        rows = read_resident(shard_paths(prepared, "test"), bundle.config.data.image_size)
+        texts = read_texts(prepared, "test")
+        found = {} if has_scorecard else {chosen: score_bundle(bundle, rows, texts, bundle.config.objective.subgroups)}
         found |= {name: score_trained(choice.trained[name], rows, texts) for name in new}
         manifest.record_test(found)
         known |= found

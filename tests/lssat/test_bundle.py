@@ -57,9 +57,9 @@ def test_a_bundle_is_opened_as_what_was_trained(tmp_path, trained):
     export(trained[0], tmp_path / "best")
     assert {path.name for path in (tmp_path / "best").iterdir()} == FILES
     state, model = load_trained(trained[0])
-    config, task, opened = open_bundle(tmp_path / "best")
-    assert (config, task) == (state.config, state.task) == (build({**SMALL, "seed": 0}), TASK)
-    weights = opened.state_dict()
+    opened = open_bundle(tmp_path / "best")
+    assert (opened.config, opened.task) == (state.config, state.task) == (build({**SMALL, "seed": 0}), TASK)
+    weights = opened.model.state_dict()
     assert weights.keys() == model.state_dict().keys()
     assert all(torch.equal(weights[name], tensor) for name, tensor in model.state_dict().items())
     kept = json.loads((tmp_path / "best" / bundle.VALIDATION).read_text())
@@ -99,9 +99,10 @@ def test_a_bundle_is_of_one_run_whenever_the_export_of_another_stops(tmp_path, m
         (folder / bundle.TEST).write_text('{"seed": 0}')
         done = export_stopped(monkeypatch, trained[1], folder, count)
         if (folder / bundle.WEIGHTS).exists():
-            config, _, model = open_bundle(folder)
-            opened.append(config.seed)
-            assert all(torch.equal(model.state_dict()[name], weights[config.seed][name]) for name in weights[0])
+            found = open_bundle(folder)
+            opened.append(found.config.seed)
+            own = found.model.state_dict()
+            assert all(torch.equal(own[name], weights[found.config.seed][name]) for name in weights[0])
         else:
             opened.append(None)
             with pytest.raises(ConfigError, match=r"is no bundle of a winner.*`--resume` where it was stopped"):
@@ -157,10 +158,10 @@ def test_a_damaged_bundle_is_named_in_one_line_before_data_are_prepared(tmp_path
 
 def test_a_bundle_and_a_checkpoint_by_the_version_before_are_opened(tmp_path, trained):
     export(trained[0], tmp_path / "best")
-    config, _, _ = open_bundle(tmp_path / "best")
+    config = open_bundle(tmp_path / "best").config
     path = tmp_path / "best" / bundle.CONFIG
     path.write_text(json.dumps(as_before(json.loads(path.read_text()))))
-    assert open_bundle(tmp_path / "best")[0] == config
+    assert open_bundle(tmp_path / "best").config == config
 
     tensors, state = checkpoint.load(trained[0])
     checkpoint.save(tmp_path / "old", tensors=tensors, state=state | {"config": as_before(state["config"])})

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from lssat import bundle, evaluate
-from lssat.bundle import export, score_bundle, score_trained
+from lssat.bundle import export, open_bundle, score_bundle, score_trained
 from lssat.config import build
 from lssat.data.prepared.decoding import read_resident
 from lssat.data.prepared.table import DatasetInfo, Row
@@ -109,7 +109,7 @@ def test_search_finalists_and_the_winners_scorecard_say_the_same(tmp_path, monke
     assert best.best_gap == best.metrics["val/gap"]
 
     export(tmp_path / "run" / "best", tmp_path / "bundle")
-    card = score_bundle(tmp_path / "bundle", rows, texts, config.objective.subgroups)
+    card = score_bundle(open_bundle(tmp_path / "bundle"), rows, texts, config.objective.subgroups)
     columns = card["subgroups"].values()
     assert card["metric"] == finalist["metric"]
     assert card["score"] == pytest.approx(best.score)
@@ -141,7 +141,7 @@ def test_the_command_builds_the_model_once_and_says_what_the_bundle_scores(tmp_p
     texts = {
         name: np.array([f"test-{n}" if name == "identity" else "" for n in range(16)]) for name in ("identity", "video")
     }
-    assert card["score"] == pytest.approx(score_bundle(tmp_path / "best", data, texts)["score"])
+    assert card["score"] == pytest.approx(score_bundle(open_bundle(tmp_path / "best"), data, texts)["score"])
     assert f"{card['score']:.4f}" in capsys.readouterr().out
 
 

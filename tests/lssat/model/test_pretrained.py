@@ -257,14 +257,14 @@ def test_resuming_and_the_bundle_do_not_need_the_file_again(tmp_path: Path) -> N
     fit(run, reported.append)
     assert [result.epoch for result in reported] == [1, 2]
     export(folder / "best", tmp_path / "bundle")
-    opened, _, model = open_bundle(tmp_path / "bundle")
+    bundle = open_bundle(tmp_path / "bundle")
     assert (
         json.loads((tmp_path / "bundle" / "config.json").read_text())["backbone"]["pretrained"]
-        == opened.backbone.pretrained
+        == bundle.config.backbone.pretrained
         == source
     )
     tensors, _ = checkpoint.load(folder / "best")
-    for key, tensor in model.state_dict().items():
+    for key, tensor in bundle.model.state_dict().items():
         assert torch.equal(tensor, tensors[f"model.{key}"]), key
 
 
