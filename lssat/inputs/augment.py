@@ -1,7 +1,7 @@
 """Augmentation of a batch on its device: mirror, random crop, brightness and contrast, RandAugment, mixup.
 
 Random numbers are drawn once for the global batch, on the CPU, and sliced per worker, so that one and two workers see
-the same pictures.
+the same pictures. Each worker then sends its own to its device, once a step.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from lssat.config import AugmentConfig
 from lssat.inputs.erasing import Erasure, draw_erasure
 from lssat.inputs.mixup import draw_shares, mix
 from lssat.inputs.randaugment import Operations, draw_operations, randaugment
+from lssat.inputs.sending import sent
 from lssat.inputs.warp import warp
 
 
@@ -43,6 +44,19 @@ class AugmentDraws:
         drawn: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         return replace(self, **{name: numbers[rows] for name, numbers in drawn.items() if numbers is not None})
 
+    def to(self, device: torch.device, size: tuple[int, int]) -> AugmentDraws:
+        """The same numbers on a device, for images of `size` (H, W)."""
+        return AugmentDraws(
+            flip=sent(self.flip, device),
+            side=sent(self.side, device),
+            shift=sent(self.shift, device),
+            brightness=sent(self.brightness, device),
+            contrast=sent(self.contrast, device),
+            operations=None if self.operations is None else self.operations.to(device),
+            share=None if self.share is None else sent(self.share, device),
+            erasure=None if self.erasure is None else self.erasure.to(device, size),
+        )
+
 
 def draw_augment(batch: int, config: AugmentConfig, generator: torch.Generator) -> AugmentDraws:
     """Draw for `batch` images.
@@ -66,12 +80,13 @@ def draw_augment(batch: int, config: AugmentConfig, generator: torch.Generator) 
 
 
 def augment(image: Float[Tensor, "B 3 H W"], draws: AugmentDraws, config: AugmentConfig) -> Float[Tensor, "B 3 H W"]:
-    """Images in [0, 1] -> images in [0, 1] of the same size. What is off leaves every pixel as it is.
+    """Images in [0, 1] -> images in [0, 1] of the same size, by numbers on their device. What is off leaves every pixel
+    as it is.
 
     Erasing is not done here: whether a target is made before or after it is a choice (`erase_before_texture`).
     """
     if config.flip:
-        image = torch.where(draws.flip.to(image.device).view(-1, 1, 1, 1), image.flip(-1), image)
+        image = torch.where(draws.flip.view(-1, 1, 1, 1), image.flip(-1), image)
     if config.crop_scale < 1:
         image = _crop(image, draws)
     if config.color > 0:
@@ -83,12 +98,12 @@ def augment(image: Float[Tensor, "B 3 H W"], draws: AugmentDraws, config: Augmen
 
 def _crop(image: Float[Tensor, "B 3 H W"], draws: AugmentDraws) -> Float[Tensor, "B 3 H W"]:
     """Enlarge the crop to the whole image."""
-    side, shift = draws.side.to(image.device), draws.shift.to(image.device)
+    side, shift = draws.side, draws.shift
     zero = torch.zeros_like(side)
     return warp(image, torch.stack([side, zero, shift[:, 0]], 1), torch.stack([zero, side, shift[:, 1]], 1))
 
 
 def _recolor(image: Float[Tensor, "B 3 H W"], draws: AugmentDraws) -> Float[Tensor, "B 3 H W"]:
-    image = image * draws.brightness.to(image.device).view(-1, 1, 1, 1)
+    image = image * draws.brightness.view(-1, 1, 1, 1)
     average = image.mean((1, 2, 3), keepdim=True)
-    return (average + (image - average) * draws.contrast.to(image.device).view(-1, 1, 1, 1)).clamp(0, 1)
+    return (average + (image - average) * draws.contrast.view(-1, 1, 1, 1)).clamp(0, 1)

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lssat.inputs.sending import sent
+
 AREA = (0.02, 1 / 3)
 """Of the rectangle, as a share of the image: smallest and largest."""
 ASPECT = 0.3
@@ -23,9 +25,18 @@ class Erasure:
     """Top, left, bottom, right, as shares of the sides; all 0: nothing is erased."""
     seed: int
     """Of one picture of noise that all images share, each in its own rectangle."""
+    noise: Float[Tensor, "3 H W"] | None = None
+    """That picture, once it is made."""
 
     def __getitem__(self, rows: slice) -> Erasure:
-        return Erasure(self.box[rows], self.seed)
+        return Erasure(self.box[rows], self.seed, self.noise)
+
+    def to(self, device: torch.device, size: tuple[int, int]) -> Erasure:
+        """The same on a device, with the noise for images of `size` (H, W), which is made and sent only once."""
+        if self.noise is not None:
+            return self
+        noise = torch.rand((3, *size), generator=torch.Generator().manual_seed(self.seed))
+        return Erasure(sent(self.box, device), self.seed, sent(noise, device))
 
 
 def draw_erasure(batch: int, probability: float, generator: torch.Generator) -> Erasure:
@@ -48,8 +59,9 @@ def erase(image: Float[Tensor, "B 3 H W"], erasure: Erasure | None) -> Float[Ten
     """
     if erasure is None:
         return image
-    noise = torch.rand(image.shape[1:], generator=torch.Generator().manual_seed(erasure.seed)).to(image.device)
-    top, left, bottom, right = erasure.box.to(image.device).unsqueeze(2).unbind(1)
+    erasure = erasure.to(image.device, (image.shape[2], image.shape[3]))
+    assert erasure.noise is not None
+    top, left, bottom, right = erasure.box.unsqueeze(2).unbind(1)
     rows, columns = ((torch.arange(size, device=image.device) + 0.5) / size for size in image.shape[2:])
     row_inside, column_inside = (rows >= top) & (rows < bottom), (columns >= left) & (columns < right)
-    return torch.where(row_inside[:, None, :, None] & column_inside[:, None, None, :], noise, image)
+    return torch.where(row_inside[:, None, :, None] & column_inside[:, None, None, :], erasure.noise, image)

@@ -20,16 +20,13 @@ class Mask(NamedTuple):
     visible: Int[Tensor, "B N"]
     """Positions of the visible patches, ascending."""
 
-    def to(self, device: torch.device) -> Mask:
-        """The same mask on a device; a GPU copies it while the program goes on."""
-        return Mask(self.hidden.to(device, non_blocking=True), self.visible.to(device, non_blocking=True))
-
 
 def random_mask(noise: Float[Tensor, "B L"], ratio: float) -> Mask:
     """Hide a random share of each sample's patches (MAE, arXiv 2111.06377).
 
-    The caller draws `noise`, one uniform number per patch; the `int(L * (1 - ratio))` patches with the smallest stay
-    visible. Raises ConfigError where that leaves nothing visible or nothing hidden.
+    The caller draws `noise`, one uniform number per patch, and sends it to where the mask is needed; the
+    `int(L * (1 - ratio))` patches with the smallest stay visible. Raises ConfigError where that leaves nothing visible
+    or nothing hidden.
     """
     num = num_visible(noise.shape[1], ratio)
     order = noise.argsort(dim=1, stable=True)

@@ -24,7 +24,7 @@ def mix(image: Float[Tensor, "B 3 H W"], share: Float[Tensor, " B"] | None) -> F
     """Each image times `share` plus its neighbour times the rest; None leaves all as they are."""
     if share is None:
         return image
-    share = share.to(image.device).view(-1, 1, 1, 1)
+    share = share.view(-1, 1, 1, 1)
     return share * image + (1 - share) * _neighbours(image)
 
 
@@ -33,11 +33,10 @@ def mixed_loss(
 ) -> Float[Tensor, " B"]:
     """The loss of each row with its own label times `share`, plus that with its neighbour's label times the rest.
 
-    `loss` takes labels [B, ...] and gives losses [B]; a `share` of None stands for 1.
+    `loss` takes labels [B, ...] and gives losses [B]; a `share` of None stands for 1. All on one device.
     """
     if share is None:
         return loss(label)
-    share = share.to(label.device)
     return share * loss(label) + (1 - share) * loss(_neighbours(label))
 
 

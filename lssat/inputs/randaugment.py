@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from lssat.inputs.sending import sent
 from lssat.inputs.warp import warp
 
 NUM_TURNS = 2
@@ -36,12 +37,16 @@ class Operations:
     """What is done to each image, in two turns. `operations[start:stop]` are those of some images."""
 
     index: Int[Tensor, "B 2"]
-    """Position in OPERATIONS; -1: none."""
+    """Position in OPERATIONS; -1: none. It stays on the CPU, which has to know what to do."""
     level: Float[Tensor, "B 2"]
     """-1..1, as a share of the operation's range."""
 
     def __getitem__(self, rows: slice) -> Operations:
         return Operations(self.index[rows], self.level[rows])
+
+    def to(self, device: torch.device) -> Operations:
+        """The same with the levels on a device."""
+        return Operations(self.index, sent(self.level, device))
 
 
 def draw_operations(batch: int, magnitude: float, generator: torch.Generator) -> Operations:
@@ -55,14 +60,18 @@ def draw_operations(batch: int, magnitude: float, generator: torch.Generator) ->
 
 
 def randaugment(image: Float[Tensor, "B 3 S S"], operations: Operations) -> Float[Tensor, "B 3 S S"]:
-    """Images in [0, 1] -> images in [0, 1]. The rows that drew the same operation go through it together."""
+    """Images in [0, 1] -> images in [0, 1]. The rows that drew the same operation go through it together.
+
+    The CPU sorts the rows by operation and counts them, so the device is sent one index and never asked.
+    """
     image = image.clone()
-    level = operations.level.to(image.device)
+    order = sent(operations.index.argsort(dim=0, stable=True), image.device)
     for turn in range(NUM_TURNS):
-        for index, operation in enumerate(OPERATIONS.values()):
-            rows = (operations.index[:, turn] == index).nonzero().squeeze(1).to(image.device)
+        counts = torch.bincount(operations.index[:, turn] + 1, minlength=1 + len(OPERATIONS)).tolist()
+        _untouched, *rows_of = torch.split(order[:, turn], counts)
+        for rows, operation in zip(rows_of, OPERATIONS.values(), strict=True):
             if len(rows):
-                image[rows] = operation(image[rows], level[rows, turn])
+                image[rows] = operation(image[rows], operations.level[rows, turn])
     return image
 
 
@@ -130,7 +139,7 @@ def _away_from(dull: Tensor, image: Images, level: Levels) -> Images:
 
 
 def _grey(image: Images) -> Float[Tensor, "b 1 S S"]:
-    return (image * torch.tensor(LUMA, device=image.device).view(3, 1, 1)).sum(1, keepdim=True)
+    return (image * sent(torch.tensor(LUMA), image.device).view(3, 1, 1)).sum(1, keepdim=True)
 
 
 def _solarize(image: Images, level: Levels) -> Images:

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lssat.config import TextureConfig
+from lssat.inputs.sending import sent
 
 Texture = Callable[[Float[Tensor, "B 3 H W"], TextureConfig], Num[Tensor, "B 1 H W"]]
 """Images in [0, 1] and the settings of texture -> codes, or for LBP `var` numbers in [0, 1]."""
@@ -54,14 +55,14 @@ def existing_codes(stream: str, config: TextureConfig, device: torch.device) -> 
     the largest.
 
     Up to 3 points every pattern is uniform, so the last class of the uniform methods stays empty. Not for `var`, which
-    has no codes.
+    has no codes. They are picked on the CPU: a device would be asked how many there are.
     """
-    codes = torch.arange(largest_code(stream, config) + 1, dtype=torch.int32, device=device)
+    codes = torch.arange(largest_code(stream, config) + 1, dtype=torch.int32)
     if stream == "LDP":
-        return codes[_count(_unpack(codes, 8)) == config.ldp_k]
-    if config.lbp_method == "ror":
-        return codes[_smallest_rotation(_unpack(codes, config.lbp_points)) == codes]
-    return codes
+        codes = codes[_count(_unpack(codes, 8)) == config.ldp_k]
+    elif config.lbp_method == "ror":
+        codes = codes[_smallest_rotation(_unpack(codes, config.lbp_points)) == codes]
+    return sent(codes, device)
 
 
 def grey(image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B H W"]:

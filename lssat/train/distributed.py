@@ -10,6 +10,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from lssat.data.prepared.rows import Batch, Rows
+from lssat.inputs.sending import sent
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,12 @@ class Distributed:
     world_size: int = 1
 
     def sum(self, value: Tensor) -> Tensor:
-        """Sum over all workers, the same on each. With several workers `value` itself is changed."""
-        if self.world_size > 1:
-            dist.all_reduce(value)
-        return value
+        """Sum over all workers, the same on each."""
+        if self.world_size == 1:
+            return value
+        total = value.clone()  # the sum is made in place
+        dist.all_reduce(total)
+        return total
 
     def share_buffers(self, model: nn.Module) -> None:
         """Give every worker the running statistics of the first, which are the ones that are saved."""
@@ -49,5 +52,5 @@ def num_steps(rows: Rows, size: int, distributed: Distributed) -> int:
 
 def to_device(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """`image` float [B,3,H,W] in [0,1] (stored channels-last), `label` [B] or [B,K], `weight` [B], on the device."""
-    image = torch.from_numpy(batch.image).to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
-    return image, torch.from_numpy(batch.label).to(device), torch.from_numpy(batch.weight).to(device)
+    image, label, weight = (sent(torch.from_numpy(part), device) for part in (batch.image, batch.label, batch.weight))
+    return image.permute(0, 3, 1, 2).float() / 255, label, weight

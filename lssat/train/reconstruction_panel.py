@@ -11,6 +11,7 @@ from torch import Tensor
 from lssat.config import Config
 from lssat.data.prepared.rows import Rows
 from lssat.inputs.masking import pixel_mask, random_mask
+from lssat.inputs.sending import sent
 from lssat.inputs.target import make_target, target_picture
 from lssat.inputs.texture import stream_image
 from lssat.model.lssat import LSSAT
@@ -35,7 +36,7 @@ def draw_panel(config: Config, model: LSSAT, rows: Rows, device: torch.device) -
     image, _, _ = to_device(batch, device)
     encoder = model.encoder
     noise = torch.rand(len(image), encoder.num_cells, generator=torch.Generator().manual_seed(0))
-    mask = random_mask(noise, encoder.ratio(config.masking.ratio)).to(device)
+    mask = random_mask(sent(noise, device), encoder.ratio(config.masking.ratio))
     masked = stream_image(image, config.masked_stream, config.texture)
     model.eval()
     pred = model(stream_image(image, config.classified_stream, config.texture), masked, mask).pred

@@ -95,7 +95,8 @@ def train_step(
     config, distributed = context.config, context.distributed
     image, label, weight = to_device(batch, distributed.device)
     own = slice(distributed.rank * len(image), (distributed.rank + 1) * len(image))
-    rows = DeviceRows(image, label, weight, draw(config, unwrap(model).encoder, generator).of(own))
+    draws = draw(config, unwrap(model).encoder, generator).of(own)
+    rows = DeviceRows(image, label, weight, draws.to(distributed.device, (image.shape[2], image.shape[3])))
 
     # DistributedDataParallel takes the mean of the workers' gradients, hence the factor `world_size`.
     scale = distributed.world_size / distributed.sum(weight.sum()).clamp(min=1)

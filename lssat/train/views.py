@@ -12,6 +12,7 @@ from lssat.config import Config
 from lssat.inputs.augment import AugmentDraws, augment, draw_augment
 from lssat.inputs.erasing import erase
 from lssat.inputs.masking import Mask, random_mask
+from lssat.inputs.sending import sent
 from lssat.inputs.target import make_target
 from lssat.inputs.texture import stream_image
 from lssat.model.encoders.base import Encoder
@@ -27,6 +28,11 @@ class Draws(NamedTuple):
     def of(self, rows: slice) -> Draws:
         """Those of some of the rows."""
         return Draws(self.augment[rows], None if self.mask_noise is None else self.mask_noise[rows])
+
+    def to(self, device: torch.device, size: tuple[int, int]) -> Draws:
+        """The same numbers on a device, for images of `size` (H, W)."""
+        noise = None if self.mask_noise is None else sent(self.mask_noise, device)
+        return Draws(self.augment.to(device, size), noise)
 
 
 class Views(NamedTuple):
@@ -50,7 +56,7 @@ def draw(config: Config, encoder: Encoder, generator: torch.Generator) -> Draws:
 
 
 def make_views(config: Config, encoder: Encoder, image: Float[Tensor, "B 3 H W"], draws: Draws) -> Views:
-    """Views of images in [0, 1]. Raises ConfigError where a mask would hide all or nothing.
+    """Views of images in [0, 1], by numbers on their device. Raises ConfigError where a mask would hide all or nothing.
 
     Both passes see a picture with the erased rectangle. With `erase_before_texture` everything is made of the erased
     image, the target included; otherwise textures are made of the whole image, the rectangle is erased in what the
@@ -64,5 +70,5 @@ def make_views(config: Config, encoder: Encoder, image: Float[Tensor, "B 3 H W"]
     if draws.mask_noise is None:
         return Views(classified)
     masked = erase(stream_image(image, config.masked_stream, config.texture), erasure)
-    mask = random_mask(draws.mask_noise, encoder.ratio(config.masking.ratio)).to(image.device)
+    mask = random_mask(draws.mask_noise, encoder.ratio(config.masking.ratio))
     return Views(classified, masked, mask, make_target(image, config, encoder.unit, encoder.normalise))
