@@ -22,7 +22,7 @@ from search.report import leaderboard
 
 ROOT = Path(__file__).resolve().parents[2]
 BEFORE = ROOT / "tests" / "fixtures" / "version_before"
-OVER = ("0000", "0001", "0002")
+OVER, GOES_ON = ("0000", "0001", "0002"), "0003"
 SETTINGS = ("backbone", "pretrained", "streams", "encoding", "aux_weight", "mask_ratio", "parameters", "seed")
 
 
@@ -60,6 +60,7 @@ def test_its_records_are_read_under_the_keys_of_today(study):
 def test_it_goes_on_and_ends_as_it_would_have_ended(study, tmp_path):
     words = ["--space", BEFORE / "before.yaml", "--data", tmp_path / "noise.parquet", "--task", "bright"]
     words += ["--profile", "laptop", "--results", tmp_path / "results", "--name", "before", "--resume"]
+    recorded = {name: study.record(Stage.SEARCH, name).epochs for name in (*OVER, GOES_ON)}
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run(
         [sys.executable, ROOT / "search" / "run.py", *words],
@@ -70,6 +71,11 @@ def test_it_goes_on_and_ends_as_it_would_have_ended(study, tmp_path):
         env=environment,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    for name, epochs in recorded.items():
+        found = study.record(Stage.SEARCH, name).epochs
+        assert found[: len(epochs)] == epochs, "what was trained is not trained again"
+        assert [result.epoch for result in found] == list(range(1, len(found) + 1))
+    assert study.record(Stage.SEARCH, GOES_ON).num_epochs == 5
     rows = {row["trial"]: row for row in table(study.leaderboard)}
     expected = {row["trial"]: row for row in table(BEFORE / "leaderboard.csv")}
     assert rows.keys() == expected.keys()

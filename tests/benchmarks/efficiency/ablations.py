@@ -69,7 +69,7 @@ def families_alone(space: Space) -> list[dict[str, Any]]:
 VARIATIONS = {
     "as it is": Variation(),
     "asha (stopped for good) instead of promotion": Variation({"scheduler": "asha"}),
-    "the same, and the sampler is told states": Variation(
+    "the same, and the sampler sees states": Variation(
         {"scheduler": "asha"}, {"search.strategy.next_point.comparable": lambda trials, enough: trials}
     ),
     "the same, and repeats are run": Variation(
@@ -94,7 +94,7 @@ VARIATIONS = {
             "search.study.tune_adaptor.outcome_of": complete_whatever,
         },
     ),
-    "promotion, and the sampler is told states": Variation(
+    "promotion, and the sampler sees states": Variation(
         patches={"search.strategy.next_point.comparable": lambda trials, enough: trials}
     ),
     "no scheduler": Variation({"scheduler": "none"}),
