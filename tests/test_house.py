@@ -183,12 +183,13 @@ def public(node):
 
 
 def test_functions_of_training_have_at_most_5_parameters():
-    for path, tree in sources("lssat/train").items():
+    """`ctx` is torch's, where a function has a derivative of its own."""
+    for path, tree in sources("lssat/train", "lssat/inputs", "lssat/model").items():
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef):
                 arguments = node.args
                 named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-                count = len([name for name in named if name.arg not in ("self", "cls")])
+                count = len([name for name in named if name.arg not in ("self", "cls", "ctx")])
                 count += bool(arguments.vararg) + bool(arguments.kwarg)
                 assert count <= 5, f"{path}:{node.lineno} {node.name}"
 

@@ -67,6 +67,7 @@ class LSSAT(nn.Module):
 
     def _fused(self, encoded: Encoded) -> Float[Tensor, "B P"]:
         assert self.decoder is not None, "fusion needs the auxiliary task"
+        assert encoded.features.shape[1] == self.encoder.num_cells, "fusion reads an image of which nothing is hidden"
         return torch.cat([encoded.pooled, self.decoder.pooled(encoded)], dim=1)
 
 

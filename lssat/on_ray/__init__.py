@@ -1,1 +1,1 @@
-"""The only room of the method that knows Ray: shards, workers, work spread over a cluster."""
+"""The only folder of the method that knows Ray: shards, workers, work spread over a cluster."""

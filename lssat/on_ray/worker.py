@@ -35,7 +35,7 @@ from lssat.train.result import RAY_TRAIN_FOLDER, Ended
 from lssat.train.scoring import NonFiniteLoss
 
 REFUSALS = 10
-"""Times, 60 s apart, that the cluster may have no room for a trial's workers before the trial fails."""
+"""Times, 60 s apart, that the cluster may not hold a trial's workers before the trial fails."""
 RESTARTS = 2
 """Of a group of workers that lost one; each goes on from the last epoch."""
 DETERMINISTIC = (ConfigError, CheckpointError, NonFiniteLoss, DoesNotFit)

@@ -106,7 +106,7 @@ def broken_step(config: Config, model: LSSAT) -> list[str]:
     nothing does.
     """
     generator = torch.Generator().manual_seed(0)
-    context = StepContext(config, TASK, Distributed(torch.device("cpu")))
+    context = StepContext.of(config, TASK, Distributed(torch.device("cpu")))
     try:
         reached = _reached(model, config.data.image_size)
         model.train()

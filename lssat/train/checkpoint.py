@@ -58,10 +58,10 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def flatten_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimizer's tensors as `optimizer.<parameter number>.<name>`, fit to be saved beside a model's."""
+    """The optimizer's tensors as `optimizer.<index of the parameter>.<name>`, fit to be saved beside a model's."""
     state = optimizer.state_dict()["state"]
     return {
-        f"{OPTIMIZER}{number}.{name}": tensor for number, tensors in state.items() for name, tensor in tensors.items()
+        f"{OPTIMIZER}{index}.{name}": tensor for index, tensors in state.items() for name, tensor in tensors.items()
     }
 
 
@@ -76,8 +76,8 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tenso
     for key, tensor in tensors.items():
         if not key.startswith(OPTIMIZER):
             continue
-        number, name = key.removeprefix(OPTIMIZER).split(".", 1)
-        index = int(number)
+        digits, name = key.removeprefix(OPTIMIZER).split(".", 1)
+        index = int(digits)
         if index >= len(parameters) or (tensor.ndim > 0 and tensor.shape != parameters[index].shape):
             raise CheckpointError(
                 f"optimizer state `{key}` does not fit the model; resume with the config that wrote the checkpoint"

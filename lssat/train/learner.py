@@ -86,8 +86,6 @@ class RunState:
     def to_json(self) -> dict[str, Any]:
         """Without the panel."""
         return {
-            "epoch": self.result.epoch,
-            "best": self.result.best,
             "result": self.result.to_json(),
             "config": self.config.model_dump(),
             "task": self.task.to_json(),

@@ -73,9 +73,12 @@ def fit(run: TrainingRun, report: Report) -> None:
     kills_of_workers = run.distributed.gather(microbatch.memory_kills())
     kills: microbatch.Kills = functools.reduce(lambda a, b: {**a, **b}, kills_of_workers)
     num_micro_batches = microbatch.agreed(run.distributed, lambda: microbatch.begin(run.folder, run.config, kills))
-    while failed_with := _attempt(run, num_micro_batches, kills, report):
+    record = microbatch.AttemptRecord(run.written_folder, kills)
+    # `_attempt` gives the number that was too small and not the error: its traceback would hold the tensors of the
+    # step that failed, and `release` could free nothing.
+    while too_few := _attempt(run, num_micro_batches, record, report):
         microbatch.release(run.distributed.device)
-        num_micro_batches = microbatch.doubled(run.config, failed_with)
+        num_micro_batches = microbatch.doubled(run.config, too_few)
 
 
 def train_epoch(
@@ -127,17 +130,17 @@ def _training_rows(run: TrainingRun) -> Rows:
     return rows.balanced(np.array(run.task.counts)) if draws_evenly(config, run.task) else rows
 
 
-def _attempt(run: TrainingRun, num_micro_batches: int, kills: microbatch.Kills, report: Report) -> int | None:
+def _attempt(run: TrainingRun, num_micro_batches: int, record: microbatch.AttemptRecord, report: Report) -> int | None:
     """Train from the last checkpoint, if any, to the end. The number of micro-batches with which memory ran out; None
     where it did not.
     """
-    microbatch.keep(run.written_folder, num_micro_batches, kills)
+    record.keep(num_micro_batches)
     try:
         learner, last = _begin(run)
         if has_own_memory(run.distributed.device):
             find = functools.partial(fewest_micro_batches, run.context, learner, num_micro_batches)
             num_micro_batches = microbatch.agreed(run.distributed, find)
-            microbatch.keep(run.written_folder, num_micro_batches, kills)
+            record.keep(num_micro_batches)
         _train_epochs(run, learner.in_parallel(run.distributed), last, num_micro_batches, report)
     except (RuntimeError, ValueError) as error:
         if microbatch.lacks_rows(error) and num_micro_batches > run.config.optim.accumulate:
@@ -146,20 +149,20 @@ def _attempt(run: TrainingRun, num_micro_batches: int, kills: microbatch.Kills, 
             raise
         return num_micro_batches
     finally:
-        microbatch.end(run.written_folder)
+        record.end()
     return None
 
 
 def _begin(run: TrainingRun) -> tuple[Learner, EpochResult | None]:
     """The learner as the last epoch left it, and that epoch's result; a new learner and None at the start."""
     torch.manual_seed(run.config.seed)
-    last = run.folder / LAST_CHECKPOINT if run.folder else None
-    if last is None or not last.exists():
+    folder = run.folder / LAST_CHECKPOINT if run.folder else None
+    if folder is None or not folder.exists():
         return new_learner(run.config, run.task, run.distributed.device), None
-    tensors, state_json = checkpoint.load(last)
-    state = RunState.from_json(state_json, last)
+    tensors, state_json = checkpoint.load(folder)
+    state = RunState.from_json(state_json, folder)
     if state.config != run.config:
-        raise CheckpointError(f"the checkpoint in {last} was written by another config; delete it to start again")
+        raise CheckpointError(f"the checkpoint in {folder} was written by another config; delete it to start again")
     learner = new_learner(run.config, run.task, run.distributed.device, resumed=True)
     learner.restore(tensors)
     return learner, state.result
@@ -195,11 +198,11 @@ def _train_epochs(
 
 def _evaluate(run: TrainingRun, model: LSSAT, num_micro_batches: int) -> dict[str, float]:
     """All that is measured on the validation rows of all workers, as `val/<name>`."""
-    predictions, numbers = predict_rows(run.config, model, run.val, run.distributed, num_micro_batches)
+    predictions, positions = predict_rows(run.config, model, run.val, run.distributed, num_micro_batches)
     groups = None
     if run.groups:
-        assert (numbers >= 0).all(), "rows of a data set know where in their split they are"
-        groups = {name: words[numbers] for name, words in run.groups.items()}
+        assert (positions >= 0).all(), "rows of a data set know where in their split they are"
+        groups = {name: texts[positions] for name, texts in run.groups.items()}
     scores = score_predictions(run.config, run.task, predictions, groups)
     return {f"val/{name}": value for name, value in scores.items()}
 

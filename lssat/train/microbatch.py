@@ -12,6 +12,7 @@ import itertools
 import json
 import pickle
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -43,8 +44,8 @@ def doubled(config: Config, num_micro_batches: int) -> int:
 
 
 def agreed(distributed: Distributed, find: Callable[[], int]) -> int:
-    """The largest number that `find` gives any worker, on all. An error of any worker is raised on all, of several that
-    of the lowest rank: a worker that left alone would keep the others waiting.
+    """The most micro-batches that `find` gives any worker, on all. An error of any worker is raised on all, of several
+    that of the lowest rank: a worker that left alone would keep the others waiting.
     """
     found: int | Exception
     try:
@@ -87,9 +88,9 @@ def release(device: torch.device) -> None:
 
 
 def begin(folder: Path | None, config: Config, kills: Kills) -> int:
-    """The number with which an attempt at a run begins: `optim.accumulate`, or what an earlier attempt came to.
+    """The micro-batches with which an attempt at a run begins: `optim.accumulate`, or what an earlier attempt came to.
 
-    `kills`: `memory_kills()` of all workers. The number is doubled where an earlier attempt never said that it ended
+    `kills`: `memory_kills()` of all workers. Twice as many are taken where an earlier attempt never said that it ended
     and the system has killed a process for memory since it began: it is taken for that process. Raises DoesNotFit.
     """
     kept = _read(folder) if folder else None
@@ -100,16 +101,25 @@ def begin(folder: Path | None, config: Config, kills: Kills) -> int:
     return _allowed(config, num_micro_batches * (2 if killed else 1))
 
 
-def keep(folder: Path | None, num_micro_batches: int, kills: Kills) -> None:
-    """Write down the number in use, and the counts as the attempt begins. Without a folder nothing is kept."""
-    if folder:
-        write_json(folder / FILE, {"micro_batches": num_micro_batches, "memory_kills": kills})
+@dataclass(frozen=True)
+class AttemptRecord:
+    """What an attempt at a run leaves to the next one, in the run's folder; with None for a folder, nothing.
 
+    `kills`: `memory_kills()` of all workers as the attempt began.
+    """
 
-def end(folder: Path | None) -> None:
-    """Write down that an attempt has ended by itself, so that no later kill on the machine is taken for its end."""
-    if folder and (kept := _read(folder)):
-        keep(folder, kept[0], {})
+    folder: Path | None
+    kills: Kills
+
+    def keep(self, num_micro_batches: int) -> None:
+        """Write down in how many micro-batches a batch is processed now."""
+        if self.folder:
+            write_json(self.folder / FILE, {"micro_batches": num_micro_batches, "memory_kills": self.kills})
+
+    def end(self) -> None:
+        """Write down that the attempt has ended by itself: no later kill on the machine is taken for its end."""
+        if self.folder and (kept := _read(self.folder)):
+            AttemptRecord(self.folder, {}).keep(kept[0])
 
 
 def halve_rows(folder: Path, config: Config) -> None:
@@ -119,7 +129,7 @@ def halve_rows(folder: Path, config: Config) -> None:
     That attempt raises DoesNotFit where they had one row each already.
     """
     kept = _read(folder)
-    keep(folder, 2 * (kept[0] if kept else config.optim.accumulate), {})
+    AttemptRecord(folder, {}).keep(2 * (kept[0] if kept else config.optim.accumulate))
 
 
 def memory_kills() -> Kills:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -45,7 +46,7 @@ def _fits(context: StepContext, learner: Learner, num_micro_batches: int) -> boo
     DistributedDataParallel.
     """
     config, device = context.config, context.distributed.device
-    alone = StepContext(config, context.task, Distributed(device), context.class_weights)  # waits for no other worker
+    alone = replace(context, distributed=Distributed(device))  # waits for no other worker
     copies = (0 if learner.optimizer.state else 2) + (1 if config.resources.num_workers > 1 else 0)
     try:
         with _undone(learner.model, device), norms_alone():  # another worker may be probing another size

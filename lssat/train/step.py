@@ -27,18 +27,20 @@ from lssat.train.views import Draws, Views, draw, make_views
 
 @dataclass(frozen=True)
 class StepContext:
-    """What every step of a run reads and none changes. `class_weights`: as of `losses.class_weights`; None: all 1."""
+    """What every step of a run reads and none changes; made by `StepContext.of`. `class_weights`: as of
+    `losses.class_weights`; None: all 1.
+    """
 
     config: Config
     task: Task
     distributed: Distributed
-    class_weights: Tensor | None = None
+    class_weights: Tensor | None
 
     @classmethod
     def of(cls, config: Config, task: Task, distributed: Distributed) -> StepContext:
         """With the class weights that the configuration asks for, on the worker's device."""
         if not config.optim.class_balanced or draws_evenly(config, task):
-            return cls(config, task, distributed)
+            return cls(config, task, distributed, None)
         counts = torch.tensor(task.counts)
         if task.kind == "multilabel":  # rows without and with each label
             counts = torch.stack([task.num_train - counts, counts], dim=1)

@@ -82,9 +82,10 @@ class ResidentRows:
 
     def subset(self, fraction: float, seed: int) -> ResidentRows:
         """See `Rows.subset`."""
+        assert self._probabilities is None, "a subset is taken before rows are drawn"
         images = (image for block in self._blocks for image in block["image"])
-        kept = [row for row, image in enumerate(images) if _uniform(image, seed) < fraction]
-        return ResidentRows(self._blocks, np.array(kept, dtype=np.int64))
+        is_kept = np.array([_uniform(image, seed) < fraction for image in images], dtype=bool)
+        return ResidentRows(self._blocks, self._rows[is_kept[self._rows]])
 
     def balanced(self, counts: npt.NDArray[np.int64]) -> ResidentRows:
         """See `Rows.balanced`."""

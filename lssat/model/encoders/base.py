@@ -38,8 +38,8 @@ class Encoder(nn.Module, ABC):
     def __init__(self, model: Any, grid: tuple[int, int], unit: int, features_dim: int) -> None:
         """`grid`: cells of a mask (down, across); `unit`: their side in pixels; `features_dim`: width of `features`.
 
-        Of timm's `model` the width that the head reads, and the mean and std of its pixels, are taken here; it becomes
-        a child in the classes below, after the parameters that they have of their own.
+        Of timm's `model` the width that the head reads, and the mean and std of its pixels, are taken here. Subclasses
+        set `self.model` last: checkpoints of optimizers number parameters in order of registration.
         """
         super().__init__()
         self.grid = grid

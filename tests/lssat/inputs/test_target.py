@@ -225,7 +225,7 @@ def joint_step(settings: dict[str, object]) -> tuple[Losses, list[Tensor | None]
         np.arange(4),
     )
     task = Task("emotion", "multiclass", ("a", "b", "c"), (2, 1, 1), 4)
-    context = StepContext(config, task, Distributed(torch.device("cpu")))
+    context = StepContext.of(config, task, Distributed(torch.device("cpu")))
     losses = train_step(context, model, batch, torch.Generator().manual_seed(0), num_micro_batches=1)
     return losses, [parameter.grad for parameter in model.parameters()]
 

@@ -57,8 +57,8 @@ config = build({
     "optim.batch_size": 4,
     "resources.num_workers": 2,
 })
-task = Task("t", "multiclass", ("a", "b", "c"), (8, 8, 8), 24)
-run = Run(config, task, {"train": split(24), "val": split(12)}, sys.argv[1] + "/trial", "name")
+task = Task("t", "multiclass", ("a", "b", "c"), (9, 8, 8), 25)
+run = Run(config, task, {"train": split(25), "val": split(13)}, sys.argv[1] + "/trial", "name")
 trainable = tune.with_parameters(lambda _, run: train_run(run), run=run)
 storage = tune.RunConfig(storage_path=sys.argv[1] + "/ray", verbose=0)
 result = tune.Tuner(tune.with_resources(trainable, {"memory": 1 << 20}), run_config=storage).fit()[0]
@@ -72,7 +72,7 @@ print("RESULT", result.metrics.get("micro_batches"), result.metrics.get("infeasi
     ("rows", "expected"), [(1, "2 None"), (0, "None DoesNotFit: a micro-batch of one row must fit into memory")]
 )
 def test_a_group_goes_on_until_it_fits_or_cannot(tmp_path, rows, expected):
-    """Two rows a worker, halved once."""
+    """Two rows a worker, halved once; the second worker has a row more than the first."""
     with tempfile.TemporaryDirectory(
         prefix="grp", dir="/tmp", ignore_cleanup_errors=True
     ) as ray:  # Ray's sockets need a short path

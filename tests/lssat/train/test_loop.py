@@ -112,6 +112,30 @@ def test_a_killed_run_with_the_whole_recipe_ends_as_if_nothing_had_happened(tmp_
     assert train(config(**RECIPE), tmp_path / "killed") == whole
 
 
+def test_the_gap_at_the_best_epoch_outlives_a_kill(tmp_path):
+    """The best epoch comes before the kill: what is reported after it cannot be measured anew."""
+    groups = {"Male": np.repeat(["0", "1"], [20, 22])}
+    settings = config(**{"optim.epochs": 4, "optim.lr": 1e-5, "objective.subgroups": ["Male"]})
+
+    def trained(folder, stop_after=None):
+        results = []
+
+        def report(result):
+            results.append(repeatable(result))
+            if len(results) == stop_after:
+                raise KeyboardInterrupt
+
+        fit(TrainingRun(settings, TASK, rows(), numbered(42), CPU, folder, groups), report)
+        return results
+
+    whole = trained(tmp_path / "whole")
+    best = int(np.argmax([result["val/score"] for result in whole]))
+    assert best < 3 and whole[-1]["val/best_gap"] == whole[best]["val/gap"]
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "killed", best + 1)
+    assert trained(tmp_path / "killed") == whole[best:]
+
+
 @pytest.mark.parametrize("backbone", ["test_vit", "test_resnet"])
 def test_a_frozen_backbone_does_not_move_while_head_and_decoder_learn(tmp_path, backbone):
     patch = {"backbone.patch_size": 8 if backbone == "test_vit" else None}
@@ -200,7 +224,7 @@ def test_best_keeps_the_best_epoch(tmp_path):
     results = train(config(), tmp_path)
     _, state = checkpoint.load(tmp_path / "best")
     scores = [result["val/score"] for result in results]
-    assert state["epoch"] == 1 + int(np.argmax(scores))
+    assert state["result"]["epoch"] == 1 + int(np.argmax(scores))
     assert results[-1]["val/best"] == max(scores)
 
 
@@ -306,7 +330,7 @@ def _sized(backbone, **settings):
 def _step(settings, real, weights=None):
     torch.manual_seed(0)
     model = build_model(settings, 3)
-    context = StepContext(settings, TASK, CPU, weights)
+    context = StepContext.of(settings, TASK, CPU) if weights is None else StepContext(settings, TASK, CPU, weights)
     losses = train_step(context, model, _batch(real), torch.Generator().manual_seed(5), settings.optim.accumulate)
     return _learnt(model), losses
 
@@ -330,7 +354,7 @@ def _work(rank, folder):
         torch.manual_seed(0)
         model = build_model(settings, 3)
         batch = type(whole := _batch(real))(*(part[rank * 4 : rank * 4 + 4] for part in whole))
-        context, generator = StepContext(settings, TASK, distributed), torch.Generator().manual_seed(5)
+        context, generator = StepContext.of(settings, TASK, distributed), torch.Generator().manual_seed(5)
         train_step(context, DistributedDataParallel(model), batch, generator, settings.optim.accumulate)
         if rank == 0:
             torch.save(_learnt(model), folder / f"{case}-{real}")
@@ -356,6 +380,9 @@ def test_a_share_of_the_rows_is_the_same_for_any_number_of_workers():
     other = whole.subset(0.3, seed=2)
     assert set(other._rows) != set(chosen._rows)
     assert set(other._rows) & set(chosen._rows), "seeds draw independently"
+    assert set(chosen.subset(0.5, seed=2)._rows) == set(chosen._rows) & set(whole.subset(0.5, seed=2)._rows)
+    with pytest.raises(AssertionError, match="before rows are drawn"):
+        whole.balanced(np.array([100, 100, 100])).subset(0.5, seed=2)
 
 
 def test_classes_are_evened_out_once():

@@ -217,7 +217,7 @@ def test_a_plain_kill_changes_nothing_and_a_kill_for_memory_does(tmp_path, monke
     assert done.returncode == -signal.SIGKILL, done.stderr
     kept = json.loads((tmp_path / "run" / microbatch.FILE).read_text())
     assert kept["micro_batches"] == 1 and kept["memory_kills"] == kills_of_this_machine()
-    microbatch.keep(tmp_path / "run", 1, {"here": 7})
+    microbatch.AttemptRecord(tmp_path / "run", {"here": 7}).keep(1)
     assert [result["micro_batches"] for result in train(config(), tmp_path / "run")] == [1, expected]
 
 

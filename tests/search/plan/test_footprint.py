@@ -42,7 +42,7 @@ def watch():
 
 watching = threading.Thread(target=watch)
 watching.start()
-context = StepContext(config, task, Distributed(torch.device("cpu")))
+context = StepContext.of(config, task, Distributed(torch.device("cpu")))
 for _ in range(2):
     train_step(context, model, batch, torch.Generator(), int(accumulate))
     optimizer.step()
