@@ -86,8 +86,8 @@ def _show_backbones(plan: Plan, console: Console) -> None:
         table.add_row(*_row(backbone), style="" if backbone.runs_here else "yellow")
     console.print(table)
     console.print(LEGEND, style="dim")
-    homeless = [backbone for backbone in plan.backbones if not backbone.num_concurrent]
-    _warn(plan, console, "this machine has too few CPUs or GPUs for a trial of", homeless)
+    without_room = [backbone for backbone in plan.backbones if not backbone.num_concurrent]
+    _warn(plan, console, "this machine has too few CPUs or GPUs for a trial of", without_room)
     too_large = [backbone for backbone in plan.backbones if backbone.num_concurrent and not backbone.num_micro_batches]
     _warn(plan, console, "two rows at a time need more memory than there is with", too_large)
 

@@ -114,19 +114,19 @@ def _range(parameter: Parameter, entry: Mapping[str, Any], location: str) -> Par
         raise ConfigError(
             f"`{key}`: log is on or off, and a log range must lie above 0, but got log: {log}, low: {low} ({location})"
         )
-    number = int if _is_integer(key) else float
-    found = replace(parameter, low=number(low), high=number(high), log=log)
+    kind = int if _is_integer(key) else float
+    found = replace(parameter, low=kind(low), high=kind(high), log=log)
     step = entry.get("step")
     if step is None:
         return found
     is_number = not isinstance(step, bool) and isinstance(step, int | float)
-    if log or not is_number or not 0 < step < math.inf or step != number(step):
-        kind = "integer" if number is int else "number"
+    if log or not is_number or not 0 < step < math.inf or step != kind(step):
+        wanted = "integer" if kind is int else "number"
         raise ConfigError(
-            f"`{key}`: step must be a positive {kind} and does not go with log, but got {step!r} ({location})"
+            f"`{key}`: step must be a positive {wanted} and does not go with log, but got {step!r} ({location})"
         )
     _check_step(key, low, high, step, location)
-    return replace(found, step=number(step))
+    return replace(found, step=kind(step))
 
 
 def _check_step(key: str, low: float, high: float, step: float, location: str) -> None:

@@ -22,13 +22,13 @@ PUBLISHED: Mapping[str, Any] = {
 """What SSAT and L-SSAT publish (lambda 0.1 on the classification loss; the texture's codes as they are)."""
 
 
-def sampler(search: SearchConfig, number: int) -> BaseSampler:
+def sampler(search: SearchConfig, trial_number: int) -> BaseSampler:
     """Seeded by the study's seed and the number of the trial, so that a resumed study draws what the uninterrupted one
     would have drawn.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return SAMPLERS[search.sampler](search, search.seed * 100_003 + number)
+        return SAMPLERS[search.sampler](search, search.seed * 100_003 + trial_number)
 
 
 SAMPLERS: dict[str, Callable[[SearchConfig, int], BaseSampler]] = {

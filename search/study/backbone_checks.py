@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lssat.model.encoders.base import Encoder
 
 
-def check_backbones(space: Space, notify: Notify) -> None:
+def check_by_building(space: Space, notify: Notify) -> None:
     """Build each backbone that a space can draw and that has pretrained weights, a name of timm's, a pooling or a
     masking of its own; and see that every `masking.ratio` of the space hides some of its cells and shows some.
 

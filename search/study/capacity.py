@@ -17,8 +17,8 @@ def concurrency(wanted: Sequence[ResourcesConfig], streamed: bool, most: int | N
     no more trials run than fit if each were the largest.
     """
     fits = [_fits(each, streamed) for each in wanted]
-    together = any(each.num_workers > 1 for each in wanted)
-    return min(min(fits) if together else max(fits), most or max(fits))
+    has_groups = any(each.num_workers > 1 for each in wanted)
+    return min(min(fits) if has_groups else max(fits), most or max(fits))
 
 
 def _fits(wanted: ResourcesConfig, streamed: bool) -> int:

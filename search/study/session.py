@@ -23,7 +23,7 @@ from search.report.screen import show_leaderboard
 from search.space.definition import Space
 from search.space.drawable import demands
 from search.study import tuning
-from search.study.backbone_checks import check_backbones
+from search.study.backbone_checks import check_by_building
 from search.study.capacity import concurrency
 from search.study.cluster import check_storage, connect
 from search.study.conclusion import conclude
@@ -56,7 +56,7 @@ def run(session: Session, console: Console) -> bool:
         console.print(f"  {text}", markup=False)
 
     if session.begun is None:  # a resumed trial has its own weights
-        check_backbones(space, notify)
+        check_by_building(space, notify)
     prepared = prepare(config.data, session.cache, notify)
     info = read_info(prepared)
     _introduce(console, info, space)

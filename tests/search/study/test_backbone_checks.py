@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from lssat.config import ConfigError
 from search.space import file as space_file
-from search.study.backbone_checks import check_backbones
+from search.study.backbone_checks import check_by_building
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -25,7 +25,7 @@ def test_weights_are_loaded_and_what_matched_is_said(tmp_path):
     save_file(timm.create_model("test_resnet").state_dict(), tmp_path / "w.safetensors")
     source = str(tmp_path / "w.safetensors")
     said = []
-    check_backbones(
+    check_by_building(
         load(
             tmp_path / "s.yaml",
             "search: {num_trials: 1}",
@@ -36,7 +36,7 @@ def test_weights_are_loaded_and_what_matched_is_said(tmp_path):
     assert len(said) == 1 and "test_resnet: " in said[0] and "0 missing, 0 unexpected" in said[0]
     mixed = "space: {backbone.name: [test_resnet, test_vit]}"
     with pytest.raises(ConfigError, match="must be weights of test_vit"):
-        check_backbones(load(tmp_path / "s.yaml", mixed, **{"backbone.pretrained": source}), said.append)
+        check_by_building(load(tmp_path / "s.yaml", mixed, **{"backbone.pretrained": source}), said.append)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_weights_are_loaded_and_what_matched_is_said(tmp_path):
 )
 def test_a_backbone_that_cannot_be_is_refused(tmp_path, pins, rule):
     with pytest.raises(ConfigError, match=rule):
-        check_backbones(load(tmp_path / "s.yaml", "search: {num_trials: 1}", **pins), print)
+        check_by_building(load(tmp_path / "s.yaml", "search: {num_trials: 1}", **pins), print)
 
 
 @pytest.mark.parametrize("name", ["test_vit2", "test_convnext2"])
@@ -60,8 +60,8 @@ def test_a_mask_that_hides_all_is_refused_where_only_the_built_encoder_knows_its
     text = f"fixed: {{masking.unit: 16}}\nspace:\n  backbone.name: [{name}]\n  masking.ratio: {values}\n"
     many = {"backbone.name": name, "masking.unit": 4, "backbone.patch_size": 4 if name == "test_vit2" else None}
     with pytest.raises(ConfigError, match=rf"^{name}: `masking\.ratio` must hide some of the 16 .*s\.yaml:4\)$"):
-        check_backbones(load(tmp_path / "s.yaml", text), print)
-    check_backbones(load(tmp_path / "s.yaml", text, **many), print)
+        check_by_building(load(tmp_path / "s.yaml", text), print)
+    check_by_building(load(tmp_path / "s.yaml", text, **many), print)
 
 
 def test_without_network_the_search_ends_before_it_begins(tmp_path):
