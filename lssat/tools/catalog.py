@@ -20,7 +20,7 @@ from lssat.command import exit_code
 from lssat.config import ConfigError, build
 from lssat.files import write_json
 from lssat.model.catalog import PATH, SIZES, size_of
-from lssat.model.encoders.build import build_encoder, meta_model, num_parameters
+from lssat.model.encoders.build import encoder_of, meta_model, num_parameters
 from lssat.model.encoders.tokens import token_unit
 
 FAMILIES: dict[str, str] = {
@@ -100,7 +100,7 @@ def _probe(name: str, patch: int | None, pixels: int, unit: int) -> str:
         {"backbone.name": name, "backbone.patch_size": patch, "masking.unit": unit, "data.image_size": pixels}
     )
     with torch.device("meta"):
-        return build_encoder(config.backbone, config.masking, pixels).masking
+        return encoder_of(config).masking
 
 
 def main() -> int:

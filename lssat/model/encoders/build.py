@@ -9,19 +9,18 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import timm
 import torch
 
-from lssat.config import BackboneConfig, Config, ConfigError, MaskingConfig
+from lssat.config import BackboneConfig, Config, ConfigError, DataConfig, MaskingConfig
 from lssat.did_you_mean import did_you_mean
 from lssat.inputs.mask_rule import check_grid
 from lssat.inputs.masking import random_mask
 from lssat.model import catalog
 from lssat.model.encoders.base import Encoder
-from lssat.model.encoders.pooling import Pooling, set_pooling
+from lssat.model.encoders.pooling import set_pooling
 from lssat.model.encoders.pyramid import PyramidEncoder, first_stage, read_stages
 from lssat.model.encoders.sparse import SparseEncoder
 from lssat.model.encoders.sparse_exactness import check_exact
@@ -29,40 +28,39 @@ from lssat.model.encoders.tokens import TokenEncoder, drops_tokens, token_unit
 from lssat.model.pretrained import load_pretrained
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What an encoder is built from."""
-
-    backbone: BackboneConfig
-    masking: MaskingConfig
-    image_size: int
-    masked: bool
-    pooling: Pooling
-
-    @property
-    def name(self) -> str:
-        """timm's name of the architecture."""
-        return catalog.architecture(self.backbone)
-
-
 def encoder_of(config: Config, *, trained: bool = False) -> Encoder:
     """A new encoder for the images of a configuration, with random weights or those of `backbone.pretrained`.
 
-    `trained`: all weights will come from a checkpoint, so pretrained ones are not looked for. Raises ConfigError for
-    unknown names, for rules that the backbone breaks and for weights that do not fit it.
+    `trained`: all weights will come from a checkpoint, so pretrained ones are not looked for. Without the auxiliary
+    task, what only a masked pass needs is left out. Raises ConfigError for unknown names, for rules that the backbone
+    breaks and for weights that do not fit it.
     """
-    size, masked, pooling = config.data.image_size, config.trains_auxiliary, config.head.pooling
-    return _build(_Plan(config.backbone, config.masking, size, masked, pooling), trained)
+    name = catalog.architecture(config.backbone)
+    _check_name(name)
+    sketch = meta_model(name)
+    drops = drops_tokens(sketch)
+    options = _token_options(config, sketch) if drops else _map_options(config, sketch)
+    with _refusing(config):
+        encoder = _wrapped(_create(config, sketch, options), config, drops)
+    if config.backbone.pretrained and not trained:
+        load_pretrained(encoder.model, name, config.backbone.pretrained)
+    # Only now, since another pooling drops weights of the native one, which the file may hold.
+    set_pooling(encoder.model, name, config.head.pooling)
+    with _refusing(config):
+        _check_runs(encoder, config)
+        if isinstance(encoder, SparseEncoder) and not encoder.mean.is_meta:  # without weights there is nothing to try
+            check_exact(encoder, name, config.data.image_size)
+    return encoder
 
 
 def build_encoder(
     backbone: BackboneConfig, masking: MaskingConfig, image_size: int, *, masked: bool = True, trained: bool = False
 ) -> Encoder:
-    """As `encoder_of`, an encoder alone, for square images of `image_size` pixels, which pools as timm's model does.
-
-    `masked` False leaves out what only a masked pass needs. Raises ConfigError.
+    """As `encoder_of`, of a configuration that is the default in all else: pooling is native. `masked`: with the
+    auxiliary task.
     """
-    return _build(_Plan(backbone, masking, image_size, masked, "native"), trained)
+    config = Config(backbone=backbone, masking=masking, data=DataConfig(image_size=image_size), auxiliary=masked)
+    return encoder_of(config, trained=trained)
 
 
 def meta_model(name: str) -> Any:
@@ -76,24 +74,6 @@ def num_parameters(model: Any) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def _build(plan: _Plan, trained: bool) -> Encoder:
-    _check_name(plan.name)
-    sketch = meta_model(plan.name)
-    drops = drops_tokens(sketch)
-    options = _token_options(plan, sketch) if drops else _map_options(plan, sketch)
-    with _refusing(plan):
-        encoder = _wrapped(_create(plan, sketch, options), plan, drops)
-    if plan.backbone.pretrained and not trained:
-        load_pretrained(encoder.model, plan.name, plan.backbone.pretrained)
-    # Only now, since another pooling drops weights of the native one, which the file may hold.
-    set_pooling(encoder.model, plan.name, plan.pooling)
-    with _refusing(plan):
-        _check_runs(encoder, plan)
-        if isinstance(encoder, SparseEncoder) and not encoder.mean.is_meta:  # without weights there is nothing to try
-            check_exact(encoder, plan.name, plan.image_size)
-    return encoder
-
-
 def _check_name(name: str) -> None:
     """Raises ConfigError where timm has no architecture of that name."""
     if timm.is_model(name) and "." not in name:
@@ -102,38 +82,38 @@ def _check_name(name: str) -> None:
     raise ConfigError(f"`backbone.name` must be an architecture of timm, but got {name!r}; {hint}")
 
 
-def _token_options(plan: _Plan, sketch: Any) -> dict[str, Any]:
+def _token_options(config: Config, sketch: Any) -> dict[str, Any]:
     """What timm's model is made with where tokens are dropped. Raises ConfigError where a setting does not fit."""
     takes_patch = "patch_size" in _accepted(sketch)
     if not takes_patch:
-        _refuse_patch_size(plan)
-    unit = plan.backbone.patch_size or catalog.patch_size(plan.backbone) or token_unit(sketch)
-    check_grid(plan.image_size, unit, "backbone.patch_size" if takes_patch else None)
-    if plan.masked and plan.masking.mode == "sparse":
+        _refuse_patch_size(config)
+    unit = config.backbone.patch_size or catalog.patch_size(config.backbone) or token_unit(sketch)
+    check_grid(config.data.image_size, unit, "backbone.patch_size" if takes_patch else None)
+    if config.trains_auxiliary and config.masking.mode == "sparse":
         raise ConfigError(
-            f"`masking.mode` sparse is for convolutional backbones, but {plan.name} drops hidden tokens, which is as "
-            "exact; leave it out"
+            f"`masking.mode` sparse is for convolutional backbones, but {catalog.architecture(config.backbone)} drops "
+            "hidden tokens, which is as exact; leave it out"
         )
     return {"patch_size": unit} if takes_patch else {}
 
 
-def _map_options(plan: _Plan, sketch: Any) -> dict[str, Any]:
+def _map_options(config: Config, sketch: Any) -> dict[str, Any]:
     """What timm's model is made with where its maps are masked. Raises ConfigError where a setting does not fit."""
-    _refuse_patch_size(plan)
-    first_stage(read_stages(sketch), plan.masking.unit)
-    return _fitted_window(sketch, plan.image_size)
+    _refuse_patch_size(config)
+    first_stage(read_stages(sketch), config.masking.unit)
+    return _fitted_window(sketch, config.data.image_size)
 
 
-def _refuse_patch_size(plan: _Plan) -> None:
-    if plan.backbone.patch_size is not None:
+def _refuse_patch_size(config: Config) -> None:
+    if config.backbone.patch_size is not None:
         raise ConfigError(
-            f"`backbone.patch_size` is for plain vision transformers, but got {plan.backbone.patch_size} with "
-            f"{plan.name}; leave it out"
+            f"`backbone.patch_size` is for plain vision transformers, but got {config.backbone.patch_size} with "
+            f"{catalog.architecture(config.backbone)}; leave it out"
         )
 
 
 @contextmanager
-def _refusing(plan: _Plan) -> Iterator[None]:
+def _refusing(config: Config) -> Iterator[None]:
     """Within, whatever timm's model raises becomes a ConfigError that names architecture and image size: its classes
     fail in many ways, and those two are what can be changed.
     """
@@ -143,42 +123,42 @@ def _refusing(plan: _Plan) -> Iterator[None]:
         raise
     except Exception as error:
         raise ConfigError(
-            f"`backbone.name`: timm's {plan.name} does not encode masked images of {plan.image_size} pixels "
-            f"({type(error).__name__}: {error}); change `data.image_size`, or choose a family of "
-            "lssat/model/catalog.json"
+            f"`backbone.name`: timm's {catalog.architecture(config.backbone)} does not encode masked images of "
+            f"{config.data.image_size} pixels ({type(error).__name__}: {error}); change `data.image_size`, or choose a "
+            "family of lssat/model/catalog.json"
         ) from error
 
 
-def _create(plan: _Plan, sketch: Any, options: dict[str, Any]) -> Any:
+def _create(config: Config, sketch: Any, options: dict[str, Any]) -> Any:
     """timm's model without a classifier; options that its class does not take are left out (a convolution needs no
     `img_size`).
     """
-    options = {"img_size": plan.image_size, "drop_path_rate": plan.backbone.drop_path_rate, **options}
+    options = {"img_size": config.data.image_size, "drop_path_rate": config.backbone.drop_path_rate, **options}
     known = _accepted(sketch)
     options = {key: value for key, value in options.items() if key in known}
-    return timm.create_model(plan.name, pretrained=False, num_classes=0, **options)
+    return timm.create_model(catalog.architecture(config.backbone), pretrained=False, num_classes=0, **options)
 
 
-def _wrapped(model: Any, plan: _Plan, drops: bool) -> Encoder:
+def _wrapped(model: Any, config: Config, drops: bool) -> Encoder:
     """The encoder around timm's model."""
     if drops:
-        return TokenEncoder(model, plan.image_size)
-    if plan.masked and plan.masking.mode == "sparse":
-        return SparseEncoder(model, plan.image_size, plan.masking.unit)
-    return PyramidEncoder(model, plan.image_size, plan.masking.unit, plan.masked)
+        return TokenEncoder(model, config.data.image_size)
+    if config.trains_auxiliary and config.masking.mode == "sparse":
+        return SparseEncoder(model, config.data.image_size, config.masking.unit)
+    return PyramidEncoder(model, config.data.image_size, config.masking.unit, config.trains_auxiliary)
 
 
-def _check_runs(encoder: Encoder, plan: _Plan) -> None:
+def _check_runs(encoder: Encoder, config: Config) -> None:
     """Encode one image, so that a backbone that does not take its size fails here, not in the first step."""
-    was_training = encoder.training
-    image = torch.zeros(1, 3, plan.image_size, plan.image_size, device=encoder.mean.device)
+    was_training, side = encoder.training, config.data.image_size
+    image = torch.zeros(1, 3, side, side, device=encoder.mean.device)
     noise = torch.zeros(1, encoder.num_cells, device=image.device)
-    mask = random_mask(noise, 0.5) if plan.masked and encoder.masking == "pyramid" else None
+    mask = random_mask(noise, 0.5) if config.trains_auxiliary and encoder.masking == "pyramid" else None
     with torch.inference_mode():
         encoded = encoder.eval().encode(image, mask)
     encoder.train(was_training)
-    assert encoded.features.shape == (1, encoder.num_cells, encoder.features_dim), plan.name
-    assert encoded.pooled.shape == (1, encoder.pooled_dim), plan.name
+    assert encoded.features.shape == (1, encoder.num_cells, encoder.features_dim), catalog.architecture(config.backbone)
+    assert encoded.pooled.shape == (1, encoder.pooled_dim), catalog.architecture(config.backbone)
 
 
 def _fitted_window(sketch: Any, image_size: int) -> dict[str, int]:
