@@ -37,7 +37,7 @@ MARGIN = 4
 """Pixels that an arrow keeps away from a box."""
 METHOD, STUDY = 456, 26
 """Left edges of the two packages."""
-LAYOUT = {  # room: pixels from its package's left edge, row, width
+LAYOUT = {  # box: pixels from its package's left edge, row, width
     "search commands": (0, -0.5, 380),
     "search.study": (0, 0.5, 380),
     "search.report": (0, 1.5, 182),
@@ -68,7 +68,7 @@ COLOURS = {"search": ("#fdf0e0", "#c9772b"), "lssat": ("#e6f1fb", "#2f74b5")}
 Point = tuple[float, float]
 
 
-class Room(NamedTuple):
+class Box(NamedTuple):
     """A box of the picture: a folder, or modules that lie in none. `sentence` says what it is for."""
 
     title: str
@@ -85,14 +85,14 @@ def main() -> int:
 def picture() -> str:
     """The picture as SVG. Raises ConfigError where `LAYOUT` does not fit the code."""
     graph = grimp.build_graph(*PACKAGES, cache_dir=None)
-    room_of = {module: _room_of(module, graph) for module in graph.modules - set(PACKAGES)}
-    arrows = _arrows(graph, room_of)
-    _check_layout(set(room_of.values()), arrows)
-    boxes = "".join(_box(name, _room(name, room_of)) for name in LAYOUT)
+    box_of = {module: _box_of(module, graph) for module in graph.modules - set(PACKAGES)}
+    arrows = _arrows(graph, box_of)
+    _check_layout(set(box_of.values()), arrows)
+    boxes = "".join(_drawn(name, _content(name, box_of)) for name in LAYOUT)
     return _frame("".join(_line(start, end) for start, end in arrows) + boxes)
 
 
-def _room_of(module: str, graph: grimp.ImportGraph) -> str:
+def _box_of(module: str, graph: grimp.ImportGraph) -> str:
     """The box that a module belongs to."""
     package, *folders = (f"{module}.__init__" if _is_folder(module) else module).split(".")[:-1]
     if module.startswith("lssat.") and any(f"{module}.".startswith(f"{light}.") for light in _instant_modules()):
@@ -110,39 +110,39 @@ def _instant_modules() -> list[str]:
     return next(list(contract["source_modules"]) for contract in contracts if contract["id"] == "instant")
 
 
-def _arrows(graph: grimp.ImportGraph, room_of: dict[str, str]) -> list[tuple[str, str]]:
+def _arrows(graph: grimp.ImportGraph, box_of: dict[str, str]) -> list[tuple[str, str]]:
     """(importing box, imported box), without the arrows that follow from others."""
-    rooms = networkx.DiGraph()
-    for module, room in room_of.items():
+    boxes = networkx.DiGraph()
+    for module, box in box_of.items():
         for imported in graph.find_modules_directly_imported_by(module):
-            if imported in room_of and room_of[imported] != room:
-                rooms.add_edge(room, room_of[imported])
-    if not networkx.is_directed_acyclic_graph(rooms):
-        raise ConfigError(f"folders import each other in a circle: {networkx.find_cycle(rooms)}")
-    return sorted(networkx.transitive_reduction(rooms).edges)
+            if imported in box_of and box_of[imported] != box:
+                boxes.add_edge(box, box_of[imported])
+    if not networkx.is_directed_acyclic_graph(boxes):
+        raise ConfigError(f"folders import each other in a circle: {networkx.find_cycle(boxes)}")
+    return sorted(networkx.transitive_reduction(boxes).edges)
 
 
-def _check_layout(rooms: set[str], arrows: list[tuple[str, str]]) -> None:
+def _check_layout(boxes: set[str], arrows: list[tuple[str, str]]) -> None:
     """Raises ConfigError where a box has no place, a place no box, or an arrow points up."""
-    if differing := rooms ^ LAYOUT.keys():
+    if differing := boxes ^ LAYOUT.keys():
         raise ConfigError(f"`LAYOUT` of {Path(__file__).name} and the code differ in: {', '.join(sorted(differing))}")
     for start, end in arrows:
         if LAYOUT[start][1] >= LAYOUT[end][1]:
             raise ConfigError(f"{start} imports {end}, so it must lie above it in `LAYOUT` of {Path(__file__).name}")
 
 
-def _room(name: str, room_of: dict[str, str]) -> Room:
+def _content(name: str, box_of: dict[str, str]) -> Box:
     package, path = _package(name), name.replace(".", "/")
     inside = package if name == INSTANT or name.endswith(" commands") else name
-    modules = sorted(module for module, room in room_of.items() if room == name and not _is_folder(module))
+    modules = sorted(module for module, box in box_of.items() if box == name and not _is_folder(module))
     listed = ", ".join(module.removeprefix(f"{inside}.").removesuffix(".__main__") for module in modules)
     if name == INSTANT:
-        return Room("lssat: what answers at once", "Needs neither torch, Ray, timm nor Optuna.", listed)
+        return Box("lssat: what answers at once", "Needs neither torch, Ray, timm nor Optuna.", listed)
     if name.endswith(" commands"):
-        return Room(f"{package}: commands", "Each reads its arguments and calls what lies below.", listed)
+        return Box(f"{package}: commands", "Each reads its arguments and calls what lies below.", listed)
     if _is_folder(name):
-        return Room(f"{path}/", _first_sentence(ROOT / path / "__init__.py"), listed)
-    return Room(f"{path}.py", _first_sentence(ROOT / f"{path}.py"), "")
+        return Box(f"{path}/", _first_sentence(ROOT / path / "__init__.py"), listed)
+    return Box(f"{path}.py", _first_sentence(ROOT / f"{path}.py"), "")
 
 
 def _first_sentence(source: Path) -> str:
@@ -155,14 +155,14 @@ def _is_folder(module: str) -> bool:
     return (ROOT / module.replace(".", "/")).is_dir()
 
 
-def _package(room: str) -> str:
-    return room.split(".")[0].split()[0]
+def _package(box: str) -> str:
+    return box.split(".")[0].split()[0]
 
 
-def _place(room: str) -> tuple[float, float, float]:
+def _place(box: str) -> tuple[float, float, float]:
     """Left, top and width of a box in pixels."""
-    left, row, width = LAYOUT[room]
-    return left + (STUDY if _package(room) == "search" else METHOD), TOP + ROW * row, width
+    left, row, width = LAYOUT[box]
+    return left + (STUDY if _package(box) == "search" else METHOD), TOP + ROW * row, width
 
 
 def _line(start: str, end: str) -> str:
@@ -172,7 +172,7 @@ def _line(start: str, end: str) -> str:
     if _package(start) != _package(end):  # sideways, where the other package has a gap between two rows
         begins = [(x + width, y + BOX / 2)]
     ends = [(port, end_y - 2) for port in _ports(end_x, end_width)]
-    others = [_place(room) for room in LAYOUT if room not in (start, end)]
+    others = [_place(box) for box in LAYOUT if box not in (start, end)]
 
     def cost(line: tuple[Point, Point]) -> tuple[int, float]:
         return sum(_crosses(*line, box) for box in others), abs(line[1][0] - line[0][0])
@@ -197,11 +197,11 @@ def _crosses(start: Point, end: Point, box: tuple[float, float, float]) -> bool:
     return False
 
 
-def _box(name: str, room: Room) -> str:
-    """Raises ConfigError where the sentence does not fit. The modules are listed where there is room for them."""
+def _drawn(name: str, box: Box) -> str:
+    """Raises ConfigError where the sentence does not fit. The modules are listed where there is space for them."""
     x, y, width = _place(name)
     fill, edge = COLOURS[_package(name)]
-    sentence, modules = (textwrap.wrap(text, int((width - 18) / 5.6)) for text in (room.sentence, room.modules))
+    sentence, modules = (textwrap.wrap(text, int((width - 18) / 5.6)) for text in (box.sentence, box.modules))
     if len(sentence) > LINES:
         raise ConfigError(f"the first sentence of {name} is too long for its box; shorten it, or widen the box")
     lines = [(line, "") for line in sentence]
@@ -210,7 +210,7 @@ def _box(name: str, room: Room) -> str:
     text = "".join(f'<tspan x="{x + 10:.0f}" dy="14"{style}>{escape(line)}</tspan>' for line, style in lines)
     return (
         f'<rect x="{x:.0f}" y="{y:.0f}" width="{width:.0f}" height="{BOX}" rx="6" fill="{fill}" stroke="{edge}"/>\n'
-        f'<text x="{x + 10:.0f}" y="{y + 19:.0f}" class="name" fill="{edge}">{escape(room.title)}</text>\n'
+        f'<text x="{x + 10:.0f}" y="{y + 19:.0f}" class="name" fill="{edge}">{escape(box.title)}</text>\n'
         f'<text x="{x + 10:.0f}" y="{y + 21:.0f}">{text}</text>\n'
     )
 
