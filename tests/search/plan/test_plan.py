@@ -158,7 +158,7 @@ def test_plan_against_actual(tmp_path, plan):
     folder = RunFolder(tmp_path)
     for number, (last, seconds) in enumerate([(3, 30), (10, 90)]):
         record = folder.record(Stage.SEARCH, f"{number:04d}")
-        record.begin({})
+        record = record.begin({}, build({}))
         lines = [
             {"epoch": epoch, "time": 1000 + epoch * seconds / last, "seconds": epoch * seconds / last}
             for epoch in range(1, last + 1)
@@ -173,6 +173,7 @@ def test_plan_against_actual(tmp_path, plan):
     assert all(word in text for word in ("163", "177", "240", "171", "5 MB left"))
 
 
+@pytest.mark.slow
 def test_the_command_launches_nothing_and_keeps_the_plan_for_later(tmp_path):
     (tmp_path / "s.yaml").write_text(SPACE)
     command = [

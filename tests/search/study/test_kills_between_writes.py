@@ -110,7 +110,7 @@ def no_curves():
 
 @pytest.mark.filterwarnings("ignore:The reported value is ignored")
 @pytest.mark.filterwarnings("ignore:The constraint value is ignored")
-@pytest.mark.parametrize("stride", [7, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stride", [17, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", SEARCHES)
 def test_a_kill_before_any_write_changes_nothing(tmp_path, kind, stride):
     whole = Disk(tmp_path / "whole", SEARCHES[kind])
