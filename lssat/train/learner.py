@@ -67,12 +67,12 @@ class Learner(NamedTuple):
         """The model that is scored, under the names of a model."""
         return _named(MODEL, self.evaluated)
 
-    def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Put back what `tensors` gave. Raises CheckpointError where the optimizer's state belongs to another model."""
-        self.model.load_state_dict(_of(MODEL, tensors))
+    def restore(self, tensors: dict[str, Tensor], folder: Path) -> None:
+        """Put back what `tensors` gave, from the checkpoint in `folder`. Raises CheckpointError unless they fit."""
+        _load(self.model, _of(MODEL, tensors), folder)
         checkpoint.restore_optimizer(self.optimizer, tensors)
         if self.average:
-            self.average.load_state_dict(_of(AVERAGE, tensors))
+            _load(self.average, _of(AVERAGE, tensors), folder)
 
 
 @dataclass(frozen=True)
@@ -119,10 +119,18 @@ def load_trained(folder: Path) -> tuple[RunState, LSSAT]:
     state = RunState.from_json(state_json, folder)
     try:
         model = build_model(state.config, state.task.num_outputs, trained=True)
-        model.load_state_dict(_of(MODEL, tensors))
-    except (ConfigError, RuntimeError) as error:  # torch's error for tensors that do not fit is a RuntimeError
+    except ConfigError as error:
         raise _of_another_version(folder, error) from error
+    _load(model, _of(MODEL, tensors), folder)
     return state, model
+
+
+def _load(module: nn.Module, state: dict[str, Tensor], folder: Path) -> None:
+    """Raises CheckpointError where the tensors are not the module's."""
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:  # torch has no type of its own for it
+        raise _of_another_version(folder, error) from error
 
 
 def _of_another_version(folder: Path, error: Exception) -> CheckpointError:

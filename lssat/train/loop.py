@@ -164,7 +164,7 @@ def _begin(run: TrainingRun) -> tuple[Learner, EpochResult | None]:
     if state.config != run.config:
         raise CheckpointError(f"the checkpoint in {folder} was written by another config; delete it to start again")
     learner = new_learner(run.config, run.task, run.distributed.device, resumed=True)
-    learner.restore(tensors)
+    learner.restore(tensors, folder)
     return learner, state.result
 
 

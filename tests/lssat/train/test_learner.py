@@ -33,6 +33,15 @@ def test_what_was_saved_is_read(folder: Path) -> None:
     assert load_trained(folder)[0] == STATE
 
 
+def test_tensors_that_do_not_fit_are_not_gone_on_from(folder: Path) -> None:
+    learner = new_learner(CONFIG, TASK, torch.device("cpu"))
+    tensors = learner.tensors()
+    learner.restore(tensors, folder)
+    del tensors["model.head.bias"]
+    with pytest.raises(CheckpointError, match=rf"(?s)checkpoint in {folder} is of another version \(.*head.bias.*\)"):
+        learner.restore(tensors, folder)
+
+
 def _without_result(state: dict[str, Any]) -> None:
     del state["result"]
 
