@@ -1,4 +1,5 @@
 # make search | make test: the two commands a newcomer needs. Both set everything up first.
+# Slow tests that start Ray fill the machine: they are one xdist group, so that they run one at a time.
 PYTHON ?= python3.11
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -18,7 +19,7 @@ search: setup
 
 test: setup
 	$(RUN) -m pytest -m "not slow and not benchmark" -q -n 2
-	$(RUN) -m pytest -m slow -q
+	$(RUN) -m pytest -m slow -q -n 2 --dist loadgroup
 
 check: setup
 	$(VENV)/bin/ruff check .

@@ -98,6 +98,7 @@ def leaderboard(folder):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("ray")
 def test_a_search_leaves_everything(tmp_path, table):
     done = run(command(tmp_path, table, finalists=1), tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -165,6 +166,7 @@ def _check_tensorboard(folder):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("ray")
 def test_a_trial_that_fails_fails_alone(tmp_path, table):
     """Such a weight decay makes weights and loss overflow: those trials fail with a reason, the others go on."""
     also = "  optim.weight_decay: [0.05, 1e38]\n"
@@ -178,6 +180,7 @@ def test_a_trial_that_fails_fails_alone(tmp_path, table):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("ray")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_study_is_finished_by_resume(tmp_path, table, how):
     words = list(map(str, command(tmp_path, table, trials=4, epochs=6)))
@@ -210,6 +213,7 @@ def test_an_interrupted_study_is_finished_by_resume(tmp_path, table, how):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("ray")
 def test_a_running_study_is_left_alone_and_listens_to_this_machine_alone(tmp_path, table):
     words = list(map(str, command(tmp_path, table, trials=2, epochs=2000)))
     folder = tmp_path / "results" / "small-noise-bright"
@@ -233,6 +237,7 @@ def test_a_running_study_is_left_alone_and_listens_to_this_machine_alone(tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("ray")
 @pytest.mark.parametrize(("num_workers", "trainer_name"), [(1, "ImplicitFunc"), (2, "RayTrainWorker")])
 def test_a_trial_whose_process_is_killed_goes_on_from_its_last_epoch(tmp_path, table, num_workers, trainer_name):
     """The trial's own process where it trains alone, one of its workers where it has several."""
@@ -302,6 +307,7 @@ def test_bad_input_is_one_clear_message(tmp_path, table, change, parts):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("ray")
 def test_a_budget_ends_a_search_cleanly_and_a_study_can_be_extended(tmp_path, table):
     """Epochs first, then trials; the extended study opens test again only for what is new, and says so."""
     words = command(tmp_path, table, "--set", "search.scheduler=none", trials=6, epochs=3)
@@ -326,6 +332,7 @@ def test_a_budget_ends_a_search_cleanly_and_a_study_can_be_extended(tmp_path, ta
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("ray")
 def test_several_objectives_by_nsga2_and_the_dashboard(tmp_path, table):
     """The front is on the leaderboard, and the study opens in Optuna's dashboard as it is."""
     import optuna

@@ -57,6 +57,7 @@ def test_its_records_are_read_under_the_keys_of_today(study):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("ray")
 def test_it_goes_on_and_ends_as_it_would_have_ended(study, tmp_path):
     words = ["--space", BEFORE / "before.yaml", "--data", tmp_path / "noise.parquet", "--task", "bright"]
     words += ["--profile", "laptop", "--results", tmp_path / "results", "--name", "before", "--resume"]
@@ -96,6 +97,7 @@ def test_it_goes_on_and_ends_as_it_would_have_ended(study, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("ray")
 def test_its_space_file_is_refused_with_the_new_name(tmp_path):
     space = tmp_path / "old.yaml"
     space.write_text((BEFORE / "before.yaml").read_text().replace("texture.", "target."))

@@ -14,7 +14,7 @@ from lssat.data.prepared.table import DatasetInfo, Row
 from lssat.data.prepared.writing import write_dataset
 from lssat.on_ray import ingest
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 NUM_ROWS = 2500  # two shards, ten blocks
 SIZE = 8
 WORKER_COUNTS = (1, 2, 3)

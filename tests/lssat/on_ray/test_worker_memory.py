@@ -67,6 +67,7 @@ print("RESULT", result.metrics.get("micro_batches"), result.metrics.get("infeasi
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("ray")
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("rows", "expected"), [(1, "2 None"), (0, "None DoesNotFit: a micro-batch of one row must fit into memory")]

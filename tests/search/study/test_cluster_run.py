@@ -156,6 +156,7 @@ def look(address, environment, seconds):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("ray")
 @pytest.mark.timeout(600)
 def test_study_on_two_nodes(table, tmp_path, environment, cluster):
     space = tmp_path / "tiny.yaml"

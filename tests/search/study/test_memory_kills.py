@@ -68,6 +68,7 @@ for result in results:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("ray")
 @pytest.mark.skipif(psutil.virtual_memory().available < 8e9, reason="fills 5 GB for a moment")
 @pytest.mark.timeout(300)
 def test_a_kill_for_memory_halves_and_a_plain_kill_does_not(tmp_path):

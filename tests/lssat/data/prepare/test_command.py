@@ -61,6 +61,7 @@ sys.exit(subprocess.run([*sys.argv[1:], "--address", address]).returncode)
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("ray")
 def test_a_cluster_writes_the_same_bytes(celeba: Path, tmp_path: Path) -> None:
     assert typed("celeba", celeba, tmp_path / "here", "--task", "Male").returncode == 0
     command = [
