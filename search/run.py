@@ -25,6 +25,7 @@ from search.space.file import load, with_search
 from search.space.settings import SearchConfig
 from search.space.yaml_lines import scalar
 
+MACHINE_FAILED = 3
 ROOT = Path(__file__).resolve().parent.parent
 EPILOG = """examples:
   python search/run.py --space spaces/backbones.yaml
@@ -47,7 +48,9 @@ EPILOG = """examples:
 
 
 def main() -> int:
-    """Run a study; 0: done, 1: no winner or an unexpected error, 2: bad input, 130: interrupted."""
+    """Run a study; 0: done, 1: no winner or an unexpected error, 2: bad input, 3: the machine failed (`--resume`
+    goes on), 130: interrupted.
+    """
     arguments = _parser().parse_args()
     return exit_code(lambda: _search(arguments))
 
@@ -152,6 +155,12 @@ def _search(arguments: argparse.Namespace) -> int:
                 console.print(f"\ninterrupted; {_how_to_go_on(folder)}", markup=False)
                 return INTERRUPTED
             except Exception as error:
+                from lssat.on_ray.machine_fault import machine_failed
+
+                if failed := machine_failed(error):
+                    console.print(f"the machine failed, not a configuration: {failed}", markup=False, style="red")
+                    console.print(_how_to_go_on(folder), markup=False)
+                    return MACHINE_FAILED
                 console.print(f"unexpected {type(error).__name__}: {error}", markup=False, style="red")
                 console.print(traceback.format_exc(), markup=False)
                 if folder.has_begun:

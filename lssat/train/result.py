@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 LAST_CHECKPOINT, BEST_CHECKPOINT = "last", "best"
 """The folders of a run's checkpoints: of its last epoch, with the optimizer's state, and of its best."""
@@ -19,6 +19,9 @@ BEST = "val/best"
 GAP = "val/gap"
 BEST_GAP = "val/best_gap"
 IMAGES_PER_S = "train/images_per_s"
+
+Ending = Literal["failed", "infeasible", "interrupted"]
+ENDINGS: tuple[Ending, ...] = get_args(Ending)
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,11 @@ class EpochResult:
 
 @dataclass(frozen=True)
 class Ended:
-    """A run ended before its last epoch. infeasible: one row at a time does not fit into memory."""
+    """A run ended before its last epoch. infeasible: one row at a time does not fit into memory; interrupted: the
+    machine failed, so that nothing is known of the configuration, and the run can go on later.
+    """
 
-    status: Literal["failed", "infeasible"]
+    status: Ending
     reason: str
 
     def to_report(self) -> dict[str, Any]:
@@ -80,10 +85,9 @@ class Ended:
 
 def read_report(report: Mapping[str, Any]) -> EpochResult | Ended:
     """The message that `to_report` or `to_json` wrote; what others added to the mapping is passed over."""
-    if "infeasible" in report:
-        return Ended("infeasible", report["infeasible"])
-    if "failed" in report:
-        return Ended("failed", report["failed"])
+    for status in ENDINGS:
+        if status in report:
+            return Ended(status, report[status])
     named = (SCORE, BEST, BEST_GAP)
     measured = {key: report[key] for key in report if key.startswith(("train/", "val/")) and key not in named}
     return EpochResult(

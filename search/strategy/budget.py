@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import optuna
 from optuna.trial import TrialState
-from ray.tune import Stopper
 
 from lssat.config import ResourcesConfig
 from lssat.train.result import EpochResult
@@ -20,8 +18,8 @@ from search.strategy.suggestion import Suggestion
 UNITS = {"max_epochs": "epochs", "max_hours": "hours on the clock of a session", "max_gpu_hours": "GPU-hours"}
 
 
-class Budget(Stopper):  # type: ignore[misc]
-    """Counts what trials use; once a budget is spent, Tune ends all trials where they are, and they can go on later.
+class Budget:
+    """Counts what trials use; once a budget is spent, all trials end where they are, and they can go on later.
 
     `records`: of the trials so far. `seconds`: that a trial, by its name, has trained, pauses left out. Hours on the
     clock are those of this session alone.
@@ -37,10 +35,6 @@ class Budget(Stopper):  # type: ignore[misc]
             trained = (record.outcome and record.outcome.seconds) or record.seconds
             self._count(record.name, record.num_epochs, trained, record.config.resources)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Ray snapshots what stops a study; nothing reads those snapshots."""
-        return {}
-
     def observe(self, suggestion: Suggestion, result: EpochResult) -> None:
         """Count an epoch, and the time until it ended."""
         self._count(suggestion.name, result.epoch, self._seconds(suggestion.name), suggestion.config.resources)
@@ -50,12 +44,9 @@ class Budget(Stopper):  # type: ignore[misc]
         num_epochs = last.epoch if last else 0
         self._count(suggestion.name, num_epochs, self._seconds(suggestion.name), suggestion.config.resources)
 
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """No trial is stopped by itself."""
-        return False
-
-    def stop_all(self) -> bool:
-        """Whether the study ends now."""
+    @property
+    def is_spent(self) -> bool:
+        """Whether the search ends now."""
         return self.spent() is not None
 
     def spent(self) -> str | None:

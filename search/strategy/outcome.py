@@ -12,12 +12,13 @@ from search.strategy.promotion import pauses
 
 
 def outcome_of(search: SearchConfig, last: EpochResult | Ended | None, died: bool) -> Outcome | None:
-    """How a trial ended whose last message was `last`; None where it has only paused and may go on.
+    """How a trial ended whose last message was `last`; None where it has only paused, or was interrupted, and may go
+    on.
 
     `died`: its process ended with an error of its own.
     """
     if isinstance(last, Ended):
-        return Outcome(Status(last.status), last.reason)
+        return None if last.status == "interrupted" else Outcome(Status(last.status), last.reason)
     if died or last is None:
         return Outcome(Status.FAILED, "its process died; see log.txt")
     if not math.isfinite(last.best):

@@ -14,6 +14,7 @@ from ray.tune import PlacementGroupFactory
 
 from lssat.evaluation.fairness import Groups
 from lssat.on_ray.ingest import Split
+from lssat.on_ray.machine_fault import innermost, machine_fault, reason_of, with_repair
 from lssat.on_ray.worker import Run, train_run
 from lssat.task import Task
 from lssat.train.microbatch import DoesNotFit
@@ -42,7 +43,8 @@ class StageContext:
 def run_trial(tune_config: Mapping[str, Any], context: StageContext) -> None:
     """Train what was suggested.
 
-    An exception becomes the message `Ended`, infeasible where memory never suffices, so that it ends this trial alone.
+    An exception becomes the message `Ended`: infeasible where memory never suffices, interrupted where the machine
+    failed, which ends the session, and failed otherwise, which ends this trial alone.
     """
     suggestion: Suggestion = tune_config[TUNE_KEY]
     try:
@@ -55,21 +57,15 @@ def run_trial(tune_config: Mapping[str, Any], context: StageContext) -> None:
         raise
     except Exception as error:
         traceback.print_exc()
-        cause = innermost(error)
-        status = "infeasible" if isinstance(cause, DoesNotFit) else "failed"
-        tune.report(Ended(status, reason_of(cause)).to_report())  # type: ignore[arg-type]
+        tune.report(ended_by(error).to_report())
 
 
-def innermost(error: BaseException) -> BaseException:
-    """The cause that Ray wrapped."""
-    causes = [*getattr(error, "worker_failures", {}).values(), getattr(error, "cause", None)]
-    return next((innermost(cause) for cause in causes if isinstance(cause, BaseException)), error)
-
-
-def reason_of(error: BaseException) -> str:
-    """One line that says why."""
-    lines = str(error).strip().splitlines() or [""]
-    return lines[-1] if lines[0].startswith("Traceback") else f"{type(error).__name__}: {lines[0]}"
+def ended_by(error: Exception) -> Ended:
+    """How an exception ended a trial."""
+    if fault := machine_fault(error):
+        return Ended("interrupted", with_repair(fault))
+    cause = innermost(error)
+    return Ended("infeasible" if isinstance(cause, DoesNotFit) else "failed", reason_of(cause))
 
 
 def resources_of(tune_config: Mapping[str, Any]) -> PlacementGroupFactory:

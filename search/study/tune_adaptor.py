@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ray.tune import Stopper
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
@@ -47,8 +48,7 @@ class Participants:
     """Who takes part in a stage. `scheduler` decides which trials are stopped.
 
     `listeners`: the one that writes the record comes first. What is on record is not handed on again after a kill;
-    Optuna, which then may lack it, is told of it from the record when the study goes on. `is_budget_spent`: Tune is
-    about to end all trials.
+    Optuna, which then may lack it, is told of it from the record when the study goes on.
     """
 
     suggester: Suggester
@@ -65,6 +65,9 @@ class Adaptor:
     ) -> None:
         self.tune_searcher = _TuneSearcher(self)
         self.tune_scheduler = _TuneScheduler(self)
+        self.tune_stopper = _TuneStopper(self)
+        self.interruption: str | None = None
+        """Of which trial the machine failed, and how; all trials then end where they are, and can go on later."""
         self.suggester = participants.suggester
         self.scheduler = participants.scheduler
         self._search = search
@@ -95,15 +98,23 @@ class Adaptor:
         stretch, message = self._stretches[trial.trial_id], read_report(report)
         if isinstance(message, Ended):
             stretch.ended = message
+            if message.status == "interrupted":
+                self.interruption = f"{stretch.suggestion.name}: {message.reason}"
             return stretch.decision
         if message.epoch > stretch.epoch:
+            trial.run_metadata.num_failures = 0  # deaths count since the last new epoch
             self._decide(stretch, tune_controller, trial, message)
             for listener in self._listeners:
                 listener.observe(stretch.suggestion, message)
-        if message.is_last and self._is_budget_spent():
-            # Once the budget is spent Tune ends all trials and tells nobody. STOP ends this one before that.
+        if message.is_last and self.ends_now:
+            # Tune ends all trials and tells nobody. STOP ends this one before that.
             return str(TrialScheduler.STOP)
         return stretch.decision
+
+    @property
+    def ends_now(self) -> bool:
+        """Whether all trials end where they are."""
+        return self.interruption is not None or self._is_budget_spent()
 
     def finish(self, trial_id: str, died: bool) -> None:
         """A trial has paused or is over."""
@@ -151,6 +162,8 @@ class _TuneSearcher(Searcher):  # type: ignore[misc]
         return {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if self._adaptor.interruption:
+            return str(Searcher.FINISHED)
         if suggestion := self._adaptor.suggester.suggest():
             return suggestion.for_tune()
         return str(Searcher.FINISHED) if self._adaptor.suggester.is_finished else None
@@ -197,6 +210,24 @@ class _TuneScheduler(TrialScheduler):  # type: ignore[misc]
 
     def debug_string(self) -> str:
         return str(self._adaptor.scheduler.debug_string())
+
+
+class _TuneStopper(Stopper):  # type: ignore[misc]
+    """What Ray Tune asks whether to end all trials."""
+
+    def __init__(self, adaptor: Adaptor) -> None:
+        self._adaptor = adaptor
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Ray snapshots what stops a study; nothing reads those snapshots."""
+        return {}
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """No trial is stopped by itself."""
+        return False
+
+    def stop_all(self) -> bool:
+        return self._adaptor.ends_now
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler
 from rich.console import Console
 
+from lssat.on_ray.machine_fault import MachineFailed
 from search.record.folder import Stage
 from search.record.trials import Status, TrialRecord
 from search.report import leaderboard
@@ -30,7 +31,7 @@ from search.study.recorder import Recorder
 from search.study.trial import StageContext, resources_of, run_trial
 from search.study.tune_adaptor import Adaptor, Listener, Participants
 
-FORGIVEN_DEATHS = 2  # of a trial's process: it goes on from its last epoch
+FORGIVEN_DEATHS = 2  # of a trial's process since its last new epoch, from which it goes on
 TUNE_SETTINGS = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the Recorder writes
     "TUNE_MAX_PENDING_TRIALS_PG": "1",
@@ -45,7 +46,7 @@ TUNE_SETTINGS = {
 def search(study: Study, console: Console) -> None:
     """Run the search, or go on with it, until its trials are done or its budget is spent.
 
-    Raises ConfigError, KeyboardInterrupt.
+    Raises ConfigError, MachineFailed, KeyboardInterrupt.
     """
     settings = study.space.search
     optuna_study = open_study(study.folder.study_db, study.folder.name, study.space)
@@ -62,12 +63,13 @@ def search(study: Study, console: Console) -> None:
             searcher = OptunaSearcher(optuna_study, study.space)
             rungs = scheduler(settings, study.space.example().optim.epochs)
             listeners: list[Listener] = [recorder, budget, progress, searcher]
-            participants = Participants(searcher, rungs, listeners, budget.stop_all)
+            participants = Participants(searcher, rungs, listeners, lambda: budget.is_spent)
             adaptor = Adaptor(settings, participants, partial(study.folder.record, Stage.SEARCH))
             adaptor.replay(over)
             # To Tune, a trial that goes on after a pause is another one; the searcher says when it is over.
             num_runs = -1 if settings.scheduler == "promotion" else remaining
-            _tune(study, adaptor, recorder, num_runs, stop=budget)
+            _tune(study, adaptor, recorder, num_runs)
+            _raise_if_interrupted(adaptor)
         reconcile(study.folder, optuna_study, settings)  # trials that paused and were never promoted
         _say_why_it_ends(study, optuna_study, budget, console)
     _drop_resumable_state(study, Stage.SEARCH)
@@ -76,7 +78,7 @@ def search(study: Study, console: Console) -> None:
 def train_finals(study: Study, runs: Sequence[FinalRun], console: Console) -> None:
     """Train the runs of the final stage that are not over, to their last epoch.
 
-    Raises ConfigError, KeyboardInterrupt.
+    Raises ConfigError, MachineFailed, KeyboardInterrupt.
     """
     records = [study.folder.record(Stage.FINAL, run.name) for run in runs]
     over = [record.status for record in records if record.outcome]
@@ -88,6 +90,7 @@ def train_finals(study: Study, runs: Sequence[FinalRun], console: Console) -> No
             participants = Participants(ListedRuns(remaining), FIFOScheduler(), [recorder, progress])
             adaptor = Adaptor(study.space.search, participants, partial(study.folder.record, Stage.FINAL))
             _tune(study, adaptor, recorder, len(remaining))
+            _raise_if_interrupted(adaptor)
     _drop_resumable_state(study, Stage.FINAL)
 
 
@@ -133,6 +136,11 @@ def _say_why_it_ends(study: Study, optuna_study: optuna.Study, budget: Budget, c
         )
 
 
+def _raise_if_interrupted(adaptor: Adaptor) -> None:
+    if adaptor.interruption:
+        raise MachineFailed(adaptor.interruption)
+
+
 def _drop_resumable_state(study: Study, stage: Stage) -> None:
     """Of runs that are over: a kill may have come before it was dropped, and a trial that paused may not go on."""
     for record in study.folder.records(stage):
@@ -140,7 +148,7 @@ def _drop_resumable_state(study: Study, stage: Stage) -> None:
             study.storage.drop_resumable_state(stage, record.name)
 
 
-def _tune(study: Study, adaptor: Adaptor, recorder: Recorder, num_runs: int, stop: Budget | None = None) -> None:
+def _tune(study: Study, adaptor: Adaptor, recorder: Recorder, num_runs: int) -> None:
     """Let Ray Tune run what the adaptor suggests. `num_runs` of -1: as many as there are."""
     os.environ.update(TUNE_SETTINGS)
     memory_kills.survive()
@@ -162,7 +170,7 @@ def _tune(study: Study, adaptor: Adaptor, recorder: Recorder, num_runs: int, sto
             storage_path=str(study.storage.ray),
             callbacks=[recorder],
             failure_config=tune.FailureConfig(max_failures=FORGIVEN_DEATHS),
-            stop=stop,
+            stop=adaptor.tune_stopper,
             verbose=0,
         ),
     ).fit()

@@ -1,5 +1,7 @@
 """Who is stopped, and that an interruption changes nothing of it."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from ray.tune.schedulers import FIFOScheduler
@@ -24,6 +26,7 @@ class Trial:
 
     def __init__(self, number, session):
         self.trial_id, self.config = f"{session}-{number}", Suggestion(f"{number:04d}", {}).for_tune()
+        self.run_metadata = SimpleNamespace(num_failures=0)
 
 
 class Records:

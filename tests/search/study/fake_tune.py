@@ -1,6 +1,7 @@
 """What Ray Tune does with one trial at a time, in this process and without training."""
 
 from itertools import count
+from types import SimpleNamespace
 
 from ray.tune.search import Searcher
 
@@ -13,7 +14,7 @@ class Trial:
     """What is read of a trial of Ray Tune."""
 
     def __init__(self, trial_id, config):
-        self.trial_id, self.config = trial_id, config
+        self.trial_id, self.config, self.run_metadata = trial_id, config, SimpleNamespace(num_failures=0)
 
 
 class FakeTune:
@@ -26,11 +27,13 @@ class FakeTune:
     def __init__(self):
         self.saved = {}  # name -> last epoch that has a checkpoint
         self.num_trained = 0
+        self.fails_at = None  # the message, counted over all sessions, in whose place the machine fails
+        self._num_messages = 0
         self._ids = count()
 
-    def __call__(self, study, adaptor, recorder, num_runs, stop=None):
+    def __call__(self, study, adaptor, recorder, num_runs):
         for _ in range(num_runs) if num_runs >= 0 else count():
-            if stop and stop.stop_all():
+            if adaptor.tune_stopper.stop_all():
                 return
             trial_id = f"{next(self._ids):05d}"
             config = adaptor.tune_searcher.suggest(trial_id)
@@ -39,23 +42,28 @@ class FakeTune:
             trial = Trial(trial_id, config)
             adaptor.tune_scheduler.on_trial_add(None, trial)
             recorder.on_trial_start(0, [], trial)
-            report = self._run(adaptor, recorder, trial, stop)
+            report = self._run(adaptor, recorder, trial)
             if report is None:
                 return
             adaptor.tune_scheduler.on_trial_complete(None, trial, report)
             adaptor.tune_searcher.on_trial_complete(trial_id)
 
-    def _run(self, adaptor, recorder, trial, stop):
+    def _run(self, adaptor, recorder, trial):
         """Report until the trial is stopped or has nothing more to say; None where all trials are ended meanwhile."""
         for message in self._messages(suggestion_of(trial)):
+            if self._num_messages == self.fails_at:
+                message = Ended("interrupted", "OSError: [Errno 28] No space left on device")
+            self._num_messages += 1
             report = message.to_report()
             decision = adaptor.tune_scheduler.on_trial_result(None, trial, report)
             recorder.on_trial_result(0, [], trial, report)
             assert report["panel"] is None
             if decision == "STOP":
                 return report
-            if stop and stop.stop_all():
+            if adaptor.tune_stopper.stop_all() and message.to_report().get("epoch") is not None:
                 return None
+            if isinstance(message, Ended):
+                break
         return report
 
     def _messages(self, suggestion):

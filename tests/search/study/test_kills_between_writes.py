@@ -1,7 +1,7 @@
 """Killed before any single write, of a record or of Optuna's study, a study ends as if nothing had happened."""
 
 import io
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from unittest.mock import patch
 
@@ -9,6 +9,7 @@ import optuna
 import pytest
 from rich.console import Console
 
+from lssat.on_ray.machine_fault import MachineFailed
 from search.record.folder import RunFolder, Stage, Storage
 from search.report import final_table, leaderboard
 from search.space.file import load
@@ -125,6 +126,22 @@ def test_a_kill_before_any_write_changes_nothing(tmp_path, kind):
         disk.session()
         assert disk.ends() == expected, f"killed before write {kill_at} of {num_writes}"
         assert disk.tune.num_trained == whole.tune.num_trained, f"an epoch was trained again after write {kill_at}"
+
+
+@pytest.mark.filterwarnings("ignore:The reported value is ignored")
+@pytest.mark.parametrize("kind", SEARCHES)
+def test_a_full_disk_at_any_epoch_changes_nothing_once_there_is_room(tmp_path, kind):
+    """No configuration is blamed, nothing more is tried, and the next session tries again what was running."""
+    whole = Disk(tmp_path / "whole", SEARCHES[kind])
+    whole.session()
+    expected = whole.ends()
+    for fails_at in range(whole.tune.num_trained):
+        disk = Disk(tmp_path / str(fails_at), SEARCHES[kind])
+        disk.tune.fails_at = fails_at
+        with suppress(MachineFailed):
+            disk.session()
+        disk.session()
+        assert disk.ends() == expected, f"the disk was full at message {fails_at}"
 
 
 def test_a_study_that_is_over_is_left_as_it_is(tmp_path):

@@ -1,5 +1,7 @@
 """Each epoch of a trial is handed on once, whoever reports it again and after whatever kill."""
 
+from types import SimpleNamespace
+
 import pytest
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
@@ -46,6 +48,7 @@ class Listener:
 
 class Trial:
     trial_id, config = "id", Suggestion("0003", SAMPLED).for_tune()
+    run_metadata = SimpleNamespace(num_failures=0)
 
 
 @pytest.fixture
@@ -175,3 +178,31 @@ def test_tune_is_told_to_wait_or_that_nothing_is_left(made):
     listener.suggest = lambda: None
     listener.is_finished = False
     assert searcher.suggest("c") is None
+
+
+def test_a_spent_budget_ends_all_trials_and_no_single_one(made):
+    """Tune takes what a stopper ends for complete; a spent budget ends all trials where they are."""
+    made(is_budget_spent=lambda: True)
+    stopper = made.adaptor.tune_stopper
+    assert stopper.stop_all() and not stopper("id", {})
+
+
+def test_a_failure_of_the_machine_ends_all_trials_and_tells_nobody_an_outcome(made):
+    scheduler, _, listener = made(num_recorded=1)
+    failed = Ended("interrupted", "OSError: [Errno 28] No space left on device")
+    scheduler.on_trial_result(None, Trial, failed.to_report())
+    adaptor = made.adaptor
+    assert adaptor.interruption == "0003: OSError: [Errno 28] No space left on device"
+    assert adaptor.tune_stopper.stop_all()
+    assert adaptor.tune_searcher.suggest("next") == Searcher.FINISHED, "the next would fail as well"
+    adaptor.tune_searcher.on_trial_complete("id")
+    assert listener.ended == [("0003", None, epoch(1, 0.1))], "as after a kill: it can go on"
+
+
+def test_deaths_count_since_the_last_new_epoch(made):
+    scheduler, _, _ = made(num_recorded=1)
+    Trial.run_metadata.num_failures = 2
+    scheduler.on_trial_result(None, Trial, epoch(1, 0.1).to_report())
+    assert Trial.run_metadata.num_failures == 2, "the repeated report of an epoch is no progress"
+    scheduler.on_trial_result(None, Trial, epoch(2, 0.2).to_report())
+    assert Trial.run_metadata.num_failures == 0
