@@ -245,22 +245,33 @@ def test_a_trial_whose_process_is_killed_goes_on_from_its_last_epoch(tmp_path, t
     words = list(map(str, command(tmp_path, table, *pins, trials=1, epochs=30)))
     metrics = tmp_path / "results" / "small-noise-bright" / "trials" / "0000" / "metrics.jsonl"
     with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        deadline = time.time() + 120
-        while time.time() < deadline and not (metrics.exists() and metrics.read_text().count("\n") >= 3):
-            time.sleep(0.05)
-        trainers = [
-            child
-            for child in psutil.Process(process.pid).children(recursive=True)
-            if trainer_name in " ".join(child.cmdline())
-        ]
-        assert len(trainers) == num_workers
-        trainers[0].kill()
+        for num_epochs in (2, 5, 8, 11):  # more deaths than are forgiven, each after new epochs
+            _wait_for_epochs(metrics, num_epochs)
+            trainers = _descendants(process, trainer_name)
+            assert len(trainers) == num_workers
+            trainers[0].kill()
         saved = _checkpoints_until_the_end(process, metrics.parent / "last" / "state.json")
     assert process.returncode == 0, saved
     assert len(set(saved)) > 5, "the checkpoint was looked at often enough"
     assert saved == sorted(saved), "epochs were trained again, which writes their checkpoints again"
     assert [json.loads(line)["epoch"] for line in metrics.read_text().splitlines()] == list(range(1, 31))
     assert leaderboard(metrics.parents[2])[0]["status"] == "complete"
+
+
+def _wait_for_epochs(metrics, num_epochs):
+    deadline = time.time() + 120
+    while time.time() < deadline and not (metrics.exists() and metrics.read_text().count("\n") >= num_epochs):
+        time.sleep(0.05)
+
+
+def _descendants(process, name):
+    """The processes below one whose command says `name`, those that are just dying left out."""
+    found = []
+    for child in psutil.Process(process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if name in " ".join(child.cmdline()) and child.status() != psutil.STATUS_ZOMBIE:
+                found.append(child)
+    return found
 
 
 def _checkpoints_until_the_end(process, state):

@@ -5,6 +5,7 @@ One worker runs inside the trial's own process; several run in processes of thei
 
 from __future__ import annotations
 
+import errno
 import uuid
 import warnings
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ import torch
 import torch.distributed as dist
 from ray import train, tune
 from ray.exceptions import OutOfMemoryError
-from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError, UserCallback
+from ray.train import FailureConfig, RunConfig, ScalingConfig, WorkerGroupError
 from ray.train.torch import TorchTrainer
 from ray.train.torch import get_device as ray_device
 from ray.tune.integration.ray_train import TuneReportCallback
@@ -25,19 +26,20 @@ from lssat.config import Config, ConfigError
 from lssat.data.prepared.rows import Rows
 from lssat.evaluation.fairness import Groups
 from lssat.on_ray.ingest import EveryRow, Split, rows_of
+from lssat.on_ray.machine_fault import machine_fault
 from lssat.task import Task
 from lssat.train import microbatch
-from lssat.train.checkpoint import CheckpointError
+from lssat.train.checkpoint import STATE, CheckpointError
 from lssat.train.distributed import Distributed
 from lssat.train.loop import Report, TrainingRun, fit
 from lssat.train.microbatch import DoesNotFit
-from lssat.train.result import RAY_TRAIN_FOLDER, Ended
+from lssat.train.result import LAST_CHECKPOINT, RAY_TRAIN_FOLDER, Ended
 from lssat.train.scoring import NonFiniteLoss
 
 REFUSALS = 10
 """Times, 60 s apart, that the cluster may not hold a trial's workers before the trial fails."""
 RESTARTS = 2
-"""Of a group of workers that lost one; each goes on from the last epoch."""
+"""Of a group of workers that lost one, since its last new epoch, from which it goes on."""
 DETERMINISTIC = (ConfigError, CheckpointError, NonFiniteLoss, DoesNotFit)
 """Errors in which a restart would end again."""
 
@@ -68,14 +70,30 @@ def train_run(run: Run) -> None:
             _work_alone, train_loop_config={"run": run}, scaling_config=ScalingConfig(num_workers=0), datasets=shares
         ).fit()
         return
-    while not _trained_together(run, shares):
-        pass  # the next group takes half the rows at once; when even one row does not fit, the workers report that
+    deaths = 0  # of a worker since the last new epoch
+    while True:
+        saved = _last_state(run)
+        try:
+            return _train_together(run, shares)
+        except WorkerGroupError as error:
+            if machine_fault(error):
+                raise
+            if is_lost_to_memory(error):  # when even one row does not fit, the workers report that
+                microbatch.halve_rows(Path(run.folder), run.config)
+                continue
+            deaths = deaths + 1 if _last_state(run) == saved else 1
+            if deaths > RESTARTS:
+                raise
 
 
-def _trained_together(run: Run, shares: dict[str, Any]) -> bool:
-    """Train with a group of workers. False where Ray gave it up after losing workers for lack of memory; raises
-    TrainingFailedError where it was lost for another reason.
-    """
+def _last_state(run: Run) -> bytes | None:
+    """What the last checkpoint says of itself; every epoch that is saved changes it."""
+    state = Path(run.folder) / LAST_CHECKPOINT / STATE
+    return state.read_bytes() if state.exists() else None
+
+
+def _train_together(run: Run, shares: dict[str, Any]) -> None:
+    """Train with one group of workers. Raises TrainingFailedError where it lost a worker."""
     resources = run.config.resources
     scaling = ScalingConfig(
         num_workers=resources.num_workers,
@@ -85,39 +103,20 @@ def _trained_together(run: Run, shares: dict[str, Any]) -> bool:
         placement_strategy="PACK" if resources.gpus_per_worker else "SPREAD",
     )
     storage = Path(run.folder) / RAY_TRAIN_FOLDER
-    failures = FailureConfig(RESTARTS, controller_failure_limit=REFUSALS)
-    # A resumed trial has had a run of its name already, which Ray Train would restore silently: so names are unique.
+    # Ray Train counts restarts over the whole run, and we since the last new epoch: so each group is a run of its own.
+    failures = FailureConfig(0, controller_failure_limit=REFUSALS)
+    # Ray Train would silently restore a run whose name was there already: so names are unique.
     name = f"{run.name}-{uuid.uuid4().hex[:8]}"
-    callbacks = [TuneReportCallback(), HalveRowsWhenKilled(run)]
-    try:
-        TorchTrainer(
-            _work_together,
-            train_loop_config={"run": run},
-            scaling_config=scaling,
-            run_config=RunConfig(name=name, storage_path=str(storage), callbacks=callbacks, failure_config=failures),
-            datasets=shares,  # for their names: EveryRow decides which worker gets which rows
-            dataset_config=EveryRow(run.splits),
-        ).fit()
-    except TrainingFailedError as error:
-        if not is_lost_to_memory(error):
-            raise
-        return False
-    return True
-
-
-class HalveRowsWhenKilled(UserCallback):  # type: ignore[misc]
-    """Gives the next group of workers micro-batches of half the rows when one was lost for lack of memory. It runs in
-    the process of Ray Train's controller.
-    """
-
-    def __init__(self, run: Run) -> None:
-        self._folder = run.folder
-        self._config = run.config
-
-    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
-        """Ray Train calls this after a group was lost and before it starts another."""
-        if any(is_lost_to_memory(error) for error in worker_exceptions.values()):
-            microbatch.halve_rows(Path(self._folder), self._config)
+    TorchTrainer(
+        _work_together,
+        train_loop_config={"run": run},
+        scaling_config=scaling,
+        run_config=RunConfig(
+            name=name, storage_path=str(storage), callbacks=[TuneReportCallback()], failure_config=failures
+        ),
+        datasets=shares,  # for their names: EveryRow decides which worker gets which rows
+        dataset_config=EveryRow(run.splits),
+    ).fit()
 
 
 def is_lost_to_memory(error: BaseException | None) -> bool:
@@ -152,9 +151,10 @@ def _work(run: Run, distributed: Distributed, report: Report) -> None:
     warnings.filterwarnings("ignore", category=FutureWarning)
     torch.set_num_threads(run.config.resources.cpus_per_worker)
     if run.config.resources.gpus_per_worker and distributed.device.type == "cpu":
-        raise ConfigError(
+        raise OSError(
+            errno.ENODEV,
             "a GPU was granted, but this torch cannot use it; install a torch that fits its driver, or take "
-            "`--profile laptop`"
+            "`--profile laptop`",
         )
     rows = {name: _rows(run.splits[name], name, distributed.rank) for name in ("train", "val")}
     folder = Path(run.folder)

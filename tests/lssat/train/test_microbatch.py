@@ -16,7 +16,7 @@ from timm.models.vision_transformer import VisionTransformer
 
 from lssat.config import build
 from lssat.data.prepared.rows import ResidentRows
-from lssat.on_ray.worker import HalveRowsWhenKilled, Run, is_lost_to_memory
+from lssat.on_ray.worker import is_lost_to_memory
 from lssat.task import Task
 from lssat.train import loop, microbatch
 from lssat.train.checkpoint import load
@@ -234,16 +234,12 @@ def test_an_attempt_that_ended_by_itself_was_not_killed(tmp_path, monkeypatch):
     assert train(config(), tmp_path)[-1]["micro_batches"] == 1
 
 
-def test_a_group_that_lost_a_worker_to_memory_is_halved_and_one_that_lost_it_otherwise_is_not(tmp_path):
-    halver = HalveRowsWhenKilled(Run(config(), TASK, {}, str(tmp_path), "name"))
+def test_a_group_that_lost_a_worker_to_memory_is_told_from_one_that_lost_it_otherwise():
     plain, memory = (
         RuntimeError("connection reset by peer"),
         OutOfMemoryError("Task was killed due to the node running low on memory."),
     )
-    halver.after_exception(None, {0: plain})
-    assert microbatch.begin(tmp_path, config(), {}) == 1
-    halver.after_exception(None, {0: plain, 1: memory})
-    assert microbatch.begin(tmp_path, config(), {}) == 2
+    assert is_lost_to_memory(WorkerGroupError("lost", {0: plain, 1: memory}))
     assert is_lost_to_memory(WorkerGroupError("lost", {0: plain, 1: torch.OutOfMemoryError("CUDA out of memory.")}))
     assert not is_lost_to_memory(WorkerGroupError("lost", {0: plain}))
 
