@@ -22,24 +22,34 @@ def write_text(path: Path, text: str) -> None:
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Put what `write` writes to the path it is given in the place of the file, if any; folders on the way are made.
 
-    That path is a temporary one in the same folder; it is on disk before it takes the name of the file.
+    That path is a temporary one in the same folder; it is on disk before it takes the name of the file. Where that
+    fails, the disk being full for instance, it is deleted.
     """
     make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.tmp")
-    write(temporary)
-    sync(temporary)
-    temporary.replace(path)
+    try:
+        write(temporary)
+        sync(temporary)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     sync(path.parent)
 
 
 def append_json_line(path: Path, entry: Mapping[str, Any]) -> None:
-    """Add a line to a file of JSON lines."""
-    is_new = not path.exists()
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(entry) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    if is_new:
+    """Add a line to a file of JSON lines. Where the disk is full the file stays as it was."""
+    rest = (json.dumps(entry) + "\n").encode()
+    with path.open("ab", buffering=0) as file:  # a buffer would try again to write what failed, as the file is closed
+        old_size = file.tell()
+        try:
+            while rest:
+                rest = rest[file.write(rest) :]
+            os.fsync(file.fileno())
+        except BaseException:
+            file.truncate(old_size)  # half a line would be joined to the next one
+            raise
+    if old_size == 0:
         sync(path.parent)
 
 

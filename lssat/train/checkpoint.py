@@ -4,10 +4,14 @@ executed.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,8 @@ from lssat.errors import UserError
 from lssat.files import make_folder, sync, write_json
 
 STATE = "state.json"
+HALF_WRITTEN = ".tmp*"
+"""What safetensors calls a file until it is whole; a kill leaves it behind."""
 OPTIMIZER = "optimizer."
 
 
@@ -27,12 +33,18 @@ class CheckpointError(UserError, RuntimeError):
     """A checkpoint that cannot be read or does not fit. The message says how to go on."""
 
 
+class DamagedCheckpoint(CheckpointError):
+    """A checkpoint that is not as it was written, or not there: its run must be trained anew. That the disk or the
+    network fails to read it is no damage, but an OSError.
+    """
+
+
 def save(folder: Path, *, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
     """Put a checkpoint in the place of the one in `folder`, if any. `state` is JSON.
 
     A kill at any moment, or a power cut, leaves the old checkpoint or the new one, whole: `state.json` names its tensor
     file and is replaced in one step, once everything it needs is on disk. A first checkpoint is written beside
-    `folder`, which thus exists only whole.
+    `folder`, which thus exists only whole. Where the disk is full nothing half-written stays. Raises OSError.
     """
     if folder.exists():
         _write(folder, tensors, state)
@@ -40,21 +52,35 @@ def save(folder: Path, *, tensors: dict[str, Tensor], state: dict[str, Any]) -> 
     staging = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(staging, ignore_errors=True)
     make_folder(staging)
-    _write(staging, tensors, state)
-    os.replace(staging, folder)
+    try:
+        _write(staging, tensors, state)
+        os.replace(staging, folder)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
     sync(folder.parent)
 
 
 def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors (on the CPU) and state of a checkpoint. Raises CheckpointError."""
+    """Tensors (on the CPU) and state of a checkpoint, as they were written. Raises DamagedCheckpoint, OSError."""
     repair = f"delete {folder} to start again, or copy the checkpoint anew from where it is whole"
     try:
-        manifest = json.loads((folder / STATE).read_text(encoding="utf-8"))
-        return load_file(folder / manifest["tensors"]), manifest["state"]
+        written = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        path, state = folder / written["tensors"], written["state"]
+        if written.keys() != {"tensors", "state"}:  # earlier versions wrote no digests
+            _compare(written["tensors_sha256"], _digest_of_file(path), path)
+            _compare(written["state_sha256"], _digest_of_json(state), folder / STATE)
+        return _read_tensors(path), state
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise CheckpointError(f"there is no whole checkpoint in {folder} ({error}); {repair}") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, SafetensorError) as error:
-        raise CheckpointError(f"the checkpoint in {folder} is damaged ({error}); {repair}") from error
+        raise DamagedCheckpoint(f"there is no whole checkpoint in {folder} ({error}); {repair}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+        raise DamagedCheckpoint(f"the checkpoint in {folder} is damaged ({error}); {repair}") from error
+
+
+def write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    """A safetensors file. Raises OSError, with its number, where safetensors has it in words only."""
+    with _os_errors(path):
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
 
 
 def flatten_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -89,11 +115,55 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tenso
 
 
 def _write(folder: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-    name = f"tensors-{secrets.token_hex(4)}.safetensors"
-    save_file({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}, folder / name)
-    sync(folder / name)
-    sync(folder)  # the file's name is on disk before anything refers to it
-    write_json(folder / STATE, {"tensors": name, "state": state})
-    for stale in folder.glob("tensors-*.safetensors"):
-        if stale.name != name:
+    path = folder / f"tensors-{secrets.token_hex(4)}.safetensors"
+    try:
+        write_tensors(tensors, path)
+        sync(path)
+        sync(folder)  # the file's name is on disk before anything refers to it
+        digests = {"tensors_sha256": _digest_of_file(path), "state_sha256": _digest_of_json(state)}
+        write_json(folder / STATE, {"tensors": path.name, **digests, "state": state})
+    except BaseException:
+        if not _names(folder / STATE, path.name):
+            path.unlink(missing_ok=True)
+        raise
+    for stale in [*folder.glob("tensors-*.safetensors"), *folder.glob(HALF_WRITTEN)]:
+        if stale.name != path.name:
             stale.unlink()
+
+
+def _names(state: Path, name: str) -> bool:
+    """Whether a state refers to this tensor file already: what failed came after it was replaced."""
+    return state.exists() and name in state.read_text(encoding="utf-8", errors="replace")
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    if path.stat().st_size == 0:  # which safetensors takes for a failure of the system
+        raise ValueError(f"{path.name} is empty")
+    with _os_errors(path):
+        return load_file(path)
+
+
+def _digest_of_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest_of_json(state: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+
+
+def _compare(written: str, found: str, path: Path) -> None:
+    if written != found:
+        raise ValueError(f"{path.name} is not as it was written")
+
+
+@contextmanager
+def _os_errors(path: Path) -> Iterator[None]:
+    """Raise the OSError that safetensors tells of as text."""
+    try:
+        yield
+    except SafetensorError as error:
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error

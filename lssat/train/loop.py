@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from lssat.evaluation.fairness import Groups
 from lssat.model.lssat import LSSAT
 from lssat.task import Task
 from lssat.train import checkpoint, microbatch
-from lssat.train.checkpoint import CheckpointError
+from lssat.train.checkpoint import CheckpointError, DamagedCheckpoint
 from lssat.train.distributed import Distributed, num_steps
 from lssat.train.learner import Learner, RunState, new_learner
 from lssat.train.optim import scheduled_lr, set_lr, training_mode
@@ -154,12 +155,20 @@ def _attempt(run: TrainingRun, num_micro_batches: int, record: microbatch.Attemp
 
 
 def _begin(run: TrainingRun) -> tuple[Learner, EpochResult | None]:
-    """The learner as the last epoch left it, and that epoch's result; a new learner and None at the start."""
+    """The learner as the last epoch left it, and that epoch's result; a new learner and None at the start.
+
+    After a damaged checkpoint the run begins again: seeded, it comes to what it was. `best` has no optimizer's state,
+    so that going on from it would be another run.
+    """
     torch.manual_seed(run.config.seed)
     folder = run.folder / LAST_CHECKPOINT if run.folder else None
     if folder is None or not folder.exists():
         return new_learner(run.config, run.task, run.distributed.device), None
-    tensors, state_json = checkpoint.load(folder)
+    try:
+        tensors, state_json = checkpoint.load(folder)
+    except DamagedCheckpoint as error:
+        warnings.warn(f"the run begins again: {error}", stacklevel=1)
+        return new_learner(run.config, run.task, run.distributed.device), None
     state = RunState.from_json(state_json, folder)
     if state.config != run.config:
         raise CheckpointError(f"the checkpoint in {folder} was written by another config; delete it to start again")

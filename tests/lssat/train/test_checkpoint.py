@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import random
@@ -12,11 +13,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from lssat.train import checkpoint
-from lssat.train.checkpoint import CheckpointError, flatten_optimizer, load, restore_optimizer, save
+from lssat.train.checkpoint import CheckpointError, DamagedCheckpoint, flatten_optimizer, load, restore_optimizer, save
 
+ROOT = Path(__file__).resolve().parents[3]
 SAVE_FOR_EVER = """
 import sys, torch
 from pathlib import Path
@@ -137,6 +140,66 @@ def test_damaged_checkpoints_name_the_repair(tmp_path: Path, pattern: str) -> No
     path.write_bytes(path.read_bytes()[:-5])
     with pytest.raises(CheckpointError, match=r"is damaged \(.*\); delete"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("pattern", ["*.safetensors", "*.json"])
+def test_no_flipped_bit_goes_unnoticed(tmp_path: Path, pattern: str) -> None:
+    save(tmp_path, tensors=tensors_of(1), state={"epoch": 12345, "score": 0.625})
+    path = next(tmp_path.glob(pattern))
+    whole = path.read_bytes()
+    harmless = 0
+    for position in range(len(whole)):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
+        try:
+            tensors, state = load(tmp_path)
+        except DamagedCheckpoint:
+            continue
+        harmless += 1  # white space between the words of the state
+        assert state == {"epoch": 12345, "score": 0.625}
+        assert all(torch.equal(tensors[name], tensor) for name, tensor in tensors_of(1).items())
+    assert harmless < (1 if pattern == "*.safetensors" else len(whole) // 4)
+
+
+def test_a_checkpoint_that_cannot_be_read_is_not_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(tmp_path, tensors=tensors_of(1), state={})
+
+    def fails(*arguments: object) -> None:
+        raise SafetensorError("Error while deserializing: I/O error: Input/output error (os error 5)")
+
+    monkeypatch.setattr(checkpoint, "load_file", fails)
+    with pytest.raises(OSError, match="Input/output error") as raised:
+        load(tmp_path)
+    assert raised.value.errno == errno.EIO
+
+
+FILL = """
+import resource, signal, sys, torch
+from pathlib import Path
+from lssat.train.checkpoint import save
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+try:
+    save(Path(sys.argv[1]), tensors={"a": torch.ones(20_000)}, state={"text": "x" * 100_000})
+except OSError as error:
+    print(error.errno)
+"""
+
+
+@pytest.mark.parametrize("has_older", [False, True])
+@pytest.mark.parametrize("limit", [10_000, 90_000], ids=["in the tensors", "in the state"])
+def test_a_full_disk_is_an_error_of_the_system_and_leaves_nothing_half_written(
+    tmp_path: Path, limit: int, has_older: bool
+) -> None:
+    """A limit on the size of files stands for the disk."""
+    folder = tmp_path / "last"
+    if has_older:
+        save(folder, tensors=tensors_of(7), state={"epoch": 7})
+    before = sorted(tmp_path.rglob("*"))
+    done = subprocess.run([sys.executable, "-c", FILL, folder, str(limit)], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == str(errno.EFBIG), done.stdout + done.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+    if has_older:
+        assert load(folder)[1] == {"epoch": 7}
 
 
 def test_foreign_json_is_refused(tmp_path: Path) -> None:
