@@ -35,7 +35,7 @@ EPILOG = """examples:
   python search/run.py --space spaces/backbones.yaml --set backbone.family=resnet --set optim.epochs=30 --num-trials 40
       pin settings; a pinned setting leaves the search
   python search/run.py --space spaces/backbones.yaml --resume
-      go on with an interrupted study, or with one whose budget was spent
+      go on with an interrupted study, or with one whose budget was spent; begin it where it has not begun
   python search/run.py --space spaces/backbones.yaml --extend 50
       add 50 trials to a study, finished or not
   python search/run.py --space results/backbones-emotion/manifest.json --name again
@@ -111,7 +111,11 @@ def _parser() -> argparse.ArgumentParser:
         help="run on a Ray cluster that is up: auto, or its address; default: Ray on this machine",
     )
     existing = parser.add_mutually_exclusive_group()
-    existing.add_argument("--resume", action="store_true", help="go on with an existing run folder")
+    existing.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the run folder where its study has begun, else begin it: one line for every start",
+    )
     existing.add_argument(
         "--extend", type=int, metavar="N", help="go on with an existing run folder, with N more trials"
     )
@@ -135,6 +139,8 @@ def _search(arguments: argparse.Namespace) -> int:
         plan_study(space, folder, cache)
         return 0
     goes_on = arguments.resume or arguments.extend is not None
+    if arguments.extend is not None and not folder.has_begun:
+        raise ConfigError(f"there is no study to extend in {folder.path}; leave `--extend` out")
     with claimed(folder, resume=goes_on, overwrite=arguments.overwrite) as resumes:
         from search.report.screen import console_beside
 
@@ -224,7 +230,7 @@ def _pinned(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _how_to_go_on(folder: RunFolder) -> str:
     if not folder.has_begun:
-        return "the study had not begun, so nothing is left behind"
+        return f"the study had not begun, so that there is nothing to go on with; its log is {folder.log}"
     return f"nothing is lost. Go on with:\n  {_resume_command()}"
 
 

@@ -298,7 +298,7 @@ def _checkpoints_until_the_end(process, state):
         (["--space", "nowhere.yaml"], ["nowhere.yaml"]),
         (["--num-trials", "0"], ["num_trials", "0"]),
         (["--profile", "laptop", "--name", "../x"], ["--name"]),
-        (["--resume"], ["no study to resume"]),
+        (["--extend", "2"], ["no study to extend"]),
         (["--set", "resources.num_workers=64", "--set", "optim.batch_size=64"], ["num_workers"]),
         (["--classes", "0"], ["class"]),
     ],

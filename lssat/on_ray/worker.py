@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from pyarrow.fs import LocalFileSystem
 from ray import train, tune
 from ray.exceptions import OutOfMemoryError
 from ray.train import FailureConfig, RunConfig, ScalingConfig, WorkerGroupError
@@ -112,7 +113,11 @@ def _train_together(run: Run, shares: dict[str, Any]) -> None:
         train_loop_config={"run": run},
         scaling_config=scaling,
         run_config=RunConfig(
-            name=name, storage_path=str(storage), callbacks=[TuneReportCallback()], failure_config=failures
+            name=name,
+            storage_path=str(storage),
+            storage_filesystem=LocalFileSystem(),  # else Ray takes the path for a URI
+            callbacks=[TuneReportCallback()],
+            failure_config=failures,
         ),
         datasets=shares,  # for their names: EveryRow decides which worker gets which rows
         dataset_config=EveryRow(run.splits),

@@ -49,6 +49,11 @@ class RunFolder:
         return self.path / names.MANIFEST
 
     @property
+    def beginning(self) -> Path:
+        """The marker of a run folder whose study has not begun."""
+        return self.path / names.BEGINNING
+
+    @property
     def log(self) -> Path:
         """Everything that libraries print."""
         return self.path / names.LOG

@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from lssat.config import ConfigError, DataConfig
 from lssat.data.sources.source import short_name
+from lssat.errors import UserError
 from lssat.files import make_folder
 from search.record.folder import RunFolder
 
@@ -29,8 +30,8 @@ def folder_name(asked: str | None, space: Path, data: DataConfig) -> str:
         if len(name) <= MAX_NAME:
             return name
         return f"{name[: MAX_NAME - 10]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-    if asked != Path(asked).name or asked.startswith("."):
-        raise ConfigError(f"`--name` must be a plain folder name, but got {asked!r}")
+    if asked != Path(asked).name or asked.startswith(".") or not asked.isprintable() or not asked:
+        raise ConfigError(f"`--name` must be a plain folder name of printable characters, but got {asked!r}")
     return asked
 
 
@@ -39,9 +40,10 @@ def claimed(folder: RunFolder, *, resume: bool, overwrite: bool) -> Iterator[boo
     """The run folder, made where it is new, for this process alone; yields whether there is a study in it to go on
     with.
 
-    An older study that is to be replaced is put aside until the new one has begun; one that never begins, its input
-    being bad for instance, leaves everything as it was. What a kill left of a study that had not begun is begun anew.
-    Raises ConfigError.
+    With `resume` a study is gone on with, or else begun. An older study that is to be replaced is put aside until the
+    new one has begun; one that never begins, its input being bad for instance, leaves everything as it was, but for its
+    log where nobody was told what was wrong. What a kill left of a study that had not begun is begun anew. Nothing is
+    ever deleted but what this module knows to be of a study that has not begun. Raises ConfigError.
     """
     with _locked(folder):
         _bring_back(folder)
@@ -51,16 +53,19 @@ def claimed(folder: RunFolder, *, resume: bool, overwrite: bool) -> Iterator[boo
                 f"{folder.path} exists; go on with it (`--resume`), replace it (`--overwrite`), or choose another "
                 "`--name`"
             )
-        if resume and not folder.path.exists():
-            raise ConfigError(f"there is no study to resume in {folder.path}; leave `--resume` out")
-        if folder.path.exists() and not folder.has_begun:
-            _clear(folder)
-        make_folder(folder.path)
+        if not folder.has_begun:
+            _begin(folder)
+        keeps_log = True
         try:
             yield folder.has_begun
+        except UserError:
+            keeps_log = False
+            raise
         finally:
-            if not folder.has_begun:
-                shutil.rmtree(folder.path)
+            if folder.has_begun:
+                folder.beginning.unlink(missing_ok=True)
+            else:
+                _withdraw(folder, keeps_log=keeps_log and replaced is None)
             if replaced and folder.has_begun:
                 shutil.rmtree(replaced, ignore_errors=True)
             elif replaced:
@@ -86,17 +91,34 @@ def _locked(folder: RunFolder) -> Iterator[None]:
         lock.release()
 
 
-def _clear(folder: RunFolder) -> None:
-    """Delete what a study wrote before it began. Raises ConfigError where there is anything else."""
-    manifest = folder.manifest
-    ours = {folder.log.name, manifest.name, f".{manifest.name}.tmp"}
-    others = [item.name for item in folder.path.iterdir() if item.name not in ours]
+def _begin(folder: RunFolder) -> None:
+    """Make a new run folder, or take up one that has not begun. Raises ConfigError where there is anything else."""
+    ours = {path.name for path in _before_it_begins(folder)}
+    others = [item.name for item in folder.path.iterdir() if item.name not in ours] if folder.path.exists() else []
     if others:
         raise ConfigError(
             f"{folder.path} is no run folder of this project: it holds `{others[0]}`; delete it yourself, or choose "
             "another `--name`"
         )
-    shutil.rmtree(folder.path)
+    if folder.path.exists():
+        _withdraw(folder, keeps_log=False)
+    make_folder(folder.path)
+    folder.beginning.touch()
+
+
+def _before_it_begins(folder: RunFolder) -> list[Path]:
+    """The files of a study that has not begun."""
+    manifest = folder.manifest
+    return [folder.log, manifest, manifest.with_name(f".{manifest.name}.tmp"), folder.beginning]
+
+
+def _withdraw(folder: RunFolder, keeps_log: bool) -> None:
+    """Delete the files of a study that has not begun, and its folder where nothing else is in it."""
+    for path in _before_it_begins(folder):
+        if not (keeps_log and path in (folder.log, folder.beginning)):
+            path.unlink(missing_ok=True)
+    if not any(folder.path.iterdir()):
+        folder.path.rmdir()
 
 
 def _put_aside(folder: RunFolder) -> Path:
@@ -116,7 +138,8 @@ def _bring_back(folder: RunFolder) -> None:
     if replaced.exists() and folder.has_begun:
         shutil.rmtree(replaced)
     elif replaced.exists():
-        shutil.rmtree(folder.path, ignore_errors=True)
+        if folder.path.exists():
+            _withdraw(folder, keeps_log=False)
         replaced.rename(folder.path)
 
 

@@ -7,6 +7,7 @@ swallows what Optuna refuses; so this speaks to Optuna's ask-and-tell interface 
 from __future__ import annotations
 
 import json
+import sqlite3
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -44,7 +45,12 @@ def trial_name(number: int) -> str:
 
 def open_study(database: Path, name: str, space: Space) -> optuna.Study:
     """The study of that name in a SQLite file; a new one has the first points of the space queued."""
-    storage = optuna.storages.RDBStorage(f"sqlite:///{database}", engine_kwargs={"connect_args": {"timeout": 60}})
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(database, timeout=60, check_same_thread=False)
+
+    # The path is no part of the URL, in which `?`, `#`, `%` and `{` would have a meaning.
+    storage = optuna.storages.RDBStorage("sqlite:///study.db", engine_kwargs={"creator": connect})
     return create_study(storage, name, space)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import optuna
+from pyarrow.fs import LocalFileSystem
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler
 from rich.console import Console
@@ -168,6 +169,7 @@ def _tune(study: Study, adaptor: Adaptor, recorder: Recorder, num_runs: int) -> 
         run_config=tune.RunConfig(
             name=f"tune-{stage}",
             storage_path=str(study.storage.ray),
+            storage_filesystem=LocalFileSystem(),  # else Ray takes the path for a URI
             callbacks=[recorder],
             failure_config=tune.FailureConfig(max_failures=FORGIVEN_DEATHS),
             stop=adaptor.tune_stopper,

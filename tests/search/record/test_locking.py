@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from lssat.config import ConfigError, DataConfig
 from search.record.folder import RunFolder
 from search.record.locking import claimed, folder_name
+from search.space.file import load
+from search.strategy.searcher import open_study
 
 ROOT = Path(__file__).resolve().parents[3]
 HOLD = """
@@ -32,10 +35,10 @@ def never_begins(folder, overwrite):
     """A study whose input turns out to be bad."""
     try:
         with claimed(folder, resume=False, overwrite=overwrite):
-            assert not list(folder.path.iterdir()), "it is new"
+            assert list(folder.path.iterdir()) == [folder.beginning], "it is new"
             folder.log.write_text("noise")
-            raise ValueError
-    except ValueError:
+            raise ConfigError("bad input")
+    except ConfigError:
         return
 
 
@@ -93,9 +96,8 @@ def test_a_kill_before_the_new_study_begins_brings_the_older_one_back(tmp_path):
 
 def test_a_begun_study_is_neither_begun_again_nor_taken_for_another(tmp_path):
     folder = RunFolder(tmp_path / "s")
-    with pytest.raises(ConfigError, match="no study to resume"), claimed(folder, resume=True, overwrite=False):
-        pass
-    with claimed(folder, resume=False, overwrite=False):
+    with claimed(folder, resume=True, overwrite=False) as resumes:
+        assert not resumes, "it is begun where there is nothing to go on with"
         begin(folder)
     with pytest.raises(ConfigError, match="--resume"), claimed(folder, resume=False, overwrite=False):
         pass
@@ -113,11 +115,49 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
     assert (folder.path / "thesis.tex").exists()
 
 
+NAMES = ["which one?x", "100%", "%41", "a#b", "[x]*", "{a}", "it's", 'a"b', "back\\slash", "~", "-x", "張三", " "]
+PARENTS = [*NAMES, "a\nb", "not UTF-8 \udcd5"]
+
+
+@pytest.mark.parametrize(
+    ("parent", "name"), [*(("plain", name) for name in NAMES), *((parent, "plain") for parent in PARENTS)]
+)
+def test_a_study_lies_in_its_folder_whatever_that_is_called(tmp_path, parent, name):
+    space = load(ROOT / "spaces/backbones.yaml", "laptop", {}, {})
+    folder = RunFolder(tmp_path / parent / folder_name(name, Path("s.yaml"), DataConfig()))
+    with claimed(folder, resume=False, overwrite=False):
+        folder.manifest.write_text("{}")
+        open_study(folder.study_db, name, space)
+    assert sorted(path.name for path in folder.path.iterdir()) == ["manifest.json", "study.db"]
+    assert [path.name for path in tmp_path.iterdir()] == [parent], "nothing lies beside it"
+    with claimed(folder, resume=True, overwrite=False) as resumes:
+        assert resumes and open_study(folder.study_db, name, space).study_name == name
+
+
+def test_whatever_a_study_that_never_began_has_made_is_left(tmp_path):
+    folder = RunFolder(tmp_path / "s")
+    with claimed(folder, resume=False, overwrite=False):
+        (folder.path / "weights").touch()
+    assert (folder.path / "weights").exists()
+    with pytest.raises(ConfigError, match="weights"), claimed(folder, resume=False, overwrite=False):
+        pass
+
+
+def test_the_log_of_a_study_that_never_began_is_kept_where_nobody_said_why(tmp_path):
+    folder = RunFolder(tmp_path / "s")
+    with suppress(ValueError), claimed(folder, resume=False, overwrite=False):
+        folder.log.write_text("a traceback")
+        raise ValueError
+    assert folder.log.read_text() == "a traceback"
+    with claimed(folder, resume=False, overwrite=False):
+        begin(folder)
+
+
 def test_names(tmp_path):
     space = Path("spaces/backbones.yaml")
     assert folder_name(None, space, DataConfig()) == "backbones-emotion"
     assert folder_name("mine", space, DataConfig()) == "mine"
     assert len(folder_name(None, space, DataConfig(task="a" * 100))) <= 80
-    for wrong in ("../x", "a/b", ".hidden"):
+    for wrong in ("../x", "a/b", ".hidden", "a\nb", "\udcd5", ""):
         with pytest.raises(ConfigError, match="--name"):
             folder_name(wrong, space, DataConfig())
