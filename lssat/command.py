@@ -1,29 +1,83 @@
 """How every command of the project speaks and ends: what the user can repair, and Ctrl-C, are one line on standard
-error and an exit code of their own.
+error and an exit code of their own. SIGTERM (`kill`, `scancel`, `docker stop`) and SIGHUP are Ctrl-C with other codes.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 from lssat.errors import UserError
 
 BAD_INPUT = 2
 INTERRUPTED = 130
+STOPPING = (signal.SIGTERM, signal.SIGHUP)
 Notify = Callable[[str], None]
 """Takes one line that tells what happens, for the screen or a log."""
 
 
 def exit_code(command: Callable[[], int | None], interrupted: str = "interrupted") -> int:
     """What `command` returns, None being 0; after a UserError 2, with its message on standard error; after Ctrl-C 130,
-    with the line `interrupted`.
+    after SIGTERM 143, after SIGHUP 129, with the line `interrupted`.
     """
     try:
-        return command() or 0
+        with _stopped_by_signals():
+            return command() or 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print(interrupted, file=sys.stderr)
-        return INTERRUPTED
+        return code_of(error)
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asks this process to end: to all that listen for Ctrl-C it is that."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+def code_of(interruption: KeyboardInterrupt) -> int:
+    """The exit code after an interruption, as a shell gives it."""
+    return 128 + interruption.number if isinstance(interruption, Stopped) else INTERRUPTED
+
+
+@contextmanager
+def signals_wait() -> Iterator[None]:
+    """Inside, Ctrl-C and the signals that are like it wait: what is half begun there could not be taken back.
+
+    Whatever handlers others set inside are gone afterwards.
+    """
+    came: list[int] = []
+    heard = [number for number in (signal.SIGINT, *STOPPING) if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, lambda number, frame: came.append(number)) for number in heard}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """Inside, a first signal of STOPPING raises Stopped; further ones are not heard. What `nohup` ignores stays so."""
+    heard = [number for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN]
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for each in heard:
+            signal.signal(each, signal.SIG_IGN)
+        raise Stopped(number)
+
+    before = {number: signal.signal(number, stop) for number in heard}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -14,7 +14,7 @@ if not __package__:  # started as a script: Python put search/ on the path, wher
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 # What loads torch, Ray or Optuna is imported where it is needed, so that `--help` and mistakes are answered at once.
-from lssat.command import INTERRUPTED, exit_code
+from lssat.command import code_of, exit_code
 from lssat.config import ConfigError, describe
 from lssat.errors import UserError
 from search.record.folder import RunFolder, Storage
@@ -49,7 +49,7 @@ EPILOG = """examples:
 
 def main() -> int:
     """Run a study; 0: done, 1: no winner or an unexpected error, 2: bad input, 3: the machine failed (`--resume`
-    goes on), 130: interrupted.
+    goes on), 130: Ctrl-C, 143: SIGTERM, 129: SIGHUP.
     """
     arguments = _parser().parse_args()
     return exit_code(lambda: _search(arguments))
@@ -157,9 +157,9 @@ def _search(arguments: argparse.Namespace) -> int:
                 return 0 if run(session, console) else 1
             except UserError:
                 raise
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as interruption:
                 console.print(f"\ninterrupted; {_how_to_go_on(folder)}", markup=False)
-                return INTERRUPTED
+                return code_of(interruption)
             except Exception as error:
                 from lssat.on_ray.machine_fault import machine_failed
 

@@ -181,7 +181,7 @@ def test_a_trial_that_fails_fails_alone(tmp_path, table):
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("ray")
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_study_is_finished_by_resume(tmp_path, table, how):
     words = list(map(str, command(tmp_path, table, trials=4, epochs=6)))
     folder = tmp_path / "results" / "small-noise-bright"
@@ -198,8 +198,8 @@ def test_an_interrupted_study_is_finished_by_resume(tmp_path, table, how):
         else:
             process.send_signal(how)
         output, _ = process.communicate(timeout=60)
-    if how == signal.SIGINT:
-        assert process.returncode == 130
+    if how != signal.SIGKILL:
+        assert process.returncode == 128 + how
         assert "--resume" in output
     before = {name: (folder / "trials" / name / "metrics.jsonl").read_text() for name in finished}
     done = run([*words, "--resume"], tmp_path)

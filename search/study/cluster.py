@@ -12,6 +12,7 @@ import ray
 from ray._private import ray_constants
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from lssat.command import signals_wait
 from lssat.config import ConfigError
 
 LEFT_OUT = [
@@ -73,13 +74,16 @@ def connect(address: str | None, root: Path) -> None:
     ray_constants.ENABLE_RAY_CLUSTER = (
         False  # what this process has read when it imported Ray; its children read LOOPBACK
     )
-    ray.init(
-        "local",
-        num_cpus=len(os.sched_getaffinity(0)),
-        include_dashboard=True,
-        dashboard_host="127.0.0.1",
-        _node_ip_address="127.0.0.1",
-    )
+    with (
+        signals_wait()
+    ):  # Ray could not end the processes that it has not written down yet; and it hears SIGTERM itself
+        ray.init(
+            "local",
+            num_cpus=len(os.sched_getaffinity(0)),
+            include_dashboard=True,
+            dashboard_host="127.0.0.1",
+            _node_ip_address="127.0.0.1",
+        )
 
 
 def has_gpus(address: str) -> bool:
@@ -98,7 +102,8 @@ def _look(address: str) -> tuple[str, float]:
 
 def _join(address: str, runtime_env: dict[str, Any] | None = None) -> None:
     try:
-        ray.init(address=address, runtime_env=runtime_env, log_to_driver=runtime_env is not None)
+        with signals_wait():
+            ray.init(address=address, runtime_env=runtime_env, log_to_driver=runtime_env is not None)
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         repair = "start one (README, Cluster), set RAY_AUTH_MODE=token if it demands a token, or leave `--address` out"

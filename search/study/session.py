@@ -65,8 +65,8 @@ def run(session: Session, console: Console) -> bool:
     _check_subgroups(info, config.objective.subgroups)
     if session.begun:
         session.begun.check_goes_on(session.folder, session.storage, space, info.fingerprint)
-    connect(session.address, session.root)
     try:
+        connect(session.address, session.root)
         study = _open(session, prepared, task)
         manifest = _begin(session, {**_summary(info), "prepared": str(prepared)})  # everything is checked
         tuning.search(study, console)

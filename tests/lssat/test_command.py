@@ -1,11 +1,19 @@
 """Whatever a person can repair, and Ctrl-C, ends a command with one line and an exit code of its own."""
 
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from subprocess import PIPE
+
 import pytest
 
-from lssat.command import exit_code
+from lssat.command import STOPPING, exit_code, signals_wait
 from lssat.config import ConfigError, build
 from lssat.errors import UserError
 from lssat.train import checkpoint
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_command_returns_its_code_or_0():
@@ -46,3 +54,51 @@ def test_what_nobody_foresaw_is_not_hidden():
 
     with pytest.raises(ZeroDivisionError):
         exit_code(command)
+
+
+COMMAND = """
+import sys, time
+from lssat.command import STOPPING, exit_code, signals_wait
+def command():
+    try:
+        print("runs", flush=True)
+        time.sleep(60)
+    finally:
+        print("tidied", flush=True)
+sys.exit(exit_code(command, "go on like this"))
+"""
+
+
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_a_command_in_order(how, code):
+    with subprocess.Popen([sys.executable, "-c", COMMAND], cwd=ROOT, stdout=PIPE, stderr=PIPE, text=True) as process:
+        assert process.stdout.readline() == "runs\n"
+        process.send_signal(how)
+        output, errors = process.communicate(timeout=30)
+    assert (process.returncode, output, errors) == (code, "tidied\n", "go on like this\n")
+
+
+def test_what_nohup_ignores_stays_ignored():
+    nohup = ["sh", "-c", 'trap "" HUP; exec "$0" -c "$1"', sys.executable, COMMAND.replace("60", "0.5")]
+    with subprocess.Popen(nohup, cwd=ROOT, stdout=PIPE, stderr=PIPE, text=True) as process:
+        assert process.stdout.readline() == "runs\n"
+        process.send_signal(signal.SIGHUP)
+        assert process.communicate(timeout=30) == ("tidied\n", "")
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_wait_for_what_is_half_begun_whoever_takes_their_handlers_meanwhile(number):
+    done = []
+
+    def command():
+        with signals_wait():
+            signal.raise_signal(number)
+            signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))  # as Ray does
+            done.append("begun")
+        done.append("never")
+
+    handlers = [signal.getsignal(each) for each in (signal.SIGINT, *STOPPING)]
+    assert exit_code(command) == 128 + number
+    assert done == ["begun"]
+    assert [signal.getsignal(each) for each in (signal.SIGINT, *STOPPING)] == handlers
