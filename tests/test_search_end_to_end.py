@@ -242,19 +242,19 @@ def test_a_running_study_is_left_alone_and_listens_to_this_machine_alone(tmp_pat
 def test_a_trial_whose_process_is_killed_goes_on_from_its_last_epoch(tmp_path, table, num_workers, trainer_name):
     """The trial's own process where it trains alone, one of its workers where it has several."""
     pins = ["--set", "backbone.name=test_convnext", "--set", f"resources.num_workers={num_workers}"]
-    words = list(map(str, command(tmp_path, table, *pins, trials=1, epochs=30)))
+    words = list(map(str, command(tmp_path, table, *pins, trials=1, epochs=16)))
     metrics = tmp_path / "results" / "small-noise-bright" / "trials" / "0000" / "metrics.jsonl"
     with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        for num_epochs in (2, 5, 8, 11):  # more deaths than are forgiven, each after new epochs
+        for num_epochs in (2, 5, 8):  # more deaths than are forgiven, each after new epochs
             _wait_for_epochs(metrics, num_epochs)
             trainers = _descendants(process, trainer_name)
             assert len(trainers) == num_workers
             trainers[0].kill()
         saved = _checkpoints_until_the_end(process, metrics.parent / "last" / "state.json")
     assert process.returncode == 0, saved
-    assert len(set(saved)) > 5, "the checkpoint was looked at often enough"
+    assert len(set(saved)) > 2, "the checkpoint was looked at often enough"
     assert saved == sorted(saved), "epochs were trained again, which writes their checkpoints again"
-    assert [json.loads(line)["epoch"] for line in metrics.read_text().splitlines()] == list(range(1, 31))
+    assert [json.loads(line)["epoch"] for line in metrics.read_text().splitlines()] == list(range(1, 17))
     assert leaderboard(metrics.parents[2])[0]["status"] == "complete"
 
 

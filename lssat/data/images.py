@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 FORMATS = ("JPEG", "PNG")
 ABSOLUTE = re.compile(r"/|\\\\|[A-Za-z]:[/\\]")  # also as Windows has it
@@ -79,16 +80,32 @@ def _real_folder(root: Path, folder: str) -> Path:
 
 
 def decode_image(image: bytes | None) -> Image.Image:
-    """The picture, decoded to its last row. Raises UnusableImage."""
+    """The picture as a viewer shows it, decoded to its last row: upright, 8 bits a channel, of mode L or RGB.
+
+    The one way in which pictures are opened. Its EXIF orientation is applied, what is transparent lies on white, and 16
+    bits are scaled to 8. Raises UnusableImage.
+    """
     if not image:
         raise UnusableImage("no image bytes")
     try:
         picture = Image.open(io.BytesIO(image), formats=FORMATS)
         picture.load()
+        return _eight_bits(ImageOps.exif_transpose(picture))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UnusableImage("decompression bomb refused") from None
     except UnidentifiedImageError:
         raise UnusableImage("not a JPEG or PNG image") from None
     except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, ...
         raise UnusableImage(f"damaged image: {error}") from None
-    return picture
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """Of mode L or RGB. Pillow clips 16 bits instead of scaling them, and drops what makes pixels transparent."""
+    if picture.has_transparency_data:
+        coloured = picture.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), coloured).convert("RGB")
+    if picture.mode in ("L", "RGB"):
+        return picture
+    if picture.mode.startswith("I"):  # a PNG has at most 16 bits, without a sign
+        return Image.fromarray(np.round(np.asarray(picture) / 257).astype(np.uint8))
+    return picture.convert("L" if picture.mode == "1" else "RGB")

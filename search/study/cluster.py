@@ -74,9 +74,8 @@ def connect(address: str | None, root: Path) -> None:
     ray_constants.ENABLE_RAY_CLUSTER = (
         False  # what this process has read when it imported Ray; its children read LOOPBACK
     )
-    with (
-        signals_wait()
-    ):  # Ray could not end the processes that it has not written down yet; and it hears SIGTERM itself
+    # Interrupted while it starts, Ray loses sight of processes that it has begun; and it takes SIGTERM for itself.
+    with signals_wait():
         ray.init(
             "local",
             num_cpus=len(os.sched_getaffinity(0)),
