@@ -20,6 +20,7 @@ from lssat.inputs.mask_rule import check_grid
 from lssat.inputs.masking import random_mask
 from lssat.model import catalog
 from lssat.model.encoders.base import Encoder
+from lssat.model.encoders.pointwise import spare_memory
 from lssat.model.encoders.pooling import set_pooling
 from lssat.model.encoders.pyramid import PyramidEncoder, first_stage, read_stages
 from lssat.model.encoders.sparse import SparseEncoder
@@ -136,7 +137,9 @@ def _create(config: Config, sketch: Any, options: dict[str, Any]) -> Any:
     options = {"img_size": config.data.image_size, "drop_path_rate": config.backbone.drop_path_rate, **options}
     known = _accepted(sketch)
     options = {key: value for key, value in options.items() if key in known}
-    return timm.create_model(catalog.architecture(config.backbone), pretrained=False, num_classes=0, **options)
+    model = timm.create_model(catalog.architecture(config.backbone), pretrained=False, num_classes=0, **options)
+    spare_memory(model)
+    return model
 
 
 def _wrapped(model: Any, config: Config, drops: bool) -> Encoder:
