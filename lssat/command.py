@@ -44,7 +44,12 @@ class Stopped(KeyboardInterrupt):
 
 def code_of(interruption: KeyboardInterrupt) -> int:
     """The exit code after an interruption, as a shell gives it."""
-    return 128 + interruption.number if isinstance(interruption, Stopped) else INTERRUPTED
+    cause: BaseException | None = interruption
+    while cause:  # a library may have made a plain KeyboardInterrupt of it
+        if isinstance(cause, Stopped):
+            return 128 + cause.number
+        cause = cause.__context__
+    return INTERRUPTED
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
@@ -220,7 +221,9 @@ def _column(path: Path, name: str) -> pa.ChunkedArray:
         if path.suffix.lower() == ".parquet":
             return pq.ParquetFile(path).read(columns=[name])[name]
         convert = pacsv.ConvertOptions(
-            include_columns=[name], column_types={name: pa.string()}, strings_can_be_null=True
+            include_columns=[name],
+            column_types={name: pa.string()},
+            strings_can_be_null=False,  # `NA` is a word
         )
         parse = pacsv.ParseOptions(newlines_in_values=True)
         return pacsv.read_csv(path, parse_options=parse, convert_options=convert)[name]
@@ -229,6 +232,11 @@ def _column(path: Path, name: str) -> pa.ChunkedArray:
 
 
 def _as_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Text as numbers where all of it is: `010` is none, since it would be the class `10`. Empty cells are null."""
+    blank = pc.equal(pc.utf8_trim_whitespace(column), "")
+    column = pc.if_else(blank, pa.scalar(None, pa.string()), column)
+    if pc.any(pc.match_substring_regex(column, r"^\s*-?0\d")).as_py():
+        return column
     for kind in (pa.int64(), pa.float64(), pa.bool_()):
         try:
             return column.cast(kind)

@@ -54,7 +54,7 @@ def _spared(convolution: nn.Conv2d) -> StridedPointwise:
         convolution.in_channels,
         convolution.out_channels,
         1,
-        convolution.stride,
+        convolution.stride,  # type: ignore[arg-type]
         bias=convolution.bias is not None,
         device="meta",  # its weights are those of the other
     )

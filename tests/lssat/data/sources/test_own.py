@@ -104,7 +104,7 @@ class TestLabels:
         assert rejects(source) == [Reject(0, "empty label"), Reject(1, "empty label")]
         both = listed(str(tmp_path / "faces.parquet"), "a,b")
         assert rejects(both) == [Reject(0, "empty label"), Reject(1, "empty label"), Reject(2, "empty label")]
-        text = "path,word\na.png,yes\nb.png,\nc.png,NaN\n" + "".join(
+        text = "path,word\na.png,yes\nb.png,\nc.png,  \n" + "".join(
             f"d{row}.png,{'yes' if row % 2 else 'no'}\n" for row in range(40)
         )
         (tmp_path / "words.csv").write_text(text)
@@ -364,3 +364,27 @@ def shared(found: Sequence[Record]) -> int:
     for record in found:
         splits[record.identity].add(record.split)
     return sum(len(names) > 1 for names in splits.values())
+
+
+WORDS = ["NA", "N/A", "null", "NULL", "nan", "None", "#N/A", "010", "10", "-0", "007"]
+
+
+@pytest.mark.parametrize("other", WORDS)
+@pytest.mark.parametrize("quoting", ["needed", "all_valid"])
+def test_a_word_is_a_class_in_every_format_and_an_empty_cell_is_none(tmp_path: Path, other: str, quoting: str) -> None:
+    label = [other, "EU", "", "  "] * 12
+    names = [f"{row}.png" for row in range(48)]
+    for row, name in enumerate(names):
+        png(tmp_path / name, row)
+    table = pa.table({"image": names, "region": label})
+    pacsv.write_csv(table, tmp_path / "t.csv", pacsv.WriteOptions(quoting_style=quoting))
+    pq.write_table(table, tmp_path / "t.parquet")
+    for source in ("t.csv", "t.parquet"):
+        found = listed(str(tmp_path / source), "region")
+        assert found.info.classes == tuple(sorted([other, "EU"])), source
+        assert len(rejects(found)) == 24
+
+
+def test_numbers_with_a_zero_in_front_are_words(tmp_path: Path) -> None:
+    source = csv(tmp_path, {"image": [f"{row}.png" for row in range(30)], "code": ["010", "10", "7"] * 10})
+    assert listed(source, "code").info.classes == ("7", "010", "10")
