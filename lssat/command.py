@@ -4,10 +4,14 @@ error and an exit code of their own. SIGTERM (`kill`, `scancel`, `docker stop`) 
 
 from __future__ import annotations
 
+import argparse
+import io
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 from lssat.errors import UserError
@@ -23,6 +27,9 @@ def exit_code(command: Callable[[], int | None], interrupted: str = "interrupted
     """What `command` returns, None being 0; after a UserError 2, with its message on standard error; after Ctrl-C 130,
     after SIGTERM 143, after SIGHUP 129, with the line `interrupted`.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # the name of a file need not be text
     try:
         with _stopped_by_signals():
             return command() or 0
@@ -32,6 +39,15 @@ def exit_code(command: Callable[[], int | None], interrupted: str = "interrupted
     except KeyboardInterrupt as error:
         print(interrupted, file=sys.stderr)
         return code_of(error)
+
+
+def folder_argument(text: str) -> Path:
+    """A folder given on the command line. Raises ArgumentTypeError for a URL, which would become a local folder."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text):
+        raise argparse.ArgumentTypeError(
+            f"must be a folder, but got the URL {text}; mount it, and give the folder it is mounted on"
+        )
+    return Path(text)
 
 
 class Stopped(KeyboardInterrupt):

@@ -15,8 +15,12 @@ def write_json(path: Path, data: Any) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Put `text` in the place of the file, if any; folders on the way are made."""
-    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8", newline=""))
+    """Put `text` in the place of the file, if any; folders on the way are made.
+
+    What is no text, in the name of a file for instance, is written as its escape.
+    """
+    content = text.encode("utf-8", errors="backslashreplace")
+    write_whole(path, lambda temporary: temporary.write_bytes(content))
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:

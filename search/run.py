@@ -14,7 +14,7 @@ if not __package__:  # started as a script: Python put search/ on the path, wher
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 # What loads torch, Ray or Optuna is imported where it is needed, so that `--help` and mistakes are answered at once.
-from lssat.command import code_of, exit_code
+from lssat.command import code_of, exit_code, folder_argument
 from lssat.config import ConfigError, describe
 from lssat.errors import UserError
 from search.record.folder import RunFolder, Storage
@@ -94,14 +94,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", metavar="NAME", help="name of the run folder; default: space, data and task")
     parser.add_argument(
         "--results",
-        type=Path,
+        type=folder_argument,
         default=ROOT / "results",
         metavar="DIR",
         help="where run folders are (default: results/ of the project)",
     )
     parser.add_argument(
         "--storage",
-        type=Path,
+        type=folder_argument,
         metavar="DIR",
         help="cluster: folder for checkpoints that all nodes share; default: --results",
     )

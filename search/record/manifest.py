@@ -33,6 +33,7 @@ MAY_CHANGE = (
     "final_seeds",
 )
 """Settings of the search that may change when a study goes on: how long and how wide it is."""
+DATA_SOURCE = "data.source"
 PACKAGES = (
     "ray",
     "torch",
@@ -103,11 +104,17 @@ class Manifest:
         self.content["test_opened"][-1]["results"] = dict(results)
         self._write()
 
-    def begin_session(self, storage: Storage, space: Space) -> Manifest:
-        """This manifest with a new session: the study begins or goes on."""
-        session = {"command": [Path(sys.executable).name, *sys.argv], "started": _now(), "ended": None}
+    def begin_session(self, storage: Storage, space: Space, data_source: str) -> Manifest:
+        """This manifest with a new session: the study begins or goes on. `data_source`: where the data lie now."""
+        command = [Path(sys.executable).name, *sys.argv]
+        session = {"command": command, "data": data_source, "started": _now(), "ended": None}
         resolved = {"space": _as_json(space), "data": self.content["data"]["fingerprint"]}
-        begun = {"storage": str(storage.path), "resolved": resolved, "sessions": [*self.content["sessions"], session]}
+        begun = {
+            "storage": str(storage.path),
+            "own_storage": storage.path == self.path.parent,
+            "resolved": resolved,
+            "sessions": [*self.content["sessions"], session],
+        }
         manifest = Manifest(self.path, {**self.content, **begun})
         manifest._write()
         return manifest
@@ -119,17 +126,30 @@ class Manifest:
 
     def check_goes_on(self, folder: RunFolder, storage: Storage, space: Space, fingerprint: str) -> None:
         """Raises ConfigError where the study cannot go on with this space, these data or this storage."""
-        resolved = {"space": _as_json(space), "data": fingerprint}
+        resolved = {"space": _as_json(self.at_recorded_place(space)), "data": fingerprint}
         if differences := _differences(self.content["resolved"], resolved):
             raise ConfigError(
                 f"`--resume` needs the same space and data, but these differ: {', '.join(differences)}; undo the "
                 "change, or choose another `--name`"
             )
-        was_moved = storage.path == folder.path and folder.name == self.name and not self.storage.exists()
-        if self.storage != storage.path and not was_moved:
+        moved_along = storage.path == folder.path and self._is_own_storage
+        if self.storage != storage.path and not moved_along:
             raise ConfigError(
                 f"the checkpoints of this study are in {self.storage}; resume it with `--storage {self.storage.parent}`"
             )
+
+    def at_recorded_place(self, space: Space) -> Space:
+        """The space with the data where they were when the study began: their fingerprint tells whether they are the
+        same, and every trial keeps the settings that it began with.
+        """
+        recorded = self.space.fixed.get(DATA_SOURCE)
+        return space if recorded is None else replace(space, fixed={**space.fixed, DATA_SOURCE: recorded})
+
+    @property
+    def _is_own_storage(self) -> bool:
+        """Whether the run folder, wherever it lay, held its own checkpoints."""
+        given = any(word.partition("=")[0] == "--storage" for word in self.content["sessions"][-1]["command"])
+        return bool(self.content.get("own_storage", not given))  # the version before did not write it down
 
     def continued(self, space: Space, num_added: int | None, keeps_num_trials: bool) -> Space:
         """The space of this study as it goes on.

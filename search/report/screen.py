@@ -33,7 +33,7 @@ def console_beside(log: Path) -> Iterator[Console]:
     os.dup2(file, 2)
     os.close(file)
     try:
-        with os.fdopen(os.dup(output), "w", buffering=1) as screen:
+        with os.fdopen(os.dup(output), "w", buffering=1, errors="backslashreplace") as screen:
             yield Console(file=screen, highlight=False, width=None if screen.isatty() else WIDTH)
     finally:
         sys.stdout.flush()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,8 @@ def run(session: Session, console: Console) -> bool:
     _check_subgroups(info, config.objective.subgroups)
     if session.begun:
         session.begun.check_goes_on(session.folder, session.storage, space, info.fingerprint)
+        space = session.begun.at_recorded_place(space)
+        session = replace(session, space=space)
     try:
         connect(session.address, session.root)
         study = _open(session, prepared, task)
@@ -94,7 +96,7 @@ def _begin(session: Session, data: dict[str, Any]) -> Manifest:
     if manifest is None:
         session.storage.clear_for(session.folder)
         manifest = new_manifest(session.folder, session.space, data, session.root)
-    return manifest.begin_session(session.storage, session.space)
+    return manifest.begin_session(session.storage, session.space, str(data["source"]))
 
 
 def task_of(info: DatasetInfo) -> Task:

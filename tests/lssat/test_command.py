@@ -1,5 +1,7 @@
 """Whatever a person can repair, and Ctrl-C, ends a command with one line and an exit code of its own."""
 
+import argparse
+import os
 import signal
 import subprocess
 import sys
@@ -8,7 +10,7 @@ from subprocess import PIPE
 
 import pytest
 
-from lssat.command import STOPPING, exit_code, signals_wait
+from lssat.command import STOPPING, exit_code, folder_argument, signals_wait
 from lssat.config import ConfigError, build
 from lssat.errors import UserError
 from lssat.train import checkpoint
@@ -58,7 +60,7 @@ def test_what_nobody_foresaw_is_not_hidden():
 
 COMMAND = """
 import sys, time
-from lssat.command import STOPPING, exit_code, signals_wait
+from lssat.command import STOPPING, exit_code, folder_argument, signals_wait
 def command():
     try:
         print("runs", flush=True)
@@ -102,3 +104,17 @@ def test_signals_wait_for_what_is_half_begun_whoever_takes_their_handlers_meanwh
     assert exit_code(command) == 128 + number
     assert done == ["begun"]
     assert [signal.getsignal(each) for each in (signal.SIGINT, *STOPPING)] == handlers
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/study", "gs://bucket", "hdfs://host:9000/a", "file:///shared"])
+def test_a_url_is_no_folder(url):
+    with pytest.raises(argparse.ArgumentTypeError, match=r"must be a folder.*mount it"):
+        folder_argument(url)
+    assert folder_argument("results/s3:x") == Path("results/s3:x")
+
+
+def test_what_is_no_text_breaks_no_screen():
+    code = "from lssat.command import exit_code; exit_code(lambda: print('\\udcd5.jpg'))"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii:strict"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert (done.stdout, done.returncode) == ("\\udcd5.jpg\n", 0), done.stderr

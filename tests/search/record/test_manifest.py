@@ -22,7 +22,7 @@ def begun(path, space, storage=None):
     """The manifest of a study in a folder, as its first session writes it."""
     path.mkdir(parents=True, exist_ok=True)
     fresh = manifest.new_manifest(RunFolder(path), space, DATA, path)
-    return fresh.begin_session(Storage(storage or path), space)
+    return fresh.begin_session(Storage(storage or path), space, "faces.csv")
 
 
 @pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)
@@ -86,7 +86,7 @@ def test_a_study_whose_folder_was_moved_goes_on_and_one_with_another_storage_doe
     def go_on(storage, fingerprint="x"):
         read = manifest.read_manifest(moved / "manifest.json")
         read.check_goes_on(RunFolder(moved), Storage(storage), space, fingerprint)
-        return read.begin_session(Storage(storage), space)
+        return read.begin_session(Storage(storage), space, "faces.csv")
 
     record = go_on(moved)
     assert (record.storage, len(record.content["sessions"])) == (moved, 2)
@@ -98,6 +98,26 @@ def test_a_study_whose_folder_was_moved_goes_on_and_one_with_another_storage_doe
     begun(moved, space, shared)
     with pytest.raises(ConfigError, match=f"--storage {shared.parent}"):
         go_on(moved)
+
+
+@pytest.mark.parametrize("name", ["renamed", "a/b c", "old"])
+def test_a_study_of_another_name_with_the_same_data_elsewhere_goes_on(tmp_path, name):
+    """Its trials keep the settings that they began with; the manifest notes where the data are."""
+    at_first, now = (
+        load(SPACES[0], "laptop", {"data.source": f"/{where}/faces.csv"}, {}) for where in ("node1", "node2")
+    )
+    begun(tmp_path / "old", at_first)
+    folder = RunFolder(tmp_path / name)
+    folder.path.parent.mkdir(exist_ok=True)
+    (tmp_path / "old").rename(folder.path)
+    record = manifest.read_manifest(folder.manifest)
+    record.check_goes_on(folder, Storage(folder.path), now, "x")
+    assert record.at_recorded_place(now) == at_first
+    record.begin_session(Storage(folder.path), record.at_recorded_place(now), "/node2/faces.csv")
+    written = json.loads(folder.manifest.read_text())
+    assert [session["data"] for session in written["sessions"]] == ["faces.csv", "/node2/faces.csv"]
+    with pytest.raises(ConfigError, match="the data"):
+        record.check_goes_on(folder, Storage(folder.path), now, "other data on that path")
 
 
 def test_openings_of_the_test_split_are_on_record_before_the_look(tmp_path):
@@ -132,7 +152,7 @@ def test_a_study_of_the_version_before_goes_on_under_optunas_old_names(tmp_path)
         each.name.replace("texture.", "target.") for each in space.parameters
     ]
     old.check_goes_on(RunFolder(tmp_path / "s"), Storage(tmp_path / "s"), goes_on, "x")
-    again = manifest.read_manifest(path).begin_session(Storage(tmp_path / "s"), goes_on)
+    again = manifest.read_manifest(path).begin_session(Storage(tmp_path / "s"), goes_on, "faces.csv")
     assert manifest.read_manifest(path).continued(space, None, keeps_num_trials=True) == replace(
         goes_on, locations=space.locations
     )
