@@ -78,6 +78,7 @@ def test_header_says_how(text):
     for words in (
         "ray up cluster/",
         "ray down cluster/",
+        "ray attach --tmux cluster/",
         "search/run.py --space spaces/backbones.yaml",
         "--address auto",
         "--storage /shared",
