@@ -72,16 +72,24 @@ def scorecard(
 
 def independent(identity: Array, video: Array) -> Array:
     """What rows are resampled by [N]: the person, else the video, else each row alone."""
-    alone = np.array([f"row {row}" for row in range(len(identity))])
-    return np.where(identity != "", identity, np.where(video != "", video, alone))
+    return np.where(identity != "", identity, _video_or_row(video))
 
 
 def by_video(logits: Array, labels: Array, videos: Array) -> dict[str, float]:
-    """Scores of whole videos: the mean of their frames' probabilities (a mean below one half is real). All [N]."""
-    _, first, video = np.unique(videos, return_index=True, return_inverse=True)
+    """Scores of whole videos: the mean of their frames' probabilities (a mean below one half is real). All [N].
+
+    A row without a video is a still image, which counts as a video of one frame.
+    """
+    _, first, video = np.unique(_video_or_row(videos), return_index=True, return_inverse=True)
     probability = np.bincount(video, expit(logits.astype(float))) / np.bincount(video)
     mean = np.clip(probability, CERTAIN, 1 - CERTAIN)
     return {"videos": float(len(first)), **evaluate_scores("binary", logit(mean)[:, None], labels[first])}
+
+
+def _video_or_row(videos: Array) -> Array:
+    """The video of each row [N]; a name of its own for a row without one."""
+    alone = np.array([f"row {row}" for row in range(len(videos))])
+    return np.where(videos != "", videos, alone)
 
 
 def shown(card: Mapping[str, Any]) -> str:

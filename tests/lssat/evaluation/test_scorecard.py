@@ -67,6 +67,15 @@ def test_videos_are_scored_by_the_mean_probability_of_their_frames() -> None:
     assert scores["auc"] == 1.0 if (0.982 + 0.269) / 2 > 0.622 else 0.5
 
 
+def test_rows_without_a_video_are_scored_alone() -> None:
+    """Real stills and fake ones, which as one video would have one label."""
+    logits, labels = np.array([-3.0, 2.0, 1.0, 2.0]), np.array([0, 1, 0, 0])
+    scores = by_video(logits, labels, np.array(["", "", "v", "v"]))
+    assert scores["videos"] == 3
+    expected = evaluate_scores("binary", np.array([[-3.0], [2.0], [1.01]]), np.array([0, 1, 0]))
+    assert (scores["accuracy"], scores["auc"]) == pytest.approx((expected["accuracy"], expected["auc"]))
+
+
 def test_unequal_groups_are_seen_and_small_ones_left_out() -> None:
     labels = np.tile([0, 1], 100)
     groups = np.array(["f"] * 100 + ["m"] * 95 + ["x"] * 5)
