@@ -9,7 +9,7 @@ import io
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -31,7 +31,7 @@ def exit_code(command: Callable[[], int | None], interrupted: str = "interrupted
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # the name of a file need not be text
     try:
-        with _stopped_by_signals():
+        with _handled(STOPPING, _stop):
             return command() or 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -75,30 +75,28 @@ def signals_wait() -> Iterator[None]:
     Whatever handlers others set inside are gone afterwards.
     """
     came: list[int] = []
-    heard = [number for number in (signal.SIGINT, *STOPPING) if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, lambda number, frame: came.append(number)) for number in heard}
     try:
-        yield
+        with _handled((signal.SIGINT, *STOPPING), lambda number, frame: came.append(number)):
+            yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
         if came:
             signal.raise_signal(came[0])
 
 
+def _stop(number: int, frame: FrameType | None) -> None:
+    """Raise Stopped, and hear no further signal of STOPPING."""
+    for each in STOPPING:
+        signal.signal(each, signal.SIG_IGN)
+    raise Stopped(number)
+
+
 @contextmanager
-def _stopped_by_signals() -> Iterator[None]:
-    """Inside, a first signal of STOPPING raises Stopped; further ones are not heard. What `nohup` ignores stays so."""
-    heard = [number for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN]
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        for each in heard:
-            signal.signal(each, signal.SIG_IGN)
-        raise Stopped(number)
-
-    before = {number: signal.signal(number, stop) for number in heard}
+def _handled(numbers: Sequence[signal.Signals], handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """Inside, these signals go to `handler`, but for those that are ignored, as `nohup` wants it."""
+    heard = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in heard}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)

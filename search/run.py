@@ -63,6 +63,13 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f"{EPILOG}\nsettings for `fixed`, `space` and --set (default in brackets):\n{keys}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    _add_what_is_searched(parser)
+    _add_places(parser)
+    _add_ways_to_begin(parser)
+    return parser
+
+
+def _add_what_is_searched(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--space",
         type=Path,
@@ -91,6 +98,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", dest="pins", help="pin a setting (repeatable)"
     )
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", metavar="NAME", help="name of the run folder; default: space, data and task")
     parser.add_argument(
         "--results",
@@ -110,6 +120,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="HOST:PORT",
         help="run on a Ray cluster that is up: auto, or its address; default: Ray on this machine",
     )
+
+
+def _add_ways_to_begin(parser: argparse.ArgumentParser) -> None:
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument(
         "--resume",
@@ -125,7 +138,6 @@ def _parser() -> argparse.ArgumentParser:
         help="only say what the study will take: trials, epochs, memory, time, disk; launches nothing",
     )
     existing.add_argument("--overwrite", action="store_true", help="delete an existing run folder first")
-    return parser
 
 
 def _search(arguments: argparse.Namespace) -> int:

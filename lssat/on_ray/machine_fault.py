@@ -8,15 +8,7 @@ import errno
 import sqlite3
 from collections.abc import Iterator
 
-from ray.exceptions import (
-    LocalRayletDiedError,
-    NodeDiedError,
-    ObjectLostError,
-    ObjectStoreFullError,
-    OutOfDiskError,
-    RaySystemError,
-    RuntimeEnvSetupError,
-)
+from ray import exceptions as ray
 from ray.tune import TuneError
 
 from lssat.errors import UserError
@@ -24,13 +16,13 @@ from lssat.errors import UserError
 FAULTS = (
     OSError,
     sqlite3.OperationalError,  # of Optuna's study: "disk I/O error", "database or disk is full"
-    LocalRayletDiedError,
-    NodeDiedError,
-    ObjectLostError,
-    ObjectStoreFullError,
-    OutOfDiskError,
-    RaySystemError,
-    RuntimeEnvSetupError,
+    ray.LocalRayletDiedError,
+    ray.NodeDiedError,
+    ray.ObjectLostError,
+    ray.ObjectStoreFullError,
+    ray.OutOfDiskError,
+    ray.RaySystemError,
+    ray.RuntimeEnvSetupError,
 )
 FULL = "make room there"
 REPAIRS = {

@@ -93,7 +93,7 @@ def _locked(folder: RunFolder) -> Iterator[None]:
 
 def _begin(folder: RunFolder) -> None:
     """Make a new run folder, or take up one that has not begun. Raises ConfigError where there is anything else."""
-    ours = {path.name for path in _before_it_begins(folder)}
+    ours = {path.name for path in _before_it_begins(folder)} if folder.beginning.exists() else set()
     others = [item.name for item in folder.path.iterdir() if item.name not in ours] if folder.path.exists() else []
     if others:
         raise ConfigError(

@@ -44,7 +44,6 @@ class Budget:
         num_epochs = last.epoch if last else 0
         self._count(suggestion.name, num_epochs, self._seconds(suggestion.name), suggestion.config.resources)
 
-    @property
     def is_spent(self) -> bool:
         """Whether the search ends now."""
         return self.spent() is not None

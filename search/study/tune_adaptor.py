@@ -48,7 +48,8 @@ class Participants:
     """Who takes part in a stage. `scheduler` decides which trials are stopped.
 
     `listeners`: the one that writes the record comes first. What is on record is not handed on again after a kill;
-    Optuna, which then may lack it, is told of it from the record when the study goes on.
+    Optuna, which then may lack it, is told of it from the record when the study goes on. `is_budget_spent`: all
+    trials are to end where they are.
     """
 
     suggester: Suggester

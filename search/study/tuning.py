@@ -64,7 +64,7 @@ def search(study: Study, console: Console) -> None:
             searcher = OptunaSearcher(optuna_study, study.space)
             rungs = scheduler(settings, study.space.example().optim.epochs)
             listeners: list[Listener] = [recorder, budget, progress, searcher]
-            participants = Participants(searcher, rungs, listeners, lambda: budget.is_spent)
+            participants = Participants(searcher, rungs, listeners, budget.is_spent)
             adaptor = Adaptor(settings, participants, partial(study.folder.record, Stage.SEARCH))
             adaptor.replay(over)
             # To Tune, a trial that goes on after a pause is another one; the searcher says when it is over.

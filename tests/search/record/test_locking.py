@@ -1,5 +1,6 @@
 """A run folder belongs to one process, and nothing of somebody else's is deleted."""
 
+import re
 import subprocess
 import sys
 from contextlib import suppress
@@ -105,14 +106,16 @@ def test_a_begun_study_is_neither_begun_again_nor_taken_for_another(tmp_path):
         assert resumes
 
 
-def test_a_folder_of_something_else_is_left_alone(tmp_path):
-    folder = RunFolder(tmp_path / "s")
+@pytest.mark.parametrize("name", ["thesis.tex", "log.txt", "manifest.json"])
+@pytest.mark.parametrize("how", [(False, False), (False, True), (True, False)])
+def test_a_folder_of_something_else_is_left_alone(tmp_path, name, how):
+    """Also where its file is called as one of ours is."""
+    folder, (resume, overwrite) = RunFolder(tmp_path / "s"), how
     folder.path.mkdir()
-    (folder.path / "thesis.tex").touch()
-    for overwrite in (False, True):
-        with pytest.raises(ConfigError, match=r"thesis\.tex"), claimed(folder, resume=False, overwrite=overwrite):
-            pass
-    assert (folder.path / "thesis.tex").exists()
+    (folder.path / name).touch()
+    with pytest.raises(ConfigError, match=re.escape(name)), claimed(folder, resume=resume, overwrite=overwrite):
+        pass
+    assert [path.name for path in folder.path.iterdir()] == [name]
 
 
 NAMES = ["which one?x", "100%", "%41", "a#b", "[x]*", "{a}", "it's", 'a"b', "back\\slash", "~", "-x", "張三", " "]

@@ -26,9 +26,9 @@ def test_epochs_of_all_sessions(tmp_path):
     assert budget.spent() is None
     for name, at in (("b", 3), ("c", 1)):
         budget.observe(Suggestion(name, GPUS), epoch(at, 0.5, 9))
-        assert not budget.is_spent
+        assert not budget.is_spent()
     budget.observe(Suggestion("c", GPUS), epoch(2, 0.5, 9))
-    assert budget.is_spent
+    assert budget.is_spent()
     assert budget.spent() == "10 epochs (`search.max_epochs`)"
 
 
@@ -50,16 +50,16 @@ def test_a_trial_that_fails_has_held_its_gpus_as_well(tmp_path):
     """Else a space in which nothing fits would never come to an end."""
     budget = Budget(SearchConfig(max_gpu_hours=1), [], lambda name: 3600.0)
     budget.finish(Suggestion("a", GPUS), Outcome(Status.INFEASIBLE, "DoesNotFit"), None)
-    assert budget.is_spent
+    assert budget.is_spent()
     failed = TrialRecord(tmp_path / "b").begin(GPUS, build(GPUS))
     failed.end(Outcome(Status.FAILED, "ValueError", 3600.0))
-    assert Budget(SearchConfig(max_gpu_hours=1), [failed], lambda name: 0.0).is_spent
+    assert Budget(SearchConfig(max_gpu_hours=1), [failed], lambda name: 0.0).is_spent()
 
 
 def test_gpus_that_trials_of_earlier_sessions_have_held(tmp_path):
     records = earlier(tmp_path, a=4, b=2)
     assert Budget(SearchConfig(max_gpu_hours=6.1 / 3600), records, lambda name: 0.0).spent() is None
-    assert Budget(SearchConfig(max_gpu_hours=5.9 / 3600), records, lambda name: 0.0).is_spent
+    assert Budget(SearchConfig(max_gpu_hours=5.9 / 3600), records, lambda name: 0.0).is_spent()
 
 
 def test_hours_on_the_clock_are_those_of_this_session(tmp_path, monkeypatch):
@@ -67,6 +67,6 @@ def test_hours_on_the_clock_are_those_of_this_session(tmp_path, monkeypatch):
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     budget = Budget(SearchConfig(max_hours=1), earlier(tmp_path, a=9), lambda name: 99999.0)
     now[0] += 3599
-    assert not budget.is_spent
+    assert not budget.is_spent()
     now[0] += 1
-    assert budget.is_spent
+    assert budget.is_spent()
