@@ -25,20 +25,29 @@ Notify = Callable[[str], None]
 
 def exit_code(command: Callable[[], int | None], interrupted: str = "interrupted") -> int:
     """What `command` returns, None being 0; after a UserError 2, with its message on standard error; after Ctrl-C 130,
-    after SIGTERM 143, after SIGHUP 129, with the line `interrupted`.
+    with the line `interrupted`. A command that says of itself that it was interrupted returns 130; where SIGTERM or
+    SIGHUP came, that becomes 143 or 129.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # the name of a file need not be text
+    came: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if not came:  # further ones must not disturb the end
+            came.append(number)
+            raise KeyboardInterrupt
+
     try:
-        with _handled(STOPPING, _stop):
-            return command() or 0
+        with _handled(STOPPING, stop):
+            code = command() or 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
-    except KeyboardInterrupt as error:
+    except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)
-        return code_of(error)
+        code = INTERRUPTED
+    return 128 + came[0] if came and code == INTERRUPTED else code
 
 
 def folder_argument(text: str) -> Path:
@@ -48,24 +57,6 @@ def folder_argument(text: str) -> Path:
             f"must be a folder, but got the URL {text}; mount it, and give the folder it is mounted on"
         )
     return Path(text)
-
-
-class Stopped(KeyboardInterrupt):
-    """A signal asks this process to end: to all that listen for Ctrl-C it is that."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
-
-
-def code_of(interruption: KeyboardInterrupt) -> int:
-    """The exit code after an interruption, as a shell gives it."""
-    cause: BaseException | None = interruption
-    while cause:  # a library may have made a plain KeyboardInterrupt of it
-        if isinstance(cause, Stopped):
-            return 128 + cause.number
-        cause = cause.__context__
-    return INTERRUPTED
 
 
 @contextmanager
@@ -81,13 +72,6 @@ def signals_wait() -> Iterator[None]:
     finally:
         if came:
             signal.raise_signal(came[0])
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    """Raise Stopped, and hear no further signal of STOPPING."""
-    for each in STOPPING:
-        signal.signal(each, signal.SIG_IGN)
-    raise Stopped(number)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ if not __package__:  # started as a script: Python put search/ on the path, wher
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 # What loads torch, Ray or Optuna is imported where it is needed, so that `--help` and mistakes are answered at once.
-from lssat.command import code_of, exit_code, folder_argument
+from lssat.command import INTERRUPTED, exit_code, folder_argument
 from lssat.config import ConfigError, describe
 from lssat.errors import UserError
 from search.record.folder import RunFolder, Storage
@@ -169,9 +169,9 @@ def _search(arguments: argparse.Namespace) -> int:
                 return 0 if run(session, console) else 1
             except UserError:
                 raise
-            except KeyboardInterrupt as interruption:
+            except KeyboardInterrupt:
                 console.print(f"\ninterrupted; {_how_to_go_on(folder)}", markup=False)
-                return code_of(interruption)
+                return INTERRUPTED
             except Exception as error:
                 from lssat.on_ray.machine_fault import machine_failed
 

@@ -1,6 +1,7 @@
 """Whatever a person can repair, and Ctrl-C, ends a command with one line and an exit code of its own."""
 
 import argparse
+import contextlib
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from subprocess import PIPE
 
 import pytest
 
-from lssat.command import STOPPING, exit_code, folder_argument, signals_wait
+from lssat.command import INTERRUPTED, STOPPING, exit_code, folder_argument, signals_wait
 from lssat.config import ConfigError, build
 from lssat.errors import UserError
 from lssat.train import checkpoint
@@ -60,7 +61,7 @@ def test_what_nobody_foresaw_is_not_hidden():
 
 COMMAND = """
 import sys, time
-from lssat.command import STOPPING, exit_code, folder_argument, signals_wait
+from lssat.command import INTERRUPTED, STOPPING, exit_code, folder_argument, signals_wait
 def command():
     try:
         print("runs", flush=True)
@@ -118,3 +119,17 @@ def test_what_is_no_text_breaks_no_screen():
     environment = {**os.environ, "PYTHONIOENCODING": "ascii:strict"}
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env=environment)
     assert (done.stdout, done.returncode) == ("\\udcd5.jpg\n", 0), done.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_the_signal_gives_the_code_whoever_makes_another_error_of_it(number, code):
+    """Ray makes a KeyboardInterrupt of its own, without the context, of what a handler has raised."""
+
+    def command():
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(number)
+        signal.raise_signal(number)  # not heard any more
+        return INTERRUPTED
+
+    assert exit_code(command) == code
+    assert exit_code(lambda: INTERRUPTED) == 130
