@@ -111,8 +111,11 @@ def _refuse_other(folder: Path, preparation: Preparation) -> None:
     """Raises ConfigError where the folder is there and holds something else."""
     if not folder.exists():
         return
-    if not (folder / INFO_FILE).exists() or read_info(folder).fingerprint != preparation.fingerprint:
-        raise ConfigError(f"`{folder}` exists and holds something else; delete it, or name another folder")
+    if not (folder / INFO_FILE).exists() or not preparation.is_described_by(read_info(folder)):
+        raise ConfigError(
+            f"`{folder}` exists and holds something else, or was prepared by an older version; delete it, or name "
+            "another folder"
+        )
 
 
 def _spread(address: str | None) -> Spread:

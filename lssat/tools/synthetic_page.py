@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import io
 import sys
 from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from lssat.data.pictures import open_picture
 from lssat.data.synthetic.generate import CLASSES, IMAGES_PER_IDENTITY, KINDS, Order, draw, plan
 
 IMAGE_SIZE = 64
@@ -31,8 +31,7 @@ def page() -> Image.Image:
     for down, (name, orders) in enumerate(rows):
         ImageDraw.Draw(sheet).text((6, (down + 0.4) * IMAGE_SIZE), name, fill="black")
         for across, order in enumerate(orders):
-            face = Image.open(io.BytesIO(draw(order).image))
-            sheet.paste(face, (MARGIN + across * IMAGE_SIZE, down * IMAGE_SIZE))
+            sheet.paste(open_picture(draw(order).image).picture, (MARGIN + across * IMAGE_SIZE, down * IMAGE_SIZE))
     return sheet
 
 

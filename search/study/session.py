@@ -11,7 +11,7 @@ from rich.console import Console
 
 from lssat.config import ConfigError
 from lssat.data.prepare.prepare import prepare
-from lssat.data.prepared.table import DatasetInfo, read_info, read_texts
+from lssat.data.prepared.table import DatasetInfo, changed_fingerprint, read_info, read_texts
 from lssat.evaluation.fairness import Groups
 from lssat.on_ray.ingest import open_splits
 from lssat.task import Task
@@ -64,6 +64,7 @@ def run(session: Session, console: Console) -> bool:
     _check_metric(task, config.objective.metric)
     _check_subgroups(info, config.objective.subgroups)
     if session.begun:
+        _check_read_alike(session.begun, info)
         session.begun.check_goes_on(session.folder, session.storage, space, info.fingerprint)
         space = session.begun.at_recorded_place(space)
         session = replace(session, space=space)
@@ -116,6 +117,16 @@ def _open(session: Session, prepared: Path, task: Task) -> Study:
     study = Study(session.folder, session.storage, space, task, prepared, splits, groups)
     concurrency(demands(space), study.is_streamed, space.search.max_concurrent)
     return study
+
+
+def _check_read_alike(begun: Manifest, info: DatasetInfo) -> None:
+    """Raises ConfigError where the study began with a version that read the same data differently."""
+    if info.fingerprint == changed_fingerprint(str(begun.content["data"]["fingerprint"])):
+        raise ConfigError(
+            f"the study `{begun.name}` began with an older version, which read {', '.join(info.options['changed'])} of "
+            f"`{info.source}` differently (pictures turned by EXIF, of 16 bits or transparent; cells such as NA, true "
+            "or 010); its trials and new ones would not learn from the same data: begin another study by `--name`"
+        )
 
 
 def _check_metric(task: Task, metric: str) -> None:

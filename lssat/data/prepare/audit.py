@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lssat.config import ConfigError
+from lssat.data.names import on_one_line
 from lssat.data.prepared.hashing import Hashes, Thumbnails, hashes_of
 from lssat.data.prepared.table import SPLITS, DatasetInfo, shard_paths
 from lssat.files import write_text
@@ -138,7 +139,7 @@ def leak_error(leaks: Sequence[Leak]) -> ConfigError:
         of_kind = [leak for leak in leaks if leak.kind == kind]
         if of_kind:
             pairs = "; ".join(
-                f"{one.detail}: {one.first[0]} row {one.first[1]} and {one.second[0]} row {one.second[1]}"
+                f"{on_one_line(one.detail)}: {one.first[0]} row {one.first[1]} and {one.second[0]} row {one.second[1]}"
                 for one in of_kind[:NAMED]
             )
             more = f"; and {len(of_kind) - NAMED} more" if len(of_kind) > NAMED else ""
@@ -154,7 +155,7 @@ def _write_leaks(path: Path, leaks: Sequence[Leak]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["kind", "first_split", "first_row", "second_split", "second_row", "detail"])
-    writer.writerows((leak.kind, *leak.first, *leak.second, leak.detail) for leak in leaks)
+    writer.writerows((leak.kind, *leak.first, *leak.second, on_one_line(leak.detail)) for leak in leaks)
     write_text(path, text.getvalue())
 
 

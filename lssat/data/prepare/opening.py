@@ -13,8 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from lssat.data.images import UnusableImage, decode_image, read_inside, refuse_bombs, resolve_inside
+from lssat.data.images import UnusableImage, read_inside, resolve_inside
+from lssat.data.names import as_text
 from lssat.data.parallel import chunks, in_processes
+from lssat.data.pictures import Opened, open_picture, refuse_bombs
 from lssat.data.prepare.cropping import SIZE, Picture, square_crop
 from lssat.data.prepared.hashing import thumbnail_of
 from lssat.data.prepared.table import Reject, Row
@@ -79,18 +81,19 @@ def read_table(listing: Listing) -> Iterator[Row | Reject]:
             elif isinstance(outcome, str):
                 yield Reject(entry.name, outcome)
             else:
-                yield _row(entry, image or b"", outcome)
+                yield _row(entry, image or b"", *outcome)
 
 
-def _check_images(images: list[bytes | None]) -> list[bytes | str]:
-    """The thumbnail of each image, or why it cannot be used."""
+def _check_images(images: list[bytes | None]) -> list[tuple[bytes, bool] | str]:
+    """Thumbnail and `Opened.changed` of each image, or why it cannot be used."""
     with refuse_bombs():
         return [_thumbnail_or_reason(image) for image in images]
 
 
-def _thumbnail_or_reason(image: bytes | None) -> bytes | str:
+def _thumbnail_or_reason(image: bytes | None) -> tuple[bytes, bool] | str:
     try:
-        return thumbnail_of(decode_image(image))
+        opened = open_picture(image)
+        return thumbnail_of(opened.picture), opened.changed
     except UnusableImage as reason:
         return str(reason)
 
@@ -99,29 +102,30 @@ def _open_video(options: OpenOptions, entry: Record) -> EntryResult:
     from lssat.data.prepare.video import face_crops  # its libraries take longer to import than many images to open
 
     crops = face_crops(resolve_inside(options.root, str(entry.name)), options.num_frames, entry.box)
-    rows = tuple(_encoded(entry, Image.fromarray(picture)) for picture in crops.images)
+    rows = tuple(_encoded(entry, Opened(Image.fromarray(picture), False)) for picture in crops.images)
     return EntryResult(rows, without_face=crops.without_face)
 
 
 def _kept(entry: Record, image: bytes) -> Row:
-    return _row(entry, image, thumbnail_of(decode_image(image)))
+    opened = open_picture(image)
+    return _row(entry, image, thumbnail_of(opened.picture), opened.changed)
 
 
 def _square(entry: Record, image: bytes, crop: bool) -> Row:
     """The face, cut out by its box or by detection; without `crop` the central square, at most SIZE wide.
 
-    An image that is such a square already is kept as it is.
+    An image that is such a square already is kept as it is. A box is in pixels of the upright picture.
     """
-    decoded = decode_image(image)
+    opened = open_picture(image)
     if not crop:
-        if decoded.width == decoded.height <= SIZE:
-            return _row(entry, image, thumbnail_of(decoded))
-        return _encoded(entry, _central(decoded))
-    picture = np.asarray(decoded.convert("RGB"))
+        if opened.picture.width == opened.picture.height <= SIZE:
+            return _row(entry, image, thumbnail_of(opened.picture), opened.changed)
+        return _encoded(entry, Opened(_central(opened.picture), opened.changed))
+    picture = np.asarray(opened.picture)
     face = entry.box or _detected(picture)
     if face is None:
         raise UnusableImage("no face found")
-    return _encoded(entry, Image.fromarray(square_crop(picture, face)))
+    return _encoded(entry, Opened(Image.fromarray(square_crop(picture, face)), opened.changed))
 
 
 def _detected(picture: Picture) -> Box | None:
@@ -134,18 +138,20 @@ def _central(picture: Image.Image) -> Image.Image:
     side = min(picture.size)
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
     square = picture.crop((left, top, left + side, top + side))
-    square = square if square.mode == "RGB" else square.convert("RGB")
     return square if side <= SIZE else square.resize((SIZE, SIZE), Image.Resampling.BICUBIC, reducing_gap=2.0)
 
 
-def _encoded(entry: Record, picture: Image.Image) -> Row:
+def _encoded(entry: Record, opened: Opened) -> Row:
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=QUALITY)
-    return _row(entry, buffer.getvalue(), thumbnail_of(picture))
+    opened.picture.save(buffer, "JPEG", quality=QUALITY)
+    return _row(entry, buffer.getvalue(), thumbnail_of(opened.picture), opened.changed)
 
 
-def _row(entry: Record, image: bytes, thumbnail: bytes) -> Row:
-    return Row(image, entry.label, entry.identity, entry.split, entry.video, entry.columns, entry.source, thumbnail)
+def _row(entry: Record, image: bytes, thumbnail: bytes, changed: bool) -> Row:
+    """`changed`: see `Opened`."""
+    identity, video, source = map(as_text, (entry.identity, entry.video, entry.source))
+    columns = tuple(map(as_text, entry.columns))
+    return Row(image, entry.label, identity, entry.split, video, columns, source, thumbnail, changed)
 
 
 def _stored_images(listing: Listing) -> Iterator[tuple[Record | Reject, bytes | None]]:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,15 @@ from lssat.data.prepare.audit import check_leaks
 from lssat.data.prepare.opening import read_table
 from lssat.data.prepare.progress import Progress
 from lssat.data.prepare.resumable import begin_or_go_on, write_listing
-from lssat.data.prepared.table import INFO_FILE, SPLITS, DatasetInfo, is_complete, read_info
+from lssat.data.prepared.table import (
+    INFO_FILE,
+    READING,
+    SPLITS,
+    DatasetInfo,
+    changed_fingerprint,
+    is_complete,
+    read_info,
+)
 from lssat.data.prepared.writing import Acceptance, clear_partial, write_dataset
 from lssat.data.sources.registry import fingerprint, open_listing
 from lssat.data.sources.source import OWN, SYNTHETIC, Source, located
@@ -68,11 +75,29 @@ class Preparation:
     @property
     def shards_fingerprint(self) -> str:
         """sha256 of what decides the shards: leaks that were refused may be allowed without opening files again."""
-        return _sha256([FORMAT, self.content, {**self.options, "allow_leaks": None}])
+        return _sha256([FORMAT, READING, self.content, {**self.options, "allow_leaks": None}])
 
     def describe(self, info: DatasetInfo) -> DatasetInfo:
-        """`info` with the fingerprint, and the options beside those that the reader recorded."""
-        return replace(info, fingerprint=self.fingerprint, options=self.options | info.options)
+        """`info` with the options beside those that the reader recorded."""
+        return replace(info, options=self.options | info.options | {"reading": READING})
+
+    def accept(self, folder: Path, info: DatasetInfo) -> DatasetInfo:
+        """`info` of written shards with their leaks and fingerprint. Raises ConfigError (`check_leaks`).
+
+        Data that older versions read alike keep the fingerprint, so that studies that these began go on.
+        """
+        fingerprint = changed_fingerprint(self.fingerprint) if info.options.get("changed") else self.fingerprint
+        return replace(check_leaks(folder, info, self.data.allow_leaks), fingerprint=fingerprint)
+
+    def is_made(self, folder: Path) -> bool:
+        """Whether the folder holds this, whole, as it is read today."""
+        return is_complete(folder) and self.is_described_by(read_info(folder))
+
+    def is_described_by(self, info: DatasetInfo) -> bool:
+        """Whether `info` is of this source and these options, as they are read today."""
+        fingerprints = (self.fingerprint, changed_fingerprint(self.fingerprint))
+        is_current = info.synthetic or info.options.get("reading") == READING
+        return is_current and info.fingerprint in fingerprints
 
 
 def prepare(data: DataConfig, cache: Path, notify: Notify, spread: Spread = in_processes) -> Path:
@@ -95,11 +120,11 @@ def prepare(data: DataConfig, cache: Path, notify: Notify, spread: Spread = in_p
 
 def write(folder: Path, preparation: Preparation, notify: Notify, spread: Spread) -> None:
     """Make `folder` if it is not there whole. Raises ConfigError."""
-    if is_complete(folder):
+    if preparation.is_made(folder):
         return
     with _locked(folder, notify):
         clear_partial(folder)
-        if is_complete(folder):  # another process has made it meanwhile
+        if preparation.is_made(folder):  # another process has made it meanwhile
             return
         begun = time.monotonic()
         info = _write(folder, preparation, notify, spread)
@@ -124,16 +149,15 @@ def check_prepared(folder: Path, data: DataConfig) -> None:
 
 def _write(folder: Path, preparation: Preparation, notify: Notify, spread: Spread) -> DatasetInfo:
     data = preparation.data
-    check = partial(check_leaks, allow=data.allow_leaks)
     if preparation.source.kind == SYNTHETIC:
         from lssat.data.prepare.synthetic import synthetic_rows  # what draws takes a while to import
 
         info, faces = synthetic_rows(data, notify)
-        return write_dataset(folder, faces, preparation.describe(info), Acceptance(check=check))
+        return write_dataset(folder, faces, preparation.describe(info), Acceptance(check=preparation.accept))
     start_fork_server()
     listing = open_listing(preparation.source, data)
     listing = replace(listing, info=preparation.describe(listing.info))
-    acceptance = Acceptance(data.max_rejects, check)
+    acceptance = Acceptance(data.max_rejects, preparation.accept)
     if listing.media == "table":
         rows = Progress(notify, "checking images", len(listing.entries)).follow(read_table(listing))
         return write_dataset(folder, rows, listing.info, acceptance)

@@ -19,13 +19,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lssat.command import Notify
-from lssat.data.images import refuse_bombs
 from lssat.data.parallel import Spread, chunks
+from lssat.data.pictures import refuse_bombs
 from lssat.data.prepare.opening import OpenOptions, open_entry, open_options
 from lssat.data.prepare.progress import Progress
 from lssat.data.prepared.shards import GROUP_ROWS, SHARD_ROWS, ShardWriter, shard_name
 from lssat.data.prepared.table import SPLITS, DatasetInfo, Label, Reject, Row
-from lssat.data.prepared.writing import Acceptance, check_rejects, complete, publish
+from lssat.data.prepared.writing import Acceptance, check_rejects, complete, publish, with_changed
 from lssat.data.sources.listing import Listing, Record
 from lssat.files import append_json_line, sync, write_text
 
@@ -53,6 +53,7 @@ class Finished:
     labels: Counter[tuple[str, Label]] = field(default_factory=Counter)
     rejects: list[Reject] = field(default_factory=list)
     without_face: int = 0
+    changed: int = 0
 
     def add(self, line: Line) -> None:
         """Count a line of the journal."""
@@ -60,6 +61,7 @@ class Finished:
         self.shards.add(line["shard"])
         self.rejects += [Reject(*reject) for reject in line["rejects"]]
         self.without_face += line["without_face"]
+        self.changed += line["changed"]
         for label, count in line["labels"]:
             self.labels[(line["split"], tuple(label) if isinstance(label, list) else label)] += count
 
@@ -100,7 +102,7 @@ def write_listing(
         check_rejects(folder, listed + finished.rejects, total, acceptance.max_rejects)
     for left in unfinished.glob(f"*{PARTIAL}"):
         left.unlink()
-    info = _with_faceless(listing, finished)
+    info = with_changed(_with_faceless(listing, finished), finished.changed)
     info = complete(unfinished, info, finished.labels.elements(), listed + finished.rejects)
     info = acceptance.check(unfinished, info)
     publish(unfinished, folder, info)
@@ -115,15 +117,16 @@ def write_shard(folder: Path, options: OpenOptions, info: DatasetInfo, shard: Sh
     unfinished = path.with_name(f"{path.stem}-{uuid.uuid4().hex[:8]}{PARTIAL}")  # of this process alone
     rejects: list[Reject] = []
     labels: Counter[Label] = Counter()
-    without_face = 0
+    without_face = changed = 0
 
     def rows() -> Iterator[Row]:
-        nonlocal without_face
+        nonlocal without_face, changed
         for entry in shard.entries:
             result = open_entry(options, entry)
             rejects.extend([result.reject] if result.reject else [])
             labels[entry.label] += len(result.rows)
             without_face += result.without_face
+            changed += sum(row.changed for row in result.rows)
             yield from result.rows
 
     with refuse_bombs(), ShardWriter(unfinished, info) as writer:
@@ -143,6 +146,7 @@ def write_shard(folder: Path, options: OpenOptions, info: DatasetInfo, shard: Sh
         "rejects": rejects,
         "labels": counted,
         "without_face": without_face,
+        "changed": changed,
     }
 
 

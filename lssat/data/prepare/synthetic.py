@@ -7,7 +7,7 @@ from typing import cast
 
 from lssat.command import Notify
 from lssat.config import ConfigError, DataConfig
-from lssat.data.images import decode_image
+from lssat.data.pictures import open_picture
 from lssat.data.prepare.progress import Progress
 from lssat.data.prepared.hashing import thumbnail_of
 from lssat.data.prepared.table import DatasetInfo, Label, Row
@@ -30,7 +30,7 @@ def synthetic_rows(data: DataConfig, notify: Notify) -> tuple[DatasetInfo, Itera
             face.label if kind == "multilabel" else index[face.label],
             str(face.identity),
             face.split,
-            thumbnail=thumbnail_of(decode_image(face.image)),
+            thumbnail=thumbnail_of(open_picture(face.image).picture),
         )
         for face in Progress(notify, "rendering synthetic faces", total).follow(faces)
         if kind == "multilabel" or face.label in index

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
-from lssat.data.images import decode_image
+from lssat.data.pictures import open_picture
 from lssat.data.prepared.rows import Arrays, ResidentRows, Rows
 from lssat.data.prepared.shards import GROUP_ROWS
 
@@ -35,7 +35,7 @@ def decode(batch: Mapping[str, Any], image_size: int) -> Arrays:
 
 
 def _pixels(data: bytes, image_size: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    image = decode_image(data).convert("RGB")
+    image = open_picture(data).picture
     if image.size != (image_size, image_size):
         image = image.resize((image_size, image_size), Image.Resampling.BILINEAR, reducing_gap=2.0)
     return np.asarray(image)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,10 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lssat.config import ConfigError
+from lssat.data.names import on_one_line
 from lssat.task import Kind
 
 SPLITS = ("train", "val", "test")
 INFO_FILE = "dataset.json"
+READING = 2
+"""Of pictures and tables; raise it when they are read differently, so that no folder of before is taken."""
 Label = int | tuple[int, ...]
 """A class index (binary: 1 is positive), or one 0/1 per label."""
 
@@ -26,7 +30,7 @@ class Row(NamedTuple):
 
     `columns` are the values of `DatasetInfo.columns`: what a score may be split by, such as method, compression or
     `Male`. `source` is the identity whose face a fake borrows, "" where unknown. `thumbnail` (`hashing.thumbnail_of`)
-    is what the leak audit compares.
+    is what the leak audit compares. `changed`: older versions opened the picture differently (`pictures.Opened`).
     """
 
     image: bytes
@@ -37,6 +41,7 @@ class Row(NamedTuple):
     columns: tuple[str, ...] = ()
     source: str = ""
     thumbnail: bytes | None = None
+    changed: bool = False
 
 
 class Reject(NamedTuple):
@@ -45,6 +50,10 @@ class Reject(NamedTuple):
     row: str | int
     reason: str
 
+    def shown(self) -> Reject:
+        """For lists and messages: on one line, and in text that every file can hold."""
+        return Reject(on_one_line(self.row) if isinstance(self.row, str) else self.row, on_one_line(self.reason))
+
 
 @dataclass(frozen=True)
 class DatasetInfo:
@@ -52,6 +61,7 @@ class DatasetInfo:
 
     `classes` are class names (multiclass), (negative, positive) names (binary) or label names (multilabel).
     `counts[split][class]` are images; in multilabel, the positive ones. `rejects` are {"row", "reason"}, see Reject.
+    `options["reading"]` is READING, and `options["changed"]` says what older versions read differently.
     """
 
     source: str
@@ -75,6 +85,11 @@ class DatasetInfo:
         """Raises KeyError, TypeError or ValueError where the text is not what `to_json` writes."""
         tree = json.loads(text)
         return cls(**{**tree, **{name: tuple(tree[name]) for name in ("classes", "columns", "rejects")}})
+
+
+def changed_fingerprint(fingerprint: str) -> str:
+    """The fingerprint of data of which older versions, which gave it this one, read something differently."""
+    return hashlib.sha256(f"{fingerprint} {READING}".encode()).hexdigest()
 
 
 def read_info(folder: Path) -> DatasetInfo:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import os
 import re
@@ -19,7 +20,7 @@ from lssat.config import ConfigError
 from lssat.data.prepared.counts import check_counts, with_counts
 from lssat.data.prepared.shards import SplitWriter
 from lssat.data.prepared.table import INFO_FILE, SPLITS, DatasetInfo, Label, Reject, Row, read_info
-from lssat.files import sync, write_text, write_whole
+from lssat.files import sync, write_text
 
 REJECTS_FILE = "rejects.csv"
 
@@ -48,8 +49,8 @@ def write_dataset(
     partial = folder.with_name(f"{_partial_prefix(folder)}{uuid.uuid4().hex[:8]}")
     partial.mkdir(parents=True)
     try:
-        labels, rejects = _write_into(partial, items, info)
-        written = complete(partial, info, labels, rejects)
+        labels, rejects, changed = _write_into(partial, items, info)
+        written = complete(partial, with_changed(info, changed), labels, rejects)
         check_rejects(folder, rejects, len(labels) + len(rejects), acceptance.max_rejects)
         publish(partial, folder, acceptance.check(partial, written))
     finally:
@@ -64,11 +65,19 @@ def complete(
 
     Raises ConfigError (`check_counts`).
     """
-    ordered = _sorted(rejects)
+    ordered = _shown(rejects)
     written = replace(with_counts(info, labels), rejects=tuple(reject._asdict() for reject in ordered))
     check_counts(written)
     _write_rejects(folder / REJECTS_FILE, ordered)
     return written
+
+
+def with_changed(info: DatasetInfo, pictures: int) -> DatasetInfo:
+    """`info` of data of which so many pictures were opened differently by older versions."""
+    if not pictures:
+        return info
+    changed = [*info.options.get("changed", ()), f"{pictures} pictures"]
+    return replace(info, options=info.options | {"changed": changed})
 
 
 def publish(unfinished: Path, folder: Path, info: DatasetInfo) -> None:
@@ -88,7 +97,7 @@ def check_rejects(folder: Path, rejects: Sequence[Reject], total: int, max_rejec
     if len(rejects) <= max_rejects * total:
         return
     path = folder.with_name(f"{folder.name}.{REJECTS_FILE}")
-    _write_rejects(path, _sorted(rejects))
+    _write_rejects(path, _shown(rejects))
     reasons = Counter(re.sub(r"[`\d].*", "...", reject.reason) for reject in rejects).most_common(3)
     commonest = ", ".join(f"{reason} ({count})" for reason, count in reasons)
     raise ConfigError(
@@ -110,9 +119,11 @@ def _partial_prefix(folder: Path) -> str:
 
 def _write_into(
     folder: Path, items: Iterable[Row | Reject], info: DatasetInfo
-) -> tuple[list[tuple[str, Label]], list[Reject]]:
+) -> tuple[list[tuple[str, Label]], list[Reject], int]:
+    """(split, label) of the rows, the rejects, and how many pictures are `Row.changed`."""
     labels: list[tuple[str, Label]] = []
     rejects: list[Reject] = []
+    changed = 0
     with ExitStack() as stack:
         writers = {split: stack.enter_context(SplitWriter(folder, split, info)) for split in SPLITS}
         for item in items:
@@ -121,21 +132,19 @@ def _write_into(
             else:
                 writers[item.split].add(item)
                 labels.append((item.split, item.label))
-    return labels, rejects
+                changed += item.changed
+    return labels, rejects, changed
 
 
-def _sorted(rejects: Sequence[Reject]) -> list[Reject]:
-    """Positions in a table by size, then names in their order."""
+def _shown(rejects: Sequence[Reject]) -> list[Reject]:
+    """As lists show them: positions in a table by size, then names in their order."""
     return sorted(
-        rejects, key=lambda reject: (0, reject.row, "") if isinstance(reject.row, int) else (1, 0, reject.row)
+        (reject.shown() for reject in rejects),
+        key=lambda reject: (0, reject.row, "") if isinstance(reject.row, int) else (1, 0, reject.row),
     )
 
 
 def _write_rejects(path: Path, rejects: Sequence[Reject]) -> None:
-    """As CSV. File names may hold bytes that are no text, so they are written as they are on disk."""
-
-    def write(temporary: Path) -> None:
-        with temporary.open("w", encoding="utf-8", newline="", errors="surrogateescape") as file:
-            csv.writer(file, lineterminator="\n").writerows([Reject._fields, *rejects])
-
-    write_whole(path, write)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([Reject._fields, *rejects])
+    write_text(path, text.getvalue())

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from lssat.config import ConfigError, DataConfig
+from lssat.data.cells import named
+from lssat.data.names import on_one_line
 from lssat.data.prepared.counts import check_counts, with_counts
 from lssat.data.prepared.table import DatasetInfo, Reject
 from lssat.data.sources.listing import Entries, Listing, Media, Record
@@ -36,14 +38,14 @@ def assemble(root: Path, data: DataConfig, classes: Classes, entries: Entries, l
     """
     kind, names = classes
     info = DatasetInfo(
-        source=root.name,
+        source=on_one_line(root.name),
         task=data.task,
         kind=kind,
         classes=names,
         synthetic=False,
         columns=layout.columns,
         options={"task": data.task, "classes": data.classes, "seed": data.seed, **layout.options},
-        rejects=tuple(entry._asdict() for entry in entries if isinstance(entry, Reject)),
+        rejects=tuple(entry.shown()._asdict() for entry in entries if isinstance(entry, Reject)),
     )
     info = with_counts(info, ((entry.split, entry.label) for entry in entries if isinstance(entry, Record)))
     check_counts(info)
@@ -59,14 +61,20 @@ def numbered(entries: Entries) -> Entries:
 
 
 def pick_classes(found: Sequence[str], data: DataConfig) -> tuple[str, ...]:
-    """The classes that `data.classes` keeps of those found, in the order found. Raises ConfigError for unknown ones."""
+    """The classes that `data.classes` keeps of those found, in the order found. Raises ConfigError for unknown ones.
+
+    They may be named as a table or YAML writes them: `1.0` is the class `1`, and `True` is `true`.
+    """
     task = f"task `{data.task}` of `{data.source}`"
+    wanted: set[str] = set()
     for name in data.classes or ():
-        if name not in found:
+        spelled = [name] if name in found else [each for each in found if named(each) == named(name)]
+        wanted.update(spelled)
+        if not spelled:
             raise ConfigError(
                 f"`data.classes` names `{name}`, which {task} does not have; {nearest(name, found, 'its classes are')}"
             )
-    kept = tuple(name for name in found if data.classes is None or name in data.classes)
+    kept = tuple(name for name in found if data.classes is None or name in wanted)
     if len(kept) < 2:
         what = "all labels are" if data.classes is None else "`data.classes` keeps only"
         raise ConfigError(f"{what} {listed(kept) or 'none'} in {task}; a task needs at least two classes")

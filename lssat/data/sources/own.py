@@ -13,10 +13,12 @@ from lssat.config import ConfigError, DataConfig
 from lssat.data.prepared.table import SPLITS, Label, Reject
 from lssat.data.sources.assemble import Classes, Layout, assemble, pick_classes
 from lssat.data.sources.listing import Entries, Listing, Record
-from lssat.data.sources.reading import SourceRows, Value, read_source
+from lssat.data.sources.reading import SourceRows, read_source
 from lssat.data.sources.source import Source
 from lssat.data.sources.splits import complete_splits
 from lssat.did_you_mean import listed
+
+BITS = {"0": 0, "1": 1, "false": 0, "true": 1}
 
 
 def listing(source: Source, data: DataConfig) -> Listing:
@@ -36,7 +38,7 @@ def listing(source: Source, data: DataConfig) -> Listing:
 
 def _classes(rows: SourceRows, data: DataConfig) -> Classes:
     """Classes of one label column: its distinct values, numbers by size."""
-    found = sorted({str(value) for value in rows.labels[0] if value is not None}, key=_rank)
+    found = sorted({*rows.labels[0]} - {""}, key=_rank)
     if not found:
         raise ConfigError(
             f"task `{data.task}` of `{data.source}` has no labels: every value is empty; fill the column or name "
@@ -56,14 +58,14 @@ def _rank(name: str) -> tuple[float, str]:
 
 
 def _label_names(rows: SourceRows, data: DataConfig) -> Classes:
-    """Several label columns, each of which holds 0 and 1."""
+    """Several label columns, each of which holds 0 and 1, or false and true."""
     if data.classes is not None:
         raise ConfigError(
             f"`data.classes` selects classes of one label column, but `data.task` names several: {data.task}; drop one"
         )
     names = tuple(name.strip() for name in data.task.split(","))
     for name, column in zip(names, rows.labels, strict=True):
-        odd = sorted({str(value) for value in column if value is not None} - {"0", "1"}, key=_rank)
+        odd = sorted({*column} - {"", *BITS}, key=_rank)
         if odd:
             raise ConfigError(
                 f"with several label columns each must hold 0 and 1, but `{name}` of `{data.source}` holds "
@@ -88,17 +90,17 @@ def _entries(rows: SourceRows, classes: Classes) -> Entries:
         strict=True,
     )
     for position, (name, values, identity, split, video, source, further) in enumerate(table):
-        if any(value is None for value in values):
+        if not all(values):
             entries.append(Reject(name, "empty label"))
-        elif kind != "multilabel" and str(values[0]) not in index:
+        elif kind != "multilabel" and values[0] not in index:
             continue  # not among `data.classes`: not wanted, which is no fault of the row
         elif split and split not in SPLITS:
             entries.append(Reject(name, split))
         else:
-            label = _bits(values) if kind == "multilabel" else index[str(values[0])]
+            label = _bits(values) if kind == "multilabel" else index[values[0]]
             entries.append(Record(position, name, label, identity, split, video, None, further, source))
     return entries
 
 
-def _bits(values: tuple[Value, ...]) -> Label:
-    return tuple(int(value) for value in values if value is not None)
+def _bits(values: tuple[str, ...]) -> Label:
+    return tuple(BITS[value] for value in values)

@@ -3,37 +3,36 @@
 from __future__ import annotations
 
 import csv
-import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from lssat.config import ConfigError, DataConfig
+from lssat.data.cells import fraction, labels_before, named_all, text_of, texts_before
+from lssat.data.names import as_text
 from lssat.data.sources.splits import SPLIT_NAMES
 from lssat.did_you_mean import listed, nearest
 
 TABLES = (".csv", ".parquet")
 RESERVED = ("image", "path", "thumbnail", "label", "identity", "source_identity", "video", "split")
 MOST_GROUPS = 50  # distinct values of a column that may still tell subgroups apart
-Value = int | str | None
 
 
 class SourceRows(NamedTuple):
     """The rows of a table or folder, as columns of equal length.
 
-    names: image path, or position in a table that holds its images. labels: one column per label, None where empty.
+    names: image path, or position in a table that holds its images. labels: one column per label, "" where empty.
     identities: "" where unknown. splits: train, val, test, "" (all rows, where the data bring no splits), or why the
     row has none. videos, sources: "" where unknown. columns: whatever else the table says with few distinct values.
     """
 
     names: list[str | int]
-    labels: list[list[Value]]
+    labels: list[list[str]]
     identities: list[str]
     splits: list[str]
     videos: list[str]
@@ -87,7 +86,7 @@ def _read_folder(root: Path) -> SourceRows:
     unknown = [""] * len(rows)
     return SourceRows(
         names=[*names],
-        labels=[[*folders]],
+        labels=[[as_text(folder) for folder in folders]],
         identities=unknown,
         splits=[*splits],
         videos=unknown,
@@ -120,18 +119,33 @@ def _read_table(path: Path, data: DataConfig) -> SourceRows:
         return _texts(path, name) if name and name in columns else [""] * len(names)
 
     labels = [_labels(path, name) for name in wanted]
+    read = [name for name in ("identity", "video", "split", "source_identity") if name in columns]
     group = next((name for name in ("identity", "video") if name in columns), None)
     further = {name: _subgroups(path, name) for name in columns if name not in {*RESERVED, *wanted}}
+    subgroups = {name: values for name, values in further.items() if values is not None}
+    changed = _changed(path, dict(zip(wanted, labels, strict=True)), [*read, *subgroups])
+    identities, videos = texts(group), texts("video")
+    if any(video and not identity for identity, video in zip(identities, videos, strict=True)):
+        changed.append("videos without an identity")
     return SourceRows(
         names=names,
         labels=labels,
-        identities=texts(group),
+        identities=identities,
         splits=_splits(texts("split")),
-        videos=texts("video"),
+        videos=videos,
         sources=texts("source_identity"),
-        columns={name: values for name, values in further.items() if values is not None},
-        options={**options, "kept_together": group},
+        columns=subgroups,
+        options=options | {"kept_together": group} | ({"changed": changed} if changed else {}),
     )
+
+
+def _changed(path: Path, labels: Mapping[str, list[str]], others: Sequence[str]) -> list[str]:
+    """What older versions read differently: see `DatasetInfo`."""
+    from_csv = path.suffix.lower() == ".csv"
+    columns = {name: _column(path, name).to_pylist() for name in {*labels, *others}}
+    changed = [name for name, texts in labels.items() if labels_before(columns[name], from_csv) != texts]
+    changed += [name for name in others if texts_before(columns[name], from_csv) != named_all(columns[name])]
+    return [f"column `{name}`" for name in changed]
 
 
 def _label_columns(path: Path, columns: Sequence[str], data: DataConfig) -> list[str]:
@@ -151,10 +165,8 @@ def _subgroups(path: Path, name: str) -> list[str] | None:
     """A column as text if it may tell subgroups apart: single values, few of them distinct; else None."""
     if not name:
         return None
-    if path.suffix.lower() == ".parquet":
-        kind = pq.read_schema(path).field(name).type
-        if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-            return None
+    if path.suffix.lower() == ".parquet" and not _is_single(pq.read_schema(path).field(name).type):
+        return None
     texts = _texts(path, name)
     return texts if len(set(texts)) <= MOST_GROUPS else None
 
@@ -178,6 +190,10 @@ def _columns(path: Path) -> list[str]:
         raise damaged_table(path, error) from None
     if not columns:
         raise ConfigError(f"`data.source`: the table `{path}` is empty")
+    if len(columns) == 1 and (mark := next((mark for mark in ";\t|" if mark in columns[0]), None)):
+        raise ConfigError(
+            f"`data.source`: the cells of `{path}` are separated by {mark!r}; save the table with commas between them"
+        )
     doubled = sorted({name for name in columns if name and columns.count(name) > 1})
     if doubled:
         raise ConfigError(f"`data.source`: `{path.name}` has several columns called {listed(doubled)}; rename them")
@@ -200,66 +216,51 @@ def _images(path: Path, columns: Sequence[str]) -> tuple[list[str | int], dict[s
             raise ConfigError(
                 f"column `{name}` of `{path.name}` must hold image bytes or image paths, but holds {kind}"
             )
-    return [*_texts(path, name)], {"images": "files", "image_column": name}
+    return [text_of(value) for value in _column(path, name).to_pylist()], {"images": "files", "image_column": name}
 
 
 def _texts(path: Path, name: str) -> list[str]:
-    return ["" if value is None else str(value).strip() for value in _column(path, name).to_pylist()]
+    return named_all(_column(path, name).to_pylist())
 
 
-def _labels(path: Path, name: str) -> list[Value]:
-    """Labels as int or str. The text of a CSV is read as numbers where all of it is numbers."""
-    column = _column(path, name)
-    if path.suffix.lower() == ".csv":
-        column = _as_numbers(column)
-    return [_label(value, name, path) for value in column.to_pylist()]
+def _labels(path: Path, name: str) -> list[str]:
+    """What each row is called; "" for what is empty. Raises ConfigError for fractions."""
+    texts = _texts(path, name)
+    if (odd := fraction(texts)) is not None:
+        raise ConfigError(
+            f"column `{name}` of `{path.name}` must hold whole numbers, words or true/false as labels, but holds "
+            f"{odd}; leave a cell empty where the label is unknown"
+        )
+    return texts
+
+
+def _is_single(kind: pa.DataType) -> bool:
+    """Whether a cell of this type holds one text, number or truth."""
+    return not (pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def _column(path: Path, name: str) -> pa.ChunkedArray:
-    """One column; those of a CSV as text, so that the identity `007` stays what it is."""
+    """One column; those of a CSV as text, so that the identity `007` stays what it is. Raises ConfigError."""
     try:
         if path.suffix.lower() == ".parquet":
-            return pq.ParquetFile(path).read(columns=[name])[name]
-        convert = pacsv.ConvertOptions(
-            include_columns=[name],
-            column_types={name: pa.string()},
-            strings_can_be_null=False,  # `NA` is a word
-        )
+            column = pq.ParquetFile(path).read(columns=[name])[name]
+            if not _is_single(column.type):
+                raise ConfigError(
+                    f"column `{name}` of `{path.name}` must hold whole numbers, words or true/false, but holds "
+                    f"{column.type}; rename it if it is not meant"
+                )
+            return column
+        convert = pacsv.ConvertOptions(include_columns=[name], column_types={name: pa.string()})
         parse = pacsv.ParseOptions(newlines_in_values=True)
         return pacsv.read_csv(path, parse_options=parse, convert_options=convert)[name]
     except (OSError, pa.ArrowException) as error:
         raise damaged_table(path, error) from None
 
 
-def _as_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Text as numbers where all of it is: `010` is none, since it would be the class `10`. Empty cells are null."""
-    blank = pc.equal(pc.utf8_trim_whitespace(column), "")
-    column = pc.if_else(blank, pa.scalar(None, pa.string()), column)
-    if pc.any(pc.match_substring_regex(column, r"^\s*-?0\d")).as_py():
-        return column
-    for kind in (pa.int64(), pa.float64(), pa.bool_()):
-        try:
-            return column.cast(kind)
-        except pa.ArrowInvalid:
-            continue
-    return column
-
-
-def _label(value: Any, name: str, path: Path) -> Value:
-    """None for what is empty. Raises ConfigError for a fraction."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    if isinstance(value, str):
-        return value.strip() or None
-    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
-        return int(value)
-    raise ConfigError(
-        f"column `{name}` of `{path.name}` must hold whole numbers, words or true/false as labels, but holds {value!r}"
-    )
-
-
 def damaged_table(path: Path, error: Exception) -> ConfigError:
     """What to say of a table that cannot be read."""
+    if path.suffix.lower() == ".csv" and ("utf-8" in str(error) or "UTF8" in str(error)):
+        return ConfigError(f"`data.source`: the text of `{path}` is not UTF-8; save the table as `CSV UTF-8`")
     reason = str(error).strip().split("\n")[0][:200]
     return ConfigError(
         f"`data.source`: the table `{path}` is damaged or not what its ending says ({reason}); write it again"

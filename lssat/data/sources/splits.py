@@ -97,16 +97,27 @@ def assign_splits(
 
 
 def _groups(records: Sequence[Record]) -> list[str]:
-    """Who must stay together: persons linked by fakes or, where too many are, each one alone."""
+    """Who must stay together: persons linked by fakes or, where too many are, each one alone; "" for a row alone.
+
+    A row without a person stays with its video, and with the persons who are seen in it.
+    """
     from scipy.cluster.hierarchy import DisjointSet  # takes half a second to import, and only made splits need it
 
-    persons = DisjointSet(name for record in records for name in (record.identity, record.source))
+    owner: dict[str, str] = {}
     for record in records:
-        if record.identity and record.source:
-            persons.merge(record.identity, record.source)
-    groups = [persons[record.identity] for record in records]
+        if record.video and record.identity:
+            owner.setdefault(record.video, record.identity)
+    alone = [
+        record.identity or owner.get(record.video, "") or (f"video {record.video}" if record.video else "")
+        for record in records
+    ]
+    units = DisjointSet([*alone, *(record.source for record in records)])
+    for unit, record in zip(alone, records, strict=True):
+        if unit and record.source:
+            units.merge(unit, record.source)
+    groups = [units[unit] for unit in alone]
     largest = max(Counter(filter(None, groups)).values(), default=0)
-    return groups if largest <= MOST_LINKED * len(records) else [record.identity for record in records]
+    return groups if largest <= MOST_LINKED * len(records) else alone
 
 
 def _order(

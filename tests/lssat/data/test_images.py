@@ -8,14 +8,13 @@ import struct
 import warnings
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from lssat.data.images import UnusableImage, decode_image, read_inside, refuse_bombs
-from lssat.data.prepared.decoding import decode
+from lssat.data.images import UnusableImage, read_inside
+from lssat.data.pictures import open_picture, refuse_bombs
 
 
 def encoded(kind: str, side: int = 48) -> bytes:
@@ -37,9 +36,9 @@ def png_header(width: int, height: int) -> bytes:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_good_images_are_decoded_and_cut_ones_refused(kind: str) -> None:
     image = encoded(kind)
-    assert decode_image(image).getbbox() is not None
+    assert open_picture(image).picture.getbbox() is not None
     with pytest.raises(UnusableImage, match="damaged image"):
-        decode_image(image[: len(image) // 2])
+        open_picture(image[: len(image) // 2])
 
 
 @pytest.mark.parametrize(
@@ -53,14 +52,14 @@ def test_good_images_are_decoded_and_cut_ones_refused(kind: str) -> None:
 )
 def test_what_is_no_image_says_so(image: bytes | None, reason: str) -> None:
     with pytest.raises(UnusableImage, match=reason):
-        decode_image(image)
+        open_picture(image)
 
 
 @pytest.mark.parametrize("side", [10_000, 60_000])  # 100 Mpixel: Pillow only warns; 3,600 Mpixel: Pillow refuses
 def test_decompression_bombs_are_refused_without_a_warning_and_filters_are_put_back(side: int) -> None:
     before = list(warnings.filters)
     with refuse_bombs(), pytest.raises(UnusableImage, match="decompression bomb refused"):
-        decode_image(png_header(side, side))
+        open_picture(png_header(side, side))
     assert warnings.filters == before
 
 
@@ -92,80 +91,3 @@ def test_only_files_inside_the_folder_are_read(tmp_path: Path) -> None:
     for name, reason in refused.items():
         with pytest.raises(UnusableImage, match=reason):
             read_inside(root, name)
-
-
-RAMP = np.linspace(0, 255, 64).round().astype(np.uint8)[None].repeat(48, 0)  # dark on the left, light on the right
-
-
-def saved(picture: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def pixels(image: bytes) -> np.ndarray:
-    return np.asarray(decode_image(image).convert("RGB")).astype(int)
-
-
-@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_picture_is_upright_whatever_its_exif_says(kind: str, orientation: int) -> None:
-    """The definitions of the EXIF standard: what is at the top and at the left of the stored rows and columns."""
-    upright = np.zeros((32, 48, 3), np.uint8)
-    upright[:16, :24], upright[:16, 24:], upright[16:, :24] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
-    stored = {
-        1: upright,
-        2: upright[:, ::-1],
-        3: upright[::-1, ::-1],
-        4: upright[::-1],
-        5: upright.transpose(1, 0, 2),
-        6: np.rot90(upright),
-        7: upright[::-1, ::-1].transpose(1, 0, 2),
-        8: np.rot90(upright, -1),
-    }[orientation]
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    image = saved(Image.fromarray(np.ascontiguousarray(stored)), kind, exif=exif)
-    found = pixels(image)
-    assert found.shape == upright.shape
-    assert np.abs(found - upright)[4:-4, 4:-4].mean() < (1 if kind == "PNG" else 12)
-
-
-def rgba(alpha: int) -> Image.Image:
-    return Image.fromarray(np.dstack([RAMP, RAMP, RAMP, np.full_like(RAMP, alpha)]))
-
-
-MODES = {
-    "grey, 8 bits": (Image.fromarray(RAMP), RAMP),
-    "grey, 16 bits": (Image.fromarray(RAMP.astype(np.uint16) * 257), RAMP),
-    "grey, 1 bit": (Image.fromarray(RAMP >= 128), np.where(RAMP >= 128, 255, 0)),
-    "colour": (Image.fromarray(RAMP).convert("RGB"), RAMP),
-    "palette": (Image.fromarray(RAMP).convert("P"), RAMP),
-    "opaque": (rgba(255), RAMP),
-    "invisible": (rgba(0), np.full_like(RAMP, 255)),
-    "half transparent": (rgba(128), RAMP * (128 / 255) + 127),
-    "grey and transparent": (rgba(0).convert("LA"), np.full_like(RAMP, 255)),
-}
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_a_picture_of_any_mode_is_what_a_viewer_shows(mode: str) -> None:
-    picture, wanted = MODES[mode]
-    found = decode_image(saved(picture))
-    assert found.mode in ("L", "RGB")
-    assert np.abs(pixels(saved(picture)) - wanted[..., None]).max() <= 1.5
-
-
-@pytest.mark.parametrize("mode", ["CMYK", "L", "RGB"])
-def test_a_jpeg_of_any_colours(mode: str) -> None:
-    found = pixels(saved(Image.fromarray(RAMP).convert("RGB").convert(mode), "JPEG", quality=100))
-    assert np.abs(found - RAMP[..., None]).max() <= 6
-
-
-def test_training_sees_what_was_checked() -> None:
-    """A grey picture of 16 bits that was to be turned, resized as training does."""
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    image = saved(Image.fromarray(np.rot90(RAMP[:48, :48]).astype(np.uint16) * 257), exif=exif)
-    found = decode({"image": [image], "label": [0], "row": [0]}, 48)["image"][0]
-    assert np.array_equal(found, RAMP[:48, :48, None].repeat(3, 2))

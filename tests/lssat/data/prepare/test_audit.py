@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from lssat.config import ConfigError
-from lssat.data.images import decode_image
+from lssat.data.pictures import open_picture
 from lssat.data.prepare.audit import Leak, audit, check_leaks, shared_values
 from lssat.data.prepared.hashing import hashes_of, thumbnail_of
 from lssat.data.prepared.table import DatasetInfo, Row, read_info
@@ -35,7 +35,7 @@ def clean() -> list[Row]:
 
 
 def pictured(row: Row, image: bytes) -> Row:
-    return row._replace(image=image, thumbnail=thumbnail_of(decode_image(image)))
+    return row._replace(image=image, thumbnail=thumbnail_of(open_picture(image).picture))
 
 
 def write(tmp_path: Path, rows: list[Row]) -> Path:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,11 @@ from PIL import Image
 
 from lssat.config import ConfigError, DataConfig
 from lssat.data.prepare import progress
-from lssat.data.prepare.prepare import prepare
+from lssat.data.prepare.prepare import Preparation, prepare
 from lssat.data.prepared import writing
-from lssat.data.prepared.table import is_complete, read_info
+from lssat.data.prepared.table import DatasetInfo, is_complete, read_info
 from lssat.data.sources import source
+from lssat.data.sources.source import located
 from lssat.data.synthetic import generate as synthetic
 from lssat.data.synthetic.generate import SyntheticRow
 from tests.lssat.data.shards import read_split
@@ -143,6 +145,48 @@ def test_a_damaged_folder_is_made_again(faces: DataConfig, cache: Path) -> None:
     (folder / "val-00000.parquet").unlink()
     prepare(faces, cache, lambda _: None)
     assert len(read_split(folder, "val")) == read_info(folder).rows["val"]
+
+
+def older(folder: Path) -> DatasetInfo:
+    """What an older version left of the same source and options: it recorded no reading."""
+    info = read_info(folder)
+    info = replace(info, options={name: value for name, value in info.options.items() if name != "reading"})
+    (folder / "dataset.json").write_text(info.to_json())
+    return info
+
+
+def test_a_folder_of_an_older_version_is_made_anew_and_keeps_its_fingerprint_where_all_is_read_alike(
+    faces: DataConfig, cache: Path
+) -> None:
+    folder = prepare(faces, cache, lambda _: None)
+    before = older(folder)
+    lines: list[str] = []
+    assert prepare(faces, cache, lines.append) == folder
+    assert lines[-1].startswith("prepared faces.parquet")
+    assert read_info(folder).fingerprint == before.fingerprint
+    assert prepare(faces, cache, lines.append) == folder
+    assert len([line for line in lines if line.startswith("prepared")]) == 1
+
+
+def test_data_of_which_older_versions_opened_a_picture_differently_have_another_fingerprint(
+    faces: DataConfig, cache: Path
+) -> None:
+    table = pq.read_table(faces.source)
+    images = table["image"].to_pylist()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned, plain = io.BytesIO(), io.BytesIO()
+    for buffer, more in ((turned, {"exif": exif}), (plain, {})):
+        Image.new("RGB", (16, 24), (200, 0, 0)).save(buffer, "JPEG", **more)
+    found = {}
+    for name, image in (("turned", turned), ("plain", plain)):
+        path = Path(faces.source).with_name(f"{name}.parquet")
+        pq.write_table(table.set_column(0, "image", [[image.getvalue(), *images[1:]]]), path)
+        preparation = Preparation.of(located(str(path)), faces)
+        info = read_info(prepare(faces.model_copy(update={"source": str(path)}), cache, lambda _: None))
+        found[name] = (info.options.get("changed"), info.fingerprint == preparation.fingerprint)
+        assert preparation.is_described_by(info)
+    assert found == {"turned": (["1 pictures"], False), "plain": (None, True)}
 
 
 HOLDS = """

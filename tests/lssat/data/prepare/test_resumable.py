@@ -152,3 +152,25 @@ def test_a_prepared_folder_is_a_source(tree: Path, tmp_path: Path) -> None:
     assert prepare(build({"data.source": str(folder)}).data, tmp_path / "other", lambda _: None) == folder
     with pytest.raises(ConfigError, match="was prepared for task `animal`, not `male`"):
         prepare(build({"data.source": str(folder), "data.task": "male"}).data, tmp_path / "other", lambda _: None)
+
+
+def test_names_that_are_not_utf8_or_break_lines_are_used_and_listed(tree: Path, tmp_path: Path) -> None:
+    """Good pictures among them are used, damaged ones listed by a name that can be read."""
+    odd = [b"\xd5\xc5\xc8\xfd", b"two\nlines", b"tab\tand\x1b[31mred", b'comma,"quote"']
+    folder = os.fsencode(tree) + b"/ant/"
+    generator = np.random.default_rng(1)
+    for name in odd:
+        Image.fromarray(generator.integers(0, 255, (16, 16, 3), np.uint8)).save(tmp_path / "good.png")
+        (tmp_path / "good.png").rename(os.fsdecode(folder + name + b"-good.png"))
+        with open(folder + name + b"-bad.png", "w") as file:
+            file.write("not a picture")
+    os.rename(tree / "bee", os.fsencode(tree) + b"/b\xe9e")
+    prepared_folder = prepared(tree, tmp_path / "cache", max_rejects=0.1)
+    info = read_info(prepared_folder)
+    assert info.classes == ("ant", "b\\xe9e")
+    assert sum(info.rows.values()) == 124
+    shown = ("\\xd5\\xc5\\xc8\\xfd", "two\\nlines", "tab\\tand\\x1b[31mred", 'comma,"quote"')
+    expected = {f"ant/{name}-bad.png" for name in shown}
+    assert {str(reject["row"]) for reject in info.rejects} == expected
+    text = (prepared_folder / "rejects.csv").read_text(encoding="utf-8")
+    assert {row["row"] for row in csv.DictReader(text.splitlines())} == expected

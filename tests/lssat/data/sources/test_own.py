@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import csv as python_csv
 import io
 import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -16,10 +17,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from lssat.config import ConfigError, DataConfig
+from lssat.config import ConfigError, DataConfig, build
 from lssat.data.prepare.opening import open_entry, open_options, read_table
 from lssat.data.prepared.table import Reject, Row
 from lssat.data.sources.listing import Listing, Record
+from lssat.data.sources.reading import read_source
 from lssat.data.sources.registry import fingerprint, open_listing
 from lssat.data.sources.source import located
 
@@ -63,7 +65,7 @@ class TestLabels:
         ("values", "kind", "classes"),
         [
             ([0, 1], "binary", ("0", "1")),
-            ([False, True], "binary", ("0", "1")),
+            ([False, True], "binary", ("false", "true")),
             ([0.0, 1.0], "binary", ("0", "1")),
             ([1, -1], "binary", ("-1", "1")),
             (["yes", "no"], "binary", ("no", "yes")),
@@ -82,7 +84,8 @@ class TestLabels:
         source = listed(write(tmp_path, columns), "feeling")
         assert (source.info.kind, source.info.classes) == (kind, classes)
         numbers = [
-            classes.index(str(int(value) if isinstance(value, bool | float) else value)) for value in columns["feeling"]
+            classes.index(str(value).lower().removesuffix(".0") if not isinstance(value, str) else value)
+            for value in columns["feeling"]
         ]
         assert [record.label for record in records(source)] == numbers
 
@@ -114,7 +117,129 @@ class TestLabels:
         ]
 
 
+ODD_WORDS = ["NA", "N/A", "null", "nan", "NaN", "NULL", "None", "n/a", "#N/A", "-nan", "01", "010", "10", "1e3", "+1",
+         "yes", "True", "a;b", 'say "so"', "two\nlines", "é"]  # fmt: skip
+
+
+def quoted(folder: Path, columns: Mapping[str, Sequence[Any]], quoting: Literal[0, 1]) -> str:
+    """As pandas writes a CSV: True for a truth, 1.0 for a number in a column with empty cells."""
+    with (folder / f"quoting-{quoting}.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = python_csv.writer(file, quoting=quoting)
+        writer.writerow(columns)
+        writer.writerows(
+            ["" if value is None else value for value in row] for row in zip(*columns.values(), strict=True)
+        )
+    return file.name
+
+
+class TestFormats:
+    """The same table says the same as CSV, as CSV with every cell in quotes, and as Parquet."""
+
+    @pytest.mark.parametrize("seed", range(6))
+    @pytest.mark.parametrize(
+        "cells", [ODD_WORDS, [True, False], [0, 1, 10], [0.0, 1.0, None], ["true", "FALSE"], ["", " ", "NA", "EU"]]
+    )
+    def test_any_table_is_listed_alike(self, tmp_path: Path, cells: list[Any], seed: int) -> None:
+        generator = np.random.default_rng(seed)
+
+        def drawn(values: list[Any]) -> list[Any]:
+            return [values[index] for index in generator.permutation(np.arange(60 * len(values)) % len(values))[:120]]
+
+        columns = {
+            "image": [f"{row}.png" for row in range(120)],
+            "label": (cells * 120)[:120],
+            "identity": drawn([*ODD_WORDS, None, "", *map(str, range(60))]),
+            "video": drawn(["NA", None, "x", "1.0", "7"]),
+            "person": drawn([True, False, None]),
+            "weight": drawn([0.5, 2.0, None]),
+            "region": drawn([*ODD_WORDS, None]),
+        }
+        pq.write_table(pa.table(columns), tmp_path / "faces.parquet")
+        sources = [quoted(tmp_path, columns, 0), quoted(tmp_path, columns, 1), str(tmp_path / "faces.parquet")]
+        rows = [read_source(Path(source), DataConfig(source=source, task="label")) for source in sources]
+        first, second, third = (each._replace(options={}) for each in rows)
+        assert first == second == third
+        assert "NA" in first.columns["region"]
+
+    def test_words_for_nothing_are_classes_persons_and_videos(self, tmp_path: Path) -> None:
+        columns = {
+            "image": [*map(str, range(120))],
+            "region": ["NA", "EU", "null"] * 40,
+            "identity": ["NA", "", "b", "c"] * 30,
+        }
+        for source in (quoted(tmp_path, columns, 0), quoted(tmp_path, columns, 1)):
+            found = listed(source, "region")
+            assert (found.info.classes, len(rejects(found))) == (("EU", "NA", "null"), 0)
+            assert [record.identity for record in records(found)][:4] == ["NA", "", "b", "c"]
+
+    def test_padded_numbers_are_classes_of_their_own(self, tmp_path: Path) -> None:
+        source = quoted(tmp_path, {"image": [*"abcdef"] * 20, "code": ["010", "10", "9"] * 40}, 0)
+        assert listed(source, "code").info.classes == ("9", "010", "10")
+
+    @pytest.mark.parametrize(
+        ("cells", "asked", "kept"),
+        [
+            ([True, False], [True, False], ("false", "true")),
+            ([True, False], ["true", "false"], ("false", "true")),
+            ([1, 2, 3], [1, 2], ("1", "2")),
+            ([1.0, 2.0, None], [1.0, 2], ("1", "2")),
+            (["010", "10", "11"], ["010", "10"], ("010", "10")),
+            (["NA", "EU", "AS"], ["NA", "EU"], ("EU", "NA")),
+        ],
+    )
+    def test_classes_are_asked_for_as_the_table_or_yaml_writes_them(
+        self, tmp_path: Path, cells: list[Any], asked: list[Any], kept: tuple[str, ...]
+    ) -> None:
+        columns = {"label": (cells * 120)[:120]}
+        with_paths = {"image": [*map(str, range(120))], **columns}
+        for source in (parquet(tmp_path, columns), quoted(tmp_path, with_paths, 0), quoted(tmp_path, with_paths, 1)):
+            config = build({"data.source": source, "data.task": "label", "data.classes": asked}).data
+            assert open_listing(located(source), config).info.classes == kept
+
+    def test_numbers_beside_what_is_none_are_refused_with_the_repair(self, tmp_path: Path) -> None:
+        source = quoted(tmp_path, {"image": [*"abcd"] * 10, "male": ["0", "1", "nan", "1"] * 10}, 0)
+        with pytest.raises(ConfigError, match="but holds nan; leave a cell empty where the label is unknown"):
+            listed(source, "male")
+
+    def test_other_separators_and_encodings_are_named_with_the_repair(self, tmp_path: Path) -> None:
+        text = "image;male\na.png;0\nb.png;1\n"
+        for mark in ";\t|":
+            (tmp_path / "faces.csv").write_text(text.replace(";", mark))
+            with pytest.raises(ConfigError, match=r"separated by .*; save the table with commas between them"):
+                listed(str(tmp_path / "faces.csv"), "male")
+        for encoding in ("utf-16", "latin-1"):
+            (tmp_path / "faces.csv").write_bytes("image,male\né.png,0\n".encode(encoding))
+            with pytest.raises(ConfigError, match="is not UTF-8; save the table as `CSV UTF-8`"):
+                listed(str(tmp_path / "faces.csv"), "male")
+
+    def test_only_what_older_versions_read_differently_is_said_to_have_changed(self, tmp_path: Path) -> None:
+        same = {
+            "label": [0, 1] * 60,
+            "identity": [f"p{row // 2}" for row in range(120)],
+            "region": ["EU", "AS", "", "x"] * 30,
+        }
+        for source in (parquet(tmp_path, same), quoted(tmp_path, {"image": [*map(str, range(120))], **same}, 0)):
+            assert "changed" not in listed(source, "label").info.options
+        for name, cells in {"label": ["true", "false"], "identity": ["NA", "b"], "region": ["null", "b"]}.items():
+            columns = {"image": [*map(str, range(120))], **same, name: cells * 60}
+            source = quoted(tmp_path, columns, 0)
+            changed = read_source(Path(source), DataConfig(source=source, task="label")).options["changed"]
+            assert changed == [f"column `{name}`"]
+
+
 class TestSplits:
+    def test_rows_without_a_person_stay_with_their_video_and_each_alone_without_one(self, tmp_path: Path) -> None:
+        people = [f"p{row // 4}" if row % 4 < 2 else "" for row in range(400)]
+        videos = [f"v{row // 4}" if row < 200 else None for row in range(400)]
+        columns = {"male": [row // 2 % 2 for row in range(400)], "identity": people, "video": videos}
+        found = records(listed(parquet(tmp_path, columns), "male"))
+        for key in ("video", "identity"):
+            of_each = defaultdict(set)
+            for record in found:
+                of_each[getattr(record, key)].add(record.split)
+            assert len(of_each.pop("")) == 3  # no row is tied to another by what nobody knows of both
+            assert {len(splits) for splits in of_each.values()} == {1}
+
     def test_given_splits_are_kept_under_any_of_their_names(self, tmp_path: Path) -> None:
         names = ["train", "Valid", "test", "validation", "TRAIN", "val"]
         source = listed(parquet(tmp_path, {"male": [0] * 6 + [1] * 6, "split": names * 2}), "male")
@@ -296,7 +421,9 @@ class TestErrors:
         (tmp_path / "ragged.csv").write_text("path,male\na.png,0\nb.png,1,2\n")
         self.check(tmp_path / "ragged.csv", "male", r"ragged.csv` is damaged .*Expected 2 columns")
         (tmp_path / "latin.csv").write_bytes("path,male\né.png,0\n".encode("latin-1"))
-        self.check(tmp_path / "latin.csv", "male", "latin.csv` is damaged .*utf-8")
+        self.check(
+            tmp_path / "latin.csv", "male", r"the text of `.*latin.csv` is not UTF-8; save the table as `CSV UTF-8`"
+        )
         (tmp_path / "empty.csv").write_text("")
         self.check(tmp_path / "empty.csv", "male", "empty.csv` is empty")
         (tmp_path / "head.csv").write_text("path,male\n")
@@ -311,7 +438,11 @@ class TestErrors:
         self.check(source, "mael", "has no column `mael`; did you mean `male`")
         self.check(source, "zzzz", "has no column `zzzz`; its columns are `image`, `male`, `age`")
         self.check(source, "male,male", "names the column `male` twice")
-        self.check(source, "age", "column `age` .* whole numbers, words or true/false as labels, but holds 0.5")
+        self.check(
+            source,
+            "age",
+            "column `age` .* whole numbers, words or true/false as labels, but holds 0.5; leave a cell empty",
+        )
         self.check(source, "male,many", "each must hold 0 and 1, but `many` .* holds `2`")
         self.check(source, "none", "task `none` .* has no labels")
         self.check(
