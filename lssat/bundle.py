@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from lssat.config import Config, ConfigError, saved_config
 from lssat.data.prepared.rows import Rows
@@ -22,6 +22,7 @@ from lssat.files import make_folder, sync, write_json, write_whole
 from lssat.model import catalog
 from lssat.model.lssat import LSSAT, build_model
 from lssat.task import Task
+from lssat.train.checkpoint import HALF_WRITTEN, write_tensors
 from lssat.train.distributed import Distributed
 from lssat.train.learner import load_trained
 from lssat.train.scoring import predict_rows, score_predictions
@@ -61,16 +62,18 @@ def export(trained: Path, bundle: Path) -> None:
         "std": encoder.std.flatten().tolist(),
         "backbone": catalog.architecture(config.backbone),
     }
-    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    weights = model.state_dict()
     make_folder(bundle)
     for old in (WEIGHTS, TEST):
         (bundle / old).unlink(missing_ok=True)
+    for stale in bundle.glob(HALF_WRITTEN):
+        stale.unlink()
     sync(bundle)  # both are gone before anything new is there
     write_json(bundle / CONFIG, config.model_dump())
     write_json(bundle / LABELS, state.task.to_json())
     write_json(bundle / PREPROCESSING, preprocessing)
     write_json(bundle / VALIDATION, state.result.to_json())
-    write_whole(bundle / WEIGHTS, lambda temporary: save_file(weights, temporary))
+    write_whole(bundle / WEIGHTS, lambda temporary: write_tensors(weights, temporary))
 
 
 def open_bundle(folder: Path) -> Bundle:

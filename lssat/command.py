@@ -23,6 +23,20 @@ Notify = Callable[[str], None]
 """Takes one line that tells what happens, for the screen or a log."""
 
 
+def is_address(text: str) -> bool:
+    """Whether a text names something elsewhere, `s3://...` for instance, which as a path would be a folder `s3:`."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text) is not None
+
+
+def local_path(text: str) -> Path:
+    """The type of command-line arguments that are paths. argparse shows the error as a line of its own."""
+    if is_address(text):
+        raise argparse.ArgumentTypeError(
+            f"must be a path of this machine, but got the address {text!r}; mount it, or copy it, and give its path"
+        )
+    return Path(text)
+
+
 def exit_code(command: Callable[[], int | None], interrupted: str = "interrupted") -> int:
     """What `command` returns, None being 0; after a UserError 2, with its message on standard error; after Ctrl-C 130,
     with the line `interrupted`. A command that says of itself that it was interrupted returns 130; where SIGTERM or
@@ -48,15 +62,6 @@ def exit_code(command: Callable[[], int | None], interrupted: str = "interrupted
         print(interrupted, file=sys.stderr)
         code = INTERRUPTED
     return 128 + came[0] if came and code == INTERRUPTED else code
-
-
-def folder_argument(text: str) -> Path:
-    """A folder given on the command line. Raises ArgumentTypeError for a URL, which would become a local folder."""
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text):
-        raise argparse.ArgumentTypeError(
-            f"must be a folder, but got the URL {text}; mount it, and give the folder it is mounted on"
-        )
-    return Path(text)
 
 
 @contextmanager

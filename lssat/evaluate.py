@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 # What loads torch or scikit-learn is imported where it is needed, so that `--help` and mistakes are answered at once.
-from lssat.command import exit_code
+from lssat.command import exit_code, local_path
 from lssat.config import ConfigError, DataConfig, build
 from lssat.data.prepare.prepare import prepare
 from lssat.data.prepared.decoding import read_resident
@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         "celebdf:/data/Celeb-DF-v2 --allow-leaks",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("bundle", type=Path, help="the folder best/ of a run")
+    parser.add_argument("bundle", type=local_path, help="the folder best/ of a run")
     parser.add_argument(
         "--data",
         required=True,
@@ -100,12 +100,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--cache",
-        type=Path,
+        type=local_path,
         default=Path("results/.data"),
         metavar="DIR",
         help="where prepared data are kept (default results/.data)",
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the scorecard as JSON")
+    parser.add_argument("--out", type=local_path, metavar="FILE", help="write the scorecard as JSON")
     return parser
 
 

@@ -30,7 +30,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     fails, the disk being full for instance, it is deleted.
     """
     make_folder(path.parent)
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = temporary_of(path)
     try:
         write(temporary)
         sync(temporary)
@@ -39,6 +39,11 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync(path.parent)
+
+
+def temporary_of(path: Path) -> Path:
+    """What a file is called until it is whole; a kill leaves it behind."""
+    return path.with_name(f".{path.name}.tmp")
 
 
 def append_json_line(path: Path, entry: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lssat.command import exit_code
+from lssat.command import exit_code, local_path
 from lssat.config import ConfigError, DataConfig, build
 from lssat.data.parallel import Spread, in_processes
 from lssat.data.prepare.prepare import Preparation, write
@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"own, or a published data set (with its options): {kinds}",
     )
     parser.add_argument("source", help="the folder or table; options follow as ?name=value&...")
-    parser.add_argument("shards", type=Path, help="the folder to write; it appears when it is whole")
+    parser.add_argument("shards", type=local_path, help="the folder to write; it appears when it is whole")
     parser.add_argument(
         "--task", help="what is learnt: label column(s), or attributes of CelebA; default: the natural task of the kind"
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 if not __package__:  # started as a script: Python put search/ on the path, where the project belongs
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from lssat.command import exit_code
+from lssat.command import exit_code, local_path
 from lssat.config import ConfigError
 from lssat.markdown import markdown_table
 from search.claims.ranks import Scores, agreements, best_of_each, largest_shortfalls, mean_ranks, ranks
@@ -39,7 +39,7 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "folders", type=Path, nargs="+", metavar="FOLDER", help="run folders, one for each task, finished or not"
+        "folders", type=local_path, nargs="+", metavar="FOLDER", help="run folders, one for each task, finished or not"
     )
     parser.add_argument(
         "--margin",

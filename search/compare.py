@@ -15,7 +15,7 @@ from pathlib import Path
 if not __package__:  # started as a script: Python put search/ on the path, where the project belongs
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from lssat.command import exit_code
+from lssat.command import exit_code, local_path
 from lssat.config import ConfigError
 from lssat.markdown import markdown_table
 from search.claims.paired import Comparison, compare
@@ -41,7 +41,7 @@ def main() -> int:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folder", type=Path, help="a run folder, finished or not")
+    parser.add_argument("folder", type=local_path, help="a run folder, finished or not")
     parser.add_argument(
         "--arms",
         required=True,

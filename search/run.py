@@ -14,7 +14,7 @@ if not __package__:  # started as a script: Python put search/ on the path, wher
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 # What loads torch, Ray or Optuna is imported where it is needed, so that `--help` and mistakes are answered at once.
-from lssat.command import INTERRUPTED, exit_code, folder_argument
+from lssat.command import INTERRUPTED, exit_code, local_path
 from lssat.config import ConfigError, describe
 from lssat.errors import UserError
 from search.record.folder import RunFolder, Storage
@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_what_is_searched(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--space",
-        type=Path,
+        type=local_path,
         required=True,
         metavar="FILE",
         help="the search space, see spaces/; or the manifest.json of a study, to run it again",
@@ -104,14 +104,14 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", metavar="NAME", help="name of the run folder; default: space, data and task")
     parser.add_argument(
         "--results",
-        type=folder_argument,
+        type=local_path,
         default=ROOT / "results",
         metavar="DIR",
         help="where run folders are (default: results/ of the project)",
     )
     parser.add_argument(
         "--storage",
-        type=folder_argument,
+        type=local_path,
         metavar="DIR",
         help="cluster: folder for checkpoints that all nodes share; default: --results",
     )

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from safetensors.numpy import load_file
 
 from search.record.folder import RunFolder
 from search.report.picture import draw
@@ -95,6 +97,32 @@ def run(words, cwd):
 def leaderboard(folder):
     with (folder / "leaderboard.csv").open() as file:
         return list(csv.DictReader(file))
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("ray")
+@pytest.mark.parametrize("finalists", [0, 1])
+def test_a_winner_whose_checkpoint_is_damaged_is_trained_again(tmp_path, table, finalists):
+    """Of the search and of the final stage: before the test split is opened, to the same weights and scores."""
+    words = command(tmp_path, table, trials=2, epochs=2, finalists=finalists)
+    done = run(words, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = tmp_path / "results" / "small-noise-bright"
+    kept, ranked = load_file(folder / "best" / "weights.safetensors"), leaderboard(folder)
+    name = json.loads((folder / "manifest.json").read_text())["test_opened"][0]["chosen"]
+    record = folder / ("finals" if finalists else "trials") / name
+    metrics = (record / "metrics.jsonl").read_text()
+    tensors = next((record / "best").glob("tensors-*"))
+    tensors.write_bytes(tensors.read_bytes()[:-1] + b"?")
+    shutil.rmtree(folder / "best")
+    done = run([*words, "--resume"], tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{name} is trained again" in done.stdout
+    again = load_file(folder / "best" / "weights.safetensors")
+    assert all(np.array_equal(kept[key], again[key]) for key in kept)
+    assert (record / "metrics.jsonl").read_text() == metrics, "no epoch is recorded twice"
+    assert [{**row, "seconds": ""} for row in leaderboard(folder)] == [{**row, "seconds": ""} for row in ranked]
+    assert "is trained again" not in run([*words, "--resume"], tmp_path).stdout
 
 
 @pytest.mark.slow

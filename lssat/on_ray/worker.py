@@ -28,6 +28,7 @@ from lssat.data.prepared.rows import Rows
 from lssat.evaluation.fairness import Groups
 from lssat.on_ray.ingest import EveryRow, Split, rows_of
 from lssat.on_ray.machine_fault import machine_fault
+from lssat.storage import StorageMark
 from lssat.task import Task
 from lssat.train import microbatch
 from lssat.train.checkpoint import STATE, CheckpointError
@@ -57,6 +58,8 @@ class Run:
     name: str
     groups: Groups | None = None
     """Subgroups of the validation rows."""
+    storage: StorageMark | None = None
+    """What tells whether that storage is there."""
 
 
 def train_run(run: Run) -> None:
@@ -64,6 +67,8 @@ def train_run(run: Run) -> None:
 
     One worker runs in this very process (Ray Train's local mode): the next trial then starts at once in the same actor.
     """
+    if run.storage:
+        run.storage.check()  # before Ray Train makes a folder there
     resources = run.config.resources
     shares = {name: split.share(0) for name, split in run.splits.items()}
     if resources.num_workers == 1:
@@ -164,7 +169,8 @@ def _work(run: Run, distributed: Distributed, report: Report) -> None:
     rows = {name: _rows(run.splits[name], name, distributed.rank) for name in ("train", "val")}
     folder = Path(run.folder)
     try:
-        fit(TrainingRun(run.config, run.task, rows["train"], rows["val"], distributed, folder, run.groups), report)
+        shares = (rows["train"], rows["val"])
+        fit(TrainingRun(run.config, run.task, *shares, distributed, folder, run.groups, run.storage), report)
     finally:
         if distributed.device.type == "cuda":  # the next trial in this process, or beside it, needs the memory
             torch.cuda.empty_cache()

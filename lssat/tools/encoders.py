@@ -10,7 +10,7 @@ from pathlib import Path
 
 import timm
 
-from lssat.command import exit_code
+from lssat.command import exit_code, local_path
 from lssat.config import ConfigError
 from lssat.did_you_mean import did_you_mean
 from lssat.markdown import markdown_table
@@ -53,7 +53,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m lssat.tools.encoders", description=__doc__)
     parser.add_argument("--modules", help="comma-separated modules of timm; all, where left out")
     parser.add_argument(
-        "--output", type=Path, help=f"where the table goes; {OUTPUT.name} in docs/, or nowhere with --modules"
+        "--output", type=local_path, help=f"where the table goes; {OUTPUT.name} in docs/, or nowhere with --modules"
     )
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore", module="timm")

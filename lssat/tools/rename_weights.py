@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 
 import timm
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lssat.command import exit_code
+from lssat.command import exit_code, local_path
 from lssat.config import ConfigError
 from lssat.model.pretrained import read_weights
 
@@ -23,9 +22,9 @@ def main() -> int:
         prog="python -m lssat.tools.rename_weights",
         description="Give a foreign checkpoint timm's names, in the order of both.",
     )
-    parser.add_argument("source", type=Path, help="weights (.safetensors or .pth), classifier included")
+    parser.add_argument("source", type=local_path, help="weights (.safetensors or .pth), classifier included")
     parser.add_argument("architecture", help="timm's name of the same architecture")
-    parser.add_argument("destination", type=Path, help="the .safetensors to write, for `backbone.pretrained`")
+    parser.add_argument("destination", type=local_path, help="the .safetensors to write, for `backbone.pretrained`")
     arguments = parser.parse_args()
 
     def rename() -> None:

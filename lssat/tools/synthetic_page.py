@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from lssat.command import local_path
 from lssat.data.pictures import open_picture
 from lssat.data.synthetic.generate import CLASSES, IMAGES_PER_IDENTITY, KINDS, Order, draw, plan
 
@@ -19,7 +20,9 @@ MARGIN = IMAGE_SIZE + 10  # left of the faces, for the name of the row
 def main() -> int:
     """0: done."""
     parser = argparse.ArgumentParser(prog="python -m lssat.tools.synthetic_page", description="Draw synthetic faces.")
-    parser.add_argument("--out", type=Path, default=Path("docs/synthetic.png"), help="default: docs/synthetic.png")
+    parser.add_argument(
+        "--out", type=local_path, default=Path("docs/synthetic.png"), help="default: docs/synthetic.png"
+    )
     page().save(parser.parse_args().out)
     return 0
 

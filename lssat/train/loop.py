@@ -6,11 +6,12 @@ Plain torch: Ray never enters here, and who wants the results hands in `report`.
 from __future__ import annotations
 
 import functools
+import logging
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from lssat.config import Config, ConfigError
 from lssat.data.prepared.rows import Rows
 from lssat.evaluation.fairness import Groups
 from lssat.model.lssat import LSSAT
+from lssat.storage import StorageMark
 from lssat.task import Task
 from lssat.train import checkpoint, microbatch
 from lssat.train.checkpoint import CheckpointError, DamagedCheckpoint
@@ -41,6 +43,7 @@ class TrainingRun:
     """What `fit` is asked for: one configuration, on one worker's share of the rows.
 
     `folder`: of checkpoints, shared by all workers; None: none are kept. `groups`: subgroups of the validation rows.
+    `storage`: what tells whether the storage that the folder is on is there; None: nobody looks.
     """
 
     config: Config
@@ -50,6 +53,7 @@ class TrainingRun:
     distributed: Distributed
     folder: Path | None = None
     groups: Groups | None = None
+    storage: StorageMark | None = None
 
     @functools.cached_property
     def context(self) -> StepContext:
@@ -61,6 +65,11 @@ class TrainingRun:
         """The folder, for the one worker that writes there for all; None for the others."""
         return self.folder if self.distributed.rank == 0 else None
 
+    def check_storage(self) -> None:
+        """Raises StorageLost."""
+        if self.storage:
+            self.storage.check()
+
 
 def fit(run: TrainingRun, report: Report) -> None:
     """Train to the last epoch and report each epoch.
@@ -68,12 +77,12 @@ def fit(run: TrainingRun, report: Report) -> None:
     With a folder, `last` and `best` checkpoints are kept there, and a `last` that exists is gone on from: its epoch is
     reported again, since a kill may have come between saving and recording it. Where memory runs out, a worker that is
     alone goes on from there with micro-batches of half the rows; among several the error is raised, since the others
-    wait for this one. Raises NonFiniteLoss, ConfigError, CheckpointError, DoesNotFit.
+    wait for this one. Raises NonFiniteLoss, ConfigError, CheckpointError, DoesNotFit, StorageLost.
     """
     run = replace(run, train=_training_rows(run))
     kills_of_workers = run.distributed.gather(microbatch.memory_kills())
     kills: microbatch.Kills = functools.reduce(lambda a, b: {**a, **b}, kills_of_workers)
-    num_micro_batches = microbatch.agreed(run.distributed, lambda: microbatch.begin(run.folder, run.config, kills))
+    num_micro_batches = microbatch.agreed(run.distributed, lambda: _first_num_micro_batches(run, kills))
     record = microbatch.AttemptRecord(run.written_folder, kills)
     # `_attempt` gives the number that was too small and not the error: its traceback would hold the tensors of the
     # step that failed, and `release` could free nothing.
@@ -118,6 +127,12 @@ def train_epoch(
     return measured
 
 
+def _first_num_micro_batches(run: TrainingRun, kills: microbatch.Kills) -> int:
+    """Raises StorageLost before anything is read from the folder or written to it, DoesNotFit."""
+    run.check_storage()
+    return microbatch.begin(run.folder, run.config, kills)
+
+
 def _training_rows(run: TrainingRun) -> Rows:
     """The rows that the configuration trains on: a share of them, or drawn so that classes come equally often."""
     rows, config = run.train, run.config
@@ -155,26 +170,43 @@ def _attempt(run: TrainingRun, num_micro_batches: int, record: microbatch.Attemp
 
 
 def _begin(run: TrainingRun) -> tuple[Learner, EpochResult | None]:
-    """The learner as the last epoch left it, and that epoch's result; a new learner and None at the start.
-
-    After a damaged checkpoint the run begins again: seeded, it comes to what it was. `best` has no optimizer's state,
-    so that going on from it would be another run.
-    """
+    """The learner as the last epoch left it, and that epoch's result; a new learner and None at the start."""
     torch.manual_seed(run.config.seed)
-    folder = run.folder / LAST_CHECKPOINT if run.folder else None
-    if folder is None or not folder.exists():
+    last = _last_checkpoint(run)
+    if run.folder is None or last is None:
         return new_learner(run.config, run.task, run.distributed.device), None
-    try:
-        tensors, state_json = checkpoint.load(folder)
-    except DamagedCheckpoint as error:
-        warnings.warn(f"the run begins again: {error}", stacklevel=1)
-        return new_learner(run.config, run.task, run.distributed.device), None
+    folder, (tensors, state_json) = run.folder / LAST_CHECKPOINT, last
     state = RunState.from_json(state_json, folder)
     if state.config != run.config:
         raise CheckpointError(f"the checkpoint in {folder} was written by another config; delete it to start again")
     learner = new_learner(run.config, run.task, run.distributed.device, resumed=True)
     learner.restore(tensors, folder)
     return learner, state.result
+
+
+def _last_checkpoint(run: TrainingRun) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """What the run goes on from; None where it begins at its seed, the same on all workers.
+
+    It begins there, too, where `last` is damaged, and comes to the same end as if nothing had happened. So it does
+    where `best` is: `last` does not hold the weights of an earlier best epoch. Raises StorageLost, OSError.
+    """
+    if run.folder is None:
+        return None
+    last, best = run.folder / LAST_CHECKPOINT, run.folder / BEST_CHECKPOINT
+    loaded = []
+
+    def look() -> int:
+        """1 where this worker finds nothing to go on from."""
+        if last.exists():
+            try:
+                checkpoint.load(best)
+                loaded.append(checkpoint.load(last))
+            except DamagedCheckpoint as error:
+                logging.getLogger(__name__).warning("the run begins anew from its seed: %s", error)
+        run.check_storage()  # without it, what was saved only seems not to be there
+        return 0 if loaded else 1
+
+    return None if microbatch.agreed(run.distributed, look) else loaded[0]
 
 
 def _train_epochs(
@@ -201,7 +233,9 @@ def _train_epochs(
             best_gap=best_gap,
         )
         if run.written_folder:
+            run.check_storage()
             _save(run.written_folder, RunState(run.config, run.task, last), learner, is_best)
+            run.check_storage()  # it may have gone meanwhile, and nothing is reported that is not there
         report(replace(last, panel=_panel(run, learner)))
 
 

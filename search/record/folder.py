@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 from lssat.config import ConfigError
 from lssat.files import write_text
+from lssat.storage import StorageMark
 from lssat.train.result import BEST_CHECKPOINT, LAST_CHECKPOINT, RAY_TRAIN_FOLDER
 from search.record import names
 from search.record.trials import TrialRecord
@@ -109,9 +111,18 @@ class RunFolder:
 
 @dataclass(frozen=True)
 class Storage:
-    """Checkpoints of a study, where every node of a cluster sees them. On one machine it is the run folder itself."""
+    """Checkpoints of a study, where every node of a cluster sees them. On one machine it is the run folder itself.
+
+    `line`: of its mark, which the manifest knows as well.
+    """
 
     path: Path
+    line: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    @property
+    def mark(self) -> StorageMark:
+        """What tells that the storage is there, and is this one."""
+        return StorageMark(self.path / names.OWNER, self.line)
 
     @property
     def ray(self) -> Path:
@@ -136,14 +147,21 @@ class Storage:
 
         A run folder that is its own storage has nothing to clear. Raises ConfigError where the storage is another's.
         """
-        if self.path == folder.path:
-            return
-        mark, owner = self.path / names.OWNER, f"{socket.gethostname()}:{folder.path}"
-        if mark.exists() and mark.read_text().strip() != owner:
-            raise ConfigError(
-                f"{self.path} holds the checkpoints of the study in {mark.read_text().strip()}; choose another "
-                "`--name`, or delete them yourself"
-            )
-        for stage in Stage:
-            shutil.rmtree(self.path / stage, ignore_errors=True)
-        write_text(mark, owner + "\n")
+        if self.path != folder.path:
+            owner = self.mark.file.read_text().splitlines()[:1] if self.mark.file.exists() else []
+            if owner and owner != [_owner(folder)]:
+                raise ConfigError(
+                    f"{self.path} holds the checkpoints of the study in {owner[0]}; choose another `--name`, or delete "
+                    "them yourself"
+                )
+            for stage in Stage:
+                shutil.rmtree(self.path / stage, ignore_errors=True)
+        self.write_mark(folder)
+
+    def write_mark(self, folder: RunFolder) -> None:
+        """Whose checkpoints these are, then the line that no other storage has."""
+        write_text(self.mark.file, f"{_owner(folder)}\n{self.line}\n")
+
+
+def _owner(folder: RunFolder) -> str:
+    return f"{socket.gethostname()}:{folder.path}"

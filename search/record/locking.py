@@ -13,8 +13,9 @@ from filelock import FileLock, Timeout
 from lssat.config import ConfigError, DataConfig
 from lssat.data.sources.source import short_name
 from lssat.errors import UserError
-from lssat.files import make_folder
+from lssat.files import make_folder, temporary_of
 from search.record.folder import RunFolder
+from search.record.names import OWNER
 
 MAX_NAME = 80  # characters of a name that is put together from others
 
@@ -108,8 +109,8 @@ def _begin(folder: RunFolder) -> None:
 
 def _before_it_begins(folder: RunFolder) -> list[Path]:
     """The files of a study that has not begun."""
-    manifest = folder.manifest
-    return [folder.log, manifest, manifest.with_name(f".{manifest.name}.tmp"), folder.beginning]
+    written_whole = [folder.manifest, folder.path / OWNER]
+    return [folder.log, folder.beginning, *written_whole, *(temporary_of(path) for path in written_whole)]
 
 
 def _withdraw(folder: RunFolder, keeps_log: bool) -> None:

@@ -66,6 +66,11 @@ class Manifest:
         return Path(self.content["storage"])
 
     @property
+    def storage_line(self) -> str | None:
+        """The line of the storage's mark; None where an earlier version began the study."""
+        return self.content.get("storage_line")
+
+    @property
     def command(self) -> list[str]:
         """What was typed to begin the study, without the interpreter."""
         return list(map(str, self.content["sessions"][0]["command"][1:]))
@@ -111,6 +116,7 @@ class Manifest:
         resolved = {"space": _as_json(space), "data": self.content["data"]["fingerprint"]}
         begun = {
             "storage": str(storage.path),
+            "storage_line": storage.line,
             "own_storage": storage.path == self.path.parent,
             "resolved": resolved,
             "sessions": [*self.content["sessions"], session],

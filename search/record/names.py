@@ -10,4 +10,4 @@ LEADERBOARD, FINAL_TABLE = "leaderboard.csv", "finals.csv"
 BUNDLE, TENSORBOARD = "best", "tensorboard"
 PLANS = ".plans"  # beside the run folders, since what is planned need not have one yet
 RAY = ".ray"
-OWNER = "run_folder.txt"  # on a storage of its own: whose checkpoints these are
+OWNER = "run_folder.txt"  # in the storage: whose checkpoints these are, and what tells that it is there

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lssat.command import exit_code
+from lssat.command import exit_code, local_path
 from lssat.config import ConfigError
 from search.record.folder import RunFolder
 from search.record.manifest import read_manifest
@@ -27,8 +27,8 @@ def main() -> int:
         prog="python -m search.report.picture",
         description="Draw leaderboard and final stage of a study, as they were on the screen.",
     )
-    parser.add_argument("study", type=Path, help="its folder, results/<name>")
-    parser.add_argument("picture", type=Path, help="the SVG file to write")
+    parser.add_argument("study", type=local_path, help="its folder, results/<name>")
+    parser.add_argument("picture", type=local_path, help="the SVG file to write")
     arguments = parser.parse_args()
     return exit_code(lambda: draw(RunFolder(arguments.study), arguments.picture))
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import uuid
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -116,22 +118,50 @@ def _free_port() -> int:
 
 
 def check_storage(storage: Path) -> None:
-    """Every node must see the folder that checkpoints go to. Raises ConfigError."""
-    nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) > 0]
-    if all(node == ray.get_runtime_context().get_node_id() for node in nodes):
+    """Every node must be able to write to the folder that checkpoints go to, and see what the others write.
+
+    Raises ConfigError.
+    """
+    alive = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) > 0]
+    nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in alive}
+    if nodes.keys() <= {ray.get_runtime_context().get_node_id()}:
         return
-    marker = storage / f".seen-{uuid.uuid4().hex[:8]}"
-    marker.write_text("")
+    probe = storage / f".seen-{uuid.uuid4().hex[:8]}"
+    probe.mkdir()
     try:
-        sees = ray.remote(num_cpus=0)(os.path.exists)
-        seen = [
-            sees.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(str(marker))
-            for node in nodes
-        ]
-        blind = len(nodes) - sum(ray.get(seen, timeout=120))
+        problems = _on_each(nodes, write_probe, probe) or _on_each(nodes, look_for_probes, probe)
     finally:
-        marker.unlink()
-    if blind:
+        shutil.rmtree(probe, ignore_errors=True)
+    if problems:
+        node, problem = next(iter(problems.items()))
         raise ConfigError(
-            f"{blind} of {len(nodes)} nodes do not see {storage}; give a folder that all nodes share with `--storage`"
+            f"{len(problems)} of {len(nodes)} nodes cannot use {storage} ({nodes[node]}: {problem}); give a folder "
+            "that all nodes share and may write to with `--storage`"
         )
+
+
+def write_probe(probe: Path, node: str, nodes: list[str]) -> str:
+    """On a node: what keeps it from writing to a folder; nothing if it can."""
+    try:
+        (probe / node).write_text(node)
+    except OSError as error:
+        return f"it cannot write there: {error.strerror}"
+    return ""
+
+
+def look_for_probes(probe: Path, node: str, nodes: list[str]) -> str:
+    """On a node: of how many nodes it does not see what they have written; nothing if it sees all."""
+    unseen = sum(not (probe / other).exists() for other in nodes)
+    return f"it does not see what {unseen} nodes write" if unseen else ""
+
+
+def _on_each(nodes: Mapping[str, str], look: Callable[..., str], probe: Path) -> dict[str, str]:
+    """What the nodes that have a problem say."""
+    remote = ray.remote(num_cpus=0)(look)
+    answers = [
+        remote.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(
+            probe, node, list(nodes)
+        )
+        for node in nodes
+    ]
+    return {node: said for node, said in zip(nodes, ray.get(answers, timeout=120), strict=True) if said}

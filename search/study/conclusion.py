@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
+from lssat.command import Notify
 from lssat.files import write_json
 from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest
@@ -73,6 +74,43 @@ def conclude(
     _show_winner(console, choice, rows, table, results[choice.run])
     _show_where(console, study, table, manifest.num_openings)
     return True
+
+
+def lost_runs(
+    study: Study, manifest: Manifest, rows: Sequence[leaderboard.Row], runs: Sequence[FinalRun], notify: Notify
+) -> tuple[Stage, list[str]]:
+    """The runs whose best checkpoint `conclude` will read but which is damaged, not there, or not of the epoch that is
+    on record: a kill came while such a run was trained again. Raises StorageLost, OSError.
+    """
+    from lssat.bundle import TEST
+
+    table = final_table.final_table(study.folder, runs)
+    stage, choice = (Stage.FINAL if table else Stage.SEARCH), _choose(study, rows, table, runs)
+    if choice is None:
+        return stage, []
+    known = manifest.test_results
+    is_kept = choice.run in known and _holds(study.folder.bundle / TEST, known[choice.run])
+    needed = [name for name in choice.trained if name not in known or (name == choice.run and not is_kept)]
+    study.storage.mark.check()
+    lost = []
+    for name in needed:
+        scores = [result.score for result in study.folder.record(stage, name).epochs]
+        if reason := _lack(choice.trained[name], scores.index(max(scores)) + 1):
+            notify(f"{name} is trained again: {reason}")
+            lost.append(name)
+    return stage, lost
+
+
+def _lack(best: Path, epoch: int) -> str | None:
+    """Why a checkpoint is not the one of this epoch, if so."""
+    from lssat.train import checkpoint
+
+    try:
+        _, state = checkpoint.load(best)
+    except checkpoint.DamagedCheckpoint:
+        return f"its checkpoint in {best} is damaged or not there"
+    found = state.get("result", {}).get("epoch", epoch)
+    return None if found == epoch else f"its best checkpoint is of epoch {found}, its best score of epoch {epoch}"
 
 
 def open_test(folder: RunFolder, prepared: Path, manifest: Manifest, choice: Choice) -> dict[str, dict[str, Any]]:

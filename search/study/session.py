@@ -14,6 +14,7 @@ from lssat.data.prepare.prepare import prepare
 from lssat.data.prepared.table import DatasetInfo, changed_fingerprint, read_info, read_texts
 from lssat.evaluation.fairness import Groups
 from lssat.on_ray.ingest import open_splits
+from lssat.storage import StorageLost
 from lssat.task import Task
 from search.plan.command import compare_with_plan
 from search.record.folder import RunFolder, Storage
@@ -26,7 +27,7 @@ from search.study import tuning
 from search.study.backbone_checks import check_by_building
 from search.study.capacity import concurrency
 from search.study.cluster import check_storage, connect
-from search.study.conclusion import conclude
+from search.study.conclusion import conclude, lost_runs
 from search.study.context import Study
 
 
@@ -48,29 +49,29 @@ class Session:
 def run(session: Session, console: Console) -> bool:
     """Everything from a validated space to a winner with its test score; whether there is a winner.
 
-    Raises ConfigError.
+    On a cluster the storage is looked at first: preparing data may take hours. Raises ConfigError, StorageLost.
     """
-    space, config = session.space, session.space.example()
+    session = replace(session, storage=known_storage(session))
+    space = session.space
 
     def notify(text: str) -> None:
         console.print(f"  {text}", markup=False)
 
     if session.begun is None:  # a resumed trial has its own weights
         check_by_building(space, notify)
-    prepared = prepare(config.data, session.cache, notify)
-    info = read_info(prepared)
-    _introduce(console, info, space)
-    task = task_of(info)
-    _check_metric(task, config.objective.metric)
-    _check_subgroups(info, config.objective.subgroups)
-    if session.begun:
-        _check_read_alike(session.begun, info)
-        session.begun.check_goes_on(session.folder, session.storage, space, info.fingerprint)
-        space = session.begun.at_recorded_place(space)
-        session = replace(session, space=space)
     try:
-        connect(session.address, session.root)
-        study = _open(session, prepared, task)
+        if session.address:
+            _join_cluster(session)
+        prepared = prepare(space.example().data, session.cache, notify)
+        info = read_info(prepared)
+        _introduce(console, info, space)
+        _check_data(session, info)
+        if session.begun:
+            space = session.begun.at_recorded_place(space)
+            session = replace(session, space=space)
+        if not session.address:
+            connect(None, session.root)
+        study = _open(session, prepared, task_of(info))
         manifest = _begin(session, {**_summary(info), "prepared": str(prepared)})  # everything is checked
         tuning.search(study, console)
         rows = leaderboard.of_folder(session.folder)
@@ -84,6 +85,7 @@ def run(session: Session, console: Console) -> bool:
                 f"{space.search.final_seeds} fresh seeds"
             )
         tuning.train_finals(study, runs, console)
+        tuning.train_again(study, *lost_runs(study, manifest, rows, runs, notify), console)
     finally:
         ray.shutdown()
     has_winner = conclude(study, manifest, rows, runs, console)
@@ -94,10 +96,50 @@ def run(session: Session, console: Console) -> bool:
 def _begin(session: Session, data: dict[str, Any]) -> Manifest:
     """The manifest with this session, of a study that begins or goes on. `data`: what is said of the data."""
     manifest = session.begun
+    if manifest and manifest.storage_line is None:
+        session.storage.write_mark(session.folder)
     if manifest is None:
         session.storage.clear_for(session.folder)
         manifest = new_manifest(session.folder, session.space, data, session.root)
     return manifest.begin_session(session.storage, session.space, str(data["source"]))
+
+
+def known_storage(session: Session) -> Storage:
+    """The storage with the mark by which a study that goes on knows it; of another one `check_goes_on` tells.
+
+    Raises StorageLost.
+    """
+    begun, storage = session.begun, session.storage
+    if begun is None:
+        return storage
+    if begun.storage_line is not None:
+        storage = replace(storage, line=begun.storage_line)
+        if begun.storage == storage.path:
+            storage.mark.check()
+    elif begun.storage == storage.path and not storage.path.is_dir():
+        raise StorageLost(
+            f"the checkpoints of this study must be in {storage.path}, but there is no such folder; mount it again and "
+            "go on with `--resume`"
+        )
+    return storage
+
+
+def _join_cluster(session: Session) -> None:
+    """Raises ConfigError."""
+    connect(session.address, session.root)
+    if session.begun is None or session.begun.storage == session.storage.path:
+        session.storage.path.mkdir(parents=True, exist_ok=True)
+        check_storage(session.storage.path)
+
+
+def _check_data(session: Session, info: DatasetInfo) -> None:
+    """Raises ConfigError where the study cannot be run, or go on, with these data."""
+    objective = session.space.example().objective
+    _check_metric(task_of(info), objective.metric)
+    _check_subgroups(info, objective.subgroups)
+    if session.begun:
+        _check_read_alike(session.begun, info)
+        session.begun.check_goes_on(session.folder, session.storage, session.space, info.fingerprint)
 
 
 def task_of(info: DatasetInfo) -> Task:
@@ -109,8 +151,6 @@ def task_of(info: DatasetInfo) -> Task:
 def _open(session: Session, prepared: Path, task: Task) -> Study:
     """The study with its data decoded, and whatever the machines must have checked. Raises ConfigError."""
     space, config = session.space, session.space.example()
-    session.storage.path.mkdir(parents=True, exist_ok=True)
-    check_storage(session.storage.path)
     worker_counts = sorted({wanted.num_workers for wanted in demands(space)})
     splits = open_splits(prepared, ("train", "val"), config.data.image_size, worker_counts)
     groups = _groups(prepared, config.objective.subgroups)

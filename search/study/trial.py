@@ -16,6 +16,7 @@ from lssat.evaluation.fairness import Groups
 from lssat.on_ray.ingest import Split
 from lssat.on_ray.machine_fault import innermost, machine_fault, reason_of, with_repair
 from lssat.on_ray.worker import Run, train_run
+from lssat.storage import StorageMark
 from lssat.task import Task
 from lssat.train.microbatch import DoesNotFit
 from lssat.train.result import Ended
@@ -38,6 +39,7 @@ class StageContext:
     checkpoints: str
     study: str
     groups: Groups | None
+    storage: StorageMark | None = None
 
 
 def run_trial(tune_config: Mapping[str, Any], context: StageContext) -> None:
@@ -52,7 +54,7 @@ def run_trial(tune_config: Mapping[str, Any], context: StageContext) -> None:
         folder = str(Path(context.checkpoints) / suggestion.name)
         name = f"{context.study}-{suggestion.name}"
         splits = context.splits[config.resources.num_workers]
-        train_run(Run(config, context.task, splits, folder, name, context.groups))
+        train_run(Run(config, context.task, splits, folder, name, context.groups, context.storage))
     except torch.AcceleratorError:  # the device is lost to this process: a new one goes on from the last epoch
         raise
     except Exception as error:

@@ -83,22 +83,31 @@ def train_finals(study: Study, runs: Sequence[FinalRun], console: Console) -> No
     """
     records = [study.folder.record(Stage.FINAL, run.name) for run in runs]
     over = [record.status for record in records if record.outcome]
-    remaining = [run for run, record in zip(runs, records, strict=True) if record.outcome is None]
+    remaining = [run.suggestion for run, record in zip(runs, records, strict=True) if record.outcome is None]
     if remaining:
         expected = Expected("final run", len(runs), len(remaining) * study.space.example().optim.epochs)
         with Progress(console, expected, over, None) as progress:
-            recorder = Recorder(study, Stage.FINAL, progress)
-            participants = Participants(ListedRuns(remaining), FIFOScheduler(), [recorder, progress])
-            adaptor = Adaptor(study.space.search, participants, partial(study.folder.record, Stage.FINAL))
-            _tune(study, adaptor, recorder, len(remaining))
-            _raise_if_interrupted(adaptor)
+            _train_listed(study, remaining, Recorder(study, Stage.FINAL, progress), progress)
     _drop_resumable_state(study, Stage.FINAL)
+
+
+def train_again(study: Study, stage: Stage, names: Sequence[str], console: Console) -> None:
+    """Train runs that are over anew, from their seed, since their best checkpoint is lost. What is on record stays.
+
+    Raises MachineFailed, KeyboardInterrupt.
+    """
+    if not names:
+        return
+    suggestions = [Suggestion(name, study.folder.record(stage, name).sampled) for name in names]
+    expected = Expected("lost run", len(names), len(names) * study.space.example().optim.epochs)
+    with Progress(console, expected, [], None) as progress:
+        _train_listed(study, suggestions, Recorder(study, stage, progress), progress)
 
 
 class ListedRuns:
     """Hands out the runs of a list, in order."""
 
-    def __init__(self, runs: Sequence[FinalRun]) -> None:
+    def __init__(self, runs: Sequence[Suggestion]) -> None:
         self._waiting = list(runs)
 
     @property
@@ -108,7 +117,14 @@ class ListedRuns:
 
     def suggest(self) -> Suggestion | None:
         """The next run."""
-        return self._waiting.pop(0).suggestion if self._waiting else None
+        return self._waiting.pop(0) if self._waiting else None
+
+
+def _train_listed(study: Study, runs: Sequence[Suggestion], recorder: Recorder, progress: Progress) -> None:
+    participants = Participants(ListedRuns(runs), FIFOScheduler(), [recorder, progress])
+    adaptor = Adaptor(study.space.search, participants, partial(study.folder.record, recorder.stage))
+    _tune(study, adaptor, recorder, len(runs))
+    _raise_if_interrupted(adaptor)
 
 
 def _num_epochs_left(study: Study, records: Sequence[TrialRecord]) -> float:
@@ -155,7 +171,7 @@ def _tune(study: Study, adaptor: Adaptor, recorder: Recorder, num_runs: int) -> 
     memory_kills.survive()
     stage, wanted = recorder.stage, demands(study.space)
     checkpoints, name = str(study.storage.path / stage), f"{study.folder.name}-{stage}"
-    context = StageContext(study.splits, study.task, checkpoints, name, study.groups)
+    context = StageContext(study.splits, study.task, checkpoints, name, study.groups, study.storage.mark)
     tune.Tuner(
         tune.with_resources(tune.with_parameters(run_trial, context=context), resources_of),
         tune_config=tune.TuneConfig(

@@ -11,7 +11,7 @@ from subprocess import PIPE
 
 import pytest
 
-from lssat.command import INTERRUPTED, STOPPING, exit_code, folder_argument, signals_wait
+from lssat.command import INTERRUPTED, STOPPING, exit_code, local_path, signals_wait
 from lssat.config import ConfigError, build
 from lssat.errors import UserError
 from lssat.train import checkpoint
@@ -61,7 +61,7 @@ def test_what_nobody_foresaw_is_not_hidden():
 
 COMMAND = """
 import sys, time
-from lssat.command import INTERRUPTED, STOPPING, exit_code, folder_argument, signals_wait
+from lssat.command import INTERRUPTED, STOPPING, exit_code, local_path, signals_wait
 def command():
     try:
         print("runs", flush=True)
@@ -108,10 +108,10 @@ def test_signals_wait_for_what_is_half_begun_whoever_takes_their_handlers_meanwh
 
 
 @pytest.mark.parametrize("url", ["s3://bucket/study", "gs://bucket", "hdfs://host:9000/a", "file:///shared"])
-def test_a_url_is_no_folder(url):
-    with pytest.raises(argparse.ArgumentTypeError, match=r"must be a folder.*mount it"):
-        folder_argument(url)
-    assert folder_argument("results/s3:x") == Path("results/s3:x")
+def test_an_address_is_no_path(url):
+    with pytest.raises(argparse.ArgumentTypeError, match=r"must be a path of this machine.*mount it"):
+        local_path(url)
+    assert local_path("results/s3:x") == Path("results/s3:x")
 
 
 def test_what_is_no_text_breaks_no_screen():

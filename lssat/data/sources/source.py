@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from lssat.command import is_address
 from lssat.config import ConfigError
 from lssat.did_you_mean import listed, nearest
 
@@ -81,6 +82,8 @@ def short_name(text: str) -> str:
 
 def _parse(text: str) -> Source:
     """`kind:path?option=value&...`, or a path. Raises ConfigError for unknown kinds and options."""
+    if is_address(text):
+        raise ConfigError(f"`data.source` must be a path of this machine, but got the address `{text}`; copy it first")
     form = FORM.fullmatch(text)
     if form is None or Path(text).exists():
         return Source(OWN, Path(text).expanduser().absolute(), {})

@@ -105,21 +105,6 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(tmp_path, backbone, stop_a
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
-@pytest.mark.parametrize("part", ["*.safetensors", "state.json"])
-def test_a_run_whose_checkpoint_was_damaged_begins_again_and_ends_as_it_would_have(tmp_path, part):
-    whole = train(config(), tmp_path / "whole")
-    with pytest.raises(KeyboardInterrupt):
-        train(config(), tmp_path / "damaged", 2)
-    path = next((tmp_path / "damaged" / "last").glob(part))
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-    with pytest.warns(UserWarning, match="begins again"):
-        assert train(config(), tmp_path / "damaged") == whole
-    a, b = (checkpoint.load(tmp_path / name / "last")[0] for name in ("whole", "damaged"))
-    assert all(torch.equal(a[name], b[name]) for name in a)
-
-
 def test_a_killed_run_with_the_whole_recipe_ends_as_if_nothing_had_happened(tmp_path):
     whole = train(config(**RECIPE), tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):

@@ -154,3 +154,19 @@ def test_a_study_that_is_over_is_left_as_it_is(tmp_path):
     disk.space = extended
     disk.session()
     assert len(disk.ends()[0]) == 8
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_a_run_whose_checkpoint_was_lost_is_trained_again_and_its_record_stays(tmp_path, stage):
+    disk = Disk(tmp_path / "d", SEARCHES["promotion"])
+    disk.session()
+    before, num_trained = disk.ends(), disk.tune.num_trained
+    lost = next(record for record in disk.folder.records(stage) if record.status == "complete")
+    disk.tune.saved.pop(lost.name)
+    study = Study(disk.folder, Storage(disk.folder.path), disk.space, None, disk.folder.path, {})
+    with patch.object(tuning, "_tune", disk.tune):
+        tuning.train_again(study, stage, [lost.name], Console(file=io.StringIO()))
+    assert disk.tune.num_trained == num_trained + 4
+    assert disk.ends() == before
+    disk.session()
+    assert disk.ends() == before and disk.tune.num_trained == num_trained + 4, "it is over"
