@@ -7,14 +7,16 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
-from rich.console import Console
+from rich.text import Text
 
 from lssat.command import exit_code, local_path
 from lssat.config import ConfigError, DataConfig, build
+from lssat.console import SafeConsole
 from lssat.data.parallel import Spread, in_processes
 from lssat.data.prepare.prepare import Preparation, write
 from lssat.data.prepared.table import INFO_FILE, SPLITS, read_info
 from lssat.data.sources.source import OPTIONS, OWN, absolute, located
+from lssat.visible import visible
 
 DESCRIPTION = "Prepare a data set: open its files once, cut faces out, audit its splits and write shards."
 EPILOG = """examples:
@@ -80,14 +82,14 @@ def _run(arguments: argparse.Namespace) -> None:
     preparation = Preparation.of(located(data.source), data)
     _refuse_other(folder, preparation)
     spread = _spread(arguments.address)
-    console = Console(stderr=True)
+    console = SafeConsole(stderr=True)
     with console.status("reading names and labels") if console.is_terminal else nullcontext() as status:
 
         def notify(text: str) -> None:
             if status is not None:
-                status.update(text)
+                status.update(Text(visible(text)))
             else:
-                console.print(text, markup=False, soft_wrap=True)
+                console.print(text, soft_wrap=True)
 
         write(folder, preparation, notify, spread)
     _show(folder)

@@ -7,8 +7,9 @@ import os
 import shlex
 import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 if not __package__:  # started as a script: Python put search/ on the path, where the project belongs
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -19,11 +20,14 @@ from lssat.config import ConfigError, describe
 from lssat.errors import UserError
 from search.record.folder import RunFolder, Storage
 from search.record.locking import claimed, folder_name
-from search.record.manifest import MAY_CHANGE, notify_of_other_versions, read_manifest
+from search.record.manifest import DATA_SOURCE, MAY_CHANGE, Manifest, notify_of_other_versions, read_manifest
 from search.space.definition import Space
 from search.space.file import load, with_search
 from search.space.settings import SearchConfig
 from search.space.yaml_lines import scalar
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 MACHINE_FAILED = 3
 ROOT = Path(__file__).resolve().parent.parent
@@ -159,31 +163,38 @@ def _search(arguments: argparse.Namespace) -> int:
         begun = read_manifest(folder.manifest) if resumes else None
         if begun:
             space = begun.continued(space, arguments.extend, keeps_num_trials="num_trials" not in overrides)
-        storage = Storage(arguments.storage.resolve() / name if arguments.storage else folder.path)
+        base = arguments.storage.resolve() if arguments.storage else None
         with console_beside(folder.log) as console:
-            console.print(f"[bold]L-SSAT Search[/bold]  {arguments.space}, profile {_profile_found(arguments, space)}")
+            console.print(f"L-SSAT Search  {arguments.space}, profile {_profile_found(arguments, space)}", style="bold")
             try:
                 from search.study.session import Session, run
 
+                own = Storage(base / name if base else folder.path)
+                storage = begun.storage_now(base, folder) if begun else own
                 session = Session(folder, storage, space, cache, ROOT, arguments.address, begun)
                 return 0 if run(session, console) else 1
             except UserError:
                 raise
             except KeyboardInterrupt:
-                console.print(f"\ninterrupted; {_how_to_go_on(folder)}", markup=False)
+                console.print(f"\ninterrupted; {_how_to_go_on(folder)}", soft_wrap=True)
                 return INTERRUPTED
             except Exception as error:
-                from lssat.on_ray.machine_fault import machine_failed
+                return _say_what_failed(error, folder, console)
 
-                if failed := machine_failed(error):
-                    console.print(f"the machine failed, not a configuration: {failed}", markup=False, style="red")
-                    console.print(_how_to_go_on(folder), markup=False)
-                    return MACHINE_FAILED
-                console.print(f"unexpected {type(error).__name__}: {error}", markup=False, style="red")
-                console.print(traceback.format_exc(), markup=False)
-                if folder.has_begun:
-                    console.print(f"Ray's side of it is in {folder.log}; {_how_to_go_on(folder)}", markup=False)
-                return 1
+
+def _say_what_failed(error: Exception, folder: RunFolder, console: Console) -> int:
+    """What to do after an error that is not the user's; the exit code."""
+    from lssat.on_ray.machine_fault import machine_failed
+
+    if failed := machine_failed(error):
+        console.print(f"the machine failed, not a configuration: {failed}", style="red", soft_wrap=True)
+        console.print(_how_to_go_on(folder), soft_wrap=True)
+        return MACHINE_FAILED
+    console.print(f"unexpected {type(error).__name__}: {error}", style="red", soft_wrap=True)
+    console.print("".join(traceback.format_exception(error)), soft_wrap=True)
+    if folder.has_begun:
+        console.print(f"Ray's side of it is in {folder.log}; {_how_to_go_on(folder)}", soft_wrap=True)
+    return 1
 
 
 def _space(arguments: argparse.Namespace) -> tuple[Space, dict[str, Any]]:
@@ -194,15 +205,25 @@ def _space(arguments: argparse.Namespace) -> tuple[Space, dict[str, Any]]:
         overrides["num_trials"] = arguments.num_trials
     if arguments.space.suffix != ".json":
         return load(arguments.space, _profile(arguments), pinned, overrides), overrides
+    moved = {DATA_SOURCE: pinned.pop(DATA_SOURCE)} if arguments.resume and DATA_SOURCE in pinned else {}
     if pinned or overrides.keys() - set(MAY_CHANGE if arguments.resume else ()):
         raise ConfigError(
             "a manifest is run again as it is; leave out `--set`, `--data`, `--task`, `--classes` and "
-            "`--num-trials` (with `--resume`, how long to search may be set), or give a space file"
+            "`--num-trials` (with `--resume`, how long to search and where the data are may be set), or give a space "
+            "file"
         )
     recorded = read_manifest(arguments.space, repair="give a space file")
     notify_of_other_versions(recorded, print)
-    arguments.name = arguments.name or recorded.name
-    return with_search(recorded.space, overrides) if overrides else recorded.space, overrides
+    arguments.name = arguments.name or _name_now(recorded, arguments)
+    space = replace(recorded.space, fixed={**recorded.space.fixed, **moved})
+    return with_search(space, overrides) if overrides else space, overrides
+
+
+def _name_now(recorded: Manifest, arguments: argparse.Namespace) -> str:
+    """The study's name; of a study that goes on that of its folder, which may have been renamed."""
+    folder = recorded.path.resolve().parent
+    goes_on = arguments.resume or arguments.extend is not None
+    return folder.name if goes_on and folder.parent == arguments.results.resolve() else recorded.name
 
 
 def _profile_found(arguments: argparse.Namespace, space: Space) -> str:
@@ -227,7 +248,7 @@ def _pinned(arguments: argparse.Namespace) -> dict[str, Any]:
 
     pinned: dict[str, Any] = {}
     if arguments.data is not None:
-        pinned["data.source"] = arguments.data if arguments.data == "synthetic" else absolute(arguments.data)
+        pinned[DATA_SOURCE] = arguments.data if arguments.data == "synthetic" else absolute(arguments.data)
     if arguments.task is not None:
         pinned["data.task"] = arguments.task
     if arguments.classes is not None:
@@ -242,7 +263,7 @@ def _pinned(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _how_to_go_on(folder: RunFolder) -> str:
     if not folder.has_begun:
-        return f"the study had not begun, so that there is nothing to go on with; its log is {folder.log}"
+        return f"the study had not begun; the same command begins it. What libraries said is in {folder.log}"
     return f"nothing is lost. Go on with:\n  {_resume_command()}"
 
 

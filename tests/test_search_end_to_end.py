@@ -242,6 +242,88 @@ def test_an_interrupted_study_is_finished_by_resume(tmp_path, table, how):
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("ray")
+def test_a_study_of_an_odd_name_that_was_terminated_moved_and_renamed_is_finished_by_the_same_line(tmp_path, table):
+    """As a scheduler does it: SIGTERM at the end of a job; the next one has the data in a scratch folder of its own."""
+    data = tmp_path / "scratch 1" / table.name
+    data.parent.mkdir()
+    data.write_bytes(table.read_bytes())
+    name = "which one?x %41 [z]#é"
+    words = list(map(str, command(tmp_path / "scratch 1", data, "--resume", trials=2, epochs=25)))
+    words[words.index("--results") + 1 : words.index("--resume")] = [
+        str(tmp_path / name),
+        "--name",
+        name,
+        "--set",
+        "search.scheduler=none",
+    ]
+    folder = RunFolder(tmp_path / name / name)
+    tag = {"LSSAT_TEST": str(tmp_path)}
+    with subprocess.Popen(
+        words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **tag}
+    ) as process:
+        deadline = time.time() + 120
+        while time.time() < deadline and not list(folder.path.glob("trials/0001/metrics.jsonl")):
+            time.sleep(0.2)
+        process.terminate()
+        output, _ = process.communicate(timeout=60)
+    assert (process.returncode, "--resume" in output) == (143, True), output
+    assert not _processes_with(tag), "no process is left over"
+    before = (folder.path / "trials" / "0000" / "metrics.jsonl").read_text()
+    folder.path.rename(folder.path.with_name("renamed"))
+    data.parent.rename(tmp_path / "scratch 2")
+    words[words.index("--data") + 1] = str(tmp_path / "scratch 2" / table.name)
+    words[words.index("--space") + 1] = str(tmp_path / "scratch 2" / "small.yaml")
+    words[words.index("--name") + 1] = "renamed"
+    folder = RunFolder(tmp_path / name / "renamed")
+    for said in ("winner", "all 2 trials of the search are over"):
+        done = run(words, tmp_path)
+        assert (done.returncode, said in done.stdout) == (0, True), done.stdout + done.stderr
+    assert [row["status"] for row in leaderboard(folder.path)] == ["complete"] * 2
+    assert (folder.path / "trials" / "0000" / "metrics.jsonl").read_text().startswith(before)
+    assert len({row["config_hash"] for row in leaderboard(folder.path)}) == 2
+    assert not folder.beginning.exists()
+    assert {item.name for item in tmp_path.iterdir()} == {"scratch 2", name}
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("ray")
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_what_is_ended_while_ray_starts_leaves_no_process_and_no_folder(tmp_path, table, how, code):
+    tag = {"LSSAT_TEST": str(tmp_path)}
+    with subprocess.Popen(
+        list(map(str, command(tmp_path, table))), cwd=tmp_path, env={**os.environ, **tag},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+    ) as process:  # fmt: skip
+        deadline = time.time() + 120
+        while time.time() < deadline and not any("gcs_server" in words[0] for words in _found_with(tag)):
+            time.sleep(0.05)
+        for _ in range(2):
+            process.send_signal(how)
+            time.sleep(0.5)
+        output, _ = process.communicate(timeout=60)
+    assert (process.returncode, "the same command begins it" in output) == (code, True), output
+    assert not _processes_with(tag), "no process is left over"
+    assert {path.name for path in (tmp_path / "results").glob("[!.]*/*")} == {".beginning", "log.txt"}
+
+
+def _processes_with(tag):
+    """Those that still carry these variables in their environment, once all have had the time to end."""
+    time.sleep(2)
+    return _found_with(tag)
+
+
+def _found_with(tag):
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if tag.items() <= process.environ().items():
+                found.append(process.cmdline() or [""])
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("ray")
 def test_a_running_study_is_left_alone_and_listens_to_this_machine_alone(tmp_path, table):
     words = list(map(str, command(tmp_path, table, trials=2, epochs=2000)))
     folder = tmp_path / "results" / "small-noise-bright"
@@ -343,6 +425,15 @@ def test_bad_input_is_one_clear_message(tmp_path, table, change, parts):
     for part in parts:
         assert part in said
     assert not list((tmp_path / "results").glob("[!.]*")), "nothing may be left behind"
+
+
+def test_a_folder_for_temporary_files_that_is_too_deep_for_sockets_is_one_clear_message(tmp_path, table, monkeypatch):
+    deep = tmp_path / "node-local-scratch-of-this-job" / "tmp"
+    deep.mkdir(parents=True)
+    monkeypatch.setenv("TMPDIR", str(deep))
+    done = run(command(tmp_path, table), tmp_path)
+    assert (done.returncode, done.stderr.count("error:"), "TMPDIR" in done.stderr) == (2, 1, True), done.stderr
+    assert not list((tmp_path / "results").glob("[!.]*"))
 
 
 @pytest.mark.slow

@@ -19,6 +19,8 @@ from multiprocessing.connection import wait
 from multiprocessing.forkserver import ensure_running
 from typing import Any, TypeVar
 
+import joblib
+
 WAITING = 4  # items per process that are asked for ahead of those whose results are taken: what bounds the memory
 Item = TypeVar("Item")
 Spread = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
@@ -30,7 +32,7 @@ def in_processes(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterat
 
     When the caller stops early, for an error or Ctrl-C, the items that processes work on are finished first.
     """
-    processes = len(os.sched_getaffinity(0))
+    processes = joblib.cpu_count()
     pool = ProcessPoolExecutor(processes, _context(), _follow_parent)
     waiting: deque[Future[Any]] = deque()
     try:

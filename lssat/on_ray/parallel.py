@@ -17,8 +17,10 @@ def on_cluster(address: str) -> Spread:
     """
     import ray
 
+    from lssat.on_ray import driver
+
     package = Path(__file__).resolve().parent.parent
-    ray.init(address, runtime_env={"py_modules": [str(package)]}, log_to_driver=False, logging_level="WARNING")
+    driver.start(address, runtime_env={"py_modules": [str(package)]}, log_to_driver=False, logging_level="WARNING")
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False

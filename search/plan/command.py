@@ -8,8 +8,11 @@ import warnings
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
+from lssat.console import SafeConsole
 from lssat.files import write_json
+from lssat.visible import visible
 from search.plan.actual import actual
 from search.plan.data import estimate_data
 from search.plan.estimate import make_plan
@@ -30,10 +33,10 @@ def plan_study(space: Space, folder: RunFolder, cache: Path) -> None:
     `cache`: where prepared data sets are. Raises ConfigError.
     """
     warnings.filterwarnings("ignore", category=FutureWarning)
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+    console = SafeConsole(width=None if sys.stdout.isatty() else WIDTH)
     data = estimate_data(space.example().data, cache)
     with console.status("looking at the backbones") as status:
-        plan = make_plan(space, data, this_machine(), SECONDS, status.update)
+        plan = make_plan(space, data, this_machine(), SECONDS, lambda text: status.update(Text(visible(text))))
     show(plan, console)
     write_json(folder.plan, {"space": space.to_json(), "plan": plan.to_json()})
     if folder.has_begun:

@@ -18,9 +18,10 @@ class Machine:
 
 def this_machine() -> Machine:
     """The machine that this process runs on, with the CPUs that it may use."""
+    import joblib
     import torch
 
     gpus = torch.cuda.device_count()
     gpu_memories = [torch.cuda.get_device_properties(index).total_memory for index in range(gpus)]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return Machine(len(os.sched_getaffinity(0)), memory, gpus, min(gpu_memories, default=0))
+    return Machine(joblib.cpu_count(), memory, gpus, min(gpu_memories, default=0))

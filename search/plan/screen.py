@@ -44,12 +44,12 @@ UNKNOWN_TIME = "unknown: no backbone can run on this machine, so none was measur
 
 def show(plan: Plan, console: Console) -> None:
     """Everything that is in a plan, and what it rests on."""
-    console.print(f"[bold]Plan[/bold] (an estimate, nothing was started), profile {plan.profile}")
+    console.print(f"Plan (an estimate, nothing was started), profile {plan.profile}", style="bold")
     for key, text in plan.space:
-        console.print(f"  {key:<22} {text}", markup=False)
+        console.print(f"  {key:<22} {text}")
     console.print(f"  points    {plan.points}")
     rows = ", ".join(f"{count:,} {split}" for split, count in plan.data.rows.items())
-    console.print(f"  data      {rows} ({plan.data.origin})", markup=False)
+    console.print(f"  data      {rows} ({plan.data.origin})")
     console.print(f"  trials    {plan.trials} of at most {plan.epochs_per_trial} epochs")
     epochs = _in_words(plan.epochs, "{:,.0f}".format)
     console.print(f"  epochs    {epochs}, of which {plan.final_epochs:,} of the final stage")
@@ -96,7 +96,7 @@ def _warn(plan: Plan, console: Console, problem: str, backbones: list[BackboneEs
     if backbones:
         names = ", ".join(backbone.name for backbone in backbones)
         which = "any of them" if len(backbones) == len(plan.backbones) else names
-        console.print(f"  {problem} {which}", style="yellow", markup=False)
+        console.print(f"  {problem} {which}", style="yellow")
 
 
 def _row(backbone: BackboneEstimate) -> list[str]:

@@ -148,15 +148,29 @@ class Storage:
         A run folder that is its own storage has nothing to clear. Raises ConfigError where the storage is another's.
         """
         if self.path != folder.path:
-            owner = self.mark.file.read_text().splitlines()[:1] if self.mark.file.exists() else []
-            if owner and owner != [_owner(folder)]:
+            owner = self._owner
+            if owner and owner != _owner(folder):
                 raise ConfigError(
-                    f"{self.path} holds the checkpoints of the study in {owner[0]}; choose another `--name`, or delete "
+                    f"{self.path} holds the checkpoints of the study in {owner}; choose another `--name`, or delete "
                     "them yourself"
                 )
             for stage in Stage:
                 shutil.rmtree(self.path / stage, ignore_errors=True)
         self.write_mark(folder)
+
+    def check_owner(self, folder: RunFolder) -> None:
+        """Raises ConfigError where the run folder is a copy, and the study that the storage is of is still there."""
+        host, _, path = (self._owner or "").partition(":")
+        is_anothers = self.path != folder.path and host == socket.gethostname() and Path(path) != folder.path
+        if is_anothers and RunFolder(Path(path)).has_begun:
+            raise ConfigError(
+                f"{folder.path} is a copy: the checkpoints in {self.path} are those of {path}; go on there"
+            )
+
+    @property
+    def _owner(self) -> str | None:
+        """Host and run folder that the mark names."""
+        return self.mark.file.read_text().splitlines()[0] if self.mark.file.exists() else None
 
     def write_mark(self, folder: RunFolder) -> None:
         """Whose checkpoints these are, then the line that no other storage has."""

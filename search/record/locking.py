@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from lssat.command import signals_wait
 from lssat.config import ConfigError, DataConfig
 from lssat.data.sources.source import short_name
 from lssat.errors import UserError
@@ -18,6 +20,7 @@ from search.record.folder import RunFolder
 from search.record.names import OWNER
 
 MAX_NAME = 80  # characters of a name that is put together from others
+MAX_BYTES = 190  # a file system takes 255; Ray adds stage, trial and a number of its own
 
 
 def folder_name(asked: str | None, space: Path, data: DataConfig) -> str:
@@ -33,6 +36,10 @@ def folder_name(asked: str | None, space: Path, data: DataConfig) -> str:
         return f"{name[: MAX_NAME - 10]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
     if asked != Path(asked).name or asked.startswith(".") or not asked.isprintable() or not asked:
         raise ConfigError(f"`--name` must be a plain folder name of printable characters, but got {asked!r}")
+    if len(os.fsencode(asked)) > MAX_BYTES:
+        raise ConfigError(
+            f"`--name` must have at most {MAX_BYTES} bytes, but got {len(os.fsencode(asked))}; shorten it"
+        )
     return asked
 
 
@@ -63,14 +70,20 @@ def claimed(folder: RunFolder, *, resume: bool, overwrite: bool) -> Iterator[boo
             keeps_log = False
             raise
         finally:
-            if folder.has_begun:
-                folder.beginning.unlink(missing_ok=True)
-            else:
-                _withdraw(folder, keeps_log=keeps_log and replaced is None)
-            if replaced and folder.has_begun:
-                shutil.rmtree(replaced, ignore_errors=True)
-            elif replaced:
-                replaced.rename(folder.path)
+            with signals_wait():
+                _settle(folder, replaced, keeps_log)
+
+
+def _settle(folder: RunFolder, replaced: Path | None, keeps_log: bool) -> None:
+    """At the end: what was put aside is deleted, or comes back where the new study has not begun."""
+    if folder.has_begun:
+        folder.beginning.unlink(missing_ok=True)
+        if replaced:
+            shutil.rmtree(replaced, ignore_errors=True)
+        return
+    _withdraw(folder, keeps_log=keeps_log and replaced is None)
+    if replaced:
+        replaced.rename(folder.path)
 
 
 @contextmanager
@@ -78,13 +91,17 @@ def _locked(folder: RunFolder) -> Iterator[None]:
     """Refuse a folder that another process works on. The system frees the lock when this process ends, however it
     ends.
     """
-    folder.path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.path.with_name(f".{folder.name}.lock"), timeout=0)
     try:
-        lock = FileLock(folder.path.with_name(f".{folder.name}.lock"), timeout=0)
+        folder.path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
         raise ConfigError(
             f"another process runs the study in {folder.path}; wait for it, stop it, or choose another `--name`"
+        ) from None
+    except OSError as error:
+        raise ConfigError(
+            f"nothing can be written in {folder.path.parent}: {error.strerror or error}; choose another `--results`"
         ) from None
     try:
         yield

@@ -17,6 +17,7 @@ from typing import Any
 from lssat.command import Notify
 from lssat.config import ConfigError, current_keys
 from lssat.files import write_json
+from lssat.storage import StorageLost
 from search.record.folder import RunFolder, Storage
 from search.space.definition import Parameter, Space
 from search.space.settings import SearchConfig
@@ -34,6 +35,7 @@ MAY_CHANGE = (
 )
 """Settings of the search that may change when a study goes on: how long and how wide it is."""
 DATA_SOURCE = "data.source"
+THE_DATA = "the data"
 PACKAGES = (
     "ray",
     "torch",
@@ -64,11 +66,6 @@ class Manifest:
     def storage(self) -> Path:
         """Where the checkpoints are."""
         return Path(self.content["storage"])
-
-    @property
-    def storage_line(self) -> str | None:
-        """The line of the storage's mark; None where an earlier version began the study."""
-        return self.content.get("storage_line")
 
     @property
     def command(self) -> list[str]:
@@ -117,7 +114,6 @@ class Manifest:
         begun = {
             "storage": str(storage.path),
             "storage_line": storage.line,
-            "own_storage": storage.path == self.path.parent,
             "resolved": resolved,
             "sessions": [*self.content["sessions"], session],
         }
@@ -130,19 +126,51 @@ class Manifest:
         self.content["sessions"][-1]["ended"] = _now()
         self._write()
 
-    def check_goes_on(self, folder: RunFolder, storage: Storage, space: Space, fingerprint: str) -> None:
-        """Raises ConfigError where the study cannot go on with this space, these data or this storage."""
+    def check_goes_on(self, space: Space, fingerprint: str) -> None:
+        """Raises ConfigError where the study cannot go on with this space or these data, wherever they are."""
         resolved = {"space": _as_json(self.at_recorded_place(space)), "data": fingerprint}
         if differences := _differences(self.content["resolved"], resolved):
+            copied = " (a copy must keep the times of its files, as `cp -a` does)" if THE_DATA in differences else ""
             raise ConfigError(
-                f"`--resume` needs the same space and data, but these differ: {', '.join(differences)}; undo the "
-                "change, or choose another `--name`"
+                f"`--resume` needs the same space and data, but these differ: {', '.join(differences)}{copied}; undo "
+                "the change, or choose another `--name`"
             )
-        moved_along = storage.path == folder.path and self._is_own_storage
-        if self.storage != storage.path and not moved_along:
-            raise ConfigError(
-                f"the checkpoints of this study are in {self.storage}; resume it with `--storage {self.storage.parent}`"
+
+    def storage_now(self, asked: Path | None, folder: RunFolder) -> Storage:
+        """Where the checkpoints are, after a move as well: in the run folder or, in the folder `asked` for with
+        `--storage`, under its name of today or then. Its mark tells.
+
+        Raises StorageLost where they should be but the mark is not there, ConfigError where they are elsewhere.
+        """
+        places = [folder.path] if asked is None else [asked / folder.name, asked / self.storage.name]
+        line = self.content.get("storage_line")
+        if line is None:
+            return self._storage_of_old(places, folder)
+        for storage in (Storage(path, line) for path in places):
+            if storage.mark.is_there:
+                storage.check_owner(folder)
+                return storage
+        if self.storage in places:
+            Storage(self.storage, line).mark.check()
+        raise ConfigError(
+            f"the checkpoints of this study were in {self.storage}, and are not in {places[0]}; name the folder that "
+            f"they were in by `--storage {self.storage.parent}`, or the one that it was moved to; where they were in "
+            "the run folder, leave `--storage` out"
+        )
+
+    def _storage_of_old(self, places: Sequence[Path], folder: RunFolder) -> Storage:
+        """The storage of a study that a version without marks began; from now on it has one."""
+        is_own = not any(word.partition("=")[0] == "--storage" for word in self.content["sessions"][-1]["command"])
+        if self.storage in places and not self.storage.is_dir():
+            raise StorageLost(
+                f"the checkpoints of this study must be in {self.storage}, but there is no such folder; mount it again "
+                "and go on with `--resume`"
             )
+        if self.storage in places or (is_own and folder.path in places):
+            return Storage(self.storage if self.storage in places else folder.path)
+        raise ConfigError(
+            f"the checkpoints of this study are in {self.storage}; resume it with `--storage {self.storage.parent}`"
+        )
 
     def at_recorded_place(self, space: Space) -> Space:
         """The space with the data where they were when the study began: their fingerprint tells whether they are the
@@ -150,12 +178,6 @@ class Manifest:
         """
         recorded = self.space.fixed.get(DATA_SOURCE)
         return space if recorded is None else replace(space, fixed={**space.fixed, DATA_SOURCE: recorded})
-
-    @property
-    def _is_own_storage(self) -> bool:
-        """Whether the run folder, wherever it lay, held its own checkpoints."""
-        given = any(word.partition("=")[0] == "--storage" for word in self.content["sessions"][-1]["command"])
-        return bool(self.content.get("own_storage", not given))  # the version before did not write it down
 
     def continued(self, space: Space, num_added: int | None, keeps_num_trials: bool) -> Space:
         """The space of this study as it goes on.
@@ -256,7 +278,7 @@ def _now() -> str:
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """Names of what differs; how long and how wide a study runs may change."""
-    found = [] if old["data"] == new["data"] else ["the data"]
+    found = [] if old["data"] == new["data"] else [THE_DATA]
     for part in old["space"].keys() | new["space"].keys():
         before, after = old["space"].get(part), new["space"].get(part)
         if part == "search":

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lssat.files import write_text
+from lssat.visible import visible
 
 
 def write_csv(path: Path, kind: type[Any], rows: Sequence[Any]) -> None:
@@ -17,5 +18,6 @@ def write_csv(path: Path, kind: type[Any], rows: Sequence[Any]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, [field.name for field in fields(kind)])
     writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
+    for row in rows:
+        writer.writerow({key: visible(cell) if isinstance(cell, str) else cell for key, cell in asdict(row).items()})
     write_text(path, text.getvalue())

@@ -11,10 +11,9 @@ import shlex
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
 from lssat.command import exit_code, local_path
 from lssat.config import ConfigError
+from lssat.console import SafeConsole
 from search.record.folder import RunFolder
 from search.record.manifest import read_manifest
 from search.report import final_table, leaderboard
@@ -38,7 +37,7 @@ def draw(folder: RunFolder, picture: Path) -> None:
     if not folder.manifest.exists():
         raise ConfigError(f"there is no study in {folder.path}; give the folder of a run, results/<name>")
     manifest = read_manifest(folder.manifest)
-    console = Console(record=True, width=WIDTH, file=io.StringIO(), highlight=False)
+    console = SafeConsole(record=True, width=WIDTH, file=io.StringIO())
     rows = leaderboard.of_folder(folder)
     show_leaderboard(console, rows)
     runs = final_table.planned_runs(folder, rows, manifest.space.search)

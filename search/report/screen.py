@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from lssat.console import SafeConsole
 from search.record.trials import Status
 from search.report.final_table import COLUMNS, FinalRow, cells
 from search.report.leaderboard import Row
@@ -34,10 +35,11 @@ def console_beside(log: Path) -> Iterator[Console]:
     os.close(file)
     try:
         with os.fdopen(os.dup(output), "w", buffering=1, errors="backslashreplace") as screen:
-            yield Console(file=screen, highlight=False, width=None if screen.isatty() else WIDTH)
+            yield SafeConsole(file=screen, width=None if screen.isatty() else WIDTH)
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):  # the disk of the log is full: the way back to the terminal is what matters
+                stream.flush()
         os.dup2(output, 1)
         os.dup2(error, 2)
         os.close(output)
@@ -59,7 +61,7 @@ def show_leaderboard(console: Console, rows: Sequence[Row]) -> None:
     console.print(table)
     for row in rows:
         if row.reason:
-            console.print(f"  trial {row.trial} {row.status}: {row.reason}", style="yellow", markup=False)
+            console.print(f"  trial {row.trial} {row.status}: {row.reason}", style="yellow")
 
 
 def show_final_table(console: Console, rows: Sequence[FinalRow]) -> None:

@@ -5,35 +5,29 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import tempfile
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import joblib
 import ray
+from ray._common.utils import get_default_system_temp_dir
 from ray._private import ray_constants
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from lssat.command import signals_wait
 from lssat.config import ConfigError
+from lssat.on_ray import driver
 
-LEFT_OUT = [
-    ".git",
-    ".venv",
-    "results",
-    "docs",
-    "tests",
-    "*.parquet",
-    "**/__pycache__",
-    ".mypy_cache",
-    ".ruff_cache",
-    ".pytest_cache",
-]
+PACKAGES = ("lssat", "search")
+"""What a cluster is sent: all that its processes import, and nothing else that lies in the clone."""
 QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_TRAIN_ENABLE_STATE_TRACKING": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "PYTHONIOENCODING": ":backslashreplace",  # a name that is no text must not end a process that prints it
     # a reused actor waits this long for its last trial to leave: an epoch may be slow
     "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
 }
@@ -50,6 +44,26 @@ LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """
 
 
+SOCKETS = {
+    "processes that prepare data": (tempfile.gettempdir, "pymp-00000000/listener-00000000"),
+    "Ray": (get_default_system_temp_dir, "ray/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"),
+}
+"""Who needs sockets, in which folder for temporary files, and the longest name that they get there."""
+LONGEST_SOCKET = 107
+"""Bytes of a socket's path: Linux takes no more."""
+
+
+def check_sockets(address: str | None) -> None:
+    """Raises ConfigError where the folder for temporary files is too deep for the sockets that will be opened there."""
+    for who, (folder, name) in SOCKETS.items():
+        too_long = len(os.fsencode(Path(folder(), name))) - LONGEST_SOCKET
+        if too_long > 0 and (who != "Ray" or address is None):
+            raise ConfigError(
+                f"the folder for temporary files, {folder()}, is {too_long} bytes too long for the sockets of {who}; "
+                "set TMPDIR to a shorter one, such as /tmp"
+            )
+
+
 def connect(address: str | None, root: Path) -> None:
     """Start Ray on this machine, or join the cluster at `address`. Raises ConfigError.
 
@@ -64,8 +78,8 @@ def connect(address: str | None, root: Path) -> None:
         _join(
             address,
             {
-                "working_dir": str(root),
-                "excludes": LEFT_OUT,
+                "py_modules": [str(root / package) for package in PACKAGES],
+                "excludes": ["**/__pycache__"],
                 "env_vars": QUIET | KEEP_MEMORY | {"RAY_ADDRESS": address},
             },
         )
@@ -76,15 +90,18 @@ def connect(address: str | None, root: Path) -> None:
     ray_constants.ENABLE_RAY_CLUSTER = (
         False  # what this process has read when it imported Ray; its children read LOOPBACK
     )
-    # Interrupted while it starts, Ray loses sight of processes that it has begun; and it takes SIGTERM for itself.
-    with signals_wait():
-        ray.init(
+    try:
+        driver.start(
             "local",
-            num_cpus=len(os.sched_getaffinity(0)),
+            num_cpus=joblib.cpu_count(),  # that this process may use: affinity and a container's quota count
             include_dashboard=True,
             dashboard_host="127.0.0.1",
             _node_ip_address="127.0.0.1",
         )
+    except OSError as error:
+        raise ConfigError(
+            f"Ray cannot start in the folder for temporary files: {error}; set TMPDIR to another one"
+        ) from None
 
 
 def has_gpus(address: str) -> bool:
@@ -98,13 +115,12 @@ def _look(address: str) -> tuple[str, float]:
     try:
         return str(ray.get_runtime_context().gcs_address), ray.cluster_resources().get("GPU", 0)
     finally:
-        ray.shutdown()
+        driver.stop()
 
 
 def _join(address: str, runtime_env: dict[str, Any] | None = None) -> None:
     try:
-        with signals_wait():
-            ray.init(address=address, runtime_env=runtime_env, log_to_driver=runtime_env is not None)
+        driver.start(address, runtime_env=runtime_env, log_to_driver=runtime_env is not None)
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         repair = "start one (README, Cluster), set RAY_AUTH_MODE=token if it demands a token, or leave `--address` out"

@@ -182,7 +182,6 @@ def _show_winner(
     backbone = table[0].backbone if table else trial.backbone
     console.print(
         f"\nwinner: {choice.run}, {backbone}, {result['metric']} {validation}, {result['score']:.4f} on test",
-        markup=False,
     )
     low, high = result["interval"]
     left_out = ("score", "task_loss", result["metric"])
@@ -192,7 +191,6 @@ def _show_winner(
     console.print(
         f"  on test also {others}\n  95% interval of the test score: {low:.4f} to {high:.4f} (other test images of "
         "such people, the same model)",
-        markup=False,
     )
     if ties := final_table.tied(table):
         smallest = min([table[0], *ties], key=lambda row: row.parameters or 0)
@@ -219,12 +217,10 @@ def _show_where(console: Console, study: Study, table: Sequence[FinalRow], num_o
     if table:
         shown["final stage"] = folder.final_page
     for what, path in shown.items():
-        console.print(f"  {what:<21}{_from_here(path)}", markup=False)
+        console.print(f"  {what:<21}{_from_here(path)}")
     command = Path(sys.executable).with_name("tensorboard")
     binary = _from_here(command) if command.is_relative_to(Path.cwd()) else command.name
-    console.print(
-        f"  {'TensorBoard':<21}{binary} --logdir {_from_here(folder.tensorboard)} --host 127.0.0.1", markup=False
-    )
+    console.print(f"  {'TensorBoard':<21}{binary} --logdir {_from_here(folder.tensorboard)} --host 127.0.0.1")
 
 
 def _from_here(path: Path) -> str:

@@ -11,7 +11,6 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
-from rich.text import Text
 
 from lssat.durations import duration
 from lssat.model import catalog
@@ -102,7 +101,7 @@ class Progress:
         self._counts[outcome.status] += 1
         if outcome.status in (Status.FAILED, Status.INFEASIBLE):
             text = f"warning: {self._expected.what} {name} {outcome.status}: {outcome.reason}"
-            self._console.print(Text(text, style="yellow"))
+            self._console.print(text, style="yellow")
         elif not self._live and running:
             score = f"{last.best:.4f}" if last else "-"
             what = f"{self._expected.what} {name} {outcome.status} {running.backbone} score {score}"
@@ -110,7 +109,7 @@ class Progress:
 
     def _print(self, text: str) -> None:
         self._last_line = time.monotonic()
-        self._console.print(text, highlight=False, soft_wrap=True, markup=False)
+        self._console.print(text, soft_wrap=True)
 
     def _line(self) -> str:
         ended = f"{self._counts[Status.STOPPED]} stopped early, {self._counts[Status.FAILED]} failed"
@@ -136,7 +135,7 @@ class Progress:
         bar = Table.grid(padding=(0, 1))
         total = max(1.0, self._expected.epochs)
         shown = ProgressBar(total=total, completed=min(self._trained, total), width=30)
-        bar.add_row(shown, Text(self._line()))
+        bar.add_row(shown, self._line())
         return Group(bar, table)
 
     def _cells(self, running: _Running) -> list[str]:

@@ -6,15 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import ray
 from rich.console import Console
 
 from lssat.config import ConfigError
 from lssat.data.prepare.prepare import prepare
 from lssat.data.prepared.table import DatasetInfo, changed_fingerprint, read_info, read_texts
 from lssat.evaluation.fairness import Groups
+from lssat.on_ray import driver
 from lssat.on_ray.ingest import open_splits
-from lssat.storage import StorageLost
 from lssat.task import Task
 from search.plan.command import compare_with_plan
 from search.record.folder import RunFolder, Storage
@@ -26,7 +25,7 @@ from search.space.drawable import demands
 from search.study import tuning
 from search.study.backbone_checks import check_by_building
 from search.study.capacity import concurrency
-from search.study.cluster import check_storage, connect
+from search.study.cluster import check_sockets, check_storage, connect
 from search.study.conclusion import conclude, lost_runs
 from search.study.context import Study
 
@@ -49,13 +48,13 @@ class Session:
 def run(session: Session, console: Console) -> bool:
     """Everything from a validated space to a winner with its test score; whether there is a winner.
 
-    On a cluster the storage is looked at first: preparing data may take hours. Raises ConfigError, StorageLost.
+    On a cluster the storage is looked at first: preparing data may take hours. Raises ConfigError.
     """
-    session = replace(session, storage=known_storage(session))
     space = session.space
+    check_sockets(session.address)
 
     def notify(text: str) -> None:
-        console.print(f"  {text}", markup=False)
+        console.print(f"  {text}")
 
     if session.begun is None:  # a resumed trial has its own weights
         check_by_building(space, notify)
@@ -87,7 +86,7 @@ def run(session: Session, console: Console) -> bool:
         tuning.train_finals(study, runs, console)
         tuning.train_again(study, *lost_runs(study, manifest, rows, runs, notify), console)
     finally:
-        ray.shutdown()
+        driver.stop()
     has_winner = conclude(study, manifest, rows, runs, console)
     compare_with_plan(space, session.folder, console)
     return has_winner
@@ -96,40 +95,19 @@ def run(session: Session, console: Console) -> bool:
 def _begin(session: Session, data: dict[str, Any]) -> Manifest:
     """The manifest with this session, of a study that begins or goes on. `data`: what is said of the data."""
     manifest = session.begun
-    if manifest and manifest.storage_line is None:
-        session.storage.write_mark(session.folder)
     if manifest is None:
         session.storage.clear_for(session.folder)
         manifest = new_manifest(session.folder, session.space, data, session.root)
+    else:
+        session.storage.write_mark(session.folder)  # either may have been moved
     return manifest.begin_session(session.storage, session.space, str(data["source"]))
-
-
-def known_storage(session: Session) -> Storage:
-    """The storage with the mark by which a study that goes on knows it; of another one `check_goes_on` tells.
-
-    Raises StorageLost.
-    """
-    begun, storage = session.begun, session.storage
-    if begun is None:
-        return storage
-    if begun.storage_line is not None:
-        storage = replace(storage, line=begun.storage_line)
-        if begun.storage == storage.path:
-            storage.mark.check()
-    elif begun.storage == storage.path and not storage.path.is_dir():
-        raise StorageLost(
-            f"the checkpoints of this study must be in {storage.path}, but there is no such folder; mount it again and "
-            "go on with `--resume`"
-        )
-    return storage
 
 
 def _join_cluster(session: Session) -> None:
     """Raises ConfigError."""
     connect(session.address, session.root)
-    if session.begun is None or session.begun.storage == session.storage.path:
-        session.storage.path.mkdir(parents=True, exist_ok=True)
-        check_storage(session.storage.path)
+    session.storage.path.mkdir(parents=True, exist_ok=True)
+    check_storage(session.storage.path)
 
 
 def _check_data(session: Session, info: DatasetInfo) -> None:
@@ -139,7 +117,7 @@ def _check_data(session: Session, info: DatasetInfo) -> None:
     _check_subgroups(info, objective.subgroups)
     if session.begun:
         _check_read_alike(session.begun, info)
-        session.begun.check_goes_on(session.folder, session.storage, session.space, info.fingerprint)
+        session.begun.check_goes_on(session.space, info.fingerprint)
 
 
 def task_of(info: DatasetInfo) -> Task:
@@ -197,13 +175,12 @@ def _introduce(console: Console, info: DatasetInfo, space: Space) -> None:
     kind = "synthetic faces, rendered by this project" if info.synthetic else info.source
     rows = ", ".join(f"{count} {split}" for split, count in info.rows.items())
     outputs = f"{len(info.classes)} {'labels' if info.kind == 'multilabel' else 'classes'}"
-    console.print(f"  data      {kind}: task {info.task} ({info.kind}, {outputs}), {rows}", markup=False)
+    console.print(f"  data      {kind}: task {info.task} ({info.kind}, {outputs}), {rows}")
     if info.rejects:
         first = ", ".join(f"{reject['row']} ({reject['reason']})" for reject in info.rejects[:3])
         console.print(
             f"warning: {len(info.rejects)} images or rows were left out: {first}, ...; all are in rejects.csv",
             style="yellow",
-            markup=False,
         )
     searched = ", ".join(space.searched_keys) or "nothing"
     search = space.search

@@ -73,6 +73,8 @@ def search(study: Study, console: Console) -> None:
             _raise_if_interrupted(adaptor)
         reconcile(study.folder, optuna_study, settings)  # trials that paused and were never promoted
         _say_why_it_ends(study, optuna_study, budget, console)
+    else:
+        console.print(f"all {len(over) + num_broken} trials of the search are over; `--extend N` adds more")
     _drop_resumable_state(study, Stage.SEARCH)
 
 
@@ -144,13 +146,10 @@ def _say_why_it_ends(study: Study, optuna_study: optuna.Study, budget: Budget, c
         console.print(
             f"the budget of {spent} is spent; `--resume` goes on, with a larger one or, of hours on the clock, as "
             "long again",
-            markup=False,
         )
     elif stagnates(optuna_study, study.space.search):
         patience = study.space.search.patience
-        console.print(
-            f"no better score in {patience} trials (`search.patience`), so the search ends here", markup=False
-        )
+        console.print(f"no better score in {patience} trials (`search.patience`), so the search ends here")
 
 
 def _raise_if_interrupted(adaptor: Adaptor) -> None:

@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from lssat.data.images import UnusableImage, read_inside, resolve_inside
-from lssat.data.names import as_text
 from lssat.data.parallel import chunks, in_processes
 from lssat.data.pictures import Opened, open_picture, refuse_bombs
 from lssat.data.prepare.cropping import SIZE, Picture, square_crop
@@ -22,6 +21,7 @@ from lssat.data.prepared.hashing import thumbnail_of
 from lssat.data.prepared.table import Reject, Row
 from lssat.data.sources.listing import Box, Listing, Media, Record
 from lssat.data.sources.reading import damaged_table
+from lssat.visible import as_text
 
 BATCH_ROWS = 256
 CHUNK = 64  # images of a table that a process looks at in one go

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lssat.config import ConfigError
-from lssat.data.names import on_one_line
 from lssat.task import Kind
+from lssat.visible import on_one_line
 
 SPLITS = ("train", "val", "test")
 INFO_FILE = "dataset.json"

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 
 from lssat.config import ConfigError, DataConfig
 from lssat.data.cells import fraction, labels_before, named_all, text_of, texts_before
-from lssat.data.names import as_text
 from lssat.data.sources.splits import SPLIT_NAMES
 from lssat.did_you_mean import listed, nearest
+from lssat.visible import as_text
 
 TABLES = (".csv", ".parquet")
 RESERVED = ("image", "path", "thumbnail", "label", "identity", "source_identity", "video", "split")

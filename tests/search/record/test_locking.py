@@ -137,6 +137,18 @@ def test_a_study_lies_in_its_folder_whatever_that_is_called(tmp_path, parent, na
         assert resumes and open_study(folder.study_db, name, space).study_name == name
 
 
+def test_results_that_cannot_be_written_are_one_error(tmp_path):
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file" / "s", tmp_path / ("x" * 300) / "s"):
+        with pytest.raises(ConfigError, match="--results"), claimed(RunFolder(path), resume=False, overwrite=False):
+            pass
+
+
+def test_a_name_is_short_enough_for_what_is_made_of_it():
+    with pytest.raises(ConfigError, match="at most 190 bytes"):
+        folder_name("張" * 64, Path("s.yaml"), DataConfig())
+
+
 def test_whatever_a_study_that_never_began_has_made_is_left(tmp_path):
     folder = RunFolder(tmp_path / "s")
     with claimed(folder, resume=False, overwrite=False):

@@ -1,6 +1,7 @@
 """A manifest rebuilds its study, and an extension is on record."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from optuna.study import create_study
 
 from lssat.config import ConfigError
 from lssat.files import write_json
+from lssat.storage import StorageLost
 from search.record import manifest
 from search.record.folder import RunFolder, Storage
 from search.space.file import load
@@ -22,7 +24,9 @@ def begun(path, space, storage=None):
     """The manifest of a study in a folder, as its first session writes it."""
     path.mkdir(parents=True, exist_ok=True)
     fresh = manifest.new_manifest(RunFolder(path), space, DATA, path)
-    return fresh.begin_session(Storage(storage or path), space, "faces.csv")
+    place = Storage(storage or path)
+    place.write_mark(RunFolder(path))
+    return fresh.begin_session(place, space, "faces.csv")
 
 
 @pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)
@@ -77,27 +81,76 @@ def test_extensions_add_up(tmp_path):
         extended.continued(load(tmp_path / "grid.yaml", "laptop", {}, {}), 3, keeps_num_trials=True)
 
 
-def test_a_study_whose_folder_was_moved_goes_on_and_one_with_another_storage_does_not(tmp_path):
+def test_only_the_same_space_and_data_go_on(tmp_path):
     space = load(SPACES[0], "laptop", {}, {})
-    first, moved, shared = (tmp_path / name / "s" for name in ("a", "b", "shared"))
-    begun(first, space)
-    first.parent.rename(moved.parent)
+    record = begun(tmp_path, space)
+    record.check_goes_on(space, "x")
+    with pytest.raises(ConfigError, match=r"the data.*cp -a"):
+        record.check_goes_on(space, "y")
+    with pytest.raises(ConfigError, match=r"optim\.epochs"):
+        record.check_goes_on(load(SPACES[0], "laptop", {"optim.epochs": 3}, {}), "x")
 
-    def go_on(storage, fingerprint="x"):
-        read = manifest.read_manifest(moved / "manifest.json")
-        read.check_goes_on(RunFolder(moved), Storage(storage), space, fingerprint)
-        return read.begin_session(Storage(storage), space, "faces.csv")
 
-    record = go_on(moved)
-    assert (record.storage, len(record.content["sessions"])) == (moved, 2)
-    with pytest.raises(ConfigError, match=f"--storage {moved.parent}"):
-        go_on(shared)
-    with pytest.raises(ConfigError, match="the data"):
-        go_on(moved, "y")
-    shared.mkdir(parents=True)
-    begun(moved, space, shared)
-    with pytest.raises(ConfigError, match=f"--storage {shared.parent}"):
-        go_on(moved)
+def test_a_run_folder_that_was_moved_takes_its_checkpoints_along(tmp_path):
+    old, new = tmp_path / "results" / "old", tmp_path / "elsewhere" / "new"
+    begun(old, load(SPACES[0], "laptop", {}, {}))
+    new.parent.mkdir()
+    old.rename(new)
+    read = manifest.read_manifest(new / "manifest.json")
+    assert read.storage_now(None, RunFolder(new)).path == new
+    assert read.storage_now(new.parent, RunFolder(new)).path == new, "as `--storage` is the same folder"
+    with pytest.raises(ConfigError, match="leave `--storage` out"):
+        read.storage_now(tmp_path / "shared", RunFolder(new))
+
+
+def test_checkpoints_are_found_where_run_folder_and_storage_were_renamed_or_moved(tmp_path):
+    space = load(SPACES[0], "laptop", {}, {})
+    old, new, shared, mounted = (tmp_path / name for name in ("results/old", "results/new", "shared", "mounted"))
+    begun(old, space, shared / "old")
+    (old / "study.db").touch()
+    shutil.copytree(old, tmp_path / "copy")
+    with pytest.raises(ConfigError, match="is a copy"):
+        manifest.read_manifest(tmp_path / "copy" / "manifest.json").storage_now(shared, RunFolder(tmp_path / "copy"))
+    old.rename(new)
+    shared.rename(mounted)
+    Storage(mounted / "new").clear_for(RunFolder(tmp_path / "another" / "new"))
+
+    def found(asked, folder=new):
+        return manifest.read_manifest(folder / "manifest.json").storage_now(asked, RunFolder(folder))
+
+    assert found(mounted).path == mounted / "old", "`new` is another study's"
+    for asked in (None, tmp_path / "nowhere"):
+        with pytest.raises(ConfigError, match=f"--storage {shared}"):
+            found(asked)
+    with pytest.raises(StorageLost, match="mount the storage again"):
+        found(shared)
+    storage = found(mounted)
+    storage.write_mark(RunFolder(new))
+    manifest.read_manifest(new / "manifest.json").begin_session(storage, space, "faces.csv")
+    (mounted / "old").rename(mounted / "newest")
+    new.rename(new.with_name("newest"))
+    assert found(mounted, new.with_name("newest")).path == mounted / "newest"
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_study_that_a_version_without_marks_began_goes_on_where_its_storage_is_there(tmp_path, own):
+    old, shared = tmp_path / "old", tmp_path / "shared" / "old"
+    record = begun(old, load(SPACES[0], "laptop", {}, {}), None if own else shared)
+    del record.content["storage_line"]
+    record.content["sessions"][0]["command"] += [] if own else [f"--storage={shared.parent}"]
+    record._write()
+    read = manifest.read_manifest(old / "manifest.json")
+    with pytest.raises(ConfigError, match="resume it with `--storage"):
+        read.storage_now(tmp_path / "another" if own else None, RunFolder(old))
+    asked, place = (None, old) if own else (shared.parent, shared)
+    assert read.storage_now(asked, RunFolder(old)).path == place
+    if own:
+        old.rename(tmp_path / "new")
+        assert read.storage_now(None, RunFolder(tmp_path / "new")).path == tmp_path / "new"
+    else:
+        shutil.rmtree(shared)
+        with pytest.raises(StorageLost, match="mount it again"):
+            read.storage_now(asked, RunFolder(old))
 
 
 @pytest.mark.parametrize("name", ["renamed", "a/b c", "old"])
@@ -111,13 +164,13 @@ def test_a_study_of_another_name_with_the_same_data_elsewhere_goes_on(tmp_path, 
     folder.path.parent.mkdir(exist_ok=True)
     (tmp_path / "old").rename(folder.path)
     record = manifest.read_manifest(folder.manifest)
-    record.check_goes_on(folder, Storage(folder.path), now, "x")
+    record.check_goes_on(now, "x")
     assert record.at_recorded_place(now) == at_first
     record.begin_session(Storage(folder.path), record.at_recorded_place(now), "/node2/faces.csv")
     written = json.loads(folder.manifest.read_text())
     assert [session["data"] for session in written["sessions"]] == ["faces.csv", "/node2/faces.csv"]
     with pytest.raises(ConfigError, match="the data"):
-        record.check_goes_on(folder, Storage(folder.path), now, "other data on that path")
+        record.check_goes_on(now, "other data on that path")
 
 
 def test_openings_of_the_test_split_are_on_record_before_the_look(tmp_path):
@@ -151,7 +204,7 @@ def test_a_study_of_the_version_before_goes_on_under_optunas_old_names(tmp_path)
     assert [each.name for each in goes_on.parameters] == [
         each.name.replace("texture.", "target.") for each in space.parameters
     ]
-    old.check_goes_on(RunFolder(tmp_path / "s"), Storage(tmp_path / "s"), goes_on, "x")
+    old.check_goes_on(goes_on, "x")
     again = manifest.read_manifest(path).begin_session(Storage(tmp_path / "s"), goes_on, "faces.csv")
     assert manifest.read_manifest(path).continued(space, None, keeps_num_trials=True) == replace(
         goes_on, locations=space.locations

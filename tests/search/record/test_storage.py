@@ -6,12 +6,8 @@ import pytest
 
 from lssat import files
 from lssat.config import ConfigError
-from lssat.storage import StorageLost
 from search.record.folder import RunFolder, Stage, Storage
 from search.record.locking import claimed
-from search.record.manifest import Manifest
-from search.space.file import load
-from search.study.session import Session, known_storage
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -56,34 +52,6 @@ def test_a_run_folder_that_is_its_own_storage_is_left_alone(tmp_path):
     storage.clear_for(RunFolder(tmp_path))
     assert (tmp_path / "trials").exists()
     storage.mark.check()
-
-
-@pytest.mark.parametrize("own", [True, False])
-def test_a_storage_is_known_by_the_line_in_the_manifest(tmp_path, own):
-    folder = RunFolder(tmp_path / "results" / "s")
-    storage = Storage(folder.path if own else tmp_path / "shared" / "s")
-    storage.clear_for(folder)
-    begun = Manifest(folder.manifest, {"name": "s", "data": {"fingerprint": "x"}, "sessions": []})
-    begun = begun.begin_session(storage, load(ROOT / "spaces/backbones.yaml", "laptop", {}, {}), "synthetic")
-
-    def known(path):
-        return known_storage(Session(folder, Storage(path), None, path, path, None, begun))
-
-    assert known(storage.path) == storage
-    storage.mark.file.rename(tmp_path / "away")
-    with pytest.raises(StorageLost, match=str(storage.path)):
-        known(storage.path)
-    assert known(tmp_path / "moved").line == storage.line, "whether it may be there is said when the study goes on"
-
-
-def test_a_study_that_a_version_without_marks_began_is_marked_where_its_storage_is_there(tmp_path):
-    folder, path = RunFolder(tmp_path / "results" / "s"), tmp_path / "shared" / "s"
-    begun = Manifest(folder.manifest, {"storage": str(path), "sessions": []})
-    session = Session(folder, Storage(path), None, path, path, None, begun)
-    with pytest.raises(StorageLost, match="mount it again"):
-        known_storage(session)
-    path.mkdir(parents=True)
-    assert known_storage(session) == session.storage
 
 
 def test_what_a_kill_left_of_a_study_that_had_a_mark_and_had_not_begun_is_begun_anew(tmp_path):

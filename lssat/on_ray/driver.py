@@ -1,0 +1,27 @@
+"""How a process starts Ray or joins a cluster, and leaves it: whole, and with its signals still its own."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import ray
+
+from lssat.command import signals_wait
+
+
+def start(address: str, **options: Any) -> None:
+    """`ray.init`, which loses sight of processes that it has begun where it is interrupted.
+
+    SIGTERM stays with `lssat.command`: Ray would end this process by it without a word (Ray 2.60).
+    """
+    os.environ["RAY_DISABLE_FAILURE_SIGNAL_HANDLER"] = "1"
+    ray._private.utils.set_sigterm_handler = lambda handler: None
+    with signals_wait():
+        ray.init(address, **options)
+
+
+def stop() -> None:
+    """Stop the Ray that was started here, or leave the cluster."""
+    with signals_wait():
+        ray.shutdown()
