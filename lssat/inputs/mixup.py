@@ -1,7 +1,8 @@
 """Mixup (arXiv 1710.09412): each row is mixed with its neighbour, images and task losses alike.
 
 Rows 2i and 2i + 1 are neighbours, so that workers and micro-batches of an even number of rows never separate a pair:
-which images are mixed does not depend on how many there are. Rows are shuffled every epoch, and so are pairs.
+which images are mixed does not depend on how many there are. The last of an odd number of rows has no neighbour and
+stays as it is. Rows are shuffled every epoch, and so are pairs.
 """
 
 from __future__ import annotations
@@ -41,5 +42,7 @@ def mixed_loss(
 
 
 def _neighbours(rows: Shaped[Tensor, "B ..."]) -> Shaped[Tensor, "B ..."]:
-    """The other row of each pair."""
-    return rows.reshape(-1, 2, *rows.shape[1:]).flip(1).reshape(rows.shape)
+    """The other row of each pair; of a last row without another, that row itself."""
+    even = len(rows) // 2 * 2
+    swapped = rows[:even].reshape(even // 2, 2, *rows.shape[1:]).flip(1).reshape(rows[:even].shape)
+    return swapped if even == len(rows) else torch.cat([swapped, rows[even:]])

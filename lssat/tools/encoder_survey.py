@@ -149,4 +149,4 @@ def _reached(model: LSSAT, image_size: int) -> list[str]:
 def _batch(config: Config) -> Batch:
     side = config.data.image_size
     image = np.random.default_rng(0).integers(0, 256, (BATCH, side, side, 3), dtype=np.uint8)
-    return Batch(image, np.array([0, 1]), np.ones(BATCH, dtype=np.float32), np.arange(BATCH))
+    return Batch(image, np.array([0, 1]), np.arange(BATCH), BATCH)

@@ -50,7 +50,7 @@ def num_steps(rows: Rows, size: int, distributed: Distributed) -> int:
     return max(steps)
 
 
-def to_device(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """`image` float [B,3,H,W] in [0,1] (stored channels-last), `label` [B] or [B,K], `weight` [B], on the device."""
-    image, label, weight = (sent(torch.from_numpy(part), device) for part in (batch.image, batch.label, batch.weight))
-    return image.permute(0, 3, 1, 2).float() / 255, label, weight
+def to_device(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
+    """`image` float [B,3,H,W] in [0,1] (stored channels-last), `label` [B] or [B,K], on the device."""
+    image, label = (sent(torch.from_numpy(part), device) for part in (batch.image, batch.label))
+    return image.permute(0, 3, 1, 2).float() / 255, label

@@ -17,7 +17,7 @@ def task_loss(
     class_weight: Tensor | None = None,
     smoothing: float = 0.0,
 ) -> Float[Tensor, " B"]:
-    """Loss of the primary task of each row, so that rows that only fill up a batch can be left out of the mean.
+    """Loss of the primary task of each row, so that mixup can weigh rows.
 
     binary: K = 1, label [B] of 0/1, weight [2] (negative, positive). multiclass: label [B] of 0..K-1, weight [K].
     multilabel: label [B, K] of 0/1, weight [K, 2], mean over the K labels. `smoothing` (arXiv 1512.00567) spreads this

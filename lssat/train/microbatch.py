@@ -31,11 +31,16 @@ class DoesNotFit(RuntimeError):
     """One row at a time (two with mixup) needs more memory than there is."""
 
 
-def cut(config: Config, num_rows: int, num_micro_batches: int) -> list[slice]:
-    """The rows of each micro-batch. They differ by one row at most, with mixup by one pair."""
+def cut(config: Config, num_rows: int, size: int, num_micro_batches: int) -> list[slice]:
+    """The rows of each micro-batch. They differ by one row at most, with mixup by one pair.
+
+    A batch of `size` rows is cut into `num_micro_batches`; one of fewer rows into as few as are no larger than those.
+    """
     unit = _unit(config)
-    bounds = [num_rows // unit * part // num_micro_batches * unit for part in range(num_micro_batches + 1)]
-    return [slice(start, end) for start, end in itertools.pairwise(bounds)]
+    num_units = -(-num_rows // unit)
+    num_parts = -(-num_units * num_micro_batches // (size // unit))
+    bounds = [num_units * part // max(1, num_parts) * unit for part in range(num_parts + 1)]
+    return [slice(start, min(end, num_rows)) for start, end in itertools.pairwise(bounds)]
 
 
 def doubled(config: Config, num_micro_batches: int) -> int:

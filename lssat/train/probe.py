@@ -70,8 +70,8 @@ def _empty_batch(context: StepContext) -> Batch:
     return Batch(
         image=np.zeros((size, side, side, 3), np.uint8),
         label=np.zeros(labels, np.int64),
-        weight=np.ones(size, np.float32),
         row=np.full(size, UNKNOWN_ROW),
+        size=size,
     )
 
 

@@ -33,7 +33,7 @@ def draw_panel(config: Config, model: LSSAT, rows: Rows, device: torch.device) -
     compare.
     """
     batch = next(iter(rows.batches(NUM_FACES, 1, None)))
-    image, _, _ = to_device(batch, device)
+    image, _ = to_device(batch, device)
     encoder = model.encoder
     noise = torch.rand(len(image), encoder.num_cells, generator=torch.Generator().manual_seed(0))
     mask = random_mask(sent(noise, device), encoder.ratio(config.masking.ratio))

@@ -26,7 +26,7 @@ class NonFiniteLoss(RuntimeError):
 def predict_rows(
     config: Config, model: LSSAT, rows: Rows, distributed: Distributed, num_micro_batches: int = 1
 ) -> tuple[Predictions, Array]:
-    """Predictions for all real rows of all workers, and where in the split each row stands [N]; the same on each.
+    """Predictions for all rows of all workers, and where in the split each row stands [N]; the same on each.
 
     A batch is processed in as many parts as training needs, so that what fits there fits here.
     """
@@ -34,13 +34,14 @@ def predict_rows(
     size = max(1, config.optim.batch_size // distributed.world_size // num_micro_batches)
     logits, labels, positions = [], [], []
     for batch in rows.batches(size, num_steps(rows, size, distributed), None):
-        image, _, _ = to_device(batch, distributed.device)
+        if not len(batch.label):
+            continue  # other workers have more rows
+        image, _ = to_device(batch, distributed.device)
         with autocast(config, model.encoder.masking, distributed.device):
             output = model(stream_image(image, config.classified_stream, config.texture))
-        real = batch.weight > 0
-        logits.append(output.logits.float().cpu().numpy()[real])
-        labels.append(batch.label[real])
-        positions.append(batch.row[real])
+        logits.append(output.logits.float().cpu().numpy())
+        labels.append(batch.label)
+        positions.append(batch.row)
     own = np.concatenate(logits), np.concatenate(labels), np.concatenate(positions)
     all_logits, all_labels, all_positions = zip(*distributed.gather(own), strict=True)
     predictions = Predictions(np.concatenate(all_logits), np.concatenate(all_labels))

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from lssat.config import Config
 from lssat.data.prepared.rows import Batch
 from lssat.inputs.mixup import mixed_loss
 from lssat.inputs.target import target_loss
+from lssat.model.encoders.norms import norms_of_few, norms_uncounted
 from lssat.model.lssat import LSSAT, Output
 from lssat.task import Task
 from lssat.train import microbatch
@@ -53,7 +55,7 @@ class StepContext:
 
 
 class Losses(NamedTuple):
-    """Raw losses summed over real rows, and the number of those rows, all [] on the device.
+    """Raw losses summed over rows, and the number of those rows, all [] on the device.
 
     Raw: before class weights, label smoothing and `aux_weight`, so that runs with other settings compare.
     """
@@ -77,38 +79,50 @@ class DeviceRows(NamedTuple):
 
     image: Float[Tensor, "B 3 H W"]
     label: Tensor
-    weight: Float[Tensor, " B"]
-    """0 for rows that only fill up the batch, else 1."""
     draws: Draws
+
+    @classmethod
+    def sent(cls, batch: Batch, draws: Draws, device: torch.device) -> DeviceRows:
+        """Those of a batch, with the first of the draws."""
+        image, label = to_device(batch, device)
+        own = draws.of(slice(0, len(image)))
+        return cls(image, label, own.to(device, (image.shape[2], image.shape[3])))
 
     def of(self, rows: slice) -> DeviceRows:
         """Some of the rows."""
-        return DeviceRows(self.image[rows], self.label[rows], self.weight[rows], self.draws.of(rows))
+        return DeviceRows(self.image[rows], self.label[rows], self.draws.of(rows))
 
 
 def train_step(
     context: StepContext, model: nn.Module, batch: Batch, generator: torch.Generator, num_micro_batches: int
 ) -> Losses:
-    """Add the gradients of the joint loss, a mean over the real rows of the global batch, to those of `model`.
+    """Add the gradients of the joint loss, a mean over the rows of the global batch, to those of `model`.
 
-    `batch` is this worker's part of the global batch. `generator` must be in the same state on every worker: it draws
-    for the whole global batch, and each worker takes its rows' part. Gives the raw losses of this worker's rows.
+    `batch` is this worker's part of the global batch; the last of an epoch may be short, or empty beside other workers'
+    rows. No row is dropped: batch norm normalises one that is left alone as `norms_of_few` says. `generator` must be in
+    the same state on every worker: it draws for a whole global batch, and each worker takes its rows' part. Gives the
+    raw losses of this worker's rows.
     """
-    config, distributed = context.config, context.distributed
-    image, label, weight = to_device(batch, distributed.device)
-    own = slice(distributed.rank * len(image), (distributed.rank + 1) * len(image))
+    config, distributed, num_rows = context.config, context.distributed, len(batch.label)
+    own = slice(distributed.rank * batch.size, (distributed.rank + 1) * batch.size)
     draws = draw(config, unwrap(model).encoder, generator).of(own)
-    rows = DeviceRows(image, label, weight, draws.to(distributed.device, (image.shape[2], image.shape[3])))
 
     # DistributedDataParallel takes the mean of the workers' gradients, hence the factor `world_size`.
-    scale = distributed.world_size / distributed.sum(weight.sum()).clamp(min=1)
+    own_rows = torch.full((), float(num_rows), device=distributed.device)
+    scale = distributed.world_size / distributed.sum(own_rows).clamp(min=1)
 
     losses = Losses.zero(distributed.device)
-    *first, last = microbatch.cut(config, len(image), num_micro_batches)
-    for part in first:
-        with _without_sync(model):
-            losses = losses.plus(_add_gradients(context, model, rows.of(part), scale))
-    return losses.plus(_add_gradients(context, model, rows.of(last), scale))
+    parts = _micro_batches(context, batch, draws, num_micro_batches)
+    for number, rows in enumerate(parts, 1):
+        with (
+            nullcontext() if number == len(parts) else _without_sync(model),
+            norms_of_few() if num_rows < batch.size else nullcontext(),
+        ):
+            if rows:
+                losses = losses.plus(_add_gradients(context, model, rows, scale))
+            else:
+                _keep_pace(context, model, batch, draws)
+    return losses
 
 
 def draws_evenly(config: Config, task: Task) -> bool:
@@ -123,6 +137,29 @@ def unwrap(model: nn.Module) -> LSSAT:
     return inner
 
 
+def _micro_batches(context: StepContext, batch: Batch, draws: Draws, num_micro_batches: int) -> list[DeviceRows | None]:
+    """The rows of each. Several workers have equally many, for they wait for each other in every one: None where this
+    one has no rows left.
+    """
+    slices = microbatch.cut(context.config, len(batch.label), batch.size, num_micro_batches)
+    if not slices:
+        return [None] * num_micro_batches
+    rows = DeviceRows.sent(batch, draws, context.distributed.device)
+    num_idle = num_micro_batches - len(slices) if context.distributed.world_size > 1 else 0
+    return [rows.of(part) for part in slices] + [None] * num_idle
+
+
+def _keep_pace(context: StepContext, model: nn.Module, batch: Batch, draws: Draws) -> None:
+    """Take part in what other workers add up, with a black picture that counts nowhere: not in the loss, and not in the
+    statistics of batch norm.
+    """
+    image, label, row = (np.zeros((1, *part.shape[1:]), part.dtype) for part in (batch.image, batch.label, batch.row))
+    black = Batch(image, label, row, size=1)
+    device = context.distributed.device
+    with norms_uncounted():
+        _add_gradients(context, model, DeviceRows.sent(black, draws, device), torch.zeros((), device=device))
+
+
 def _add_gradients(context: StepContext, model: nn.Module, rows: DeviceRows, scale: Tensor) -> Losses:
     """Add `scale` times the gradients of some rows' joint losses."""
     config, encoder = context.config, unwrap(model).encoder
@@ -134,15 +171,12 @@ def _add_gradients(context: StepContext, model: nn.Module, rows: DeviceRows, sca
     task = _task_loss(context, output, rows)
     reconstruction = _reconstruction_loss(config, output, views, encoder.unit)
     joint = joint_loss(task, reconstruction, config.aux_weight)
-    torch.autograd.backward(scale * (joint * rows.weight).sum())
+    torch.autograd.backward(scale * joint.sum())
 
-    num_rows = rows.weight.sum()
     return Losses(
-        task=(_raw_task_loss(context, output, rows, task) * rows.weight).sum(),
-        reconstruction=torch.zeros_like(num_rows)
-        if reconstruction is None
-        else (reconstruction.detach() * rows.weight).sum(),
-        rows=num_rows,
+        task=_raw_task_loss(context, output, rows, task).sum(),
+        reconstruction=torch.zeros_like(scale) if reconstruction is None else reconstruction.detach().sum(),
+        rows=torch.full_like(scale, len(rows.label)),
     )
 
 

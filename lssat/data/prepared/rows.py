@@ -1,7 +1,7 @@
-"""One worker's share of a split, as batches in a fixed shape.
+"""One worker's share of a split, as batches.
 
-Every row counts exactly once an epoch, unless rows are drawn (`balanced`): a batch that runs out of rows is filled up
-with rows of weight 0, and a worker that runs out of batches before the others gives batches of weight 0.
+Every row comes exactly once an epoch, unless rows are drawn (`balanced`). Nothing fills up a batch that runs out of
+rows: it is shorter, and a worker that runs out of rows before the others gives batches of none.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ UNKNOWN_ROW = -1  # of a split that is read in one go
 
 
 class Batch(NamedTuple):
-    """Rows for one step, with those that only fill it up.
+    """Rows for one step.
 
-    `image` uint8 [B,H,W,3]; `label` int64 [B] or [B,K]; `weight` float32 [B], 0 for rows that only fill up; `row` int64
-    [B], where in its split.
+    `image` uint8 [B,H,W,3]; `label` int64 [B] or [B,K]; `row` int64 [B], where in its split; `size`: the rows of a
+    whole batch, at least B.
     """
 
     image: npt.NDArray[np.uint8]
     label: npt.NDArray[np.int64]
-    weight: npt.NDArray[np.float32]
     row: npt.NDArray[np.int64]
+    size: int
 
 
 class Rows(Protocol):
@@ -55,7 +55,9 @@ class Rows(Protocol):
         ...
 
     def batches(self, size: int, steps: int, seed: int | None) -> Iterator[Batch]:
-        """Exactly `steps` batches of `size` rows, shuffled by `seed`, or in order when it is None."""
+        """Exactly `steps` batches of `size` rows, the last ones of fewer or none, shuffled by `seed`, or in order when
+        it is None.
+        """
         ...
 
 
@@ -100,7 +102,7 @@ class ResidentRows:
         order = self._rows if seed is None else self._order(np.random.default_rng(seed))
         for step in range(steps):
             chosen = order[step * size : (step + 1) * size]
-            yield fill_up(_take(self._blocks, chosen if len(chosen) else order[:1]), size, len(chosen))
+            yield _batch(_take(self._blocks, chosen), size)
 
     def _order(self, generator: np.random.Generator) -> npt.NDArray[np.int64]:
         if self._probabilities is None:
@@ -129,14 +131,14 @@ class StreamedRows:
 
     def batches(self, size: int, steps: int, seed: int | None) -> Iterator[Batch]:
         """See `Rows.batches`."""
-        step, last = 0, None
+        step, none = 0, None
         for arrays in self._stream(size, seed):
-            step, last = step + 1, {name: array[:1] for name, array in arrays.items()}
-            yield fill_up(arrays, size, len(arrays["label"]))
-        assert last is not None or not steps, "a worker's share is empty: fewer shards than workers"
+            step, none = step + 1, {name: array[:0] for name, array in arrays.items()}
+            yield _batch(arrays, size)
+        assert none is not None or not steps, "a worker's share is empty: fewer shards than workers"
         for _ in range(steps - step):
-            assert last is not None
-            yield fill_up(last, size, 0)
+            assert none is not None
+            yield _batch(none, size)
 
 
 def _uniform(image: npt.NDArray[np.uint8], seed: int) -> float:
@@ -168,13 +170,11 @@ def _take(blocks: Sequence[Arrays], rows: npt.NDArray[np.int64]) -> Arrays:
     starts = np.cumsum([0, *(len(block["label"]) for block in blocks)])
     block = np.searchsorted(starts, rows, side="right") - 1
     where = list(zip(block.tolist(), (rows - starts[block]).tolist(), strict=True))
+    if not where:
+        return {name: array[:0] for name, array in blocks[0].items()}
     return {name: np.stack([blocks[b][name][i] for b, i in where]) for name in blocks[0]}
 
 
-def fill_up(arrays: Arrays, size: int, num_real: int) -> Batch:
-    """Repeat rows up to `size`; only the first `num_real` have weight 1."""
-    if len(arrays["label"]) != size:
-        repeat = np.arange(size) % len(arrays["label"])
-        arrays = {name: array[repeat] for name, array in arrays.items()}
-    row = arrays.get("row", np.full(size, UNKNOWN_ROW))
-    return Batch(arrays["image"], arrays["label"], (np.arange(size) < num_real).astype(np.float32), row)
+def _batch(arrays: Arrays, size: int) -> Batch:
+    row = arrays.get("row", np.full(len(arrays["label"]), UNKNOWN_ROW))
+    return Batch(arrays["image"], arrays["label"], row, size)

@@ -1,11 +1,12 @@
 """Batch-norm where a plain one would be wrong.
 
 Under a mask: statistics of the visible positions of this batch, in float32, and no buffer touched. On several workers:
-statistics of the whole batch, not of one worker's part.
+statistics of the whole batch, not of one worker's part. In a short batch: running statistics where a channel has a
+single value, which has no variance.
 
 How many workers there are is asked of torch's process group, although state goes in by argument elsewhere: timm calls
-the norms, and has no argument that could carry it. `norms_alone` is the way out, for a pass that one worker makes by
-itself.
+the norms, and has no argument that could carry it. `norms_alone`, `norms_uncounted` and `norms_of_few` say what else
+they must know of a pass.
 """
 
 from __future__ import annotations
@@ -30,15 +31,15 @@ BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
 VisibleAt = Callable[[tuple[int, int]], Bool[Tensor, "B 1 H W"]]
 """Which positions of a map of a given size (H, W) are visible, for the mask of this batch."""
 Module = TypeVar("Module", bound=nn.Module)
-_ALONE = ContextVar("_ALONE", default=False)
+_ALONE, _UNCOUNTED, _FEW = (ContextVar(name, default=False) for name in ("_ALONE", "_UNCOUNTED", "_FEW"))
 
 
 @contextmanager
 def norms_masked(model: nn.Module, visible_at: VisibleAt) -> Iterator[None]:
     """Within, every batch-norm of `model` normalises by the visible positions of the batch it sees, training or not.
 
-    Positions that are hidden are normalised too, by the same statistics. Running statistics are neither read nor
-    written.
+    Positions that are hidden are normalised too, by the same statistics. Running statistics are not written, and read
+    only as `norms_of_few` says.
     """
     with replaced(_batch_norms(model), partial(_masked, visible_at)):
         yield
@@ -50,21 +51,31 @@ def norms_synced(model: nn.Module) -> AbstractContextManager[None]:
 
     torch's SyncBatchNorm does so on GPUs only.
     """
-    training = [norm for norm in _batch_norms(model) if norm.training] if _workers() > 1 else []
+    training = [norm for norm in _batch_norms(model) if norm.training] if _workers() > 1 or _FEW.get() else []
     return replaced(training, _synced)
 
 
-@contextmanager
-def norms_alone() -> Iterator[None]:
+def norms_alone() -> AbstractContextManager[None]:
     """Within, a forward pass and its backward pass wait for no other worker: batch-norm sees this worker's rows only.
 
     It computes in the same way, and so needs the same memory, as together with the others.
     """
-    token = _ALONE.set(True)
-    try:
-        yield
-    finally:
-        _ALONE.reset(token)
+    return _set(_ALONE)
+
+
+def norms_uncounted() -> AbstractContextManager[None]:
+    """Within, this worker's rows are normalised by the statistics of the other workers' and do not enter them."""
+    return _set(_UNCOUNTED)
+
+
+def norms_of_few() -> AbstractContextManager[None]:
+    """Within, a batch-norm in training that is given one value per channel, which torch refuses, normalises it by the
+    running statistics and leaves them as they are.
+
+    It is for what an epoch leaves over: a single row, where a map has one position. Several workers, none of which
+    knows how many rows the others have left, always keep to this rule.
+    """
+    return _set(_FEW)
 
 
 def check_norms(model: nn.Module) -> None:
@@ -100,6 +111,15 @@ def _batch_norms(model: nn.Module) -> list[BatchNorm]:
 
 
 @contextmanager
+def _set(flag: ContextVar[bool]) -> Iterator[None]:
+    token = flag.set(True)
+    try:
+        yield
+    finally:
+        flag.reset(token)
+
+
+@contextmanager
 def replaced(modules: Sequence[Module], forward: Callable[[Module, Tensor], Tensor]) -> Iterator[None]:
     """Within, each of `modules` runs `forward(module, input)` in place of its own forward."""
     for module in modules:
@@ -121,10 +141,11 @@ def _synced(norm: BatchNorm, given: Float[Tensor, "N C ..."]) -> Float[Tensor, "
     everywhere = maps.new_ones((maps.shape[0], 1, *maps.shape[2:]), dtype=torch.bool)
     normalised, mean, variance, count = _VisibleNorm.apply(maps, everywhere, norm.weight, norm.bias, norm)
     if norm.running_mean is not None and norm.running_var is not None and norm.num_batches_tracked is not None:
-        norm.num_batches_tracked.add_(1)
-        momentum = norm.momentum if norm.momentum is not None else 1 / float(norm.num_batches_tracked)
+        suffices = count > 1  # else these statistics are the running ones
+        norm.num_batches_tracked.add_(suffices)
+        momentum = norm.momentum if norm.momentum is not None else 1 / max(1.0, float(norm.num_batches_tracked))
         norm.running_mean.lerp_(mean, momentum)
-        norm.running_var.lerp_(variance * count / (count - 1), momentum)
+        norm.running_var.lerp_(torch.where(suffices, variance * count / (count - 1), variance), momentum)
     return _activated(norm, normalised if given.ndim == 4 else normalised.reshape(given.shape))
 
 
@@ -174,12 +195,15 @@ class _VisibleNorm(torch.autograd.Function):
         rows = _rows(maps)
         rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
         shown = visible.reshape(1, -1).to(rows.dtype)
+        if _UNCOUNTED.get():
+            shown = torch.zeros_like(shown)
         count = _total(shown.sum(), together)
-        share = shown / count
+        lacks = count < 2 if together or _FEW.get() else None
+        share = _unless(lacks, shown / count, 0.0)
         with _full_precision(maps.device.type):
-            mean = _total(share @ rows, together)
+            mean = _unless(lacks, _total(share @ rows, together), norm.running_mean)
             centred = rows - mean
-            variance = _total(share @ centred.square(), together)
+            variance = _unless(lacks, _total(share @ centred.square(), together), norm.running_var)
         inverse = torch.rsqrt(variance + norm.eps)
         ctx.save_for_backward(centred, share, inverse, weight)
         ctx.together = together
@@ -208,6 +232,11 @@ def _total(value: Tensor, together: bool) -> Tensor:
         value = value.clone()  # new memory: the sum is made in place
         dist.all_reduce(value)
     return value
+
+
+def _unless(lacks: Tensor | None, value: Tensor, otherwise: Tensor | float | None) -> Tensor:
+    """`otherwise` in place of the value where it `lacks` what it is made of."""
+    return value if lacks is None or otherwise is None else torch.where(lacks, otherwise, value)
 
 
 def _full_precision(device: str) -> AbstractContextManager[object]:

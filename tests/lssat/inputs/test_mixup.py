@@ -27,6 +27,15 @@ def test_even_slices_equal_the_whole() -> None:
     assert torch.equal(halves, mix(IMAGE, SHARE))
 
 
+def test_a_last_row_without_a_neighbour_stays_as_it_is() -> None:
+    label = torch.arange(5)
+    mixed, loss = mix(IMAGE[:5], SHARE[:5]), mixed_loss(lambda of: of.float(), label, SHARE[:5])
+    torch.testing.assert_close(mixed[:4], mix(IMAGE[:4], SHARE[:4]), rtol=0, atol=0)
+    torch.testing.assert_close(mixed[4], IMAGE[4])
+    assert loss[4] == pytest.approx(4)
+    torch.testing.assert_close(mix(IMAGE[:1], SHARE[:1]), IMAGE[:1])
+
+
 def test_mixed_cross_entropy_is_that_of_the_mixed_target() -> None:
     label = torch.tensor([0, 3, 2, 2, 1, 0])
     target = SHARE[:, None] * F.one_hot(label, 4) + (1 - SHARE[:, None]) * F.one_hot(label[PARTNER], 4)

@@ -23,8 +23,8 @@ from lssat.train.step import StepContext, train_step
 META = torch.device("meta")
 TASK = Task("emotion", "multiclass", ("a", "b", "c"), (10, 12, 8), 30)
 BATCH = 8
-OF_EVERY_STEP = 9
-"""Copies to the device: image, label, weight, five numbers of the augmentation, and those of the mask."""
+OF_EVERY_STEP = 8
+"""Copies to the device: image, label, five numbers of the augmentation, and those of the mask."""
 
 
 class Copies(TorchDispatchMode):
@@ -67,7 +67,7 @@ def test_a_step_reads_nothing_back_and_sends_each_number_once(case: str) -> None
     context = StepContext.of(config, TASK, Distributed(META))
     side = config.data.image_size
     images = np.zeros((BATCH, side, side, 3), np.uint8)
-    batch = Batch(images, np.arange(BATCH) % 3, np.ones(BATCH, np.float32), np.arange(BATCH))
+    batch = Batch(images, np.arange(BATCH) % 3, np.arange(BATCH), BATCH)
     with Copies() as copies:
         losses = train_step(context, model.train(), batch, torch.Generator().manual_seed(0), config.optim.accumulate)
     assert losses.task.is_meta and model.decoder is not None

@@ -1,20 +1,14 @@
-"""The loop: same seed, same weights; kills lose nothing; the number of workers changes nothing; the auxiliary task is
-really off when off.
-"""
+"""The loop: same seed, same weights; kills lose nothing; the auxiliary task is really off when off."""
 
-import itertools
 import math
 
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
-from torch.nn.parallel import DistributedDataParallel
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from lssat.config import ConfigError, build
-from lssat.data.prepared.rows import ResidentRows, fill_up
+from lssat.data.prepared.rows import Batch, ResidentRows
 from lssat.model.lssat import build_model
 from lssat.task import Task
 from lssat.train import checkpoint
@@ -271,7 +265,7 @@ def test_batch_norm_sees_micro_batches():
     settings = _sized("test_resnet", auxiliary=False)
     torch.manual_seed(0)
     model = build_model(settings, 3)
-    image, _, _ = to_device(_batch(8), CPU.device)
+    image, _ = to_device(_batch(8), CPU.device)
     image = make_views(
         settings, model.encoder, image, draw(settings, model.encoder, torch.Generator().manual_seed(5))
     ).classified
@@ -287,39 +281,6 @@ def test_the_logged_task_loss_is_neither_smoothed_nor_weighted():
     assert smoothed == plain
     assert not any(value.requires_grad for value in (*smoothed, *plain)), "nothing keeps the step's graph alive"
     assert not torch.equal(trained["head.weight"], _step(_sized("test_vit"), 8)[0]["head.weight"])
-
-
-TOGETHER = [
-    ("test_vit", {}),
-    ("test_convnext", {}),
-    ("test_resnet", {}),
-    ("test_efficientnet", {}),
-    ("test_vit", RECIPE),
-]
-REAL = (8, 5, 3)  # rows of a batch of 8: with 5 or 3, the second worker has 1 or none
-
-
-@pytest.fixture(scope="module")
-def two_workers(tmp_path_factory):
-    """What the first of two workers has learnt in a step of each case."""
-    folder = tmp_path_factory.mktemp("workers")
-    mp.spawn(_work, args=(folder,), nprocs=2)
-    return lambda case, real: torch.load(folder / f"{case}-{real}", weights_only=True)
-
-
-@pytest.mark.parametrize("case", range(len(TOGETHER)), ids=lambda case: f"{TOGETHER[case][0]}-{case}")
-@pytest.mark.parametrize("real", REAL)
-def test_two_workers_have_the_gradients_and_running_statistics_of_one(two_workers, case, real):
-    alone, _ = _step(_shared(case), real)
-    together = two_workers(case, real)
-    assert alone.keys() == together.keys()
-    for name, gradient in alone.items():
-        torch.testing.assert_close(together[name], gradient, rtol=1e-4, atol=1e-6, msg=name)
-
-
-def _shared(case):
-    backbone, options = TOGETHER[case]
-    return _sized(backbone, **options, **{"resources.num_workers": 2})
 
 
 def _sized(backbone, **settings):
@@ -341,24 +302,8 @@ def _learnt(model):
 
 def _batch(real):
     random = np.random.default_rng(0)
-    arrays = {"image": random.integers(0, 255, (real, 64, 64, 3)).astype(np.uint8), "label": np.arange(real) % 3}
-    return fill_up(arrays, 8, real)
-
-
-def _work(rank, folder):
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder / 'meet'}", rank=rank, world_size=2)
-    distributed = Distributed(torch.device("cpu"), rank, 2)
-    for case, real in itertools.product(range(len(TOGETHER)), REAL):
-        settings = _shared(case)
-        torch.manual_seed(0)
-        model = build_model(settings, 3)
-        batch = type(whole := _batch(real))(*(part[rank * 4 : rank * 4 + 4] for part in whole))
-        context, generator = StepContext.of(settings, TASK, distributed), torch.Generator().manual_seed(5)
-        train_step(context, DistributedDataParallel(model), batch, generator, settings.optim.accumulate)
-        if rank == 0:
-            torch.save(_learnt(model), folder / f"{case}-{real}")
-    dist.destroy_process_group()
+    image = random.integers(0, 255, (real, 64, 64, 3)).astype(np.uint8)
+    return Batch(image, np.arange(real) % 3, np.arange(real), size=8)
 
 
 def test_a_share_of_the_rows_is_the_same_for_any_number_of_workers():

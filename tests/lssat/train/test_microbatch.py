@@ -63,14 +63,14 @@ def rows(num_rows=24, seed=0):
     )
 
 
-def train(settings, folder=None, at_epoch=lambda epoch: None):
+def train(settings, folder=None, at_epoch=lambda epoch: None, num_rows=24):
     results = []
 
     def report(result):
         results.append({key: value for key, value in result.to_json().items() if key != "train/images_per_s"})
         at_epoch(result.epoch)
 
-    fit(TrainingRun(settings, TASK, rows(), rows(12, seed=1), CPU, folder), report)
+    fit(TrainingRun(settings, TASK, rows(num_rows), rows(12, seed=1), CPU, folder), report)
     return results
 
 
@@ -185,9 +185,22 @@ def test_a_probe_finds_the_largest_micro_batch_before_the_first_step(tmp_path, m
 
 
 def test_micro_batches_differ_by_a_row_at_most_and_keep_pairs():
-    assert [part.stop - part.start for part in cut(config(), 10, 4)] == [2, 3, 2, 3]
-    assert [part.stop - part.start for part in cut(config(**{"augment.mixup": 0.4}), 12, 4)] == [2, 4, 2, 4]
-    assert [(part.start, part.stop) for part in cut(config(), 8, 2)] == [(0, 4), (4, 8)]
+    assert [part.stop - part.start for part in cut(config(), 10, 10, 4)] == [2, 3, 2, 3]
+    assert [part.stop - part.start for part in cut(config(**{"augment.mixup": 0.4}), 12, 12, 4)] == [2, 4, 2, 4]
+    assert [(part.start, part.stop) for part in cut(config(), 8, 8, 2)] == [(0, 4), (4, 8)]
+
+
+@pytest.mark.parametrize("mixup", [0, 0.4])
+def test_a_short_batch_is_cut_into_few_micro_batches_none_larger_than_those_of_a_whole_one(mixup):
+    settings = config(**{"augment.mixup": mixup})
+    for size, number in ((8, 1), (8, 2), (8, 4), (10, 4), (12, 5), (24, 12)):
+        largest = max(part.stop - part.start for part in cut(settings, size, size, number))
+        for num_rows in range(size + 1):
+            parts = cut(settings, num_rows, size, number)
+            assert [row for part in parts for row in range(num_rows)[part]] == list(range(num_rows))
+            assert all(0 < part.stop - part.start <= largest for part in parts)
+            assert len(parts) <= number and not (mixup and any(part.start % 2 for part in parts))
+    assert [(part.start, part.stop) for part in cut(config(), 5, 8, 2)] == [(0, 2), (2, 5)]
 
 
 def test_a_run_whose_process_was_killed_for_memory_goes_on_with_more(tmp_path):
@@ -258,7 +271,8 @@ torch.set_num_threads(1)
 train(config())
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + {600 << 20}, -1))
-print(train(config(**{{"optim.batch_size": 2048, "optim.epochs": 1, "optim.warmup_epochs": 0}}))[-1]["micro_batches"])
+settings = config(**{{"optim.batch_size": 2048, "optim.epochs": 1, "optim.warmup_epochs": 0}})
+print(train(settings, num_rows=2048)[-1]["micro_batches"])
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -12,7 +12,7 @@ import torch.multiprocessing as mp
 from torch import nn
 
 from lssat.config import ConfigError, build
-from lssat.data.prepared.rows import ResidentRows, fill_up
+from lssat.data.prepared.rows import Batch, ResidentRows
 from lssat.task import Task
 from lssat.train import microbatch
 from lssat.train.distributed import Distributed
@@ -57,8 +57,7 @@ class Share:
         for step in range(steps):
             start = (step * self.distributed.world_size + self.distributed.rank) * size
             chosen = order[start : start + size]
-            taken = chosen if len(chosen) else order[:1]
-            yield fill_up({"image": self.image[taken], "label": taken % 3, "row": taken}, size, len(chosen))
+            yield Batch(self.image[chosen], chosen % 3, chosen, size)
 
 
 def run(distributed, folder=None):

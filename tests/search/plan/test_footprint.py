@@ -32,7 +32,7 @@ model = build_model(config, 3)
 optimizer, resident = build_optimizer(model, config.optim), psutil.Process().memory_info
 before = resident().rss - sum(weight.numel() * 4 for weight in model.parameters())
 zeros = np.zeros(64, np.int64)
-batch = Batch(np.zeros((64, 128, 128, 3), np.uint8), zeros, np.ones(64, np.float32), zeros)
+batch = Batch(np.zeros((64, 128, 128, 3), np.uint8), zeros, zeros, 64)
 peak, done = [0], threading.Event()
 
 def watch():

@@ -26,13 +26,16 @@ def stream(num_rows):
 @pytest.mark.parametrize("rows", [ResidentRows(blocks(23)), stream(23)], ids=["resident", "streamed"])
 @pytest.mark.parametrize("seed", [None, 3])
 @pytest.mark.parametrize(("size", "steps"), [(8, 3), (8, 5), (23, 1), (50, 2), (1, 23)])
-def test_each_row_has_weight_one_once(rows, seed, size, steps):
+def test_each_row_comes_once_and_nothing_else_does(rows, seed, size, steps):
     batches = list(rows.batches(size, steps, seed))
-    assert len(batches) == steps
-    assert all(len(batch.image) == len(batch.label) == len(batch.weight) == size for batch in batches)
-    counted = np.concatenate([batch.label[batch.weight > 0] for batch in batches])
-    assert sorted(counted.tolist()) == list(range(23))
-    assert seed is not None or counted.tolist() == list(range(23))
+    assert len(batches) == steps and {batch.size for batch in batches} == {size}
+    expected = [max(0, min(size, 23 - step * size)) for step in range(steps)]
+    for name in ("image", "label", "row"):
+        assert [len(getattr(batch, name)) for batch in batches] == expected
+        assert len({getattr(batch, name).shape[1:] for batch in batches}) == 1, "of none as of some"
+    labels = np.concatenate([batch.label for batch in batches]).tolist()
+    assert sorted(labels) == list(range(23))
+    assert seed is not None or labels == list(range(23))
 
 
 def test_order_follows_the_seed():
