@@ -17,7 +17,8 @@ from safetensors.torch import load_file
 from lssat.config import Config, ConfigError, saved_config
 from lssat.data.prepared.rows import Rows
 from lssat.evaluation.metrics import Array
-from lssat.evaluation.scorecard import RowTexts, scorecard
+from lssat.evaluation.scorecard import scorecard
+from lssat.evaluation.units import RowTexts
 from lssat.files import make_folder, sync, write_json, write_whole
 from lssat.model import catalog
 from lssat.model.lssat import LSSAT, build_model
@@ -101,9 +102,9 @@ def score_bundle(
     config, task, alone = bundle.config, bundle.task, _this_machine()
     model = bundle.model.to(alone.device)
     predictions, _ = predict_rows(config, model, rows, alone, bundle.num_micro_batches)
-    scores = score_predictions(config, task, predictions)
+    scores = score_predictions(config, task, predictions, RowTexts.of_columns(texts))
     metric = task.score_metric(config.objective.metric)
-    return scorecard(task, metric, predictions, scores, RowTexts.of(texts, subgroups))
+    return scorecard(task, metric, predictions, scores, RowTexts.of_columns(texts, subgroups))
 
 
 def score_trained(trained: Path, rows: Rows, texts: Mapping[str, Array]) -> dict[str, Any]:
@@ -114,8 +115,8 @@ def score_trained(trained: Path, rows: Rows, texts: Mapping[str, Array]) -> dict
     state, model = load_trained(trained)
     config, alone = state.config, _this_machine()
     predictions, _ = predict_rows(config, model.to(alone.device), rows, alone, state.result.micro_batches)
-    groups = {name: texts[name] for name in config.objective.subgroups}
-    scores = score_predictions(config, state.task, predictions, groups)
+    known = RowTexts.of_columns(texts, config.objective.subgroups)
+    scores = score_predictions(config, state.task, predictions, known)
     metric = state.task.score_metric(config.objective.metric)
     return {"metric": metric, "score": scores[metric], **scores}
 

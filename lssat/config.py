@@ -119,7 +119,7 @@ class ObjectiveConfig(Section):
         Field(
             "auto",
             description="what `val/score` is; auto: macro_f1 (multi-class), balanced_accuracy (binary, multi-label), "
-            "auc (deepfake)",
+            "auc (deepfake, by video where there are any)",
         )
     )
     subgroups: list[str] = Field([], description="columns of the data, such as Male: scores are also given by subgroup")

@@ -25,13 +25,16 @@ class Task:
         """Width of the classification head: a binary task has one logit."""
         return 1 if self.kind == "binary" else len(self.classes)
 
+    @property
+    def is_deepfake(self) -> bool:
+        """Whether forged faces are told from real ones, which is judged by AUC, and by video where there are any."""
+        return self.name == "deepfake" and self.kind == "binary"
+
     def score_metric(self, metric: str) -> str:
-        """The metric behind `val/score`: the one asked for, or the task's own (deepfake detection is judged by AUC)."""
+        """The metric behind `val/score`: the one asked for, or the task's own."""
         if metric != "auto":
             return metric
-        if self.name == "deepfake":
-            return "auc"
-        return SCORES[self.kind]
+        return "auc" if self.is_deepfake else SCORES[self.kind]
 
     def group_metric(self, metric: str) -> str:
         """The metric by which subgroups are compared: the one asked for. `worst_group` is the lowest score of a group

@@ -45,9 +45,9 @@ space:
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
-    """Bright and dark noise: learnable at once."""
+    """Bright and dark noise, two frames of each video: learnable at once."""
     random = np.random.default_rng(0)
-    rows = {"image": [], "bright": [], "split": []}
+    rows = {"image": [], "bright": [], "deepfake": [], "video": [], "split": []}
     for split, number in (("train", 97), ("val", 33), ("test", 30)):
         for index in range(number):
             pixels = random.integers(0, 120, (32, 32, 3)) + 110 * (index % 2)
@@ -55,6 +55,8 @@ def table(tmp_path_factory):
             Image.fromarray(pixels.astype(np.uint8)).save(out, "PNG")
             rows["image"].append(out.getvalue())
             rows["bright"].append(index % 2)
+            rows["deepfake"].append(index % 2)
+            rows["video"].append(f"{split} {index // 4} {index % 2}")
             rows["split"].append(split)
     path = tmp_path_factory.mktemp("data") / "noise.parquet"
     pq.write_table(pa.table(rows), path)
@@ -440,8 +442,8 @@ def test_a_folder_for_temporary_files_that_is_too_deep_for_sockets_is_one_clear_
 @pytest.mark.xdist_group("ray")
 def test_a_budget_ends_a_search_cleanly_and_a_study_can_be_extended(tmp_path, table):
     """Epochs first, then trials; the extended study opens test again only for what is new, and says so."""
-    words = command(tmp_path, table, "--set", "search.scheduler=none", trials=6, epochs=3)
-    folder = tmp_path / "results" / "small-noise-bright"
+    words = command(tmp_path, table, "--set", "search.scheduler=none", "--task", "deepfake", trials=6, epochs=3)
+    folder = tmp_path / "results" / "small-noise-deepfake"
     done = run([*words, "--set", "search.max_epochs=7"], tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "`search.max_epochs`" in done.stdout
@@ -459,6 +461,27 @@ def test_a_budget_ends_a_search_cleanly_and_a_study_can_be_extended(tmp_path, ta
     openings = json.loads((folder / "manifest.json").read_text())["test_opened"]
     chosen = [opening["chosen"] for opening in openings]
     assert len(chosen) == len(set(chosen)), "no trial is tested twice"
+    _check_scores_of_videos(words, folder)
+
+
+def _check_scores_of_videos(words, folder):
+    """They are scored from the first epoch to test; a study that scored frames does not go on."""
+    for line in (folder / "trials" / "0000" / "metrics.jsonl").read_text().splitlines():
+        result = json.loads(line)
+        assert result["val/score"] == result["val/auc"] and "val/frame_auc" in result
+    card = json.loads((folder / "best" / "test.json").read_text())
+    assert sum(map(sum, card["confusion"].values())) == card["video"]["videos"] == 16
+    assert card["auc"] == card["video"]["auc"]
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    assert manifest["data"].pop("scored_by") == "video"
+    path.write_text(json.dumps(manifest))  # as the version before wrote it
+    for how in (["--resume"], ["--extend", 1]):
+        done = run([*words, *how], folder.parent)
+        assert done.returncode == 2, done.stdout + done.stderr
+        assert "scores are now of whole videos" in done.stderr and "Traceback" not in done.stderr
+        assert "--name small-noise-deepfake-by-video" in done.stderr
+    assert json.loads(path.read_text()) == manifest, "nothing is changed"
 
 
 @pytest.mark.slow

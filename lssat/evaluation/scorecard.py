@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, logit
 
-from lssat.evaluation.fairness import Groups, by_subgroup, worst_group
+from lssat.evaluation.fairness import by_subgroup, worst_group
 from lssat.evaluation.metrics import Array, confusion, evaluate_scores, one_score
 from lssat.evaluation.predictions import Predictions
 from lssat.evaluation.uncertainty import bootstrap
+from lssat.evaluation.units import RowTexts, of_videos, score_units
 from lssat.task import Task
-
-CERTAIN = 1e-12  # distance that a mean probability keeps from 0 and 1, so that its logit is finite
-
-
-@dataclass(frozen=True)
-class RowTexts:
-    """What is known of each row of a split beside image and label, in words [N]; empty where nothing is."""
-
-    identity: Array
-    video: Array
-    groups: Groups
-
-    @classmethod
-    def of(cls, texts: Mapping[str, Array], subgroups: Sequence[str]) -> RowTexts:
-        """From all columns of a split; `subgroups` names those that tell groups apart."""
-        return cls(texts["identity"], texts["video"], {name: texts[name] for name in subgroups})
 
 
 def scorecard(
@@ -37,59 +20,49 @@ def scorecard(
 ) -> dict[str, Any]:
     """`score` is the metric that the study selects by, `interval` its 95% interval; the rows of a person, or else of a
     video, are resampled together. `scores`: of the whole split, which are copied. `texts`: in the order of the rows.
+
+    Where the task is scored by video, the table of confusion and the subgroups count videos as well.
     """
-    logits, labels = predictions
-    units = independent(texts.identity, texts.video)
-    group_metric = task.group_metric(metric)
+    units, known = score_units(task, predictions, texts)
+    grouped, known_grouped = score_units(task, predictions, texts, by_group=True)
+    group_metric, by_worst_group = task.group_metric(metric), metric == "worst_group"
 
     def score(rows: Array) -> float:
-        if metric == "worst_group":
-            groups = {name: words[rows] for name, words in texts.groups.items()}
-            return worst_group(task.kind, group_metric, predictions.of(rows), groups)[metric]
-        return one_score(task.kind, metric, logits[rows], labels[rows])
+        if by_worst_group:
+            return worst_group(task.kind, group_metric, grouped.of(rows), known_grouped.of(rows).groups)[metric]
+        return one_score(task.kind, metric, *units.of(rows))
 
+    resampled = independent(known_grouped if by_worst_group else known)
     card: dict[str, Any] = {
         "metric": metric,
-        "score": score(np.arange(len(logits))),
-        "interval": bootstrap(units, score),
+        "score": score(np.arange(len(resampled))),
+        "interval": bootstrap(resampled, score),
         **scores,
     }
     if task.kind == "multilabel":
+        logits, labels = units
         columns = enumerate(task.classes)
         card["labels"] = {name: evaluate_scores("binary", logits[:, [k]], labels[:, k]) for k, name in columns}
     else:
-        table = zip(task.classes, confusion(logits, labels), strict=True)
+        table = zip(task.classes, confusion(*units), strict=True)
         card["confusion"] = {name: row.tolist() for name, row in table}
-    if task.kind == "binary" and any(texts.video):
-        card["video"] = by_video(logits[:, 0], labels, texts.video)
+    if task.kind == "binary" and texts.has_videos:
+        videos, _ = of_videos(predictions, texts)
+        card["video"] = {"videos": float(len(videos.labels)), **evaluate_scores(task.kind, *videos)}
     if texts.groups:
+        resampled = independent(known_grouped)
         card["subgroups"] = {
-            name: by_subgroup(task.kind, group_metric, predictions, words, units)
-            for name, words in texts.groups.items()
+            name: by_subgroup(task.kind, group_metric, grouped, words, resampled)
+            for name, words in known_grouped.groups.items()
         }
     return card
 
 
-def independent(identity: Array, video: Array) -> Array:
+def independent(texts: RowTexts) -> Array:
     """What rows are resampled by [N]: the person, else the video, else each row alone."""
-    return np.where(identity != "", identity, _video_or_row(video))
-
-
-def by_video(logits: Array, labels: Array, videos: Array) -> dict[str, float]:
-    """Scores of whole videos: the mean of their frames' probabilities (a mean below one half is real). All [N].
-
-    A row without a video is a still image, which counts as a video of one frame.
-    """
-    _, first, video = np.unique(_video_or_row(videos), return_index=True, return_inverse=True)
-    probability = np.bincount(video, expit(logits.astype(float))) / np.bincount(video)
-    mean = np.clip(probability, CERTAIN, 1 - CERTAIN)
-    return {"videos": float(len(first)), **evaluate_scores("binary", logit(mean)[:, None], labels[first])}
-
-
-def _video_or_row(videos: Array) -> Array:
-    """The video of each row [N]; a name of its own for a row without one."""
-    alone = np.array([f"row {row}" for row in range(len(videos))])
-    return np.where(videos != "", videos, alone)
+    alone = np.array([f"row {row}" for row in range(len(texts.video))])
+    video_or_row = np.where(texts.video != "", texts.video, alone)
+    return np.where(texts.identity != "", texts.identity, video_or_row)
 
 
 def shown(card: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ from ray.tune.integration.ray_train import TuneReportCallback
 
 from lssat.config import Config, ConfigError
 from lssat.data.prepared.rows import Rows
-from lssat.evaluation.fairness import Groups
+from lssat.evaluation.units import RowTexts
 from lssat.on_ray.ingest import EveryRow, Split, rows_of
 from lssat.on_ray.machine_fault import machine_fault
 from lssat.storage import StorageMark
@@ -56,8 +56,8 @@ class Run:
     folder: str
     """Of checkpoints: storage that the nodes of all workers see."""
     name: str
-    groups: Groups | None = None
-    """Subgroups of the validation rows."""
+    texts: RowTexts | None = None
+    """What scores need to know of the validation rows."""
     storage: StorageMark | None = None
     """What tells whether that storage is there."""
 
@@ -170,7 +170,7 @@ def _work(run: Run, distributed: Distributed, report: Report) -> None:
     folder = Path(run.folder)
     try:
         shares = (rows["train"], rows["val"])
-        fit(TrainingRun(run.config, run.task, *shares, distributed, folder, run.groups, run.storage), report)
+        fit(TrainingRun(run.config, run.task, *shares, distributed, folder, run.texts, run.storage), report)
     finally:
         if distributed.device.type == "cuda":  # the next trial in this process, or beside it, needs the memory
             torch.cuda.empty_cache()

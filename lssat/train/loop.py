@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from lssat.config import Config, ConfigError
 from lssat.data.prepared.rows import Rows
-from lssat.evaluation.fairness import Groups
+from lssat.evaluation.units import RowTexts
 from lssat.model.lssat import LSSAT
 from lssat.storage import StorageMark
 from lssat.task import Task
@@ -42,8 +42,9 @@ CHECK_EVERY = 50  # steps between two looks for a loss that is not finite: a loo
 class TrainingRun:
     """What `fit` is asked for: one configuration, on one worker's share of the rows.
 
-    `folder`: of checkpoints, shared by all workers; None: none are kept. `groups`: subgroups of the validation rows.
-    `storage`: what tells whether the storage that the folder is on is there; None: nobody looks.
+    `folder`: of checkpoints, shared by all workers; None: none are kept. `texts`: what scores need to know of the whole
+    validation split, in the order of its rows; None: nothing, each row is scored alone. `storage`: what tells whether
+    the storage that the folder is on is there; None: nobody looks.
     """
 
     config: Config
@@ -52,7 +53,7 @@ class TrainingRun:
     val: Rows
     distributed: Distributed
     folder: Path | None = None
-    groups: Groups | None = None
+    texts: RowTexts | None = None
     storage: StorageMark | None = None
 
     @functools.cached_property
@@ -242,11 +243,11 @@ def _train_epochs(
 def _evaluate(run: TrainingRun, model: LSSAT, num_micro_batches: int) -> dict[str, float]:
     """All that is measured on the validation rows of all workers, as `val/<name>`."""
     predictions, positions = predict_rows(run.config, model, run.val, run.distributed, num_micro_batches)
-    groups = None
-    if run.groups:
+    texts = None
+    if run.texts:
         assert (positions >= 0).all(), "rows of a data set know where in their split they are"
-        groups = {name: texts[positions] for name, texts in run.groups.items()}
-    scores = score_predictions(run.config, run.task, predictions, groups)
+        texts = run.texts.of(positions)
+    scores = score_predictions(run.config, run.task, predictions, texts)
     return {f"val/{name}": value for name, value in scores.items()}
 
 

@@ -7,9 +7,10 @@ import torch
 
 from lssat.config import Config
 from lssat.data.prepared.rows import Rows
-from lssat.evaluation.fairness import Groups, worst_group
+from lssat.evaluation.fairness import worst_group
 from lssat.evaluation.metrics import Array, evaluate_scores
 from lssat.evaluation.predictions import Predictions
+from lssat.evaluation.units import FRAME, RowTexts, score_units, scores_videos
 from lssat.inputs.texture import stream_image
 from lssat.model.lssat import LSSAT
 from lssat.task import Task
@@ -49,18 +50,23 @@ def predict_rows(
 
 
 def score_predictions(
-    config: Config, task: Task, predictions: Predictions, groups: Groups | None = None
+    config: Config, task: Task, predictions: Predictions, texts: RowTexts | None = None
 ) -> dict[str, float]:
-    """All metrics of the task, and its task loss; with `groups`, the subgroup of each row, `worst_group` and `gap` too,
-    of the metric that the study selects by.
+    """All metrics of the task, and its task loss.
 
+    `texts`, in the order of the predictions: where the task is scored by video, so are the metrics, and those of frames
+    are `frame_<name>`; with subgroups there are `worst_group` and `gap` too, of the metric that the study selects by.
     Raises NonFiniteLoss.
     """
     logits, labels = predictions
     if not np.isfinite(logits).all():
         raise NonFiniteLoss("the model's logits are not finite; lower `optim.lr` or set `optim.precision: float32`")
     scores = evaluate_scores(task.kind, logits, labels)
+    if texts and scores_videos(task, texts):
+        videos, _ = score_units(task, predictions, texts)
+        scores = evaluate_scores(task.kind, *videos) | {f"{FRAME}{name}": value for name, value in scores.items()}
     scores["task_loss"] = task_loss(torch.from_numpy(logits), torch.from_numpy(labels), task.kind).mean().item()
-    if groups:
-        scores |= worst_group(task.kind, task.group_metric(config.objective.metric), predictions, groups)
+    if texts and texts.groups:
+        units, known = score_units(task, predictions, texts, by_group=True)
+        scores |= worst_group(task.kind, task.group_metric(config.objective.metric), units, known.groups)
     return scores

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
+import shlex
 import subprocess
 import sys
 import time
@@ -36,6 +37,8 @@ MAY_CHANGE = (
 """Settings of the search that may change when a study goes on: how long and how wide it is."""
 DATA_SOURCE = "data.source"
 THE_DATA = "the data"
+SCORED_BY = "scored_by"
+"""Of the data: what a score is taken over, "row" or "video". The version that scored each frame did not write it."""
 PACKAGES = (
     "ray",
     "torch",
@@ -170,6 +173,19 @@ class Manifest:
             return Storage(self.storage if self.storage in places else folder.path)
         raise ConfigError(
             f"the checkpoints of this study are in {self.storage}; resume it with `--storage {self.storage.parent}`"
+        )
+
+    def check_scores_alike(self, scored_by: str) -> None:
+        """Raises ConfigError where the scores of this study so far mean something else than those to come."""
+        if scored_by == self.content["data"].get(SCORED_BY, "row"):
+            return
+        words = self.command
+        named = words.index("--name") if "--name" in words else len(words)
+        again = shlex.join(["python", *words[:named], *words[named + 2 :], "--name", f"{self.name}-by-video"])
+        raise ConfigError(
+            "this study scored every frame by itself, as versions before did, and scores are now of whole videos (the "
+            "mean probability of their frames), so that old and new ones do not compare; its results so far stay "
+            f"readable in {self.path.parent}; begin a new study:\n  {again}"
         )
 
     def at_recorded_place(self, space: Space) -> Space:

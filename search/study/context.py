@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lssat.evaluation.fairness import Groups
+from lssat.evaluation.units import RowTexts
 from lssat.on_ray.ingest import Split
 from lssat.task import Task
 from search.record.folder import RunFolder, Storage
@@ -17,7 +17,7 @@ from search.space.definition import Space
 class Study:
     """A validated space, prepared data, and where the results go.
 
-    `splits`: by number of workers of a trial, then by name. `groups`: subgroups of the validation rows.
+    `splits`: by number of workers of a trial, then by name. `texts`: what scores need to know of the validation rows.
     """
 
     folder: RunFolder
@@ -26,7 +26,7 @@ class Study:
     task: Task
     prepared: Path
     splits: Mapping[int, Mapping[str, Split]]
-    groups: Groups | None = None
+    texts: RowTexts | None = None
 
     @property
     def is_streamed(self) -> bool:

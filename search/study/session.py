@@ -11,13 +11,13 @@ from rich.console import Console
 from lssat.config import ConfigError
 from lssat.data.prepare.prepare import prepare
 from lssat.data.prepared.table import DatasetInfo, changed_fingerprint, read_info, read_texts
-from lssat.evaluation.fairness import Groups
+from lssat.evaluation.units import RowTexts, scores_videos, texts_to_send
 from lssat.on_ray import driver
 from lssat.on_ray.ingest import open_splits
 from lssat.task import Task
 from search.plan.command import compare_with_plan
 from search.record.folder import RunFolder, Storage
-from search.record.manifest import Manifest, new_manifest
+from search.record.manifest import SCORED_BY, Manifest, new_manifest
 from search.report import final_table, leaderboard
 from search.report.screen import show_leaderboard
 from search.space.definition import Space
@@ -64,14 +64,16 @@ def run(session: Session, console: Console) -> bool:
         prepared = prepare(space.example().data, session.cache, notify)
         info = read_info(prepared)
         _introduce(console, info, space)
-        _check_data(session, info)
+        scored_by = "video" if _scores_videos(prepared, task_of(info)) else "row"
+        _check_data(session, info, scored_by)
         if session.begun:
             space = session.begun.at_recorded_place(space)
             session = replace(session, space=space)
         if not session.address:
             connect(None, session.root)
         study = _open(session, prepared, task_of(info))
-        manifest = _begin(session, {**_summary(info), "prepared": str(prepared)})  # everything is checked
+        data = {**_summary(info), SCORED_BY: scored_by, "prepared": str(prepared)}
+        manifest = _begin(session, data)  # everything is checked
         tuning.search(study, console)
         rows = leaderboard.of_folder(session.folder)
         leaderboard.write(rows, session.folder)
@@ -110,7 +112,7 @@ def _join_cluster(session: Session) -> None:
     check_storage(session.storage.path)
 
 
-def _check_data(session: Session, info: DatasetInfo) -> None:
+def _check_data(session: Session, info: DatasetInfo, scored_by: str) -> None:
     """Raises ConfigError where the study cannot be run, or go on, with these data."""
     objective = session.space.example().objective
     _check_metric(task_of(info), objective.metric)
@@ -118,6 +120,7 @@ def _check_data(session: Session, info: DatasetInfo) -> None:
     if session.begun:
         _check_read_alike(session.begun, info)
         session.begun.check_goes_on(session.space, info.fingerprint)
+        session.begun.check_scores_alike(scored_by)
 
 
 def task_of(info: DatasetInfo) -> Task:
@@ -131,8 +134,8 @@ def _open(session: Session, prepared: Path, task: Task) -> Study:
     space, config = session.space, session.space.example()
     worker_counts = sorted({wanted.num_workers for wanted in demands(space)})
     splits = open_splits(prepared, ("train", "val"), config.data.image_size, worker_counts)
-    groups = _groups(prepared, config.objective.subgroups)
-    study = Study(session.folder, session.storage, space, task, prepared, splits, groups)
+    texts = RowTexts.of_columns(read_texts(prepared, "val"), config.objective.subgroups)
+    study = Study(session.folder, session.storage, space, task, prepared, splits, texts_to_send(task, texts))
     concurrency(demands(space), study.is_streamed, space.search.max_concurrent)
     return study
 
@@ -164,11 +167,10 @@ def _check_subgroups(info: DatasetInfo, subgroups: list[str]) -> None:
             )
 
 
-def _groups(prepared: Path, subgroups: list[str]) -> Groups | None:
-    if not subgroups:
-        return None
-    texts = read_texts(prepared, "val")
-    return {name: texts[name] for name in subgroups}
+def _scores_videos(prepared: Path, task: Task) -> bool:
+    """Whether validation or test is scored by video. Their texts are read in deepfake detection alone."""
+    held_out = (RowTexts.of_columns(read_texts(prepared, split)) for split in ("val", "test"))
+    return task.is_deepfake and any(scores_videos(task, texts) for texts in held_out)
 
 
 def _introduce(console: Console, info: DatasetInfo, space: Space) -> None:

@@ -12,7 +12,7 @@ import torch
 from ray import tune
 from ray.tune import PlacementGroupFactory
 
-from lssat.evaluation.fairness import Groups
+from lssat.evaluation.units import RowTexts
 from lssat.on_ray.ingest import Split
 from lssat.on_ray.machine_fault import innermost, machine_fault, reason_of, with_repair
 from lssat.on_ray.worker import Run, train_run
@@ -38,7 +38,7 @@ class StageContext:
     task: Task
     checkpoints: str
     study: str
-    groups: Groups | None
+    texts: RowTexts | None
     storage: StorageMark | None = None
 
 
@@ -54,7 +54,7 @@ def run_trial(tune_config: Mapping[str, Any], context: StageContext) -> None:
         folder = str(Path(context.checkpoints) / suggestion.name)
         name = f"{context.study}-{suggestion.name}"
         splits = context.splits[config.resources.num_workers]
-        train_run(Run(config, context.task, splits, folder, name, context.groups, context.storage))
+        train_run(Run(config, context.task, splits, folder, name, context.texts, context.storage))
     except torch.AcceleratorError:  # the device is lost to this process: a new one goes on from the last epoch
         raise
     except Exception as error:

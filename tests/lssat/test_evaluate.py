@@ -21,6 +21,7 @@ from lssat.data.prepared.decoding import read_resident
 from lssat.data.prepared.table import DatasetInfo, Row
 from lssat.data.prepared.writing import write_dataset
 from lssat.evaluation import uncertainty
+from lssat.evaluation.units import RowTexts
 from lssat.task import Task
 from lssat.train.distributed import Distributed
 from lssat.train.loop import TrainingRun, fit
@@ -65,8 +66,10 @@ def case(request, tmp_path_factory):
     ]
     shares = {"Male": 0.3 + 0.4 * (brightness > 0), "Age": np.full(ROWS, 0.25)}
     texts = {name: np.where(generator.random(ROWS) < share, "1", "0") for name, share in shares.items()}
-    nothing = np.full(ROWS, "")
-    return TASKS[request.param], shards, {**texts, "identity": nothing, "video": nothing}
+    nothing, rows = np.full(ROWS, ""), np.arange(ROWS)
+    frames = np.char.add("v", (rows // 4 * 2 + rows % 2).astype(str))  # two of each video
+    video = frames if request.param == "deepfake" else nothing
+    return TASKS[request.param], shards, {**texts, "identity": nothing, "video": video}
 
 
 def png(image):
@@ -96,15 +99,16 @@ def test_search_finalists_and_the_winners_scorecard_say_the_same(tmp_path, monke
     rows = read_resident(shards, 32)
     config = build({**SMALL, "objective.metric": metric})
     reported = []
-    groups = {name: texts[name] for name in config.objective.subgroups}
-    run = TrainingRun(config, task, rows, rows, Distributed(torch.device("cpu")), tmp_path / "run", groups)
+    known = RowTexts.of_columns(texts, config.objective.subgroups)
+    run = TrainingRun(config, task, rows, rows, Distributed(torch.device("cpu")), tmp_path / "run", known)
     fit(run, reported.append)
     best = max(reported, key=lambda result: result.score)
 
     finalist = score_trained(tmp_path / "run" / "best", rows, texts)
     assert finalist["metric"] == task.score_metric(metric)
     assert finalist["score"] == pytest.approx(best.score)
-    for name in ("worst_group", "gap", "balanced_accuracy"):
+    of_frames = ("frame_auc", "frame_balanced_accuracy") if task.is_deepfake else ()
+    for name in ("worst_group", "gap", "balanced_accuracy", *of_frames):
         assert finalist[name] == pytest.approx(best.metrics[f"val/{name}"]), name
     assert best.best_gap == best.metrics["val/gap"]
 
@@ -118,6 +122,11 @@ def test_search_finalists_and_the_winners_scorecard_say_the_same(tmp_path, monke
     assert max(column["gap"] for column in columns) == pytest.approx(finalist["gap"])
     if metric == "worst_group":
         assert card["score"] == finalist["worst_group"]
+    if task.is_deepfake:
+        for name in ("auc", "accuracy"):
+            assert card[name] == card["video"][name] == pytest.approx(best.metrics[f"val/{name}"])
+        assert card["frame_auc"] == pytest.approx(best.metrics["val/frame_auc"])
+        assert sum(map(sum, card["confusion"].values())) == card["video"]["videos"] == ROWS / 2
 
 
 def test_the_command_builds_the_model_once_and_says_what_the_bundle_scores(tmp_path, monkeypatch, capsys):

@@ -15,6 +15,7 @@ from pathlib import Path
 import optuna
 import pytest
 
+from lssat.config import ConfigError
 from search.record.folder import RunFolder, Stage
 from search.record.manifest import read_manifest
 from search.record.trials import Status
@@ -54,6 +55,19 @@ def test_its_records_are_read_under_the_keys_of_today(study):
     assert study.record(Stage.SEARCH, "0003").config.texture.lbp_points == 16
     parameters = {each.key: each.name for each in read_manifest(study.manifest).space.parameters}
     assert parameters["texture.lbp_points"] == "target.lbp_points", "Optuna knows it by its old name"
+
+
+def test_it_goes_on_unless_its_frames_would_be_scored_as_videos_now(study):
+    """That version scored each frame and did not say so in its manifest."""
+    recorded = read_manifest(study.manifest)
+    recorded.check_scores_alike("row")
+    with pytest.raises(ConfigError, match="scores are now of whole videos") as refusal:
+        recorded.check_scores_alike("video")
+    said = str(refusal.value)
+    assert f"stay readable in {study.path}" in said
+    line = said.splitlines()[-1].strip()
+    assert line.startswith("python search/run.py --space before.yaml")
+    assert line.endswith(" --name before-by-video") and line.count("--name") == 1
 
 
 @pytest.mark.slow

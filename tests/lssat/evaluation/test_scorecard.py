@@ -9,8 +9,9 @@ from sklearn.metrics import confusion_matrix, roc_curve
 from lssat.evaluation.fairness import by_subgroup, equalised_odds, worst_group
 from lssat.evaluation.metrics import calibration_error, confusion, equal_error_rate, evaluate_scores, one_score
 from lssat.evaluation.predictions import Predictions
-from lssat.evaluation.scorecard import RowTexts, by_video, independent, scorecard
+from lssat.evaluation.scorecard import independent, scorecard
 from lssat.evaluation.uncertainty import bootstrap
+from lssat.evaluation.units import RowTexts, of_videos
 from lssat.task import Task
 
 RNG = np.random.default_rng(0)
@@ -54,6 +55,12 @@ def test_calibration_error_by_hand() -> None:
     assert calibration_error(np.array([0.9, 0.9, 0.1, 1.0]), np.array([1, 0, 0, 1])) == pytest.approx(
         (2 * 0.4 + 0.1 + 0) / 4
     )
+
+
+def by_video(logits: np.ndarray, labels: np.ndarray, videos: np.ndarray) -> dict[str, float]:
+    predictions = Predictions(logits[:, None], labels)
+    found, _ = of_videos(predictions, RowTexts(np.full(len(videos), ""), videos, {}))
+    return {"videos": len(found.labels), **evaluate_scores("binary", *found)}
 
 
 def test_videos_are_scored_by_the_mean_probability_of_their_frames() -> None:
@@ -135,7 +142,7 @@ def test_correlated_rows_widen_the_interval() -> None:
 
 def test_rows_are_resampled_by_person_or_else_by_video() -> None:
     identity, video = np.array(["a", "", ""]), np.array(["v", "w", ""])
-    assert independent(identity, video).tolist() == ["a", "w", "row 2"]
+    assert independent(RowTexts(identity, video, {})).tolist() == ["a", "w", "row 2"]
 
 
 def test_worst_group_over_all_columns_whatever_the_order_of_rows() -> None:

@@ -9,6 +9,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from lssat.config import ConfigError, build
 from lssat.data.prepared.rows import Batch, ResidentRows
+from lssat.evaluation.units import RowTexts
 from lssat.model.lssat import build_model
 from lssat.task import Task
 from lssat.train import checkpoint
@@ -108,7 +109,7 @@ def test_a_killed_run_with_the_whole_recipe_ends_as_if_nothing_had_happened(tmp_
 
 def test_the_gap_at_the_best_epoch_outlives_a_kill(tmp_path):
     """The best epoch comes before the kill: what is reported after it cannot be measured anew."""
-    groups = {"Male": np.repeat(["0", "1"], [20, 22])}
+    texts = of_groups(Male=np.repeat(["0", "1"], [20, 22]))
     settings = config(**{"optim.epochs": 4, "optim.lr": 1e-5, "objective.subgroups": ["Male"]})
 
     def trained(folder, stop_after=None):
@@ -119,7 +120,7 @@ def test_the_gap_at_the_best_epoch_outlives_a_kill(tmp_path):
             if len(results) == stop_after:
                 raise KeyboardInterrupt
 
-        fit(TrainingRun(settings, TASK, rows(), numbered(42), CPU, folder, groups), report)
+        fit(TrainingRun(settings, TASK, rows(), numbered(42), CPU, folder, texts), report)
         return results
 
     whole = trained(tmp_path / "whole")
@@ -353,10 +354,16 @@ def test_classes_are_evened_out_once():
 
 
 def test_a_score_that_is_not_defined_ends_the_run_and_says_so():
-    alike = {"Male": np.full(21, "1")}  # there is no other group
+    alike = of_groups(Male=np.full(21, "1"))  # there is no other group
     settings = config(**{"objective.metric": "worst_group", "objective.subgroups": ["Male"]})
     with pytest.raises(ConfigError, match="worst_group is not defined"):
-        fit(TrainingRun(settings, TASK, rows(), numbered(21), CPU, groups=alike), lambda result: None)
+        fit(TrainingRun(settings, TASK, rows(), numbered(21), CPU, texts=alike), lambda result: None)
+
+
+def of_groups(**groups):
+    """Rows of which nothing but their subgroups is known."""
+    nothing = np.full(len(next(iter(groups.values()))), "")
+    return RowTexts(nothing, nothing, groups)
 
 
 def numbered(num_rows):

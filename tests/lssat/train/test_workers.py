@@ -13,6 +13,7 @@ from torch import nn
 
 from lssat.config import ConfigError, build
 from lssat.data.prepared.rows import Batch, ResidentRows
+from lssat.evaluation.units import RowTexts
 from lssat.task import Task
 from lssat.train import microbatch
 from lssat.train.distributed import Distributed
@@ -47,8 +48,8 @@ class TakesTwo(Exception):
 class Share:
     """A worker's part of every global batch, so that all workers together see the batches of one."""
 
-    def __init__(self, distributed, seed=0):
-        random, self.distributed = np.random.default_rng(seed), distributed
+    def __init__(self, distributed, seed=0, classes=3):
+        random, self.distributed, self.classes = np.random.default_rng(seed), distributed, classes
         self.image = random.integers(0, 255, (NUM_ROWS, 32, 32, 3)).astype(np.uint8)
         self.num_rows = NUM_ROWS // distributed.world_size
 
@@ -57,7 +58,7 @@ class Share:
         for step in range(steps):
             start = (step * self.distributed.world_size + self.distributed.rank) * size
             chosen = order[start : start + size]
-            yield Batch(self.image[chosen], chosen % 3, chosen, size)
+            yield Batch(self.image[chosen], chosen % self.classes, chosen, size)
 
 
 def run(distributed, folder=None):
@@ -78,7 +79,7 @@ def _work(rank, folder):
     timeout = datetime.timedelta(seconds=60)
     dist.init_process_group("gloo", init_method=f"file://{folder / 'meet'}", rank=rank, world_size=2, timeout=timeout)
     distributed = Distributed(torch.device("cpu"), rank, 2)
-    cases = (_probed, _failed, _failed_unsendably, _without_rows, _killed)
+    cases = (_probed, _failed, _failed_unsendably, _without_rows, _killed, _scored_by_video)
     done = {case.__name__: case(distributed, folder) for case in cases}
     (folder / f"{rank}.json").write_text(json.dumps(done))
     dist.destroy_process_group()
@@ -150,6 +151,17 @@ def _killed(distributed, folder):
     return results
 
 
+def _scored_by_video(distributed, _folder):
+    """Frames of one video are on both workers."""
+    settings = build({**SMALL, "resources.num_workers": distributed.world_size, "optim.lr": 1e-6, "optim.epochs": 2})
+    task, results = Task("deepfake", "binary", ("real", "fake"), (20, 10), NUM_ROWS), []
+    rows, nothing = Share(distributed, classes=2), np.full(NUM_ROWS, "")
+    texts = RowTexts(nothing, np.array([f"v{row % 10}" for row in range(NUM_ROWS)]), {})
+    run = TrainingRun(settings, task, rows, rows, distributed, None, texts)
+    fit(run, lambda result: results.append(result.to_json()))
+    return results
+
+
 def test_a_probe_waits_for_no_other_worker(two_workers):
     """Batch norm adds up over all workers in training. Here memory runs out on one of them only."""
     assert [worker["_probed"] for worker in two_workers] == [2, 2]
@@ -196,4 +208,15 @@ def test_two_workers_that_were_killed_end_as_one_that_was_not(two_workers):
         for result, expected in zip(resumed, whole, strict=True):
             assert {name: result[name] for name in measured} == pytest.approx(
                 {name: expected[name] for name in measured}, rel=2e-3
+            )
+
+
+def test_two_workers_score_the_videos_that_one_scores(two_workers):
+    whole = _scored_by_video(ALONE, None)
+    for worker in two_workers:
+        for result, expected in zip(worker["_scored_by_video"], whole, strict=True):
+            assert result["val/score"] == result["val/auc"] != result["val/frame_auc"]
+            measured = [name for name in expected if name.startswith("val/")]
+            assert {name: result[name] for name in measured} == pytest.approx(
+                {name: expected[name] for name in measured}, rel=1e-4
             )

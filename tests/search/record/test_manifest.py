@@ -173,6 +173,17 @@ def test_a_study_of_another_name_with_the_same_data_elsewhere_goes_on(tmp_path, 
         record.check_goes_on(now, "other data on that path")
 
 
+@pytest.mark.parametrize("scored_by", ["row", "video"])
+def test_a_study_goes_on_while_scores_mean_what_they_meant(tmp_path, scored_by):
+    space, data = load(SPACES[0], "laptop", {}, {}), {**DATA, manifest.SCORED_BY: scored_by}
+    fresh = manifest.new_manifest(RunFolder(tmp_path), space, data, tmp_path)
+    fresh.begin_session(Storage(tmp_path), space, "faces.csv")
+    read = manifest.read_manifest(tmp_path / "manifest.json")
+    read.check_scores_alike(scored_by)
+    read.begin_session(Storage(tmp_path), space, "faces.csv")
+    manifest.read_manifest(tmp_path / "manifest.json").check_scores_alike(scored_by)
+
+
 def test_openings_of_the_test_split_are_on_record_before_the_look(tmp_path):
     record = begun(tmp_path, load(SPACES[0], "laptop", {}, {}))
     record.open_test("a")

@@ -1,0 +1,97 @@
+"""What is scored as one: a video in deepfake detection, where rows are frames of videos; else each row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit, logit
+
+from lssat.evaluation.fairness import Groups
+from lssat.evaluation.metrics import Array
+from lssat.evaluation.predictions import Predictions
+from lssat.task import Task
+
+CERTAIN = 1e-12  # distance that a mean probability keeps from 0 and 1, so that its logit is finite
+FRAME = "frame_"
+"""What the scores of frames are called by, where it is videos that are scored."""
+
+
+@dataclass(frozen=True)
+class RowTexts:
+    """What is known of each row of a split beside image and label, in words [N]; empty where nothing is."""
+
+    identity: Array
+    video: Array
+    groups: Groups
+
+    @classmethod
+    def of_columns(cls, texts: Mapping[str, Array], subgroups: Sequence[str] = ()) -> RowTexts:
+        """From all columns of a split; `subgroups` names those that tell groups apart."""
+        return cls(texts["identity"], texts["video"], {name: texts[name] for name in subgroups})
+
+    def of(self, rows: Array) -> RowTexts:
+        """Those of some rows, given by their positions."""
+        groups = {name: words[rows] for name, words in self.groups.items()}
+        return RowTexts(self.identity[rows], self.video[rows], groups)
+
+    @property
+    def has_videos(self) -> bool:
+        """Whether any row is a frame of a video."""
+        return bool((self.video != "").any())
+
+
+def scores_videos(task: Task, texts: RowTexts) -> bool:
+    """Whether the rows of a split are scored by the videos that they are frames of."""
+    return task.is_deepfake and texts.has_videos
+
+
+def score_units(
+    task: Task, predictions: Predictions, texts: RowTexts, by_group: bool = False
+) -> tuple[Predictions, RowTexts]:
+    """What is scored as one, and what is known of it. `texts`: in the order of the predictions.
+
+    `by_group`: frames of a video that are in different subgroups are apart, so that every unit is of one subgroup.
+    """
+    return of_videos(predictions, texts, by_group) if scores_videos(task, texts) else (predictions, texts)
+
+
+def of_videos(predictions: Predictions, texts: RowTexts, by_group: bool = False) -> tuple[Predictions, RowTexts]:
+    """The frames of each video as one, whose probability is the mean of theirs; what is known is that of the first.
+
+    A row without a video is one by itself. Frames of a video that differ in their label are apart: a video may be
+    forged in a part of its frames. Binary tasks only.
+    """
+    alone = np.where(texts.video == "", np.arange(len(texts.video)), -1)
+    columns = [texts.video, alone, predictions.labels, *(texts.groups.values() if by_group else ())]
+    _, first, unit = np.unique(_numbered(columns), return_index=True, return_inverse=True)
+    logits = predictions.logits[:, 0].astype(float)
+    order = np.argsort(logits)  # floats are added up in an order of their own, not that of the rows
+    probability = np.bincount(unit[order], expit(logits[order])) / np.bincount(unit)
+    mean = np.clip(probability, CERTAIN, 1 - CERTAIN)
+    return Predictions(logit(mean)[:, None], predictions.labels[first]), texts.of(first)
+
+
+def texts_to_send(task: Task, texts: RowTexts) -> RowTexts | None:
+    """What the scores of an epoch read of these, small, since every worker gets it: numbers for the names of videos,
+    and no identities. None where they read nothing.
+    """
+    has_videos = scores_videos(task, texts)
+    if not has_videos and not texts.groups:
+        return None
+    nothing = np.full(len(texts.video), "")
+    if not has_videos:
+        return RowTexts(nothing, nothing, texts.groups)
+    names, number = np.unique(texts.video, return_inverse=True)
+    short = np.array([str(index) if name else "" for index, name in enumerate(names)])
+    return RowTexts(nothing, short[number], texts.groups)
+
+
+def _numbered(columns: Sequence[Array]) -> Array:
+    """A number for each distinct row of several columns, in their order [N]."""
+    numbers = np.zeros(len(columns[0]), np.int64)
+    for column in columns:
+        values, number = np.unique(column, return_inverse=True)
+        _, numbers = np.unique(numbers * len(values) + number, return_inverse=True)
+    return numbers
