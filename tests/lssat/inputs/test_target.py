@@ -218,12 +218,8 @@ def joint_step(settings: dict[str, object]) -> tuple[Losses, list[Tensor | None]
     torch.manual_seed(0)
     model = build_model(config, 3)
     random = np.random.default_rng(0)
-    batch = Batch(
-        random.integers(0, 256, (4, 32, 32, 3), dtype=np.uint8),
-        np.array([0, 1, 2, 0]),
-        np.ones(4, dtype=np.float32),
-        np.arange(4),
-    )
+    image = random.integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
+    batch = Batch(image, np.array([0, 1, 2, 0]), np.arange(4), size=4)
     task = Task("emotion", "multiclass", ("a", "b", "c"), (2, 1, 1), 4)
     context = StepContext.of(config, task, Distributed(torch.device("cpu")))
     losses = train_step(context, model, batch, torch.Generator().manual_seed(0), num_micro_batches=1)
