@@ -9,7 +9,6 @@ import argparse
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 
 if not __package__:  # started as a script: Python put search/ on the path, where the project belongs
@@ -22,6 +21,7 @@ from search.claims.paired import Comparison, compare
 from search.record.folder import RunFolder, Stage
 from search.record.trials import Status
 from search.report import leaderboard
+from search.report.final_table import plus_minus
 
 EPILOG = """example:
   python search/compare.py results/texture_ablation-faces-male \\
@@ -30,7 +30,6 @@ EPILOG = """example:
 The score is that of the last epoch on validation (val/score), so that no epoch was chosen by it. Intervals are
 Student's t over seeds; a difference is taken seed by seed, and is called one when its p-value (paired t-test), times
 the number of comparisons in the table, is below 0.05."""
-COLUMNS = [field.name for field in fields(leaderboard.Row)]
 
 
 def main() -> int:
@@ -46,7 +45,8 @@ def main() -> int:
         "--arms",
         required=True,
         metavar="A,B",
-        help=f"columns of the leaderboard that tell the arms apart, of: {', '.join(COLUMNS)}",
+        help="columns of the leaderboard that tell the arms apart, of: searched keys such as optim.lr, "
+        f"{', '.join(leaderboard.COLUMNS)}",
     )
     parser.add_argument("--by", metavar="C", help="a column that each of its values gets a table of its own")
     parser.add_argument(
@@ -62,17 +62,21 @@ def main() -> int:
 
 def report(path: Path, arms: Sequence[str], by: str | None, baseline: str) -> str:
     """Markdown. Raises ConfigError for unknown columns, arms or folders."""
-    for column in [*arms, *([by] if by else [])]:
-        if column not in COLUMNS:
-            raise ConfigError(f"the leaderboard has no column `{column}`; `--help` lists them")
     folder = RunFolder(path)
+    rows = leaderboard.of_folder(folder)
+    for column in [*arms, *([by] if by else [])]:
+        if column not in leaderboard.columns(rows):
+            raise ConfigError(
+                f"the leaderboard has no column `{column}`; it has {', '.join(leaderboard.columns(rows))}"
+            )
     groups: dict[str, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
-    for row in leaderboard.of_folder(folder):
+    for row in rows:
         last = folder.record(Stage.SEARCH, row.trial).last
         if row.status != Status.COMPLETE or last is None:
             continue
-        label = " ".join(str(getattr(row, column)) for column in arms)
-        by_seed = groups[str(getattr(row, by)) if by else folder.name][label]
+        cells = row.cells()
+        label = " ".join(str(cells[column]) for column in arms)
+        by_seed = groups[str(cells[by]) if by else folder.name][label]
         if row.seed in by_seed:
             raise ConfigError(
                 f"two trials of {label} have seed {row.seed}, so they differ in something else; name that column in "
@@ -100,8 +104,8 @@ def _table(comparisons: Sequence[Comparison]) -> str:
     rows = []
     for found in comparisons:
         is_baseline = found.verdict == "baseline"
-        difference = "" if is_baseline else f"{found.difference:+.4f} ± {found.difference_half:.4f}"
-        score = f"{found.mean:.4f} ± {found.half:.4f}"
+        difference = "" if is_baseline else plus_minus(found.difference, found.difference_half, "+")
+        score = plus_minus(found.mean, found.half)
         rows.append([found.label, str(found.seeds), score, difference, found.verdict])
     return markdown_table(["arm", "seeds", "mean ± 95%", "difference ± 95%", "verdict"], rows)
 

@@ -64,6 +64,7 @@ RUN_FOLDER_NAMES = {
     "test.json",
     "leaderboard.csv",
     "leaderboard.md",
+    "speeds.json",
     "finals.csv",
     "finals.md",
 }

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -141,21 +142,20 @@ def test_a_search_leaves_everything(tmp_path, table):
     rows = leaderboard(folder)
     assert len(rows) == 4
     assert rows[0]["status"] == "complete"
-    assert [bool(row["test"]) for row in rows] == [True, False, False, False]
+    assert not any(row["test"] for row in rows), "the final stage has other seeds than the trials"
+    assert {row["masking.ratio"] for row in rows} <= {"0.6", "0.75"}
     assert {row["backbone"] for row in rows} == {"test_vit", "test_convnext"}
+    whole = {row["backbone"] for row in rows if row["status"] == "complete"}
+    speeds = json.loads((folder / "speeds.json").read_text())
+    assert sorted(line["network"]["backbone"] for line in speeds) == sorted(whole), "each is measured once"
+    assert all(int(row["flops"]) and bool(row["images_per_s"]) == (row["backbone"] in whole) for row in rows)
     with (folder / "finals.csv").open() as file:
         finals = list(csv.DictReader(file))
     assert [row["arm"] for row in finals].count(f"{rows[0]['trial']}-supervised") == 1
     manifest = json.loads((folder / "manifest.json").read_text())
     (opening,) = manifest["test_opened"]
-    tested = [
-        result["balanced_accuracy"]
-        for name, result in opening["results"].items()
-        if not name.startswith(f"{rows[0]['trial']}-supervised")
-    ]
-    assert len(tested) == 2
-    assert float(rows[0]["test"]) == pytest.approx(sum(tested) / 2)
     assert len(opening["results"]) == 4, "every finalist with every seed, once"
+    _check_numbers(done.stdout, folder, finals, opening)
     assert manifest["versions"]["ray"]
     for name in ("weights.safetensors", "config.json", "labels.json", "preprocessing.json"):
         assert (folder / "best" / name).exists()
@@ -173,6 +173,26 @@ def test_a_search_leaves_everything(tmp_path, table):
     again = run(command(tmp_path, table), tmp_path)
     assert again.returncode == 2
     assert "--resume" in again.stderr
+
+
+def _check_numbers(output, folder, finals, opening):
+    """Those of the last screen, the final table, the scorecard and the record of test are one."""
+    for row in finals:
+        tested = [
+            result["balanced_accuracy"]
+            for name, result in opening["results"].items()
+            if name.rpartition("-seed")[0] == row["arm"]
+        ]
+        assert float(row["test"]) == pytest.approx(sum(tested) / 2)
+    said = output[output.index("winner: ") :].splitlines()
+    first, kept = said[:2]
+    assert f"winner: {finals[0]['arm']}, {finals[0]['backbone']}, balanced_accuracy" in first
+    numbers = [f"{float(finals[0][name]):.4f}" for name in ("mean", "half", "test", "test_half")]
+    assert re.findall(r"\d+\.\d{4}", first) == numbers
+    assert " ± ".join(numbers[:2]) in output and " ± ".join(numbers[2:]) in output
+    card = json.loads((folder / "best" / "test.json").read_text())
+    assert f"({opening['chosen']})" in kept and f"with {card['score']:.4f} on test" in " ".join(said[1:3])
+    assert opening["results"][opening["chosen"]] == card
 
 
 def _check_tensorboard(folder):

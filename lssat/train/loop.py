@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from lssat.config import Config, ConfigError
 from lssat.data.prepared.rows import Rows
 from lssat.evaluation.units import RowTexts
+from lssat.model.flops import flops
 from lssat.model.lssat import LSSAT
 from lssat.storage import StorageMark
 from lssat.task import Task
@@ -216,6 +217,7 @@ def _train_epochs(
     """The epochs that are left after `last`, each with its evaluation, checkpoint and report."""
     if last:
         report(last)
+    num_flops = flops(learner.model, run.config.data.image_size)
     for epoch in range(last.epoch if last else 0, run.config.optim.epochs):
         metrics = train_epoch(run.context, learner, run.train, epoch, num_micro_batches)
         run.distributed.share_buffers(learner.evaluated)
@@ -232,6 +234,7 @@ def _train_epochs(
             micro_batches=num_micro_batches,
             metrics=metrics,
             best_gap=best_gap,
+            flops=num_flops,
         )
         if run.written_folder:
             run.check_storage()

@@ -30,8 +30,8 @@ class EpochResult:
 
     `score` is the selecting metric on validation after this epoch, `best` the highest so far, `best_gap` the gap
     between subgroups at the epoch of the best, where there are subgroups. `metrics`: all that was measured, as
-    `train/<name>` and `val/<name>`. `parameters`: those of the encoder. `panel`: a PNG of image, mask, target and
-    prediction.
+    `train/<name>` and `val/<name>`. `parameters`: those of the encoder; `flops`: operations to classify one image
+    (None of a version that did not count them). `panel`: a PNG of image, mask, target and prediction.
     """
 
     epoch: int
@@ -42,17 +42,13 @@ class EpochResult:
     micro_batches: int
     metrics: Mapping[str, float] = field(default_factory=dict)
     best_gap: float | None = None
+    flops: int | None = None
     panel: bytes | None = None
 
     @property
     def is_last(self) -> bool:
         """Whether the run has had its full budget."""
         return self.epoch >= self.epochs
-
-    @property
-    def images_per_s(self) -> float | None:
-        """Training images per second of all workers."""
-        return self.metrics.get(IMAGES_PER_S)
 
     def scalars(self) -> dict[str, float]:
         """All that was measured, by its TensorBoard key."""
@@ -61,8 +57,8 @@ class EpochResult:
 
     def to_json(self) -> dict[str, Any]:
         """The line of `metrics.jsonl`, without the panel."""
-        counts = {name: getattr(self, name) for name in ("epoch", "epochs", "parameters", "micro_batches")}
-        return {**self.scalars(), **counts}
+        counts = {name: getattr(self, name) for name in ("epoch", "epochs", "parameters", "flops", "micro_batches")}
+        return {**self.scalars(), **{name: count for name, count in counts.items() if count is not None}}
 
     def to_report(self) -> dict[str, Any]:
         """What is reported to Ray."""
@@ -99,5 +95,6 @@ def read_report(report: Mapping[str, Any]) -> EpochResult | Ended:
         micro_batches=report["micro_batches"],
         metrics=measured,
         best_gap=report.get(BEST_GAP),
+        flops=report.get("flops"),
         panel=report.get("panel"),
     )

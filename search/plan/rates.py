@@ -1,21 +1,26 @@
-"""How fast a configuration trains and is evaluated on this machine: measured on random images, with the loop's own
-epochs.
+"""How fast a configuration trains, is evaluated and classifies on this machine: measured on random images, training and
+evaluation with the loop's own epochs.
 """
 
 from __future__ import annotations
 
+import statistics
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from lssat.config import Config, build
 from lssat.data.prepared.rows import ResidentRows
+from lssat.model.lssat import LSSAT, build_model
 from lssat.task import Task
 from lssat.train.distributed import Distributed
 from lssat.train.learner import new_learner
 from lssat.train.loop import train_epoch
+from lssat.train.precision import autocast
 from lssat.train.result import IMAGES_PER_S
 from lssat.train.scoring import predict_rows
 from lssat.train.step import StepContext
@@ -25,6 +30,11 @@ TRAINING_SHARE = 0.7
 FEWEST_STEPS = 8
 """That a measurement should have time for: where it has not, it takes smaller batches."""
 
+CLASSIFIED = 16
+"""Images of a batch whose classification is timed."""
+FEWEST, MOST, SECONDS = 3, 20, 0.5
+"""Such batches: as many as take so many seconds, within these bounds."""
+
 
 @dataclass(frozen=True)
 class Rate:
@@ -32,6 +42,13 @@ class Rate:
 
     train: float
     evaluate: float
+
+
+class Speed(NamedTuple):
+    """Images per second that a network classifies on a device, which is named in words."""
+
+    images_per_s: float
+    measured_on: str
 
 
 def measure(config: Config, num_outputs: int, seconds: float) -> Rate:
@@ -63,6 +80,24 @@ def between(small: tuple[int, Rate], large: tuple[int, Rate], parameters: int) -
     return Rate(interpolated(low_rate.train, high_rate.train), interpolated(low_rate.evaluate, high_rate.evaluate))
 
 
+@torch.no_grad()
+def classification_speed(config: Config, num_outputs: int) -> Speed | None:
+    """Of a network with this configuration: the median over batches of `CLASSIFIED`; None where they do not fit into a
+    GPU. Measure it where nothing else runs. Random weights are as fast as trained ones.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = build_model(config, num_outputs, trained=True).eval()
+    image = torch.rand(CLASSIFIED, 3, config.data.image_size, config.data.image_size)
+    try:
+        with autocast(config, model.encoder.masking, device):
+            seconds = _seconds(model.to(device), image.to(device))
+    except torch.OutOfMemoryError:
+        return None
+    on_gpu = device.type == "cuda"
+    measured_on = torch.cuda.get_device_name() if on_gpu else f"{torch.get_num_threads()} CPU threads"
+    return Speed(CLASSIFIED / statistics.median(seconds), measured_on)
+
+
 def _alone(config: Config, batch_size: int) -> Config:
     """The same recipe for one worker with batches of so many rows, in one micro-batch."""
     alone = {
@@ -87,3 +122,13 @@ def _rate(config: Config, num_outputs: int, num_rows: int, device: torch.device)
     begun = time.perf_counter()
     predict_rows(config, learner.model, rows, context.distributed)
     return Rate(train, num_rows / (time.perf_counter() - begun))
+
+
+def _seconds(model: LSSAT, image: Tensor) -> list[float]:
+    model(image)  # the first batch plans and allocates
+    found: list[float] = []
+    while len(found) < FEWEST or (len(found) < MOST and sum(found) < SECONDS):
+        begun = time.perf_counter()
+        model(image).logits.sum().item()  # waits for the device
+        found.append(time.perf_counter() - begun)
+    return found

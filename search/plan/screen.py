@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from lssat.console import Column, Sheet
 from lssat.durations import duration
 from search.plan.actual import Actual
 from search.plan.backbone_estimates import BackboneEstimate
 from search.plan.estimate import Plan
+from search.record.names import PLANS
 from search.space.epochs import Span
 
-COLUMNS = (
-    "backbone",
-    "size",
-    "params",
-    "workers",
-    "CPUs",
-    "GPUs",
-    "at a time",
-    "memory",
-    "of",
-    "micro-batches",
-    "an epoch",
-)
+COLUMNS = {
+    "backbone": 0,
+    "size": 6,
+    "params": 1,
+    "workers": 7,
+    "CPUs": 5,
+    "GPUs": 5,
+    "at a time": 3,
+    "memory": 2,
+    "of": 2,
+    "micro-batches": 4,
+    "an epoch": 1,
+}
+"""What is said of a backbone, and how soon it is given room on a screen."""
 LEGEND = (
     "  params: of encoder, head and decoder; CPUs, GPUs, memory: of one worker; at a time: trials; micro-batches: of a "
     "batch"
@@ -56,7 +59,7 @@ def show(plan: Plan, console: Console) -> None:
     _show_backbones(plan, console)
     console.print(f"  time      {_in_words(plan.seconds, duration) if plan.seconds else UNKNOWN_TIME}")
     console.print(f"  disk      {data_size(plan.disk)} when most is there")
-    console.print(NOTES, style="dim", soft_wrap=True)
+    console.print(NOTES, style="dim")
 
 
 def compare(plan: Mapping[str, Any], actual: Actual, console: Console) -> None:
@@ -78,13 +81,18 @@ def data_size(num_bytes: float) -> str:
     return f"{num_bytes / 1e6:.0f} MB" if num_bytes < 1e9 else f"{num_bytes / 1e9:.1f} GB"
 
 
+def backbones_sheet(backbones: Sequence[BackboneEstimate]) -> Sheet:
+    """What the trials of each backbone take, as a table."""
+    columns = [
+        Column(name, priority, cells, "left" if name in ("backbone", "size") else "right")
+        for (name, priority), cells in zip(COLUMNS.items(), zip(*map(_row, backbones), strict=True), strict=True)
+    ]
+    styles = ["" if backbone.runs_here else "yellow" for backbone in backbones]
+    return Sheet("", columns, styles, f"the plan in {PLANS}, beside the folder of the study")
+
+
 def _show_backbones(plan: Plan, console: Console) -> None:
-    table = Table(header_style="bold")
-    for name in COLUMNS:
-        table.add_column(name, justify="left" if name in ("backbone", "size") else "right", no_wrap=name != "backbone")
-    for backbone in plan.backbones:
-        table.add_row(*_row(backbone), style="" if backbone.runs_here else "yellow")
-    console.print(table)
+    backbones_sheet(plan.backbones).show(console)
     console.print(LEGEND, style="dim")
     without_room = [backbone for backbone in plan.backbones if not backbone.num_concurrent]
     _warn(plan, console, "this machine has too few CPUs or GPUs for a trial of", without_room)

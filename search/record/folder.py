@@ -91,6 +91,11 @@ class RunFolder:
         return self.final_table.with_suffix(".md")
 
     @property
+    def speeds(self) -> Path:
+        """How fast each network classifies: see `search.record.speeds`."""
+        return self.path / names.SPEEDS
+
+    @property
     def plan(self) -> Path:
         """What `--plan` said of this study. It lies beside the folder, which need not exist yet."""
         return self.path.parent / names.PLANS / f"{self.name}.json"

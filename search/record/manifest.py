@@ -257,11 +257,21 @@ def read_manifest(path: Path, repair: str = "restore it from a copy") -> Manifes
 
 def objectives_of(folder: RunFolder) -> list[str]:
     """The objectives of a study, the score first; of a folder without a manifest the score alone."""
+    return list(map(str, _recorded_space(folder).get("search", {}).get("objectives", ["score"])))
+
+
+def searched_keys_of(folder: RunFolder) -> list[str]:
+    """Each key that a study searches, once, under today's names; of a folder without a manifest none."""
+    return list(dict.fromkeys(_current_parameter(entry)["key"] for entry in _recorded_space(folder).get("space", ())))
+
+
+def _recorded_space(folder: RunFolder) -> dict[str, Any]:
+    """The space of a study as its manifest holds it; empty where there is none."""
     try:
-        found = json.loads(folder.manifest.read_text())["resolved"]["space"]["search"]["objectives"]
+        found = json.loads(folder.manifest.read_text())["resolved"]["space"]
     except (OSError, ValueError, KeyError, TypeError):
-        return ["score"]
-    return list(map(str, found))
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def notify_of_other_versions(manifest: Manifest, notify: Notify) -> None:

@@ -7,6 +7,7 @@ CONFIG, METRICS, OUTCOME = "config.json", "metrics.jsonl", "outcome.json"
 STUDY, MANIFEST, LOG = "study.db", "manifest.json", "log.txt"
 BEGINNING = ".beginning"  # there until the study has begun: nothing of worth is in the folder yet
 LEADERBOARD, FINAL_TABLE = "leaderboard.csv", "finals.csv"
+SPEEDS = "speeds.json"
 BUNDLE, TENSORBOARD = "best", "tensorboard"
 PLANS = ".plans"  # beside the run folders, since what is planned need not have one yet
 RAY = ".ray"

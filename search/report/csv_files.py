@@ -1,11 +1,10 @@
-"""Tables of dataclasses as CSV."""
+"""Tables as CSV."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
-from dataclasses import asdict, fields
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,11 @@ from lssat.files import write_text
 from lssat.visible import visible
 
 
-def write_csv(path: Path, kind: type[Any], rows: Sequence[Any]) -> None:
-    """A line for each row; the columns are the fields of the rows' dataclass `kind`."""
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """A line for each row, which maps columns to cells."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(kind)])
+    writer = csv.DictWriter(text, columns)
     writer.writeheader()
     for row in rows:
-        writer.writerow({key: visible(cell) if isinstance(cell, str) else cell for key, cell in asdict(row).items()})
+        writer.writerow({key: visible(cell) if isinstance(cell, str) else cell for key, cell in row.items()})
     write_text(path, text.getvalue())

@@ -6,9 +6,10 @@ high.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 
 from lssat.files import write_text
 from lssat.markdown import markdown_table
@@ -32,7 +33,7 @@ COLUMNS = (
     "score",
     "to the winner",
     "verdict",
-    "to its supervised baseline",
+    "over supervised",
     "test",
 )
 TIES = ("tie", "equal", "no spread")
@@ -130,7 +131,7 @@ def with_test(table: Sequence[FinalRow], runs: Sequence[FinalRun], scores: Mappi
 
 def write(table: Sequence[FinalRow], folder: RunFolder) -> None:
     """The final table of a run folder, as CSV, and what the screen shows as Markdown."""
-    write_csv(folder.final_table, FinalRow, table)
+    write_csv(folder.final_table, [field.name for field in fields(FinalRow)], map(asdict, table))
     write_text(folder.final_page, markdown_table(COLUMNS, map(cells, table)))
 
 
@@ -138,11 +139,16 @@ def cells(row: FinalRow) -> list[str]:
     """A row in words, by `COLUMNS`."""
     weight = "-" if row.aux_weight == 0 else f"{row.aux_weight:.2g}"
     seeds = f"{row.seeds}" + (f" ({row.failed} failed)" if row.failed else "")
-    difference = "" if row.verdict == "winner" else f"{row.difference:+.4f} ± {row.difference_half:.4f}"
-    over = "" if row.over_supervised is None else f"{row.over_supervised:+.4f} ± {row.over_supervised_half:.4f}"
-    test = "" if row.test is None else f"{row.test:.4f} ± {row.test_half:.4f}"
-    score = f"{row.mean:.4f} ± {row.half:.4f}"
+    difference = "" if row.verdict == "winner" else plus_minus(row.difference, row.difference_half, "+")
+    over = "" if row.over_supervised is None else plus_minus(row.over_supervised, row.over_supervised_half, "+")
+    test = "" if row.test is None else plus_minus(row.test, row.test_half)
+    score = plus_minus(row.mean, row.half)
     return [row.arm, row.backbone, row.streams, weight, seeds, score, difference, row.verdict, over, test]
+
+
+def plus_minus(value: float, half: float | None, sign: str = "") -> str:
+    """A number with the half-width of its interval, where it has one: a single seed has none."""
+    return f"{value:{sign}.4f}" + ("" if half is None or math.isnan(half) else f" ± {half:.4f}")
 
 
 def _over(arm: str, baseline: str | None, scores: Mapping[str, Mapping[int, float]]) -> Comparison | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from lssat.files import write_text
 from lssat.markdown import markdown_table
 from lssat.model import catalog
 from search.record.folder import RunFolder, Stage
-from search.record.manifest import objectives_of
+from search.record.manifest import objectives_of, searched_keys_of
+from search.record.speeds import network_of, read_speeds
 from search.record.trials import Outcome, Status, TrialRecord
 from search.report.csv_files import write_csv
 from search.strategy.objectives import front
@@ -22,12 +23,14 @@ INTERRUPTED = Outcome(Status.RUNNING, "interrupted or paused; `--resume` goes on
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the leaderboard. `score`: the best on validation; `test`: the same metric on the test split, of what
-    was chosen to be tested only.
+    """One line of the leaderboard. `score`: the best on validation; `test`: the same metric on the test split, of the
+    weights that have that score, where they were tested (those of a final stage are in its own table).
 
     `pareto`: of several objectives, no other trial is at least as good in all and better in one. `gap`: between
-    subgroups, where there are any. `pretrained`: no, hub or a file's name; compare rows of one kind, since pretrained
-    weights have seen other images.
+    subgroups, where there are any. `flops`: operations to classify one image. `images_per_s`: that the network
+    classified on the machine where the study ended, if it was measured. `pretrained`: no, hub or a file's name; compare
+    rows of one kind, since pretrained weights have seen other images. `searched`: each key that the study searches,
+    None where the trial did not draw it.
     """
 
     rank: int
@@ -46,23 +49,40 @@ class Row:
     test: float | None
     epochs: int
     parameters: int | None
+    flops: int | None
     images_per_s: float | None
     status: Status
     reason: str
     config_hash: str
     seed: int
+    searched: Mapping[str, Any] = field(default_factory=dict)
+
+    def cells(self) -> dict[str, Any]:
+        """All of it by the names of the leaderboard's columns. A searched key that is a column already is not another
+        one.
+        """
+        return {**self.searched, **{name: getattr(self, name) for name in COLUMNS}}
+
+
+COLUMNS = tuple(each.name for each in fields(Row) if each.name != "searched")
+
+
+def columns(rows: Sequence[Row]) -> list[str]:
+    """The columns of a leaderboard: those of every study, then the keys that this one searches."""
+    return list(dict.fromkeys([*COLUMNS, *(rows[0].searched if rows else ())]))
 
 
 def of_folder(folder: RunFolder) -> list[Row]:
     """All trials of a study, ranked."""
-    return rank(folder.records(Stage.SEARCH), objectives_of(folder))
+    records = folder.records(Stage.SEARCH)
+    return with_speeds(rank(records, objectives_of(folder), searched_keys_of(folder)), folder)
 
 
-def rank(records: Sequence[TrialRecord], objectives: Sequence[str]) -> list[Row]:
+def rank(records: Sequence[TrialRecord], objectives: Sequence[str], searched: Sequence[str] = ()) -> list[Row]:
     """Trials with the full budget come first: one that was stopped early ranks below them and cannot win. Of several
-    objectives, those come first among them that are on the Pareto front.
+    objectives, those come first among them that are on the Pareto front. `searched`: keys that the rows shall name.
     """
-    rows = [_row(record) for record in records]
+    rows = [replace(_row(record), searched={key: record.sampled.get(key) for key in searched}) for record in records]
     if len(objectives) > 1:
         complete = [row for row in rows if row.status == Status.COMPLETE]
         on_front = front(objectives, [[getattr(row, name) for name in objectives] for row in complete])
@@ -78,15 +98,24 @@ def winner(rows: Sequence[Row]) -> Row | None:
 
 
 def with_test(rows: Sequence[Row], scores: Mapping[str, float]) -> list[Row]:
-    """Test scores, by trial, in the rows of the trials; the order stays."""
+    """The scores that runs got on test, by their names, in the rows of those that are trials; the order stays."""
     return [replace(row, test=scores[row.trial]) if row.trial in scores else row for row in rows]
+
+
+def with_speeds(rows: Sequence[Row], folder: RunFolder) -> list[Row]:
+    """The speed of each trial's network in its row, where it was measured."""
+    speeds = read_speeds(folder)
+    if not speeds:
+        return list(rows)
+    networks = (network_of(folder.record(Stage.SEARCH, row.trial)) for row in rows)
+    return [replace(row, images_per_s=speeds.get(network)) for row, network in zip(rows, networks, strict=True)]
 
 
 def write(rows: Sequence[Row], folder: RunFolder) -> None:
     """The leaderboard of a run folder, as CSV and as Markdown."""
-    write_csv(folder.leaderboard, Row, rows)
-    header = [field.name for field in fields(Row)]
-    cells = [[shown(value) for value in asdict(row).values()] for row in rows]
+    header, lines = columns(rows), [row.cells() for row in rows]
+    write_csv(folder.leaderboard, header, lines)
+    cells = [[shown(line[name]) for name in header] for line in lines]
     write_text(folder.leaderboard_page, markdown_table(header, cells))
 
 
@@ -111,7 +140,6 @@ def _order(row: Row) -> tuple[Any, ...]:
 def _row(record: TrialRecord) -> Row:
     config, last, outcome = record.config, record.last, record.outcome or INTERRUPTED
     auxiliary, named = config.trains_auxiliary, config.backbone.name is not None
-    images_per_s = last.images_per_s if last else None
     return Row(
         rank=0,
         trial=record.name,
@@ -129,7 +157,8 @@ def _row(record: TrialRecord) -> Row:
         test=None,
         epochs=record.num_epochs,
         parameters=last.parameters if last else None,
-        images_per_s=None if images_per_s is None else round(images_per_s, 1),
+        flops=last.flops if last else None,
+        images_per_s=None,
         status=outcome.status,
         reason=outcome.reason,
         config_hash=config.hash(),

@@ -17,14 +17,14 @@ from lssat.console import SafeConsole
 from search.record.folder import RunFolder
 from search.record.manifest import read_manifest
 from search.report import final_table, leaderboard
-from search.report.screen import WIDTH, show_final_table, show_leaderboard
+from search.report.screen import final_sheet, leaderboard_sheet, show_final_table, show_leaderboard
 
 
 def main() -> int:
     """0: drawn, 2: no study."""
     parser = argparse.ArgumentParser(
         prog="python -m search.report.picture",
-        description="Draw leaderboard and final stage of a study, as they were on the screen.",
+        description="Draw leaderboard and final stage of a study, as wide as they are.",
     )
     parser.add_argument("study", type=local_path, help="its folder, results/<name>")
     parser.add_argument("picture", type=local_path, help="the SVG file to write")
@@ -37,13 +37,16 @@ def draw(folder: RunFolder, picture: Path) -> None:
     if not folder.manifest.exists():
         raise ConfigError(f"there is no study in {folder.path}; give the folder of a run, results/<name>")
     manifest = read_manifest(folder.manifest)
-    console = SafeConsole(record=True, width=WIDTH, file=io.StringIO())
-    rows = leaderboard.of_folder(folder)
-    show_leaderboard(console, rows)
-    runs = final_table.planned_runs(folder, rows, manifest.space.search)
     tested = {name: float(result["score"]) for name, result in manifest.test_results.items()}
-    if table := final_table.final_table(folder, runs):
-        show_final_table(console, final_table.with_test(table, runs, tested))
+    rows = leaderboard.with_test(leaderboard.of_folder(folder), tested)
+    runs = final_table.planned_runs(folder, rows, manifest.space.search)
+    table = final_table.with_test(final_table.final_table(folder, runs), runs, tested)
+    sheets = [leaderboard_sheet(rows), *([final_sheet(table)] if table else [])]
+    console = SafeConsole(record=True, file=io.StringIO())
+    console.width = max(sheet.width(console) for sheet in sheets)
+    show_leaderboard(console, rows)
+    if table:
+        show_final_table(console, table)
     console.save_svg(str(picture), title=shlex.join(["python", *manifest.command]))
 
 

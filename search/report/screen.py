@@ -9,16 +9,65 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
-from lssat.console import SafeConsole
+from lssat.console import Column, SafeConsole, Sheet
+from search.record.names import FINAL_TABLE, LEADERBOARD
 from search.record.trials import Status
-from search.report.final_table import COLUMNS, FinalRow, cells
-from search.report.leaderboard import Row
+from search.report import final_table
+from search.report.final_table import FinalRow
+from search.report.leaderboard import Row, shown, winner
 
 WIDTH = 160  # columns, where the output is no terminal
-LEFT = ("arm", "backbone", "size", "streams", "encoding", "status", "verdict")
+LEFT = ("arm", "backbone", "size", "pretrained", "streams", "encoding", "status", "verdict")
 DIMMED = (Status.FAILED, Status.INFEASIBLE, Status.RUNNING)
+SETTINGS = ("size", "pretrained", "streams", "encoding", "aux_weight", "mask_ratio")
+"""Columns that say what was tried: those that are alike in all rows are said once, below the table."""
+IN_SETTINGS = (
+    "backbone.family",
+    "backbone.size",
+    "backbone.name",
+    "backbone.pretrained",
+    "auxiliary",
+    "streams",
+    "target.encoding",
+    "aux_weight",
+    "masking.ratio",
+    "masking.mode",
+)
+"""Searched keys that a screen shows in `SETTINGS` and in the backbone's name already."""
+PRIORITIES = {
+    "rank": 0,
+    "backbone": 0,
+    "score": 0,
+    "pareto": 1,
+    "trial": 1,
+    "test": 1,
+    "gap": 1,
+    "status": 2,
+    "pretrained": 2,
+    "streams": 3,
+    "aux_weight": 4,
+    "encoding": 5,
+    "mask_ratio": 6,
+    "epochs": 8,
+    "parameters": 8,
+    "flops": 8,
+    "images_per_s": 8,
+    "size": 9,
+}
+"""Of the leaderboard's columns on a screen; searched keys have 7."""
+FINAL_PRIORITIES = {
+    "arm": 0,
+    "backbone": 0,
+    "score": 0,
+    "verdict": 1,
+    "test": 2,
+    "over supervised": 3,
+    "streams": 4,
+    "to the winner": 5,
+    "aux_weight": 6,
+    "seeds": 7,
+}
 
 
 @contextmanager
@@ -47,58 +96,81 @@ def console_beside(log: Path) -> Iterator[Console]:
 
 
 def show_leaderboard(console: Console, rows: Sequence[Row]) -> None:
-    """The ranked trials as a table, without the columns that are empty."""
-    lines = [_cells(row) for row in rows]
-    names = [name for name in (lines[0] if lines else ()) if any(line[name] for line in lines)]
-    num_tested = sum(row.test is not None for row in rows)
-    styles = [
-        "bold green" if row.test is not None and num_tested == 1 else "dim" if row.status in DIMMED else ""
-        for row in rows
-    ]
-    table = _table("Leaderboard (ranked on validation)", names)
-    for line, style in zip(lines, styles, strict=True):
-        table.add_row(*(line[name] for name in names), style=style)
-    console.print(table)
+    """The ranked trials as a table, without the columns that are empty or alike in all rows."""
+    leaderboard_sheet(rows).show(console)
+    if alike := [f"{column.name} {column.cells[0]}" for column in _columns(rows) if _is_alike(column)]:
+        console.print(f"  alike in all rows: {', '.join(alike)}", style="dim")
     for row in rows:
         if row.reason:
             console.print(f"  trial {row.trial} {row.status}: {row.reason}", style="yellow")
 
 
+def leaderboard_sheet(rows: Sequence[Row]) -> Sheet:
+    """The table of the leaderboard. The winner of a study without a final stage is marked when test was opened."""
+    best = winner(rows)
+    styles = [
+        "bold green" if row is best and row.test is not None else "dim" if row.status in DIMMED else "" for row in rows
+    ]
+    kept = [column for column in _columns(rows) if not _is_alike(column)]
+    return Sheet("Leaderboard (ranked on validation)", kept, styles, LEADERBOARD)
+
+
 def show_final_table(console: Console, rows: Sequence[FinalRow]) -> None:
     """The final stage: who won, by how much, and what is a tie."""
-    table = _table(
-        "Final stage (fresh seeds, ranked on validation; mean ± 95% interval, differences paired by seed)", COLUMNS
-    )
-    for row in rows:
-        table.add_row(*cells(row), style="bold green" if row.verdict == "winner" else "")
-    console.print(table)
+    final_sheet(rows).show(console)
 
 
-def _table(title: str, names: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left", header_style="bold")
-    for name in names:
-        table.add_column(name, justify="left" if name in LEFT else "right", no_wrap=True)
-    return table
+def final_sheet(rows: Sequence[FinalRow]) -> Sheet:
+    """The table of the final stage."""
+    lines = [final_table.cells(row) for row in rows]
+    kept = [
+        Column(name, FINAL_PRIORITIES[name], cells, "left" if name in LEFT else "right")
+        for name, cells in zip(final_table.COLUMNS, zip(*lines, strict=True), strict=True)
+        if any(cells)
+    ]
+    styles = ["bold green" if row.verdict == "winner" else "" for row in rows]
+    title = "Final stage (fresh seeds, ranked on validation; mean ± 95% interval, differences paired by seed)"
+    return Sheet(title, kept, styles, FINAL_TABLE)
+
+
+def _columns(rows: Sequence[Row]) -> list[Column]:
+    """The columns that a screen may have room for, without those that are empty."""
+    lines = [_cells(row) for row in rows]
+    names = list(lines[0]) if lines else []
+    found = [
+        Column(name, PRIORITIES.get(name, 7), [line[name] for line in lines], "left" if name in LEFT else "right")
+        for name in names
+    ]
+    return [column for column in found if any(column.cells)]
+
+
+def _is_alike(column: Column) -> bool:
+    """Whether a column is a setting of which several rows have the same."""
+    is_setting = column.name in SETTINGS or column.name not in PRIORITIES
+    return is_setting and len(column.cells) > 1 and len(set(column.cells)) == 1
 
 
 def _cells(row: Row) -> dict[str, str]:
-    """The columns of the CSV, by their names there, that a screen has room for."""
-    backbone = row.backbone if row.pretrained == "no" else f"{row.backbone} (pretrained)"
+    """The columns of the CSV, by their names there, that a screen may have room for."""
+    searched = {key: shown(value) for key, value in row.searched.items() if key not in IN_SETTINGS}
     return {
         "rank": str(row.rank),
         "trial": row.trial,
-        "backbone": backbone,
+        "backbone": row.backbone,
         "size": row.size,
+        "pretrained": "" if row.pretrained == "no" else row.pretrained,
         "streams": row.streams,
         "encoding": row.encoding,
         "aux_weight": f"{row.aux_weight:.2f}" if row.encoding != "-" else "-",
         "mask_ratio": row.mask_ratio,
+        **searched,
         "score": _score(row.score),
         "gap": _score(row.gap),
         "pareto": "*" if row.pareto else "",
         "test": _score(row.test),
         "epochs": str(row.epochs),
         "parameters": "" if row.parameters is None else f"{row.parameters / 1e6:.2f}M",
+        "flops": "" if row.flops is None else f"{row.flops / 1e9:.3g}G",
         "images_per_s": "" if row.images_per_s is None else f"{row.images_per_s:.0f}",
         "status": row.status,
     }

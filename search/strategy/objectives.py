@@ -26,7 +26,7 @@ class Objective(NamedTuple):
 OBJECTIVES = {
     "score": Objective(lambda result: result.best, 1),
     "parameters": Objective(lambda result: result.parameters, -1),
-    "images_per_s": Objective(lambda result: result.images_per_s, 1),
+    "flops": Objective(lambda result: result.flops, -1),
     "gap": Objective(lambda result: result.best_gap, -1),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +17,12 @@ from lssat.command import Notify
 from lssat.files import write_json
 from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest
-from search.report import final_table, leaderboard
+from search.record.speeds import add_speed, network_of, read_speeds
+from search.record.trials import Status
+from search.report import final_table, leaderboard, winner
 from search.report.final_table import FinalRow
 from search.report.screen import show_final_table, show_leaderboard
+from search.report.winner import Winner
 from search.strategy.finalists import FinalRun
 from search.study.context import Study
 
@@ -63,15 +67,15 @@ def conclude(
     if table:
         table = final_table.with_test(table, runs, scores)
         final_table.write(table, folder)
-        scores = {row.arm: row.test for row in table if row.test is not None}
-    rows = leaderboard.with_test(rows, scores)
+    _measure_speeds(study, rows, console)
+    rows = leaderboard.with_speeds(leaderboard.with_test(rows, scores), folder)
     leaderboard.write(rows, folder)
     manifest.end_session()
     if table:
         show_final_table(console, table)
     else:
         show_leaderboard(console, rows)
-    _show_winner(console, choice, rows, table, results[choice.run])
+    _show_winner(console, study, _winner(study, choice, rows, table, results[choice.run]), table)
     _show_where(console, study, table, manifest.num_openings)
     return True
 
@@ -166,39 +170,39 @@ def _choose(
     return Choice(best.trial, best.trial, {best.trial: study.storage.best(Stage.SEARCH, best.trial)})
 
 
-def _show_winner(
-    console: Console,
-    choice: Choice,
-    rows: Sequence[leaderboard.Row],
-    table: Sequence[FinalRow],
-    result: Mapping[str, Any],
-) -> None:
-    trial = next(row for row in rows if row.trial == choice.trial)
-    validation = (
-        f"{table[0].mean:.4f} on validation (mean of {table[0].seeds} fresh seeds)"
-        if table
-        else f"{trial.score:.4f} on validation"
-    )
-    backbone = table[0].backbone if table else trial.backbone
-    console.print(
-        f"\nwinner: {choice.run}, {backbone}, {result['metric']} {validation}, {result['score']:.4f} on test",
-    )
-    low, high = result["interval"]
-    left_out = ("score", "task_loss", result["metric"])
-    others = ", ".join(
-        f"{key} {value:.4f}" for key, value in result.items() if isinstance(value, float) and key not in left_out
-    )
-    console.print(
-        f"  on test also {others}\n  95% interval of the test score: {low:.4f} to {high:.4f} (other test images of "
-        "such people, the same model)",
-    )
-    if ties := final_table.tied(table):
-        smallest = min([table[0], *ties], key=lambda row: row.parameters or 0)
-        names = ", ".join(row.arm for row in ties)
-        console.print(
-            f"  tie: validation cannot tell it from {names}; the smallest of them is {smallest.arm}, "
-            f"{smallest.backbone}"
-        )
+def _measure_speeds(study: Study, rows: Sequence[leaderboard.Row], console: Console) -> None:
+    """Of each network that had the full budget, once: how fast a trial is depends on what runs beside it, and now
+    nothing does.
+    """
+    from search.plan.rates import classification_speed
+
+    records = [study.folder.record(Stage.SEARCH, row.trial) for row in rows if row.status == Status.COMPLETE]
+    networks = {network_of(record): record.config for record in records}
+    new = {network for network in networks if network.flops is not None} - read_speeds(study.folder).keys()
+    if new:
+        console.print(f"measuring the speed of {len(new)} network{'s' * (len(new) > 1)}, alone on this machine")
+    for network in sorted(new, key=str):
+        if speed := classification_speed(networks[network], study.task.num_outputs):
+            add_speed(study.folder, network, *speed)
+
+
+def _winner(
+    study: Study, choice: Choice, rows: Sequence[leaderboard.Row], table: Sequence[FinalRow], card: Mapping[str, Any]
+) -> Winner:
+    if not table:
+        return winner.of_search(next(row for row in rows if row.trial == choice.trial), card)
+    last = study.folder.record(Stage.FINAL, choice.run).last
+    return winner.of_final_stage(table[0], choice.run, last.best if last else float("nan"), card)
+
+
+def _show_winner(console: Console, study: Study, found: Winner, table: Sequence[FinalRow]) -> None:
+    from lssat.data.prepared.table import read_info
+
+    console.print()
+    for line in winner.lines(found, table):
+        console.print(line)
+    if warning := winner.chance_line(found, study.task, read_info(study.prepared)):
+        console.print(warning, style="yellow")
 
 
 def _show_where(console: Console, study: Study, table: Sequence[FinalRow], num_openings: int) -> None:
@@ -217,10 +221,11 @@ def _show_where(console: Console, study: Study, table: Sequence[FinalRow], num_o
     if table:
         shown["final stage"] = folder.final_page
     for what, path in shown.items():
-        console.print(f"  {what:<21}{_from_here(path)}")
+        console.print(f"  {what:<21}{shlex.quote(_from_here(path))}", soft_wrap=True)
     command = Path(sys.executable).with_name("tensorboard")
     binary = _from_here(command) if command.is_relative_to(Path.cwd()) else command.name
-    console.print(f"  {'TensorBoard':<21}{binary} --logdir {_from_here(folder.tensorboard)} --host 127.0.0.1")
+    words = shlex.join([binary, "--logdir", _from_here(folder.tensorboard), "--host", "127.0.0.1"])
+    console.print(f"  {'TensorBoard':<21}{words}", soft_wrap=True)
 
 
 def _from_here(path: Path) -> str:

@@ -52,6 +52,7 @@ def test_its_records_are_read_under_the_keys_of_today(study):
         "0003": Status.RUNNING,
     }
     assert rows["0003"].encoding == "scaled P16 R1"
+    assert rows["0003"].searched["texture.lbp_points"] == 16
     assert study.record(Stage.SEARCH, "0003").config.texture.lbp_points == 16
     parameters = {each.key: each.name for each in read_manifest(study.manifest).space.parameters}
     assert parameters["texture.lbp_points"] == "target.lbp_points", "Optuna knows it by its old name"

@@ -9,7 +9,7 @@ from lssat.train.result import Ended, EpochResult, read_report
 
 METRICS = {"train/task_loss": 0.5, "train/images_per_s": 120.0, "val/auc": 0.8, "val/gap": 0.1}
 RESULT = EpochResult(
-    epoch=2, epochs=3, score=0.8, best=0.9, parameters=1000, micro_batches=2, metrics=METRICS, best_gap=0.2
+    epoch=2, epochs=3, score=0.8, best=0.9, parameters=1000, micro_batches=2, metrics=METRICS, best_gap=0.2, flops=5000
 )
 
 
@@ -22,14 +22,14 @@ def test_an_epoch_comes_back_the_same_whatever_ray_adds(panel):
 def test_an_epoch_is_a_line_of_json_under_the_keys_of_metrics_files():
     line = json.loads(json.dumps(RESULT.to_json()))
     assert read_report(line) == RESULT
-    counts = {"epoch": 2, "epochs": 3, "parameters": 1000, "micro_batches": 2}
+    counts = {"epoch": 2, "epochs": 3, "parameters": 1000, "flops": 5000, "micro_batches": 2}
     assert line == {**METRICS, "val/score": 0.8, "val/best": 0.9, "val/best_gap": 0.2, **counts}
     assert "panel" in RESULT.to_report()
 
 
 def test_a_run_without_subgroups_has_no_gap():
     result = EpochResult(epoch=1, epochs=1, score=0.8, best=0.8, parameters=1, micro_batches=1)
-    assert not any("gap" in key for key in result.to_json())
+    assert not any("gap" in key or "flops" in key for key in result.to_json())
     assert read_report(result.to_report()) == result
 
 
@@ -47,4 +47,3 @@ def test_an_end_comes_back_the_same(ended):
 def test_a_run_is_over_after_its_last_epoch():
     assert not RESULT.is_last
     assert EpochResult(**{**vars(RESULT), "epoch": 3}).is_last
-    assert RESULT.images_per_s == 120.0

@@ -1,5 +1,7 @@
 """Paired comparison: textbook numbers, and pairs that only pairing can tell apart."""
 
+import json
+
 import pytest
 
 from lssat.config import ConfigError
@@ -49,3 +51,17 @@ def test_trials_that_the_columns_do_not_tell_apart_are_not_averaged(tmp_path):
     with pytest.raises(ConfigError, match="seed 0"):
         report(tmp_path, ["streams"], None, "MRGB")
     assert "| 1 | 0.5000" in report(tmp_path, ["streams"], "config_hash", "MRGB")
+
+
+def test_a_searched_key_tells_arms_apart(tmp_path):
+    space = {"space": [{"key": "optim.lr", "name": "optim.lr", "low": 1e-3, "high": 2e-3}]}
+    (tmp_path / "manifest.json").write_text(json.dumps({"resolved": {"space": space}}))
+    for number, (lr, seed) in enumerate([(1e-3, 0), (1e-3, 1), (2e-3, 0)]):
+        trial = tmp_path / "trials" / f"{number:04d}"
+        record(trial, {"optim.lr": lr, "seed": seed}, [epoch(1, 0.6, 1, score=0.5 + lr * (seed + 1))], "complete")
+    lines = report(tmp_path, ["optim.lr"], None, "0.001").splitlines()
+    assert [line.split(" | ")[:3] for line in lines[4:]] == [
+        ["| 0.001", "2", "0.5015 ± 0.0064"],
+        ["| 0.002", "1", "0.5020"],
+    ]
+    assert "nan" not in "".join(lines)
