@@ -2,14 +2,19 @@
 
 import contextlib
 import csv
+import fcntl
 import io
 import json
 import os
+import pty
 import re
 import shutil
 import signal
+import stat
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 from wsgiref.util import setup_testing_defaults
@@ -20,6 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from rich.cells import cell_len
 from safetensors.numpy import load_file
 
 from search.record.folder import RunFolder
@@ -159,7 +165,7 @@ def test_a_search_leaves_everything(tmp_path, table):
     assert manifest["versions"]["ray"]
     for name in ("weights.safetensors", "config.json", "labels.json", "preprocessing.json"):
         assert (folder / "best" / name).exists()
-    _check_tensorboard(folder / "tensorboard" / rows[0]["trial"])
+    _check_tensorboard(folder / "tensorboard" / "search" / f"{rows[0]['trial']} {rows[0]['backbone']}")
     draw(RunFolder(folder), tmp_path / "tables.svg")
     drawn = (tmp_path / "tables.svg").read_text().replace("&#160;", " ")
     assert all(
@@ -213,6 +219,47 @@ def _check_tensorboard(folder):
     assert "_hparams_/session_start_info" in events.summary_metadata or "_hparams_/session_start_info" in tags.get(
         "tensors", []
     )
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("ray")
+def test_a_pseudo_terminal_of_80_columns_shows_the_study_alone_and_every_line_of_it_fits(tmp_path, table):
+    """What Ray prints goes to the log, without colours, and a good end leaves nothing of Ray and no lock."""
+    one = ["--set", "backbone.name=test_convnext", "--set", "streams=MRGB/RRGB/CRGB"]
+    code, shown = run_in_terminal(command(tmp_path, table, *one, trials=1, epochs=2, finalists=1), tmp_path)
+    assert code == 0, shown
+    for of_ray in ("pid=", "Dataset", "local mode", "INFO", "WARNING", "Traceback"):
+        assert of_ray not in shown, shown
+    display = [line for line in shown.splitlines() if re.search(r"epochs|trials over|runs over|epoch |starting", line)]
+    assert len(display) > 8 and max(map(cell_len, display)) <= 80
+    counted = [tuple(map(int, found)) for found in re.findall(r"(\d+) of (\d+) epochs", shown)]
+    assert counted == sorted(counted), "it never steps back"
+    assert counted[-1] == (10, 10), "one trial, one finalist, its baseline, two seeds"
+    assert "left" not in shown.rpartition("10 of 10 epochs")[2].partition("\n")[0]
+    folder = tmp_path / "results" / "small-noise-bright"
+    log = folder.joinpath("log.txt").read_text()
+    assert "\x1b" not in log and "Error" not in log and "pid=" in log, log
+    assert stat.S_IMODE((folder / "best" / "weights.safetensors").stat().st_mode) == 0o644
+    assert [path.name for path in folder.glob(".*")] == []
+    assert [path.name for path in folder.parent.glob(".*")] == [".data"]
+
+
+def run_in_terminal(words, cwd):
+    """In a pseudo-terminal of 80x24: the exit code, and all that was ever shown, but for what moves the cursor."""
+    terminal, inside = pty.openpty()
+    fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), inside)
+    received = b""
+    with subprocess.Popen(
+        list(map(str, words)), cwd=cwd, env={**os.environ, "TERM": "xterm"}, umask=0o022, **streams
+    ) as process:
+        os.close(inside)
+        with contextlib.suppress(OSError):  # what a terminal says whose process has ended
+            while part := os.read(terminal, 1 << 16):
+                received += part
+    os.close(terminal)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", received.decode(errors="replace"))
+    return process.returncode, re.sub(r"[\r\n]+", "\n", text)
 
 
 @pytest.mark.slow

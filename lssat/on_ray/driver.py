@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any
 
@@ -17,6 +18,9 @@ def start(address: str, **options: Any) -> None:
     """
     os.environ["RAY_DISABLE_FAILURE_SIGNAL_HANDLER"] = "1"
     ray._private.utils.set_sigterm_handler = lambda handler: None
+    # What it says goes to a file, but it would colour the dashboard's address, and how often a line was repeated.
+    logging.getLogger("ray._private.worker").setLevel(logging.WARNING)
+    ray._private.ray_logging._color = str
     with signals_wait():
         ray.init(address, **options)
 

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 
 import timm
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from lssat.command import exit_code, local_path
 from lssat.config import ConfigError
 from lssat.model.pretrained import read_weights
+from lssat.train.checkpoint import write_tensors
 
 
 def main() -> int:
@@ -29,7 +29,7 @@ def main() -> int:
 
     def rename() -> None:
         state = renamed_in_order(read_weights(arguments.source), arguments.architecture)
-        save_file({key: tensor.contiguous() for key, tensor in state.items()}, arguments.destination)
+        write_tensors(state, arguments.destination)
 
     return exit_code(rename)
 

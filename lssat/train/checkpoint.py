@@ -78,9 +78,16 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
-    """A safetensors file. Raises OSError, with its number, where safetensors has it in words only."""
+    """A safetensors file. Raises OSError, with its number, where safetensors has it in words only.
+
+    Whoever may read other new files may read it too, though safetensors makes files for their owner alone.
+    """
+    path.touch()
+    mode = path.stat().st_mode
     with _os_errors(path):
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
+    if path.stat().st_mode != mode:  # not every file system knows modes
+        path.chmod(mode)
 
 
 def flatten_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from lssat.config import Config
@@ -21,8 +21,10 @@ COLUMNS = ("image", "mask", "target", "prediction")
 NUM_FACES = 4
 TILE = 112
 """Side in pixels of one picture."""
-CAPTION = 14
+CAPTION = 26
 """Height in pixels of the line that names the columns."""
+LETTERS = 20
+"""Size of its font: TensorBoard shows pictures smaller by leaving out pixels, and a thinner stroke goes with them."""
 
 
 @torch.no_grad()
@@ -47,15 +49,15 @@ def draw_panel(config: Config, model: LSSAT, rows: Rows, device: torch.device) -
     guessed = target_picture(pred.float(), config, encoder.unit, encoder.denormalise, is_pred=True)
     rebuilt = torch.where(hidden, guessed, wanted)
     columns = (image, torch.where(hidden, torch.full_like(masked, 0.5), masked), wanted, rebuilt)
-    return _sheet(torch.stack(columns, dim=1).clamp(0, 1).cpu())
+    return sheet(torch.stack(columns, dim=1).clamp(0, 1).cpu())
 
 
-def _sheet(tiles: Tensor) -> bytes:
+def sheet(tiles: Tensor) -> bytes:
     """[N, 4, 3, H, W] -> PNG, with the names of the columns above."""
     sheet = Image.new("RGB", (len(COLUMNS) * TILE, len(tiles) * TILE + CAPTION), "white")
-    pen = ImageDraw.Draw(sheet)
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(LETTERS)
     for column, name in enumerate(COLUMNS):
-        pen.text((column * TILE + 4, 1), name, fill="black")
+        pen.text((column * TILE + 4, 1), name, fill="black", font=font)
         for row, tile in enumerate(tiles[:, column]):
             pixels = (tile * 255).round().byte().permute(1, 2, 0).numpy()
             picture = Image.fromarray(pixels).resize((TILE, TILE), Image.Resampling.NEAREST)

@@ -67,7 +67,7 @@ class RunFolder:
 
     @property
     def tensorboard(self) -> Path:
-        """TensorBoard's event files, a folder for each trial."""
+        """TensorBoard's event files, a folder for each run of each stage."""
         return self.path / names.TENSORBOARD
 
     @property
@@ -146,6 +146,10 @@ class Storage:
         """Delete what only a run that goes on needs: the optimiser's state, and what Ray Train wrote of itself."""
         for part in (LAST_CHECKPOINT, RAY_TRAIN_FOLDER):
             shutil.rmtree(self.checkpoints(stage, name) / part, ignore_errors=True)
+
+    def drop_ray(self) -> None:
+        """Delete what Ray Tune wrote about itself, once it has ended."""
+        shutil.rmtree(self.ray, ignore_errors=True)
 
     def clear_for(self, folder: RunFolder) -> None:
         """Delete what an older study of the run folder left here, and mark the storage as that folder's.

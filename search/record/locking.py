@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -106,6 +106,8 @@ def _locked(folder: RunFolder) -> Iterator[None]:
     try:
         yield
     finally:
+        with suppress(OSError):  # whoever has opened it meanwhile sees that it is no file any more, and makes another
+            Path(lock.lock_file).unlink()
         lock.release()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -36,17 +37,38 @@ def searched(search: SearchConfig, epochs: int) -> Span:
     rung one of `reduction_factor` goes on (median: one of two). high: none is stopped; under promotion each new trial
     is the best so far.
     """
-    trials, grace = search.num_trials, search.grace_epochs
-    most = trials * epochs
-    if search.scheduler == "none" or grace >= epochs:
-        return Span(most, most, most).at_most(search.max_epochs)
+    most, usual = search.num_trials * epochs, expected(search, epochs)
+    if search.scheduler == "promotion":
+        low = usual
+    elif rungs(search, epochs):
+        low = (search.num_trials - 1) * search.grace_epochs + epochs
+    else:
+        low = most
+    return Span(low, usual, most).at_most(search.max_epochs)
+
+
+def expected(search: SearchConfig, epochs: int, over: Sequence[int] = (), begun: Sequence[int] = ()) -> float:
+    """Epochs of all trials together at the end of a search of which some are over and others have begun, each after so
+    many epochs; budgets are left out.
+
+    At each rung one of `reduction_factor` goes on (median: one of two) of those that have not been compared there yet,
+    and under promotion of all. At least one trial reaches the end, as long as any can.
+    """
     kept = 2 if search.scheduler == "median" else search.reduction_factor
-    expected = sum(
-        (end - start) * max(1.0, trials / kept**passed)
-        for passed, (start, end) in enumerate(_stretches(search, epochs))
-    )
-    low = expected if search.scheduler == "promotion" else (trials - 1) * grace + epochs
-    return Span(low, expected, most).at_most(search.max_epochs)
+    waits = search.scheduler == "promotion"  # at a rung, until it is among the best
+    reached, total = float(max(search.num_trials, len(over) + len(begun))), 0.0
+    for start, end in _stretches(search, epochs):
+        lost = [end - epoch for epoch in over if start < epoch < end or epoch == start == 0]
+        total += (end - start) * reached - sum(lost)
+        compared = reached - len(lost)
+        able = compared - over.count(end)
+        known = sum(epoch > end for epoch in [*over, *begun])
+        if waits:
+            reached = max(known, min(compared // kept, able), min(1.0, able))
+        else:
+            known += begun.count(end)
+            reached = known + max((able - known) / kept, min(1.0, able) - known)
+    return total
 
 
 def first_complete(search: SearchConfig, epochs: int) -> int:
@@ -70,7 +92,7 @@ def rungs(search: SearchConfig, epochs: int) -> list[int]:
     The median rule compares them after every epoch from `grace_epochs` on, which is taken for one comparison.
     """
     found: list[int] = []
-    rung = search.grace_epochs
+    rung = search.grace_epochs if search.scheduler != "none" else epochs
     while rung < epochs and not (found and search.scheduler == "median"):
         found.append(rung)
         rung *= search.reduction_factor

@@ -58,6 +58,11 @@ class Budget:
         spent = (name for name, limit in self._limits.items() if used[name] >= limit)
         return next((f"{self._limits[name]:g} {UNITS[name]} (`search.{name}`)" for name in spent), None)
 
+    def seconds_left(self) -> float:
+        """That the budget of hours on the clock leaves to this session."""
+        hours = float(self._limits.get("max_hours", math.inf))
+        return max(0.0, hours * 3600 - (time.monotonic() - self._began))
+
     def _count(self, name: str, epochs: int, seconds: float, resources: ResourcesConfig) -> None:
         self._epochs[name] = epochs
         self._gpu_hours[name] = seconds * resources.num_workers * resources.gpus_per_worker / 3600

@@ -25,6 +25,7 @@ PACKAGES = ("lssat", "search")
 QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_COLOR_PREFIX": "0",  # what processes say goes to a file
     "RAY_TRAIN_ENABLE_STATE_TRACKING": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "PYTHONIOENCODING": ":backslashreplace",  # a name that is no text must not end a process that prints it

@@ -62,7 +62,7 @@ def conclude(
             style="red",
         )
         return False
-    results = open_test(folder, study.prepared, manifest, choice)
+    results = open_test(folder, study.prepared, manifest, choice, console.print)
     scores = {name: float(result["score"]) for name, result in results.items()}
     if table:
         table = final_table.with_test(table, runs, scores)
@@ -117,7 +117,9 @@ def _lack(best: Path, epoch: int) -> str | None:
     return None if found == epoch else f"its best checkpoint is of epoch {found}, its best score of epoch {epoch}"
 
 
-def open_test(folder: RunFolder, prepared: Path, manifest: Manifest, choice: Choice) -> dict[str, dict[str, Any]]:
+def open_test(
+    folder: RunFolder, prepared: Path, manifest: Manifest, choice: Choice, notify: Notify
+) -> dict[str, dict[str, Any]]:
     """Keep the chosen run as the bundle, and give the test results of all trained runs: scores, and of the chosen one
     its scorecard.
 
@@ -135,6 +137,7 @@ def open_test(folder: RunFolder, prepared: Path, manifest: Manifest, choice: Cho
         return known
     export(choice.trained[chosen], folder.bundle)
     if new or not has_scorecard:  # else a winner of earlier finalists is the winner again
+        notify(f"scoring {_runs(len(new) + (not has_scorecard))} on test ...")
         manifest.open_test(chosen)
         bundle = open_bundle(folder.bundle)
         rows = read_resident(shard_paths(prepared, "test"), bundle.config.data.image_size)
@@ -145,6 +148,10 @@ def open_test(folder: RunFolder, prepared: Path, manifest: Manifest, choice: Cho
         known |= found
     write_json(test_result, known[chosen])
     return known
+
+
+def _runs(number: int) -> str:
+    return "1 run" if number == 1 else f"{number} runs"
 
 
 def _holds(path: Path, result: Mapping[str, Any]) -> bool:

@@ -1,12 +1,15 @@
-"""One live display of a stage: runs done, running, stopped, failed, the best so far, time left."""
+"""One display of a study, over both stages: epochs, runs that are over or running, the best so far, time left."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 
+from rich.cells import cell_len
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -15,23 +18,40 @@ from rich.table import Table
 from lssat.durations import duration
 from lssat.model import catalog
 from lssat.train.result import EpochResult
-from search.record.trials import Outcome, Status
+from search.record.trials import Outcome, Status, TrialRecord
+from search.strategy.forecast import Forecast
 from search.strategy.suggestion import Suggestion
 
 LINE_EVERY_S = 30  # where there is no terminal, a line this often
+BAR = 20  # columns
+GAP = 2  # columns between two cells of a running trial
 
 
 @dataclass(frozen=True)
-class Expected:
-    """What a stage is expected to bring.
+class Part:
+    """A part of a study, as it is shown. `runs`: what its runs are called; `num_runs`: how many there are in all.
 
-    `what`: what each of its runs is called. `num_runs`: how many there are in all. `epochs`: that this session trains,
-    of all runs together.
+    `records`: of those that have begun. `best`: the best score of earlier sessions, and whose it is. `seconds_left`:
+    that a budget leaves.
     """
 
-    what: str
+    title: str
+    runs: str
     num_runs: int
-    epochs: float
+    records: Iterable[TrialRecord] = ()
+    best: tuple[float, str] | None = None
+    seconds_left: Callable[[], float] = lambda: math.inf
+
+
+@dataclass
+class _Shown:
+    """How a part stands."""
+
+    part: Part
+    best: tuple[float, str] | None
+    counts: Counter[Status] = field(default_factory=Counter)
+    paused: set[str] = field(default_factory=set)
+    running: dict[str, _Running] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -43,105 +63,141 @@ class _Running:
     def backbone(self) -> str:
         return catalog.architecture(self.suggestion.config.backbone)
 
+    def cells(self) -> list[str]:
+        """What a narrow terminal has no room for comes last."""
+        config, result = self.suggestion.config, self.result
+        return [
+            f"  {self.suggestion.name}",
+            self.backbone,
+            f"epoch {result.epoch}/{result.epochs}" if result else "starting",
+            f"score {result.best:.4f}" if result else "",
+            f"aux_weight {config.aux_weight:.2g}" if config.trains_auxiliary else "no auxiliary task",
+            config.streams if config.trains_auxiliary else "",
+        ]
+
 
 class Progress:
-    """Live on a terminal; lines elsewhere. `over`: how the runs ended that are over; `best`: the best score so far and
-    whose it is.
-    """
+    """Live on a terminal; lines elsewhere."""
 
-    def __init__(
-        self, console: Console, expected: Expected, over: Iterable[Status], best: tuple[float, str] | None
-    ) -> None:
-        self._console = console
-        self._expected = expected
-        self._counts = Counter(over)
-        self._best = best
-        self._trained = 0
-        self._paused: set[str] = set()
-        self._running: dict[str, _Running] = {}
+    def __init__(self, console: Console, forecast: Forecast) -> None:
+        self.console = console
+        self.forecast = forecast
+        self._shown = _Shown(Part("", "", 0), None)
         self._began = self._last_line = time.monotonic()
-        is_live = console.is_terminal
-        self._live = (
-            Live(get_renderable=self._render, console=console, refresh_per_second=2, transient=True)
-            if is_live
-            else None
+
+    @contextmanager
+    def shows(self, part: Part) -> Iterator[None]:
+        """A part of the study runs.
+
+        Standard output and error stay in the log: Ray prints there.
+        """
+        self._shown = shown = _Shown(part, part.best)
+        for record in part.records:
+            if record.outcome:
+                shown.counts[record.status] += 1
+            else:
+                shown.paused.add(record.name)
+        live = Live(
+            get_renderable=self.render,
+            console=self.console,
+            refresh_per_second=2,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
         )
-
-    def __enter__(self) -> Progress:
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._live:
-            self._live.stop()
+        with live if self.console.is_terminal else nullcontext():
+            yield
 
     def started(self, suggestion: Suggestion) -> None:
         """A run starts, or goes on."""
-        self._running[suggestion.name] = _Running(suggestion)
-        self._paused.discard(suggestion.name)
+        self.forecast.started(suggestion)
+        self._shown.running[suggestion.name] = _Running(suggestion)
+        self._shown.paused.discard(suggestion.name)
 
     def observe(self, suggestion: Suggestion, result: EpochResult) -> None:
         """A run has finished an epoch."""
-        running = replace(self._running[suggestion.name], result=result)
-        self._running[suggestion.name] = running
-        self._trained += 1
-        if result.is_last and (self._best is None or result.best > self._best[0]):
-            self._best = (result.best, f"{running.backbone}, {self._expected.what} {suggestion.name}")
-        if not self._live and time.monotonic() - self._last_line > LINE_EVERY_S:
-            self._print(self._line())
+        self.forecast.observe(suggestion, result)
+        shown = self._shown
+        running = shown.running[suggestion.name] = replace(shown.running[suggestion.name], result=result)
+        if result.is_last and (shown.best is None or result.best > shown.best[0]):
+            shown.best = (result.best, f"{running.backbone}, {suggestion.name}")
+        if not self.console.is_terminal and time.monotonic() - self._last_line > LINE_EVERY_S:
+            self._print(self.line())
 
     def finish(self, suggestion: Suggestion, outcome: Outcome | None, last: EpochResult | None) -> None:
         """A run is over, or has paused at a rung."""
-        name = suggestion.name
-        running = self._running.pop(name, None)
+        self.forecast.finish(suggestion, outcome, last)
+        name, shown = suggestion.name, self._shown
+        running = shown.running.pop(name, None)
         if outcome is None:
-            self._paused.add(name)
+            shown.paused.add(name)
             return
-        self._counts[outcome.status] += 1
+        shown.counts[outcome.status] += 1
         if outcome.status in (Status.FAILED, Status.INFEASIBLE):
-            text = f"warning: {self._expected.what} {name} {outcome.status}: {outcome.reason}"
-            self._console.print(text, style="yellow")
-        elif not self._live and running:
+            self.console.print(f"warning: {name} {outcome.status}: {outcome.reason}", style="yellow")
+        elif not self.console.is_terminal and running:
             score = f"{last.best:.4f}" if last else "-"
-            what = f"{self._expected.what} {name} {outcome.status} {running.backbone} score {score}"
-            self._print(f"{what}   {self._line()}")
+            self._print(f"{name} {outcome.status} {running.backbone} score {score}   {self.line()}")
+
+    def line(self) -> str:
+        """Everything, where there is no terminal."""
+        title = self._shown.part.title
+        return ", ".join(
+            [f"[{duration(time.monotonic() - self._began)}] {title}: {self._epochs()}", self._runs(), *self._best()]
+        )
+
+    def render(self) -> Group:
+        """Everything, on a terminal."""
+        trained, left = self.forecast.trained, self._left()
+        head = Table.grid(padding=(0, 1))
+        for _ in range(3):
+            head.add_column(no_wrap=True, overflow="ellipsis")
+        bar = ProgressBar(total=max(1.0, trained + left), completed=trained, width=BAR)
+        head.add_row(self._shown.part.title, bar, self._epochs())
+        lines = _grid([[f"  {text}"] for text in [self._runs(), *self._best()]], self.console.width)
+        rows = [running.cells() for running in list(self._shown.running.values())]
+        return Group(head, lines, _grid(rows, self.console.width))
 
     def _print(self, text: str) -> None:
         self._last_line = time.monotonic()
-        self._console.print(text, soft_wrap=True)
+        self.console.print(text, soft_wrap=True)
 
-    def _line(self) -> str:
-        ended = f"{self._counts[Status.STOPPED]} stopped early, {self._counts[Status.FAILED]} failed"
-        paused = f", {len(self._paused)} paused" if self._paused else ""
-        done = f"{self._counts.total()}/{self._expected.num_runs} done ({ended})"
-        best = f", best {self._best[0]:.4f} ({self._best[1]})" if self._best else ""
-        elapsed = duration(time.monotonic() - self._began)
-        return f"[{elapsed}] {done}{paused}, {len(self._running)} running{best}, {self._time_left()}"
+    def _left(self) -> float:
+        return self.forecast.left(self._shown.part.seconds_left())
 
-    def _time_left(self) -> str:
-        """At the pace of this session's epochs."""
-        if self._trained < 2:
-            return "time left: measuring"
-        if self._trained >= self._expected.epochs:
-            return "longer than expected"
-        share_left = (self._expected.epochs - self._trained) / self._trained
-        return f"about {duration(share_left * (time.monotonic() - self._began))} left"
+    def _epochs(self) -> str:
+        """Of the whole study."""
+        trained, left = self.forecast.trained, self._left()
+        text = f"{trained} of {trained + round(left)} epochs"
+        if round(left) == 0:
+            return text
+        seconds = self.forecast.seconds_left(left)
+        return f"{text}, " + ("time left: measuring" if seconds is None else f"about {duration(max(1, seconds))} left")
 
-    def _render(self) -> Group:
-        table = Table.grid(padding=(0, 2))
-        for name, running in list(self._running.items()):
-            table.add_row(f"  {self._expected.what} {name}", *self._cells(running))
-        bar = Table.grid(padding=(0, 1))
-        total = max(1.0, self._expected.epochs)
-        shown = ProgressBar(total=total, completed=min(self._trained, total), width=30)
-        bar.add_row(shown, self._line())
-        return Group(bar, table)
+    def _runs(self) -> str:
+        """Of this part."""
+        shown = self._shown
+        ended = {"stopped early": shown.counts[Status.STOPPED], "failed": shown.counts[Status.FAILED]}
+        how = ", ".join(f"{number} {what}" for what, number in ended.items() if number)
+        over = f"{shown.counts.total()} of {shown.part.num_runs} {shown.part.runs} over" + (f" ({how})" if how else "")
+        paused = [f"{len(shown.paused)} paused"] if shown.paused else []
+        return ", ".join([over, *paused, f"{len(shown.running)} running"])
 
-    def _cells(self, running: _Running) -> list[str]:
-        config, result = running.suggestion.config, running.result
-        streams = config.streams if config.trains_auxiliary else ""
-        weight = f"aux_weight {config.aux_weight:.2g}" if config.trains_auxiliary else "no auxiliary task"
-        epoch = f"epoch {result.epoch}/{result.epochs}" if result else "starting"
-        score = f"score {result.best:.4f}" if result else ""
-        return [running.backbone, streams, weight, epoch, score]
+    def _best(self) -> list[str]:
+        best = self._shown.best
+        return [f"best {best[0]:.4f} ({best[1]})"] if best else []
+
+
+def _grid(rows: Sequence[Sequence[str]], width: int) -> Table:
+    """Rows as a table with as many columns as there is room for; the first is cut where even that has none."""
+    grid = Table.grid(padding=(0, GAP, 0, 0), pad_edge=False)
+    used = num_shown = 0
+    for column in zip(*rows, strict=True):
+        used += max(map(cell_len, column)) + GAP
+        if num_shown and used - GAP > width:
+            break
+        num_shown += 1
+        grid.add_column(no_wrap=True, overflow="ellipsis")
+    for row in rows:
+        grid.add_row(*row[:num_shown])
+    return grid

@@ -25,8 +25,8 @@ class Recorder(Callback):  # type: ignore[misc]
         self._folder = study.folder
         self._storage = study.storage
         self.stage = stage
-        self._progress = progress
-        self._tensorboard = TensorBoard(study.folder.tensorboard, study.space.searched_keys)
+        self.progress = progress
+        self._tensorboard = TensorBoard(study.folder.tensorboard, stage, study.space.searched_keys)
         self._records: dict[str, TrialRecord] = {}
         self._started: dict[str, tuple[float, float]] = {}  # name -> clock now, seconds that it had trained before
 
@@ -61,7 +61,7 @@ class Recorder(Callback):  # type: ignore[misc]
         record = self._folder.record(self.stage, suggestion.name).begin(suggestion.sampled, suggestion.config)
         self._records[record.name] = record
         self._started[record.name] = time.monotonic(), record.seconds
-        self._progress.started(suggestion)
+        self.progress.started(suggestion)
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any

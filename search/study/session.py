@@ -74,7 +74,8 @@ def run(session: Session, console: Console) -> bool:
         study = _open(session, prepared, task_of(info))
         data = {**_summary(info), SCORED_BY: scored_by, "prepared": str(prepared)}
         manifest = _begin(session, data)  # everything is checked
-        tuning.search(study, console)
+        progress = tuning.begin_progress(study, console)
+        tuning.search(study, progress)
         rows = leaderboard.of_folder(session.folder)
         leaderboard.write(rows, session.folder)
         runs = final_table.planned_runs(session.folder, rows, space.search)
@@ -85,10 +86,11 @@ def run(session: Session, console: Console) -> bool:
                 f"final stage: the best {num_finalists} and their supervised baselines over "
                 f"{space.search.final_seeds} fresh seeds"
             )
-        tuning.train_finals(study, runs, console)
-        tuning.train_again(study, *lost_runs(study, manifest, rows, runs, notify), console)
+        tuning.train_finals(study, runs, progress)
+        tuning.train_again(study, *lost_runs(study, manifest, rows, runs, notify), progress)
     finally:
         driver.stop()
+    session.storage.drop_ray()
     has_winner = conclude(study, manifest, rows, runs, console)
     compare_with_plan(space, session.folder, console)
     return has_winner

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from ray import tune
+from ray.train._internal.session import get_session
 from ray.tune import PlacementGroupFactory
 
 from lssat.evaluation.units import RowTexts
@@ -58,6 +59,8 @@ def run_trial(tune_config: Mapping[str, Any], context: StageContext) -> None:
     except torch.AcceleratorError:  # the device is lost to this process: a new one goes on from the last epoch
         raise
     except Exception as error:
+        if get_session() is None:  # Tune has ended the trial, and with it its workers: nobody waits for them any more
+            return
         traceback.print_exc()
         tune.report(ended_by(error).to_report())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from functools import partial
@@ -17,16 +18,16 @@ from search.record.folder import Stage
 from search.record.trials import Status, TrialRecord
 from search.report import leaderboard
 from search.space.drawable import demands
-from search.space.epochs import searched
 from search.strategy.budget import Budget, stagnates
 from search.strategy.finalists import FinalRun
+from search.strategy.forecast import Forecast
 from search.strategy.schedulers import scheduler
 from search.strategy.searcher import OptunaSearcher, open_study
 from search.strategy.suggestion import Suggestion, suggestion_of
 from search.study import memory_kills
 from search.study.capacity import concurrency
 from search.study.context import Study
-from search.study.progress import Expected, Progress
+from search.study.progress import Part, Progress
 from search.study.reconcile_with_optuna import reconcile
 from search.study.recorder import Recorder
 from search.study.trial import StageContext, resources_of, run_trial
@@ -44,7 +45,12 @@ TUNE_SETTINGS = {
 }
 
 
-def search(study: Study, console: Console) -> None:
+def begin_progress(study: Study, console: Console) -> Progress:
+    """The display of all that a session of a study trains."""
+    return Progress(console, Forecast(study.space.search, study.space.example().optim.epochs))
+
+
+def search(study: Study, progress: Progress) -> None:
     """Run the search, or go on with it, until its trials are done or its budget is spent.
 
     Raises ConfigError, MachineFailed, KeyboardInterrupt.
@@ -53,57 +59,56 @@ def search(study: Study, console: Console) -> None:
     optuna_study = open_study(study.folder.study_db, study.folder.name, study.space)
     reconcile(study.folder, optuna_study, settings)
     records = study.folder.records(Stage.SEARCH)
+    progress.forecast.begin_search(records)
     over = [record for record in records if record.status != Status.RUNNING]
     num_broken = sum("failed" in trial.user_attrs for trial in optuna_study.get_trials(deepcopy=False))
     remaining = settings.num_trials - len(over) - num_broken
     if remaining > 0:
-        expected = Expected("trial", settings.num_trials, _num_epochs_left(study, records))
-        with Progress(console, expected, [record.status for record in over], _best(study, records)) as progress:
-            recorder = Recorder(study, Stage.SEARCH, progress)
-            budget = Budget(settings, records, recorder.seconds)
-            searcher = OptunaSearcher(optuna_study, study.space)
-            rungs = scheduler(settings, study.space.example().optim.epochs)
-            listeners: list[Listener] = [recorder, budget, progress, searcher]
-            participants = Participants(searcher, rungs, listeners, budget.is_spent)
-            adaptor = Adaptor(settings, participants, partial(study.folder.record, Stage.SEARCH))
-            adaptor.replay(over)
+        recorder = Recorder(study, Stage.SEARCH, progress)
+        budget = Budget(settings, records, recorder.seconds)
+        searcher = OptunaSearcher(optuna_study, study.space)
+        rungs = scheduler(settings, study.space.example().optim.epochs)
+        listeners: list[Listener] = [recorder, budget, progress, searcher]
+        participants = Participants(searcher, rungs, listeners, budget.is_spent)
+        adaptor = Adaptor(settings, participants, partial(study.folder.record, Stage.SEARCH))
+        adaptor.replay(over)
+        part = Part("search", "trials", settings.num_trials, records, _best(study, records), budget.seconds_left)
+        with progress.shows(part):
             # To Tune, a trial that goes on after a pause is another one; the searcher says when it is over.
-            num_runs = -1 if settings.scheduler == "promotion" else remaining
-            _tune(study, adaptor, recorder, num_runs)
+            _tune(study, adaptor, recorder, -1 if settings.scheduler == "promotion" else remaining)
             _raise_if_interrupted(adaptor)
         reconcile(study.folder, optuna_study, settings)  # trials that paused and were never promoted
-        _say_why_it_ends(study, optuna_study, budget, console)
+        _say_why_it_ends(study, optuna_study, budget, progress.console)
     else:
-        console.print(f"all {len(over) + num_broken} trials of the search are over; `--extend N` adds more")
+        progress.console.print(f"all {len(over) + num_broken} trials of the search are over; `--extend N` adds more")
+    progress.forecast.end_search(study.folder.records(Stage.SEARCH))
     _drop_resumable_state(study, Stage.SEARCH)
 
 
-def train_finals(study: Study, runs: Sequence[FinalRun], console: Console) -> None:
+def train_finals(study: Study, runs: Sequence[FinalRun], progress: Progress) -> None:
     """Train the runs of the final stage that are not over, to their last epoch.
 
     Raises ConfigError, MachineFailed, KeyboardInterrupt.
     """
     records = [study.folder.record(Stage.FINAL, run.name) for run in runs]
-    over = [record.status for record in records if record.outcome]
+    progress.forecast.begin_finals(records)
     remaining = [run.suggestion for run, record in zip(runs, records, strict=True) if record.outcome is None]
     if remaining:
-        expected = Expected("final run", len(runs), len(remaining) * study.space.example().optim.epochs)
-        with Progress(console, expected, over, None) as progress:
-            _train_listed(study, remaining, Recorder(study, Stage.FINAL, progress), progress)
+        begun = [record for record in records if record.exists]
+        part = Part("final stage", "runs", len(runs), begun)
+        _train_listed(study, remaining, Recorder(study, Stage.FINAL, progress), part)
     _drop_resumable_state(study, Stage.FINAL)
 
 
-def train_again(study: Study, stage: Stage, names: Sequence[str], console: Console) -> None:
+def train_again(study: Study, stage: Stage, names: Sequence[str], progress: Progress) -> None:
     """Train runs that are over anew, from their seed, since their best checkpoint is lost. What is on record stays.
 
     Raises MachineFailed, KeyboardInterrupt.
     """
-    if not names:
-        return
-    suggestions = [Suggestion(name, study.folder.record(stage, name).sampled) for name in names]
-    expected = Expected("lost run", len(names), len(names) * study.space.example().optim.epochs)
-    with Progress(console, expected, [], None) as progress:
-        _train_listed(study, suggestions, Recorder(study, stage, progress), progress)
+    if names:
+        suggestions = [Suggestion(name, study.folder.record(stage, name).sampled) for name in names]
+        part = Part("training lost runs again", "runs", len(names))
+        _train_listed(study, suggestions, Recorder(study, stage, progress), part)
 
 
 class ListedRuns:
@@ -122,23 +127,18 @@ class ListedRuns:
         return self._waiting.pop(0) if self._waiting else None
 
 
-def _train_listed(study: Study, runs: Sequence[Suggestion], recorder: Recorder, progress: Progress) -> None:
-    participants = Participants(ListedRuns(runs), FIFOScheduler(), [recorder, progress])
+def _train_listed(study: Study, runs: Sequence[Suggestion], recorder: Recorder, part: Part) -> None:
+    participants = Participants(ListedRuns(runs), FIFOScheduler(), [recorder, recorder.progress])
     adaptor = Adaptor(study.space.search, participants, partial(study.folder.record, recorder.stage))
-    _tune(study, adaptor, recorder, len(runs))
-    _raise_if_interrupted(adaptor)
-
-
-def _num_epochs_left(study: Study, records: Sequence[TrialRecord]) -> float:
-    """Epochs of all trials together that are to be expected in this session."""
-    settings, epochs = study.space.search, study.space.example().optim.epochs
-    return searched(settings, epochs).expected - sum(record.num_epochs for record in records)
+    with recorder.progress.shows(part):
+        _tune(study, adaptor, recorder, len(runs))
+        _raise_if_interrupted(adaptor)
 
 
 def _best(study: Study, records: Sequence[TrialRecord]) -> tuple[float, str] | None:
     """The best score of earlier sessions, and whose it is."""
     best = leaderboard.winner(leaderboard.rank(records, study.space.search.objectives))
-    return (best.score, f"{best.backbone}, trial {best.trial}") if best and best.score is not None else None
+    return (best.score, f"{best.backbone}, {best.trial}") if best and best.score is not None else None
 
 
 def _say_why_it_ends(study: Study, optuna_study: optuna.Study, budget: Budget, console: Console) -> None:
@@ -167,6 +167,8 @@ def _drop_resumable_state(study: Study, stage: Stage) -> None:
 def _tune(study: Study, adaptor: Adaptor, recorder: Recorder, num_runs: int) -> None:
     """Let Ray Tune run what the adaptor suggests. `num_runs` of -1: as many as there are."""
     os.environ.update(TUNE_SETTINGS)
+    # which would list every trial as one whose metrics cannot be read: Tune does not write them
+    logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.ERROR)
     memory_kills.survive()
     stage, wanted = recorder.stage, demands(study.space)
     checkpoints, name = str(study.storage.path / stage), f"{study.folder.name}-{stage}"

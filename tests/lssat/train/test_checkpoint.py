@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -53,6 +54,20 @@ def test_round_trip(tmp_path: Path) -> None:
     assert loaded.keys() == tensors.keys()
     for name, tensor in tensors.items():
         assert loaded[name].dtype == tensor.dtype and torch.equal(loaded[name], tensor)
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_tensors_are_for_those_who_may_read_other_new_files(tmp_path: Path, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        for number in range(2):
+            save(tmp_path / "last", tensors=tensors_of(number), state={"number": number})
+    finally:
+        os.umask(before)
+    assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "last").iterdir()} == {
+        "state.json": mode,
+        next((tmp_path / "last").glob("tensors-*")).name: mode,
+    }
 
 
 def test_a_new_checkpoint_replaces_the_old_and_leaves_no_rubbish(tmp_path: Path) -> None:

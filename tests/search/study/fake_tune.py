@@ -28,6 +28,7 @@ class FakeTune:
         self.saved = {}  # name -> last epoch that has a checkpoint
         self.num_trained = 0
         self.fails_at = None  # the message, counted over all sessions, in whose place the machine fails
+        self.watch = lambda: None  # called after every message
         self._num_messages = 0
         self._ids = count()
 
@@ -58,6 +59,7 @@ class FakeTune:
             decision = adaptor.tune_scheduler.on_trial_result(None, trial, report)
             recorder.on_trial_result(0, [], trial, report)
             assert report["panel"] is None
+            self.watch()
             if decision == "STOP":
                 return report
             if adaptor.tune_stopper.stop_all() and message.to_report().get("epoch") is not None:

@@ -57,15 +57,17 @@ def test_fewer_finalists_than_before_bring_back_an_earlier_winner(tmp_path, prep
         trained[name] = tmp_path / name / "best"
     folder = RunFolder(tmp_path)
     record = Manifest(folder.manifest, {"test_opened": [], "sessions": [{}]})
+    said = []
 
     def opened(names, chosen):
         choice = Choice(chosen, chosen, {name: trained[name] for name in names})
-        known = open_test(folder, prepared, record, choice)
+        known = open_test(folder, prepared, record, choice, said.append)
         assert json.loads((tmp_path / "best" / "test.json").read_text()) == json.loads(json.dumps(known[chosen]))
         return load_file(tmp_path / "best" / "weights.safetensors")["head.weight"]
 
     first = opened("a", "a")
     assert not torch.equal(opened("ab", "b"), first)
+    assert said == ["scoring 1 run on test ..."] * 2
     looks = json.dumps(record.content["test_opened"])
     assert torch.equal(opened("a", "a"), first)
     assert json.dumps(record.content["test_opened"]) == looks, "it was scored before"
@@ -75,4 +77,5 @@ def test_fewer_finalists_than_before_bring_back_an_earlier_winner(tmp_path, prep
     (folder.bundle / "test.json").unlink()  # a kill came before it was written
     assert torch.equal(opened("a", "a"), first)
     assert json.dumps(record.content["test_opened"]) == looks
+    assert len(said) == 2, "nothing was scored again"
     assert json.loads((tmp_path / "manifest.json").read_text())["test_opened"][0]["chosen"] == "a"

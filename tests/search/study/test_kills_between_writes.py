@@ -86,10 +86,11 @@ class Disk:
                 patcher = patch(name)
                 original = patcher.get_original()[0]
                 stack.enter_context(patch(name, counted(original)))
-            tuning.search(study, console)
+            self.progress = progress = tuning.begin_progress(study, console)
+            tuning.search(study, progress)
             rows = leaderboard.of_folder(self.folder)
             runs = final_table.planned_runs(self.folder, rows, self.space.search)
-            tuning.train_finals(study, runs, console)
+            tuning.train_finals(study, runs, progress)
         return writes
 
     def ends(self):
@@ -165,7 +166,7 @@ def test_a_run_whose_checkpoint_was_lost_is_trained_again_and_its_record_stays(t
     disk.tune.saved.pop(lost.name)
     study = Study(disk.folder, Storage(disk.folder.path), disk.space, None, disk.folder.path, {})
     with patch.object(tuning, "_tune", disk.tune):
-        tuning.train_again(study, stage, [lost.name], Console(file=io.StringIO()))
+        tuning.train_again(study, stage, [lost.name], tuning.begin_progress(study, Console(file=io.StringIO())))
     assert disk.tune.num_trained == num_trained + 4
     assert disk.ends() == before
     disk.session()

@@ -1,0 +1,129 @@
+"""How far a study is, in epochs of search and final stage together, and how long it will take at its pace."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable
+
+from lssat.train.result import EpochResult
+from search.record.trials import Outcome, TrialRecord
+from search.space.epochs import expected, final
+from search.space.settings import SearchConfig
+from search.strategy.suggestion import Suggestion
+
+
+class Forecast:
+    """Counts epochs, and expects what is left as the scheduler usually decides; each trial that ends corrects it.
+
+    `epochs`: of a whole run. `clock`: in seconds.
+    """
+
+    def __init__(self, search: SearchConfig, epochs: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._search, self._epochs, self._clock = search, epochs, clock
+        self._trials = _Runs()
+        self._finals: _Runs | None = None
+        self._is_searching = True
+        self._since: dict[str, float] = {}  # name of a run that trains -> when its epoch began
+        self._paces: list[tuple[float, int]] = []  # of each epoch: its seconds, and how many runs trained as it ended
+
+    @property
+    def trained(self) -> int:
+        """Epochs until now, those of earlier sessions included."""
+        return self._trials.trained + (self._finals.trained if self._finals else 0)
+
+    def begin_search(self, records: Iterable[TrialRecord]) -> None:
+        """`records`: of the trials of earlier sessions."""
+        self._trials = _Runs(records)
+
+    def end_search(self, records: Iterable[TrialRecord]) -> None:
+        """The search trains nothing more: what its trials have is what they will have."""
+        self._trials, self._is_searching = _Runs(records), False
+
+    def begin_finals(self, records: Iterable[TrialRecord]) -> None:
+        """The runs of the final stage are known."""
+        self._finals = _Runs(records)
+
+    def started(self, suggestion: Suggestion) -> None:
+        """A run trains from now on."""
+        self._since[suggestion.name] = self._clock()
+
+    def observe(self, suggestion: Suggestion, result: EpochResult) -> None:
+        """Count an epoch."""
+        self._runs_with(suggestion.name).epochs[suggestion.name] = result.epoch
+        now = self._clock()
+        self._paces.append((now - self._since[suggestion.name], len(self._since)))
+        self._since[suggestion.name] = now
+
+    def finish(self, suggestion: Suggestion, outcome: Outcome | None, last: EpochResult | None) -> None:
+        """Expect nothing more of a run that is over; without an outcome it has only paused."""
+        self._since.pop(suggestion.name, None)
+        if outcome:
+            self._runs_with(suggestion.name).end(suggestion.name)
+
+    def left(self, seconds_of_search: float = math.inf) -> float:
+        """Epochs that are to come. `seconds_of_search`: that a budget leaves to it."""
+        left = 0.0
+        if self._is_searching:
+            most = math.inf if self._search.max_epochs is None else float(self._search.max_epochs)
+            usual = expected(self._search, self._epochs, self._trials.over, self._trials.begun)
+            left = max(0.0, min(usual, most) - self._trials.trained)
+        if left and math.isfinite(seconds_of_search) and (pace := self._pace()):
+            seconds, num_training = pace
+            left = min(left, seconds_of_search * num_training / seconds)
+        if self._finals is None:
+            return left + final(self._search, self._epochs)
+        return left + sum(self._epochs - epoch for epoch in self._finals.begun)
+
+    def seconds_left(self, left: float) -> float | None:
+        """Until so many more epochs are trained; None where that is not known yet.
+
+        It is counted down while epochs are trained; one that takes longer than usual is taken for nearly done.
+        """
+        pace = self._pace()
+        if pace is None:
+            return None
+        seconds, num_training = pace
+        under_way = sum(min(self._clock() - began, seconds) for began in list(self._since.values()))
+        return max(0.0, left * seconds - under_way) / num_training
+
+    def _pace(self) -> tuple[float, float] | None:
+        """Seconds of an epoch, and how many are trained at a time, on average of the younger half of this session's
+        epochs: backbones differ, and the first epochs wait for processes.
+        """
+        if len(self._paces) < 2:
+            return None
+        recent = self._paces[len(self._paces) // 2 :]
+        seconds, num_training = (sum(column) / len(recent) for column in zip(*recent, strict=True))
+        return seconds, num_training
+
+    def _runs_with(self, name: str) -> _Runs:
+        return self._finals if self._finals and name in self._finals.epochs else self._trials
+
+
+class _Runs:
+    """Epochs of runs, by name, and which of them are over. A display reads them from a thread of its own."""
+
+    def __init__(self, records: Iterable[TrialRecord] = ()) -> None:
+        self.epochs: dict[str, int] = {}
+        self._over: set[str] = set()
+        for record in records:
+            self.epochs[record.name] = record.num_epochs
+            if record.outcome:
+                self._over.add(record.name)
+
+    def end(self, name: str) -> None:
+        self.epochs.setdefault(name, 0)  # it may have failed before its first
+        self._over.add(name)
+
+    @property
+    def trained(self) -> int:
+        return sum(list(self.epochs.values()))
+
+    @property
+    def over(self) -> list[int]:
+        return [epoch for name, epoch in list(self.epochs.items()) if name in self._over]
+
+    @property
+    def begun(self) -> list[int]:
+        return [epoch for name, epoch in list(self.epochs.items()) if name not in self._over]
