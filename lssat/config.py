@@ -53,6 +53,8 @@ RENAMED_KEYS = {
     "target.ldp_signed": "texture.ldp_signed",
 }
 """Old key -> the key of today. What an older version wrote is read through it; in a space it is an error."""
+ADDED_KEYS = ("data.class_names",)
+"""Keys that came later, None where nobody sets them."""
 STREAMS_PATTERN = re.compile(r"M(RGB|LBP|LDP)/R(RGB|LBP|LDP)/C(RGB|LBP|LDP)")
 
 
@@ -74,6 +76,10 @@ class DataConfig(Section):
         "its own",
     )
     classes: list[str] | None = Field(None, description="keep only rows whose label is one of these; None keeps all")
+    class_names: list[str] | None = Field(
+        None,
+        description="what the classes are called, numbers by size and words by their letters; None: as in the data",
+    )
     image_size: Int = Field(64, ge=16, description="side of the square image in pixels")
     sampling: Literal["natural", "balanced"] = Field(
         "natural",
@@ -106,10 +112,17 @@ class DataConfig(Section):
         kind, colon, _ = str(values.get("source", "")).partition(":")
         return {**values, "task": NATURAL_TASKS[kind]} if colon and kind in NATURAL_TASKS else values
 
-    @field_validator("classes", mode="before")
+    @field_validator("classes", "class_names", mode="before")
     @classmethod
     def _classes_are_names(cls, value: object) -> object:
         return [str(item) for item in value] if isinstance(value, list) else value
+
+    @field_validator("class_names")
+    @classmethod
+    def _names_differ(cls, value: list[str] | None) -> list[str] | None:
+        if value and (len(set(value)) < len(value) or not all(map(str.strip, value))):
+            raise ValueError(f"`data.class_names` must be names that differ, but got {', '.join(value)}")
+        return value
 
 
 class ObjectiveConfig(Section):
@@ -267,7 +280,12 @@ class OptimConfig(Section):
     batch_size: Int = Field(64, ge=1, description="global: shared by all workers of the trial")
     lr: Float = Field(1e-3, gt=0, description="peak learning rate of AdamW")
     weight_decay: Float = Field(0.05, ge=0, description="AdamW; not on biases, norms, tokens and positions")
-    warmup_epochs: Float = Field(1.0, ge=0, description="linear warm-up, then a cosine to min_lr, both per step")
+    warmup_epochs: Float = Field(
+        1.0,
+        ge=0,
+        description="linear warm-up, then a cosine to min_lr, both per step; where nobody sets it, at most half of the "
+        "epochs",
+    )
     min_lr: Float = Field(1e-6, ge=0, description="learning rate at the last step")
     layer_decay: Float = Field(
         1.0,
@@ -298,10 +316,20 @@ class OptimConfig(Section):
         "auto", description="auto: bfloat16 autocast where the hardware gains from it"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _default_warmup_gives_way(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and values.get("epochs") == 1 and "warmup_epochs" not in values:
+            return {**values, "warmup_epochs": 0.5}
+        return values
+
     @model_validator(mode="after")
     def _warmup_fits(self) -> OptimConfig:
         if self.warmup_epochs >= self.epochs:
-            raise ValueError("`optim.warmup_epochs` must be less than `optim.epochs`")
+            raise ValueError(
+                f"`optim.warmup_epochs` must be less than `optim.epochs`, but got {self.warmup_epochs:g} and "
+                f"{self.epochs}; lower it as well"
+            )
         return self
 
 
@@ -413,10 +441,12 @@ class Config(Section):
     def hash(self) -> str:
         """Eight hex digits that name this configuration, its seed included.
 
-        A renamed key is hashed under its old name, so that a configuration keeps its hash.
+        A renamed key is hashed under its old name, and a key of ADDED_KEYS only where it is set, so that a
+        configuration keeps its hash.
         """
         old_names = {new: old for old, new in RENAMED_KEYS.items()}
-        text = json.dumps({old_names.get(key, key): value for key, value in self.flat().items()}, sort_keys=True)
+        known = {key: value for key, value in self.flat().items() if value is not None or key not in ADDED_KEYS}
+        text = json.dumps({old_names.get(key, key): value for key, value in known.items()}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 

@@ -68,6 +68,7 @@ def _data(arguments: argparse.Namespace) -> DataConfig:
         "data.source": absolute(arguments.data),
         "data.task": arguments.task,
         "data.classes": arguments.classes.split(",") if arguments.classes else None,
+        "data.class_names": arguments.class_names.split(",") if arguments.class_names else None,
         "data.allow_leaks": arguments.allow_leaks,
         "data.max_rejects": arguments.max_rejects,
     }
@@ -90,6 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--task", help="label column(s); default: the natural task of the kind")
     parser.add_argument("--classes", metavar="A,B,...", help="keep only these classes of the label")
+    parser.add_argument(
+        "--class-names", metavar="A,B,...", help="what the classes are called, numbers by size and words by letters"
+    )
     parser.add_argument("--split", default="test", choices=SPLITS)
     parser.add_argument("--subgroups", default="", metavar="A,B", help="columns of the data to give the score by")
     parser.add_argument(

@@ -13,8 +13,11 @@ from lssat.command import exit_code, local_path
 from lssat.config import ConfigError, DataConfig, build
 from lssat.console import SafeConsole
 from lssat.data.parallel import Spread, in_processes
+from lssat.data.prepare.audit import LEAKS_FILE
+from lssat.data.prepare.look import FOLDERS, is_class_folder
 from lssat.data.prepare.prepare import Preparation, write
 from lssat.data.prepared.table import INFO_FILE, SPLITS, read_info
+from lssat.data.prepared.writing import REJECTS_FILE
 from lssat.data.sources.source import OPTIONS, OWN, absolute, located
 from lssat.visible import visible
 
@@ -58,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--classes", metavar="A,B,...", help="keep only these classes of the label")
     parser.add_argument(
+        "--class-names", metavar="A,B,...", help="what the classes are called, numbers by size and words by letters"
+    )
+    parser.add_argument(
         "--seed", type=int, default=0, help="of splits that the data do not bring, and of the order of rows"
     )
     parser.add_argument(
@@ -98,10 +104,12 @@ def _run(arguments: argparse.Namespace) -> None:
 def _data(arguments: argparse.Namespace) -> DataConfig:
     """Raises ConfigError."""
     kind = "" if arguments.kind == OWN else f"{arguments.kind}:"
+    source = absolute(f"{kind}{arguments.source}")
     keys = {
-        "data.source": absolute(f"{kind}{arguments.source}"),
-        "data.task": arguments.task,
+        "data.source": source,
+        "data.task": arguments.task or (FOLDERS if is_class_folder(source) else None),
         "data.classes": arguments.classes.split(",") if arguments.classes else None,
+        "data.class_names": arguments.class_names.split(",") if arguments.class_names else None,
         "data.seed": arguments.seed,
         "data.max_rejects": arguments.max_rejects,
         "data.allow_leaks": arguments.allow_leaks or None,
@@ -136,6 +144,9 @@ def _show(folder: Path) -> None:
         print(f"{split:<6}{info.rows[split]:>9}  {counts}")
     rejects, leaks = len(info.rejects), info.options["leaks"]
     print(f"{rejects} rejects, {leaks} leaks across splits; described in {folder / INFO_FILE}")
+    for count, name in ((rejects, REJECTS_FILE), (leaks, LEAKS_FILE)):
+        if count:
+            print(f"  {folder / name}")
 
 
 if __name__ == "__main__":

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
+import traceback
 from typing import Any
 
 import ray
+from ray._private.node import Node
 
 from lssat.command import signals_wait
+
+NOT_UP = "timed out during startup"
+"""Of the message after the 30 s that Ray gives itself to start, which is no setting (Ray 2.60)."""
 
 
 def start(address: str, **options: Any) -> None:
@@ -23,6 +28,17 @@ def start(address: str, **options: Any) -> None:
     ray._private.ray_logging._color = str
     with signals_wait():
         ray.init(address, **options)
+
+
+def is_late(error: Exception) -> bool:
+    """Whether Ray was not up in time, as on a busy machine. What it had begun, and has lost sight of, is ended."""
+    if NOT_UP not in str(error):
+        return False
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if isinstance(node := frame.f_locals.get("self"), Node):
+            node.kill_all_processes(check_alive=False, allow_graceful=False)
+            break
+    return True
 
 
 def stop() -> None:

@@ -39,11 +39,12 @@ METHOD, STUDY = 456, 26
 """Left edges of the two packages."""
 LAYOUT = {  # box: pixels from its package's left edge, row, width
     "search commands": (0, -0.5, 380),
-    "search.study": (0, 0.5, 380),
-    "search.report": (0, 1.5, 182),
-    "search.plan": (198, 1.5, 182),
-    "search.claims": (0, 2.5, 138),
-    "search.strategy": (154, 2.5, 170),
+    "search.command_line": (0, 0.24, 380),
+    "search.study": (0, 0.98, 380),
+    "search.report": (0, 1.8, 182),
+    "search.plan": (198, 1.8, 182),
+    "search.claims": (0, 2.6, 138),
+    "search.strategy": (154, 2.6, 170),
     "search.record": (0, 3.5, 380),
     "search.space": (0, 4.5, 380),
     "lssat commands": (0, 0, 628),

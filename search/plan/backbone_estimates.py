@@ -27,7 +27,7 @@ class BackboneEstimate:
 
     `num_concurrent`: trials that the machine has CPUs and GPUs for, 0 for none. `num_micro_batches`: the fewest with
     which a worker has room, 0 where it has room with none. `memory` and `available`: bytes of one worker, and bytes
-    that it may have. `seconds_per_epoch`: None where it could not be measured here.
+    that it may have. `seconds_per_epoch`: None where it could not be measured here. `cpu_share`: see `rates.Rate`.
     """
 
     name: str
@@ -41,6 +41,7 @@ class BackboneEstimate:
     memory: int
     available: int
     seconds_per_epoch: float | None = None
+    cpu_share: float = 1.0
 
     @property
     def runs_here(self) -> bool:
@@ -134,4 +135,5 @@ def _timed(
     of_worker = rate(backbone.num_parameters)
     train_seconds = data.rows["train"] * config.data.train_fraction / of_worker.train
     val_seconds = data.rows["val"] / of_worker.evaluate
-    return replace(backbone, seconds_per_epoch=(train_seconds + val_seconds) / backbone.num_workers)
+    seconds = (train_seconds + val_seconds) / backbone.num_workers
+    return replace(backbone, seconds_per_epoch=seconds, cpu_share=of_worker.share)

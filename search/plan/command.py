@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from lssat.console import SafeConsole
+from lssat.data.prepared.table import DatasetInfo
 from lssat.files import write_json
 from lssat.visible import visible
 from search.plan.actual import actual
@@ -27,14 +28,14 @@ WIDTH = 140
 """Columns of the screen, where the output is no terminal."""
 
 
-def plan_study(space: Space, folder: RunFolder, cache: Path) -> None:
+def plan_study(space: Space, folder: RunFolder, cache: Path, listed: DatasetInfo) -> None:
     """Show the plan of a study and keep it, so that the finished study in `folder` can be compared with it.
 
-    `cache`: where prepared data sets are. Raises ConfigError.
+    `cache`: where prepared data sets are. `listed`: the data before they are prepared. Raises ConfigError.
     """
     warnings.filterwarnings("ignore", category=FutureWarning)
     console = SafeConsole(width=None if sys.stdout.isatty() else WIDTH)
-    data = estimate_data(space.example().data, cache)
+    data = estimate_data(space.example().data, cache, listed)
     with console.status("looking at the backbones") as status:
         plan = make_plan(space, data, this_machine(), SECONDS, lambda text: status.update(Text(visible(text))))
     show(plan, console)

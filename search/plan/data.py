@@ -26,8 +26,9 @@ class DataEstimate:
     origin: str
 
 
-def estimate_data(data: DataConfig, cache: Path) -> DataEstimate:
-    """The rows of the data set as prepared earlier; else of the synthetic faces to come; else an assumption.
+def estimate_data(data: DataConfig, cache: Path, listed: DatasetInfo | None = None) -> DataEstimate:
+    """The rows of the data set as prepared earlier; else of the synthetic faces to come; else as `listed` before any
+    image is opened; else an assumption.
 
     `cache`: where prepared data sets are. Raises ConfigError.
     """
@@ -42,11 +43,14 @@ def estimate_data(data: DataConfig, cache: Path) -> DataEstimate:
         rows = {"train": data.num_images, "val": generate.NUM_HELD_OUT, "test": generate.NUM_HELD_OUT}
         num_outputs = max(2, len(data.classes or generate.CLASSES.get(data.task, ())))
         return DataEstimate(rows, num_outputs, _num_jpeg_bytes(rows, data), "synthetic faces, yet to be rendered")
+    if listed and listed.rows:
+        num_bytes = _num_jpeg_bytes(listed.rows, data)
+        return DataEstimate(listed.rows, max(2, len(listed.classes)), num_bytes, "as listed; no image was opened yet")
     return DataEstimate(
         ASSUMED_ROWS,
         len(data.classes) if data.classes else ASSUMED_OUTPUTS,
         _num_jpeg_bytes(ASSUMED_ROWS, data),
-        "unknown before the data are prepared: this is an assumption",
+        "unknown before the videos are opened: this is an assumption",
     )
 
 

@@ -10,6 +10,7 @@ from lssat.config import Config, ConfigError
 from lssat.model import catalog
 from search.plan.backbone_estimates import BackboneEstimate, estimate_backbones
 from search.plan.data import DataEstimate
+from search.plan.hours import what_fits
 from search.plan.machine import Machine
 from search.space import drawable, epochs
 from search.space.definition import Parameter, Space
@@ -25,7 +26,7 @@ class Plan:
     """Estimates of a whole study.
 
     `space`: each searched key with its choices or range. `points`: how many points the space has, in words. `seconds`
-    is None where nothing can run here. `disk`: bytes.
+    is None where nothing can run here. `disk`: bytes. `fits`: what there is time for in `--hours`.
     """
 
     profile: str
@@ -39,6 +40,7 @@ class Plan:
     backbones: tuple[BackboneEstimate, ...]
     seconds: Span | None
     disk: int
+    fits: str = ""
 
     @property
     def epochs(self) -> Span:
@@ -61,6 +63,8 @@ def make_plan(space: Space, data: DataEstimate, machine: Machine, seconds: float
     backbones = estimate_backbones(list(config_of.values()), data, machine, seconds, notify)
     search_epochs = epochs.searched(space.search, example.optim.epochs)
     final_epochs = epochs.final(space.search, example.optim.epochs)
+    per_epoch = _seconds_per_epoch(space, backbones)
+    hours = space.search.hours
     return Plan(
         profile=space.profile,
         space=tuple((parameter.key, describe(parameter)) for parameter in space.parameters),
@@ -71,8 +75,9 @@ def make_plan(space: Space, data: DataEstimate, machine: Machine, seconds: float
         final_epochs=final_epochs,
         data=data,
         backbones=backbones,
-        seconds=_seconds(space, backbones, search_epochs, final_epochs),
+        seconds=None if per_epoch is None else _seconds(space, per_epoch, search_epochs, final_epochs),
         disk=_disk(space, example, backbones, data),
+        fits=what_fits(space.search, example.optim.epochs, per_epoch) if hours and per_epoch else "",
     )
 
 
@@ -95,20 +100,22 @@ def _points(space: Space) -> str:
     return f"{number:,}" if number <= MOST_POINTS else f"more than {MOST_POINTS:,}"
 
 
-def _seconds(
-    space: Space, backbones: tuple[BackboneEstimate, ...], search_epochs: Span, final_epochs: int
-) -> Span | None:
+def _seconds_per_epoch(space: Space, backbones: tuple[BackboneEstimate, ...]) -> float | None:
     """On the clock, if every backbone that can run is drawn equally often, with all trials side by side that there is
-    room for.
+    room for; None where none can run.
     """
     timed = [(b.seconds_per_epoch, b.num_concurrent) for b in backbones if b.seconds_per_epoch is not None]
     if not timed:
         return None
     limit = space.search.max_concurrent
-    per_epoch = sum(seconds / min(room, limit or room) for seconds, room in timed) / len(timed)
-    hours = space.search.max_hours
-    searching = search_epochs.times(per_epoch).at_most(hours and hours * 3600)
-    return searching.plus(final_epochs * per_epoch)
+    return sum(seconds / min(room, limit or room) for seconds, room in timed) / len(timed)
+
+
+def _seconds(space: Space, per_epoch: float, search_epochs: Span, final_epochs: int) -> Span:
+    most_of_search = space.search.max_hours
+    searching = search_epochs.times(per_epoch).at_most(most_of_search and most_of_search * 3600)
+    most = space.search.hours
+    return searching.plus(final_epochs * per_epoch).at_most(most and most * 3600)
 
 
 def _disk(space: Space, example: Config, backbones: tuple[BackboneEstimate, ...], data: DataEstimate) -> int:

@@ -5,6 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+BUSY = 0.85
+"""Share of the time on the clock that a thread which only computes gets of a CPU; below it, the machine is busy with
+something else.
+"""
+
 
 @dataclass(frozen=True)
 class Machine:

@@ -24,6 +24,7 @@ from lssat.train.precision import autocast
 from lssat.train.result import IMAGES_PER_S
 from lssat.train.scoring import predict_rows
 from lssat.train.step import StepContext
+from search.plan.machine import BUSY
 
 TRAINING_SHARE = 0.7
 """Of the time that a measurement may take; evaluation takes most of the rest."""
@@ -38,10 +39,14 @@ FEWEST, MOST, SECONDS = 3, 20, 0.5
 
 @dataclass(frozen=True)
 class Rate:
-    """Images per second of one worker."""
+    """Images per second of one worker that has its CPUs for itself.
+
+    `share`: of the clock that the measurement got of them, below BUSY where the machine was busy with something else.
+    """
 
     train: float
     evaluate: float
+    share: float = 1.0
 
 
 class Speed(NamedTuple):
@@ -77,7 +82,8 @@ def between(small: tuple[int, Rate], large: tuple[int, Rate], parameters: int) -
     def interpolated(at_low: float, at_high: float) -> float:
         return float(at_low ** (1 - share) * at_high**share)
 
-    return Rate(interpolated(low_rate.train, high_rate.train), interpolated(low_rate.evaluate, high_rate.evaluate))
+    train = interpolated(low_rate.train, high_rate.train)
+    return Rate(train, interpolated(low_rate.evaluate, high_rate.evaluate), min(low_rate.share, high_rate.share))
 
 
 @torch.no_grad()
@@ -111,17 +117,25 @@ def _alone(config: Config, batch_size: int) -> Config:
 
 
 def _rate(config: Config, num_outputs: int, num_rows: int, device: torch.device) -> Rate:
-    """The rate over an epoch of so many random images."""
+    """The rate over an epoch of so many random images.
+
+    On a CPU this thread computes all the time that it has one, so that its time on the CPU beside that on the clock
+    tells how busy the machine is.
+    """
     random, side = np.random.default_rng(0), config.data.image_size
     images = random.integers(0, 256, (num_rows, side, side, 3), np.uint8)
     rows = ResidentRows([{"image": images, "label": random.integers(0, num_outputs, num_rows)}])
     task = Task("plan", "multiclass", tuple(map(str, range(num_outputs))), (1,) * num_outputs, num_rows)
     context = StepContext.of(config, task, Distributed(device))
     learner = new_learner(config, task, device, resumed=True)  # random weights are as fast as pretrained ones
+    begun, begun_on_cpu = time.perf_counter(), time.thread_time()
     train = train_epoch(context, learner, rows, epoch=0, num_micro_batches=1)[IMAGES_PER_S]
-    begun = time.perf_counter()
+    trained = time.perf_counter()
     predict_rows(config, learner.model, rows, context.distributed)
-    return Rate(train, num_rows / (time.perf_counter() - begun))
+    ended = time.perf_counter()
+    share = (time.thread_time() - begun_on_cpu) / (ended - begun) if device.type == "cpu" else 1.0
+    slowed = share if share < BUSY else 1.0
+    return Rate(train / slowed, num_rows / (ended - trained) / slowed, share)
 
 
 def _seconds(model: LSSAT, image: Tensor) -> list[float]:

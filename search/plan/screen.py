@@ -13,6 +13,7 @@ from lssat.durations import duration
 from search.plan.actual import Actual
 from search.plan.backbone_estimates import BackboneEstimate
 from search.plan.estimate import Plan
+from search.plan.machine import BUSY
 from search.record.names import PLANS
 from search.space.epochs import Span
 
@@ -38,7 +39,7 @@ NOTES = (
     "low: every trial but one is stopped at the first rung (under promotion the usual share goes on); expected: the "
     "usual share goes on at each rung; high: none is stopped, for each is better than those before it.\n"
     "Each backbone counts as drawn equally often, with the first choice of what else is searched. The smallest and the "
-    "largest were measured, each alone beside what runs on this machine now; the others lie between them by "
+    "largest were measured, each alone; the others lie between them by "
     "parameters, which is rough. Left out: start-up, preparation of data, what trials side by side take from each "
     "other, and the memory that an operation needs for a moment (up to a third more)."
 )
@@ -58,8 +59,21 @@ def show(plan: Plan, console: Console) -> None:
     console.print(f"  epochs    {epochs}, of which {plan.final_epochs:,} of the final stage")
     _show_backbones(plan, console)
     console.print(f"  time      {_in_words(plan.seconds, duration) if plan.seconds else UNKNOWN_TIME}")
+    if plan.fits:
+        console.print(f"  hours     {plan.fits}", soft_wrap=True)
+    _say_how_busy(plan, console)
     console.print(f"  disk      {data_size(plan.disk)} when most is there")
     console.print(NOTES, style="dim")
+
+
+def _say_how_busy(plan: Plan, console: Console) -> None:
+    share = min(backbone.cpu_share for backbone in plan.backbones)
+    if share < BUSY:
+        console.print(
+            f"  this machine is busy: the measurement had a CPU for {share:.0%} of its time. The times are those of a "
+            f"quiet machine; as busy as now, they would be about {1 / share:.1f} times as long",
+            style="yellow",
+        )
 
 
 def compare(plan: Mapping[str, Any], actual: Actual, console: Console) -> None:

@@ -28,6 +28,7 @@ MAY_CHANGE = (
     "max_concurrent",
     "max_epochs",
     "max_hours",
+    "hours",
     "max_gpu_hours",
     "patience",
     "min_improvement",

@@ -40,6 +40,11 @@ class SearchConfig(Section):
     )
     max_epochs: Int | None = Field(None, ge=1, description="budget: epochs of all trials together")
     max_hours: Float | None = Field(None, gt=0, description="budget: hours on the clock, of each session of the study")
+    hours: Float | None = Field(
+        None,
+        gt=0,
+        description="budget: hours on the clock, of each session with its final stage, which is cut to fit (`--hours`)",
+    )
     max_gpu_hours: Float | None = Field(None, gt=0, description="budget: hours of GPUs held by trials")
     patience: Int | None = Field(
         None, ge=1, description="budget: end after this many trials in a row without a better score"

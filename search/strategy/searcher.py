@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,12 +74,13 @@ class OptunaSearcher:
     """Suggests trials, named by Optuna's numbers, and tells Optuna what becomes of them.
 
     Trials that a killed study left RUNNING are handed out first, under their old name, so that they go on from their
-    checkpoint; those of them that have paused wait to be promoted.
+    checkpoint; those of them that have paused wait to be promoted. `closes`: whether no new one is to begin.
     """
 
-    def __init__(self, study: optuna.Study, space: Space) -> None:
+    def __init__(self, study: optuna.Study, space: Space, closes: Callable[[], bool] = lambda: False) -> None:
         self._study = study
         self._space = space
+        self._closes = closes
         self._running: dict[str, Trial] = {}  # by name
         self._epochs = space.example().optim.epochs
         self._pauses = pauses(space.search, self._epochs)
@@ -138,7 +140,7 @@ class OptunaSearcher:
         """Whether new trials are to be asked for."""
         search = self._space.search
         has_room = num_asked(self._study) < search.num_trials and not self._is_exhausted
-        return has_room and not stagnates(self._study, search)
+        return has_room and not self._closes() and not stagnates(self._study, search)
 
     def _promoted(self) -> FrozenTrial | None:
         if not self._pauses:

@@ -19,6 +19,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from lssat.config import ConfigError
 from lssat.on_ray import driver
+from lssat.on_ray.machine_fault import MachineFailed
 
 PACKAGES = ("lssat", "search")
 """What a cluster is sent: all that its processes import, and nothing else that lies in the clone."""
@@ -66,7 +67,7 @@ def check_sockets(address: str | None) -> None:
 
 
 def connect(address: str | None, root: Path) -> None:
-    """Start Ray on this machine, or join the cluster at `address`. Raises ConfigError.
+    """Start Ray on this machine, or join the cluster at `address`. Raises ConfigError, MachineFailed.
 
     Every process is told the address of its own Ray. Ray Train's cleaner, which gives back the CPUs of a trial with
     several workers that ASHA stops, would otherwise look for one, and fail where two run on a machine: the study would
@@ -85,6 +86,22 @@ def connect(address: str | None, root: Path) -> None:
             },
         )
         return
+    for is_last in (False, True):
+        try:
+            _start_here(root)
+            return
+        except Exception as error:
+            if not driver.is_late(error):
+                raise
+            if is_last:
+                raise MachineFailed(
+                    "Ray was not up within 30 s, twice; this machine is too busy, or short of memory: try again when "
+                    "it is less so"
+                ) from None
+
+
+def _start_here(root: Path) -> None:
+    """Raises ConfigError where it cannot."""
     port = str(_free_port())
     paths = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
     os.environ.update(LOOPBACK | {"PYTHONPATH": paths, "RAY_GCS_SERVER_PORT": port, "RAY_ADDRESS": f"127.0.0.1:{port}"})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,24 +12,32 @@ from rich.console import Console
 
 from lssat.config import ConfigError
 from lssat.data.prepare.prepare import prepare
-from lssat.data.prepared.table import DatasetInfo, changed_fingerprint, read_info, read_texts
+from lssat.data.prepared.table import SPLITS, DatasetInfo, changed_fingerprint, read_info, read_texts
+from lssat.data.prepared.writing import REJECTS_FILE
+from lssat.durations import duration
 from lssat.evaluation.units import RowTexts, scores_videos, texts_to_send
 from lssat.on_ray import driver
 from lssat.on_ray.ingest import open_splits
 from lssat.task import Task
 from search.plan.command import compare_with_plan
-from search.record.folder import RunFolder, Storage
+from search.record.folder import RunFolder, Stage, Storage
 from search.record.manifest import SCORED_BY, Manifest, new_manifest
 from search.report import final_table, leaderboard
 from search.report.screen import show_leaderboard
+from search.space.data_rules import check_objective
 from search.space.definition import Space
 from search.space.drawable import demands
+from search.space.settings import SearchConfig
+from search.strategy.deadline import Deadline
+from search.strategy.finalists import FinalRun
 from search.study import tuning
 from search.study.backbone_checks import check_by_building
 from search.study.capacity import concurrency
 from search.study.cluster import check_sockets, check_storage, connect
 from search.study.conclusion import conclude, lost_runs
 from search.study.context import Study
+
+MOST_CLASSES = 10  # whose counts are shown
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,7 @@ def run(session: Session, console: Console) -> bool:
     On a cluster the storage is looked at first: preparing data may take hours. Raises ConfigError.
     """
     space = session.space
+    deadline = Deadline(space.search, space.example().optim.epochs, time.monotonic())
     check_sockets(session.address)
 
     def notify(text: str) -> None:
@@ -63,7 +74,7 @@ def run(session: Session, console: Console) -> bool:
             _join_cluster(session)
         prepared = prepare(space.example().data, session.cache, notify)
         info = read_info(prepared)
-        _introduce(console, info, space)
+        _introduce(console, info, prepared, space)
         scored_by = "video" if _scores_videos(prepared, task_of(info)) else "row"
         _check_data(session, info, scored_by)
         if session.begun:
@@ -75,17 +86,10 @@ def run(session: Session, console: Console) -> bool:
         data = {**_summary(info), SCORED_BY: scored_by, "prepared": str(prepared)}
         manifest = _begin(session, data)  # everything is checked
         progress = tuning.begin_progress(study, console)
-        tuning.search(study, progress)
+        tuning.search(study, deadline, progress)
         rows = leaderboard.of_folder(session.folder)
         leaderboard.write(rows, session.folder)
-        runs = final_table.planned_runs(session.folder, rows, space.search)
-        if runs:
-            show_leaderboard(console, rows)
-            num_finalists = len({run.arm.trial for run in runs})
-            console.print(
-                f"final stage: the best {num_finalists} and their supervised baselines over "
-                f"{space.search.final_seeds} fresh seeds"
-            )
+        runs = _final_runs(study, rows, deadline, console)
         tuning.train_finals(study, runs, progress)
         tuning.train_again(study, *lost_runs(study, manifest, rows, runs, notify), progress)
     finally:
@@ -94,6 +98,34 @@ def run(session: Session, console: Console) -> bool:
     has_winner = conclude(study, manifest, rows, runs, console)
     compare_with_plan(space, session.folder, console)
     return has_winner
+
+
+def _final_runs(study: Study, rows: Sequence[leaderboard.Row], deadline: Deadline, console: Console) -> list[FinalRun]:
+    """The runs of the final stage, as many as there is time for; says what they are."""
+    folder, search = study.folder, study.space.search
+
+    def trials_of(settings: SearchConfig) -> list[str]:
+        planned = final_table.planned_runs(folder, rows, settings)
+        return [run.arm.trial for run in planned if folder.record(Stage.FINAL, run.name).outcome is None]
+
+    cut = deadline.cut(trials_of)
+    runs = final_table.planned_runs(folder, rows, cut)
+    num_finalists = len({run.arm.trial for run in runs})
+    if cut != search:
+        what = f"{num_finalists} x {cut.final_seeds} seeds" if runs else "none: the best trial of the search wins"
+        left = duration(max(0.0, deadline.seconds_left))
+        console.print(
+            f"final stage cut from {search.finalists} x {search.final_seeds} seeds to {what}, as {left} are left of "
+            "`--hours`",
+            style="yellow",
+            soft_wrap=True,
+        )
+    if runs:
+        show_leaderboard(console, rows)
+        console.print(
+            f"final stage: the best {num_finalists} and their supervised baselines over {cut.final_seeds} fresh seeds"
+        )
+    return runs
 
 
 def _begin(session: Session, data: dict[str, Any]) -> Manifest:
@@ -116,9 +148,7 @@ def _join_cluster(session: Session) -> None:
 
 def _check_data(session: Session, info: DatasetInfo, scored_by: str) -> None:
     """Raises ConfigError where the study cannot be run, or go on, with these data."""
-    objective = session.space.example().objective
-    _check_metric(task_of(info), objective.metric)
-    _check_subgroups(info, objective.subgroups)
+    check_objective(session.space.example().objective, info.kind, info.columns)
     if session.begun:
         _check_read_alike(session.begun, info)
         session.begun.check_goes_on(session.space, info.fingerprint)
@@ -152,43 +182,37 @@ def _check_read_alike(begun: Manifest, info: DatasetInfo) -> None:
         )
 
 
-def _check_metric(task: Task, metric: str) -> None:
-    if task.kind == "multiclass" and metric in ("auc", "average_precision"):
-        raise ConfigError(
-            f"`objective.metric` {metric} needs a binary or multi-label task; choose macro_f1, balanced_accuracy or "
-            "accuracy"
-        )
-
-
-def _check_subgroups(info: DatasetInfo, subgroups: list[str]) -> None:
-    for name in subgroups:
-        if name not in info.columns:
-            raise ConfigError(
-                f"`objective.subgroups` names `{name}`, but the data have no such column; they have "
-                f"{', '.join(info.columns) or 'none'}"
-            )
-
-
 def _scores_videos(prepared: Path, task: Task) -> bool:
     """Whether validation or test is scored by video. Their texts are read in deepfake detection alone."""
     held_out = (RowTexts.of_columns(read_texts(prepared, split)) for split in ("val", "test"))
     return task.is_deepfake and any(scores_videos(task, texts) for texts in held_out)
 
 
-def _introduce(console: Console, info: DatasetInfo, space: Space) -> None:
+def _introduce(console: Console, info: DatasetInfo, prepared: Path, space: Space) -> None:
     kind = "synthetic faces, rendered by this project" if info.synthetic else info.source
     rows = ", ".join(f"{count} {split}" for split, count in info.rows.items())
     outputs = f"{len(info.classes)} {'labels' if info.kind == 'multilabel' else 'classes'}"
     console.print(f"  data      {kind}: task {info.task} ({info.kind}, {outputs}), {rows}")
+    for split in SPLITS:
+        console.print(f"  {split:<10}{_counts(info, split)}", soft_wrap=True)
     if info.rejects:
         first = ", ".join(f"{reject['row']} ({reject['reason']})" for reject in info.rejects[:3])
         console.print(
-            f"warning: {len(info.rejects)} images or rows were left out: {first}, ...; all are in rejects.csv",
+            f"warning: {len(info.rejects)} images or rows were left out: {first}, ...; all are in "
+            f"{prepared / REJECTS_FILE}",
             style="yellow",
+            soft_wrap=True,
         )
     searched = ", ".join(space.searched_keys) or "nothing"
     search = space.search
     console.print(f"  search    {search.num_trials} trials by {search.sampler} and {search.scheduler} over {searched}")
+
+
+def _counts(info: DatasetInfo, split: str) -> str:
+    """How many images of a split are of each class; of many classes the first."""
+    counts = [f"`{name}` {count:,}" for name, count in info.counts[split].items()]
+    more = f", and {len(counts) - MOST_CLASSES} more" if len(counts) > MOST_CLASSES else ""
+    return f"{info.rows[split]:,} images: {', '.join(counts[:MOST_CLASSES])}{more}"
 
 
 def _summary(info: DatasetInfo) -> dict[str, Any]:

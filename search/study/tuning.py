@@ -19,10 +19,11 @@ from search.record.trials import Status, TrialRecord
 from search.report import leaderboard
 from search.space.drawable import demands
 from search.strategy.budget import Budget, stagnates
+from search.strategy.deadline import Deadline
 from search.strategy.finalists import FinalRun
 from search.strategy.forecast import Forecast
 from search.strategy.schedulers import scheduler
-from search.strategy.searcher import OptunaSearcher, open_study
+from search.strategy.searcher import OptunaSearcher, num_asked, open_study
 from search.strategy.suggestion import Suggestion, suggestion_of
 from search.study import memory_kills
 from search.study.capacity import concurrency
@@ -50,8 +51,9 @@ def begin_progress(study: Study, console: Console) -> Progress:
     return Progress(console, Forecast(study.space.search, study.space.example().optim.epochs))
 
 
-def search(study: Study, progress: Progress) -> None:
-    """Run the search, or go on with it, until its trials are done or its budget is spent.
+def search(study: Study, deadline: Deadline, progress: Progress) -> None:
+    """Run the search, or go on with it, until its trials are done, its budget is spent or the rest of the time is for
+    the final stage.
 
     Raises ConfigError, MachineFailed, KeyboardInterrupt.
     """
@@ -66,10 +68,11 @@ def search(study: Study, progress: Progress) -> None:
     if remaining > 0:
         recorder = Recorder(study, Stage.SEARCH, progress)
         budget = Budget(settings, records, recorder.seconds)
-        searcher = OptunaSearcher(optuna_study, study.space)
+        deadline.watch(records, recorder.seconds)
+        searcher = OptunaSearcher(optuna_study, study.space, deadline.closes)
         rungs = scheduler(settings, study.space.example().optim.epochs)
-        listeners: list[Listener] = [recorder, budget, progress, searcher]
-        participants = Participants(searcher, rungs, listeners, budget.is_spent)
+        listeners: list[Listener] = [recorder, budget, deadline, progress, searcher]
+        participants = Participants(searcher, rungs, listeners, lambda: budget.is_spent() or deadline.is_over())
         adaptor = Adaptor(settings, participants, partial(study.folder.record, Stage.SEARCH))
         adaptor.replay(over)
         part = Part("search", "trials", settings.num_trials, records, _best(study, records), budget.seconds_left)
@@ -78,8 +81,9 @@ def search(study: Study, progress: Progress) -> None:
             _tune(study, adaptor, recorder, -1 if settings.scheduler == "promotion" else remaining)
             _raise_if_interrupted(adaptor)
         reconcile(study.folder, optuna_study, settings)  # trials that paused and were never promoted
-        _say_why_it_ends(study, optuna_study, budget, progress.console)
+        _say_why_it_ends(study, optuna_study, budget, deadline, progress.console)
     else:
+        deadline.watch(records, lambda name: 0.0)
         progress.console.print(f"all {len(over) + num_broken} trials of the search are over; `--extend N` adds more")
     progress.forecast.end_search(study.folder.records(Stage.SEARCH))
     _drop_resumable_state(study, Stage.SEARCH)
@@ -141,12 +145,17 @@ def _best(study: Study, records: Sequence[TrialRecord]) -> tuple[float, str] | N
     return (best.score, f"{best.backbone}, {best.trial}") if best and best.score is not None else None
 
 
-def _say_why_it_ends(study: Study, optuna_study: optuna.Study, budget: Budget, console: Console) -> None:
+def _say_why_it_ends(
+    study: Study, optuna_study: optuna.Study, budget: Budget, deadline: Deadline, console: Console
+) -> None:
     if spent := budget.spent():
         console.print(
             f"the budget of {spent} is spent; `--resume` goes on, with a larger one or, of hours on the clock, as "
             "long again",
         )
+    elif deadline.is_over() or (deadline.closes() and num_asked(optuna_study) < study.space.search.num_trials):
+        hours = f"{study.space.search.hours:g} hours (`--hours`)"
+        console.print(f"the rest of the {hours} is for the final stage, so the search ends here; `--resume` goes on")
     elif stagnates(optuna_study, study.space.search):
         patience = study.space.search.patience
         console.print(f"no better score in {patience} trials (`search.patience`), so the search ends here")

@@ -138,3 +138,12 @@ def test_round_trip():
     config = build({"data.classes": [0, 1], "masking.ratio": 0.5})
     assert Config.model_validate_json(config.model_dump_json()) == config
     assert build(config.flat()) == config
+
+
+@pytest.mark.parametrize("epochs", [1, 1.0])
+def test_a_warmup_that_nobody_asked_for_gives_way_to_one_epoch(epochs):
+    assert build({"optim.epochs": epochs}).optim.warmup_epochs == 0.5
+    assert build(build({"optim.epochs": epochs}).flat()).hash() == build({"optim.epochs": epochs}).hash()
+    assert [build({"optim.epochs": more}).optim.warmup_epochs for more in (2, 100)] == [1.0, 1.0]
+    with pytest.raises(ConfigError, match=r"`optim.warmup_epochs` must be less than `optim.epochs`"):
+        build({"optim.epochs": epochs, "optim.warmup_epochs": 1.0})

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from lssat.command import Notify
 from lssat.config import ConfigError, DataConfig
 from lssat.data.parallel import Spread, in_processes, start_fork_server
-from lssat.data.prepare.audit import check_leaks
+from lssat.data.prepare.audit import LEAKS_FILE, check_leaks
 from lssat.data.prepare.opening import read_table
 from lssat.data.prepare.progress import Progress
 from lssat.data.prepare.resumable import begin_or_go_on, write_listing
@@ -30,7 +30,7 @@ from lssat.data.prepared.table import (
     is_complete,
     read_info,
 )
-from lssat.data.prepared.writing import Acceptance, clear_partial, write_dataset
+from lssat.data.prepared.writing import REJECTS_FILE, Acceptance, clear_partial, write_dataset
 from lssat.data.sources.registry import fingerprint, open_listing
 from lssat.data.sources.source import OWN, SYNTHETIC, Source, located
 from lssat.data.synthetic import DRAWING
@@ -61,6 +61,8 @@ class Preparation:
             "seed": data.seed,
             "allow_leaks": data.allow_leaks,
         }
+        if data.class_names is not None:  # else a folder of before would not be found again
+            options["class_names"] = data.class_names
         if source.kind == SYNTHETIC:
             return options | {"num_images": data.num_images, "image_size": data.image_size}
         if source.kind == OWN:
@@ -128,7 +130,7 @@ def write(folder: Path, preparation: Preparation, notify: Notify, spread: Spread
             return
         begun = time.monotonic()
         info = _write(folder, preparation, notify, spread)
-        notify(_summary(info, time.monotonic() - begun))
+        notify(_summary(folder, info, time.monotonic() - begun))
 
 
 def check_prepared(folder: Path, data: DataConfig) -> None:
@@ -141,10 +143,11 @@ def check_prepared(folder: Path, data: DataConfig) -> None:
             f"`data.source`: `{folder}` was prepared for task `{info.task}`, not `{data.task}`; leave `data.task` "
             "out, or prepare it anew"
         )
-    if data.classes is not None:
-        raise ConfigError(
-            "`data.classes` cannot be changed of a prepared data set; leave it out, or prepare the source anew"
-        )
+    for name in ("classes", "class_names"):
+        if getattr(data, name) is not None:
+            raise ConfigError(
+                f"`data.{name}` cannot be changed of a prepared data set; leave it out, or prepare the source anew"
+            )
 
 
 def _write(folder: Path, preparation: Preparation, notify: Notify, spread: Spread) -> DatasetInfo:
@@ -189,8 +192,13 @@ def _slug(text: str) -> str:
     return re.sub(r"[^\w.]+", "_", text)[:40]
 
 
-def _summary(info: DatasetInfo, seconds: float) -> str:
+def _summary(folder: Path, info: DatasetInfo, seconds: float) -> str:
     rows = ", ".join(f"{info.rows[split]} {split}" for split in SPLITS)
-    rejected = f", {len(info.rejects)} left out" if info.rejects else ""
-    leaks = f", {info.options['leaks']} leaks across splits allowed" if info.options["leaks"] else ""
+    rejected = f", {len(info.rejects)} left out ({folder / REJECTS_FILE})" if info.rejects else ""
+    num_leaks = info.options["leaks"]
+    leaks = (
+        f", {num_leaks} leak{'' if num_leaks == 1 else 's'} across splits allowed ({folder / LEAKS_FILE})"
+        if num_leaks
+        else ""
+    )
     return f"prepared {info.source}: {rows}{rejected}{leaks}, in {seconds:.1f} s"

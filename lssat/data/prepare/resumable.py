@@ -90,16 +90,14 @@ def write_listing(
     unfinished.mkdir(parents=True, exist_ok=True)
     shards = _shards(listing)
     listed = [entry for entry in listing.entries if isinstance(entry, Reject)]
-    total = len(listing.entries)
     finished = _read_journal(unfinished)
-    check_rejects(folder, listed + finished.rejects, total, acceptance.max_rejects)
     missing = [shard for shard in shards if shard.name not in finished.shards]
     lines = spread(partial(write_shard, unfinished, open_options(listing), listing.info), missing)
     progress = Progress(notify, "opening files", sum(len(shard.entries) for shard in shards), finished.entries)
     for line in progress.follow(lines, size=lambda line: int(line["entries"])):
         append_json_line(unfinished / JOURNAL, line)
         finished.add(line)
-        check_rejects(folder, listed + finished.rejects, total, acceptance.max_rejects)
+    check_rejects(folder, listed + finished.rejects, len(listing.entries), acceptance.max_rejects)
     for left in unfinished.glob(f"*{PARTIAL}"):
         left.unlink()
     info = with_changed(_with_faceless(listing, finished), finished.changed)

@@ -11,16 +11,22 @@ from lssat.data.pictures import open_picture
 from lssat.data.prepare.progress import Progress
 from lssat.data.prepared.hashing import thumbnail_of
 from lssat.data.prepared.table import DatasetInfo, Label, Row
-from lssat.data.sources.assemble import Classes, pick_classes
+from lssat.data.sources.assemble import Classes, pick_classes, with_class_names
 from lssat.data.sources.source import SYNTHETIC
 from lssat.data.synthetic import generate as synthetic
 from lssat.task import Kind
 
 
+def synthetic_info(data: DataConfig) -> DatasetInfo:
+    """What the faces of a task are; none is drawn. Raises ConfigError."""
+    kind, classes = _classes(data)
+    return with_class_names(DatasetInfo(SYNTHETIC, data.task, kind, classes, synthetic=True), data)
+
+
 def synthetic_rows(data: DataConfig, notify: Notify) -> tuple[DatasetInfo, Iterator[Row]]:
     """What the faces of a task are, and the faces, rendered as they are taken. Raises ConfigError."""
-    kind, classes = _classes(data)
-    found = synthetic.CLASSES[data.task]
+    info = synthetic_info(data)
+    (kind, classes), found = _classes(data), synthetic.CLASSES[data.task]
     index: dict[Label, int] = {found.index(name): position for position, name in enumerate(classes)}
     faces = synthetic.generate(data.task, data.num_images, data.image_size, data.seed)
     total = len(synthetic.plan(data.task, data.num_images, data.image_size, data.seed))
@@ -35,7 +41,7 @@ def synthetic_rows(data: DataConfig, notify: Notify) -> tuple[DatasetInfo, Itera
         for face in Progress(notify, "rendering synthetic faces", total).follow(faces)
         if kind == "multilabel" or face.label in index
     )
-    return DatasetInfo(SYNTHETIC, data.task, kind, classes, synthetic=True), rows
+    return info, rows
 
 
 def _classes(data: DataConfig) -> Classes:

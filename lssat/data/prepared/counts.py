@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ from lssat.data.prepared.table import SPLITS, DatasetInfo, Label
 from lssat.did_you_mean import listed
 
 MOST_ADVISED = 20  # classes that a message proposes to keep
+WHOLE = re.compile(r"-?\d+")
 
 
 def with_counts(info: DatasetInfo, labels: Iterable[tuple[str, Label]]) -> DatasetInfo:
@@ -67,6 +69,12 @@ def _refuse_absent_classes(info: DatasetInfo, split: str, name: str) -> None:
     absent = [name for name in info.classes if not info.counts[split][name]]
     if not absent:
         return
+    if len(info.classes) > MOST_ADVISED and all(map(WHOLE.fullmatch, info.classes)):
+        raise ConfigError(
+            f"{name} looks like a quantity, with {len(info.classes)} whole numbers from {info.classes[0]} to "
+            f"{info.classes[-1]} as classes, and split `{split}` has no image of {listed(absent)}; regression is not "
+            "supported: make a few classes of it, such as `0-19`, `20-39`, or name another column"
+        )
     keep = [name for name in info.classes if all(info.counts[part][name] for part in SPLITS)]
     advice = f"set `data.classes: [{', '.join(keep[:MOST_ADVISED])}]` or " if len(keep) >= 2 else ""
     raise ConfigError(f"split `{split}` of {name} has no image of class {listed(absent)}; {advice}add images of it")

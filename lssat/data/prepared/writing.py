@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import uuid
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -23,6 +23,7 @@ from lssat.data.prepared.table import INFO_FILE, SPLITS, DatasetInfo, Label, Rej
 from lssat.files import sync, write_text
 
 REJECTS_FILE = "rejects.csv"
+MOST_NAMED = 3  # kinds of reasons, and rows, in a message
 
 
 class Acceptance(NamedTuple):
@@ -89,22 +90,56 @@ def publish(unfinished: Path, folder: Path, info: DatasetInfo) -> None:
     sync(folder.parent)
 
 
+def check_listed(rejects: Sequence[Reject], total: int, max_rejects: float) -> None:
+    """Refuse data of which more than the share `max_rejects` of `total` items is left out before anything is opened.
+
+    Raises ConfigError.
+    """
+    if len(rejects) > max_rejects * total:
+        first = ", ".join(str(reject.row) for reject in _shown(rejects)[:MOST_NAMED])
+        raise ConfigError(
+            f"{_too_many(rejects, total, max_rejects)}; the first: {first}; repair them, or allow them by "
+            f"`data.max_rejects: {_share(rejects, total):g}`, or by more, as no image was opened yet"
+        )
+
+
 def check_rejects(folder: Path, rejects: Sequence[Reject], total: int, max_rejects: float) -> None:
     """Refuse data of which more than the share `max_rejects` of `total` items was left out.
 
     The list of them stays beside `folder`. Raises ConfigError.
     """
-    if len(rejects) <= max_rejects * total:
-        return
-    path = folder.with_name(f"{folder.name}.{REJECTS_FILE}")
-    _write_rejects(path, _shown(rejects))
-    reasons = Counter(re.sub(r"[`\d].*", "...", reject.reason) for reject in rejects).most_common(3)
-    commonest = ", ".join(f"{reason} ({count})" for reason, count in reasons)
-    raise ConfigError(
+    if len(rejects) > max_rejects * total:
+        path = folder.with_name(f"{folder.name}.{REJECTS_FILE}")
+        _write_rejects(path, _shown(rejects))
+        raise ConfigError(
+            f"{_too_many(rejects, total, max_rejects)}; all are listed in {path}; repair them, or allow them by "
+            f"`data.max_rejects: {_share(rejects, total):g}`"
+        )
+
+
+def _too_many(rejects: Sequence[Reject], total: int, max_rejects: float) -> str:
+    return (
         f"{len(rejects)} of {total} images or rows cannot be used, more than `data.max_rejects` {max_rejects:g} "
-        f"allows: {commonest}; all are listed in {path}; repair them, or allow them by `data.max_rejects: "
-        f"{math.ceil(100 * len(rejects) / total) / 100:g}`"
+        f"allows: {_commonest(rejects)}"
     )
+
+
+def _commonest(rejects: Sequence[Reject]) -> str:
+    """The commonest kinds of reasons, each by its commonest reason: kinds differ in more than names and numbers."""
+    kinds: dict[str, Counter[str]] = defaultdict(Counter)
+    for reject in rejects:
+        reason = reject.shown().reason
+        kinds[re.sub(r"`[^`]*`|\d+", "", reason)][reason] += 1
+    commonest = sorted(kinds.values(), key=lambda reasons: -reasons.total())[:MOST_NAMED]
+    return ", ".join(
+        f"{reasons.most_common(1)[0][0]}{' and the like' if len(reasons) > 1 else ''} ({reasons.total()})"
+        for reasons in commonest
+    )
+
+
+def _share(rejects: Sequence[Reject], total: int) -> float:
+    """The least share in whole percent that allows them."""
+    return math.ceil(100 * len(rejects) / total) / 100
 
 
 def clear_partial(folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,24 @@ def assemble(root: Path, data: DataConfig, classes: Classes, entries: Entries, l
     )
     info = with_counts(info, ((entry.split, entry.label) for entry in entries if isinstance(entry, Record)))
     check_counts(info)
-    return Listing(root, info, tuple(entries), layout.media, layout.crop)
+    return Listing(root, with_class_names(info, data), tuple(entries), layout.media, layout.crop)
+
+
+def with_class_names(info: DatasetInfo, data: DataConfig) -> DatasetInfo:
+    """`info` with its classes called as `data.class_names` has it. Raises ConfigError where that cannot be."""
+    if data.class_names is None:
+        return info
+    task = f"task `{data.task}` of `{data.source}`"
+    if info.kind == "multilabel":
+        raise ConfigError(f"`data.class_names` names the classes of one label, but {task} has several; remove it")
+    if len(data.class_names) != len(info.classes):
+        raise ConfigError(
+            f"`data.class_names` must name the {len(info.classes)} classes of {task}, in this order: "
+            f"{listed(info.classes)}; but got {listed(data.class_names)}"
+        )
+    called = dict(zip(info.classes, data.class_names, strict=True))
+    counts = {split: {called[name]: count for name, count in found.items()} for split, found in info.counts.items()}
+    return replace(info, classes=tuple(data.class_names), counts=counts)
 
 
 def numbered(entries: Entries) -> Entries:

@@ -19,6 +19,8 @@ from lssat.data.sources.splits import complete_splits
 from lssat.did_you_mean import listed
 
 BITS = {"0": 0, "1": 1, "false": 0, "true": 1}
+SIGNS = {"-1": 0, "1": 1}
+"""As CelebA writes them. Beside a 0 a -1 may mean something else."""
 
 
 def listing(source: Source, data: DataConfig) -> Listing:
@@ -58,18 +60,18 @@ def _rank(name: str) -> tuple[float, str]:
 
 
 def _label_names(rows: SourceRows, data: DataConfig) -> Classes:
-    """Several label columns, each of which holds 0 and 1, or false and true."""
+    """Several label columns, each of which holds 0 and 1, false and true, or -1 and 1."""
     if data.classes is not None:
         raise ConfigError(
             f"`data.classes` selects classes of one label column, but `data.task` names several: {data.task}; drop one"
         )
     names = tuple(name.strip() for name in data.task.split(","))
     for name, column in zip(names, rows.labels, strict=True):
-        odd = sorted({*column} - {"", *BITS}, key=_rank)
-        if odd:
+        found = {*column} - {""}
+        if not (found <= BITS.keys() or found <= SIGNS.keys()):
             raise ConfigError(
-                f"with several label columns each must hold 0 and 1, but `{name}` of `{data.source}` holds "
-                f"{listed(odd)}"
+                f"with several label columns each must hold 0 and 1 (or -1 and 1), but `{name}` of `{data.source}` "
+                f"holds {listed(sorted(found, key=_rank))}; write 0 and 1, or name one column alone by `data.task`"
             )
     return "multilabel", names
 
@@ -103,4 +105,4 @@ def _entries(rows: SourceRows, classes: Classes) -> Entries:
 
 
 def _bits(values: tuple[str, ...]) -> Label:
-    return tuple(BITS[value] for value in values)
+    return tuple((BITS | SIGNS)[value] for value in values)

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from lssat.config import ConfigError, DataConfig
 from lssat.data.cells import fraction, labels_before, named_all, text_of, texts_before
+from lssat.data.csv_form import IMAGE_COLUMNS, csv_form, other_encoding
 from lssat.data.sources.splits import SPLIT_NAMES
 from lssat.did_you_mean import listed, nearest
 from lssat.visible import as_text
@@ -181,19 +182,12 @@ def _splits(texts: list[str]) -> list[str]:
 def _columns(path: Path) -> list[str]:
     """The names of a table's columns. Raises ConfigError."""
     try:
-        if path.suffix.lower() == ".parquet":
-            columns = list(pq.read_schema(path).names)
-        else:
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                columns = next(csv.reader(file), [])
+        is_parquet = path.suffix.lower() == ".parquet"
+        columns = list(pq.read_schema(path).names) if is_parquet else csv_form(path).columns
     except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
         raise damaged_table(path, error) from None
     if not columns:
         raise ConfigError(f"`data.source`: the table `{path}` is empty")
-    if len(columns) == 1 and (mark := next((mark for mark in ";\t|" if mark in columns[0]), None)):
-        raise ConfigError(
-            f"`data.source`: the cells of `{path}` are separated by {mark!r}; save the table with commas between them"
-        )
     doubled = sorted({name for name in columns if name and columns.count(name) > 1})
     if doubled:
         raise ConfigError(f"`data.source`: `{path.name}` has several columns called {listed(doubled)}; rename them")
@@ -202,7 +196,7 @@ def _columns(path: Path) -> list[str]:
 
 def _images(path: Path, columns: Sequence[str]) -> tuple[list[str | int], dict[str, Any]]:
     """What rows are called, and where their images are."""
-    name = next((name for name in ("image", "path") if name in columns), None)
+    name = next((name for name in IMAGE_COLUMNS if name in columns), None)
     if name is None:
         raise ConfigError(
             f"`data.source`: `{path.name}` has no column `image` or `path`; its columns are {listed(columns)}; rename "
@@ -229,7 +223,8 @@ def _labels(path: Path, name: str) -> list[str]:
     if (odd := fraction(texts)) is not None:
         raise ConfigError(
             f"column `{name}` of `{path.name}` must hold whole numbers, words or true/false as labels, but holds "
-            f"{odd}; leave a cell empty where the label is unknown"
+            f"{odd}; leave a cell empty where the label is unknown; a quantity cannot be learnt, as regression is not "
+            "supported: make classes of it"
         )
     return texts
 
@@ -251,8 +246,10 @@ def _column(path: Path, name: str) -> pa.ChunkedArray:
                 )
             return column
         convert = pacsv.ConvertOptions(include_columns=[name], column_types={name: pa.string()})
-        parse = pacsv.ParseOptions(newlines_in_values=True)
-        return pacsv.read_csv(path, parse_options=parse, convert_options=convert)[name]
+        form = csv_form(path)
+        parse = pacsv.ParseOptions(delimiter=form.delimiter, newlines_in_values=True)
+        read = pacsv.ReadOptions(encoding=form.encoding)
+        return pacsv.read_csv(path, read, parse, convert)[name]
     except (OSError, pa.ArrowException) as error:
         raise damaged_table(path, error) from None
 
@@ -260,7 +257,7 @@ def _column(path: Path, name: str) -> pa.ChunkedArray:
 def damaged_table(path: Path, error: Exception) -> ConfigError:
     """What to say of a table that cannot be read."""
     if path.suffix.lower() == ".csv" and ("utf-8" in str(error) or "UTF8" in str(error)):
-        return ConfigError(f"`data.source`: the text of `{path}` is not UTF-8; save the table as `CSV UTF-8`")
+        return other_encoding(path)
     reason = str(error).strip().split("\n")[0][:200]
     return ConfigError(
         f"`data.source`: the table `{path}` is damaged or not what its ending says ({reason}); write it again"

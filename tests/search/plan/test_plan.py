@@ -4,14 +4,19 @@ import json
 import os
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ray.tune.schedulers import AsyncHyperBandScheduler
 from rich.console import Console
 
 from lssat.config import build
+from lssat.data.prepare.look import look
 from search.plan import command as planning
+from search.plan import rates
 from search.plan.actual import Actual, actual
 from search.plan.data import ASSUMED_ROWS, DataEstimate, estimate_data
 from search.plan.estimate import make_plan
@@ -120,6 +125,20 @@ def test_memory_that_is_short_takes_more_micro_batches_or_none(tmp_path):
     assert none.num_micro_batches == 0 and none.seconds_per_epoch is None
 
 
+def test_a_busy_machine_is_said_to_be_and_does_not_make_the_plan_longer(tmp_path, monkeypatch, plan):
+    config = load(tmp_path / "s.yaml").example()
+    half = SimpleNamespace(perf_counter=time.perf_counter, thread_time=lambda: time.perf_counter() / 2)
+    monkeypatch.setattr(rates, "time", half)
+    found = rates.measure(config, 3, 0.5)
+    assert found.share == pytest.approx(0.5, abs=0.05)
+    assert between((1, found), (2, Rate(1, 1, share=0.9)), 2).share == found.share
+    for share, is_said in ((0.5, True), (0.9, False)):
+        busy = replace(plan, backbones=tuple(replace(each, cpu_share=share) for each in plan.backbones))
+        console = Console(record=True, width=140, file=open(os.devnull, "w"))  # noqa: SIM115
+        show(busy, console)
+        assert ("a CPU for 50% of its time" in console.export_text()) == is_said
+
+
 def test_a_machine_without_gpus_has_no_room_for_trials_on_gpus(tmp_path):
     plan = make_plan(load(tmp_path / "s.yaml", **{"resources.gpus_per_worker": 1}), DATA, BIG, 1.0, print)
     assert plan.seconds is None and {backbone.num_concurrent for backbone in plan.backbones} == {0}
@@ -130,9 +149,12 @@ def test_a_machine_without_gpus_has_no_room_for_trials_on_gpus(tmp_path):
 
 
 def test_rows_come_from_where_they_are_known(tmp_path):
-    unknown = tmp_path / "faces.csv"
-    unknown.touch()
-    assert estimate_data(build({"data.source": str(unknown), "data.task": "x"}).data, tmp_path).rows == ASSUMED_ROWS
+    table = tmp_path / "faces.csv"
+    table.write_text("image,x\n" + "".join(f"{row}.jpg,{row % 3}\n" for row in range(100)))
+    own = build({"data.source": str(table), "data.task": "x"}).data
+    assert estimate_data(own, tmp_path).rows == ASSUMED_ROWS
+    listed = estimate_data(own, tmp_path, look(own).info)
+    assert (sum(listed.rows.values()), listed.num_outputs) == (100, 3)
     synthetic = build({"data.num_images": 300}).data
     assert estimate_data(synthetic, tmp_path).rows["train"] == 300
     prepared = tmp_path / "synthetic-emotion-1"

@@ -14,6 +14,7 @@ from search.record.folder import RunFolder, Stage, Storage
 from search.report import final_table, leaderboard
 from search.space.file import load
 from search.strategy import searcher
+from search.strategy.deadline import Deadline
 from search.study import tuning
 from search.study.context import Study
 from tests.search.study.fake_tune import FakeTune
@@ -87,7 +88,7 @@ class Disk:
                 original = patcher.get_original()[0]
                 stack.enter_context(patch(name, counted(original)))
             self.progress = progress = tuning.begin_progress(study, console)
-            tuning.search(study, progress)
+            tuning.search(study, Deadline(self.space.search, 4, 0.0), progress)
             rows = leaderboard.of_folder(self.folder)
             runs = final_table.planned_runs(self.folder, rows, self.space.search)
             tuning.train_finals(study, runs, progress)

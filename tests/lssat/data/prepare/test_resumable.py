@@ -136,15 +136,28 @@ def test_every_damaged_file_is_accounted_for_and_none_is_replaced(tree: Path, tm
     assert all(rejected.values())
 
 
-def test_too_many_unusable_images_stop_it_with_their_list(tree: Path, tmp_path: Path) -> None:
+def test_too_many_unusable_images_stop_it_with_the_list_of_all_of_them(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resumable, "SHARD_ROWS", 10)
     for path in sorted(tree.rglob("*.*g"))[::20]:
         path.write_bytes(b"")
-    with pytest.raises(ConfigError, match=r"\d of 120 .* no image bytes \(\d\).*max_rejects: 0.0\d") as error:
+    with pytest.raises(ConfigError, match=r"6 of 120 .* no image bytes \(6\).*max_rejects: 0.05`") as error:
         prepared(tree, tmp_path / "cache")
     (listed,) = (tmp_path / "cache").glob("*.rejects.csv")
     assert str(listed) in str(error.value)
-    assert len(listed.read_text().splitlines()) > 2
+    assert len(listed.read_text().splitlines()) == 1 + 6
     assert sum(read_info(prepared(tree, tmp_path / "cache", max_rejects=0.05)).rows.values()) == 114
+
+
+def test_names_of_classes_reach_the_prepared_folder(tree: Path, tmp_path: Path) -> None:
+    plain = prepared(tree, tmp_path / "cache")
+    named = prepared(tree, tmp_path / "cache", class_names=["no bee", "a bee"])
+    assert read_info(named).classes == ("no bee", "a bee")
+    assert [*read_info(named).counts["train"]] == ["no bee", "a bee"]
+    assert (read_info(plain).classes, plain != named) == (("ant", "bee"), True)
+    with pytest.raises(ConfigError, match=r"`data.class_names` cannot be changed of a prepared data set"):
+        prepared(named, tmp_path / "cache", class_names=["x", "y"])
 
 
 def test_a_prepared_folder_is_a_source(tree: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from lssat.data.prepared.table import DatasetInfo, Label
 
 INFO = DatasetInfo("faces.csv", "male", "binary", ("0", "1"), synthetic=False)
 MULTI = replace(INFO, task="emotion", kind="multiclass", classes=("0", "1", "2"))
+AGES = replace(INFO, task="age", kind="multiclass", classes=tuple(map(str, range(1, 117))))
 LABELS = replace(INFO, task="a,b", kind="multilabel", classes=("a", "b"))
 
 
@@ -30,6 +31,11 @@ LABELS = replace(INFO, task="a,b", kind="multilabel", classes=("a", "b"))
             MULTI,
             {"train": [0, 1, 2], "val": [0, 1, 2], "test": [0, 1]},
             r"split `test` .* no image of class `2`; set `data.classes: \[0, 1\]` or",
+        ),
+        (
+            AGES,
+            {"train": [*range(116)], "val": [*range(90)], "test": [*range(80)]},
+            "looks like a quantity, with 116 whole numbers from 1 to 116 as classes, .* regression is not supported",
         ),
         (
             LABELS,

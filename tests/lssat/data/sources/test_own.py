@@ -100,6 +100,29 @@ class TestLabels:
         assert [(record.name, record.label) for record in records(source)][:4] == [(1, 0), (2, 1), (5, 0), (6, 1)]
         assert not rejects(source)
 
+    def test_classes_are_called_as_the_user_calls_them(self, tmp_path: Path) -> None:
+        source = parquet(tmp_path, {"emotion": [10, 9, 1, 7] * 20, "b": [0, 1] * 40, "c": [1, 0, 0, 1] * 20})
+
+        def called(names: list[str], task: str = "emotion") -> Listing:
+            config = build({"data.source": source, "data.task": task, "data.class_names": names}).data
+            return open_listing(located(source), config)
+
+        plain, named = listed(source, "emotion"), called(["sad", "happy", "calm", "odd"])
+        assert plain.info.classes == ("1", "7", "9", "10")
+        assert named.info.classes == ("sad", "happy", "calm", "odd")
+        assert named.entries == plain.entries
+        assert [[*found.values()] for found in named.info.counts.values()] == [
+            [*found.values()] for found in plain.info.counts.values()
+        ]
+        with pytest.raises(
+            ConfigError, match=r"the 4 classes .*, in this order: `1`, `7`, `9`, `10`; but got `a`, `b`"
+        ):
+            called(["a", "b"])
+        with pytest.raises(ConfigError, match="must be names that differ, but got a, a, b, c"):
+            called(["a", "a", "b", "c"])
+        with pytest.raises(ConfigError, match="has several; remove it"):
+            called(["a", "c"], "b,c")
+
     def test_empty_labels_are_rejected_by_name(self, tmp_path: Path) -> None:
         source = listed(
             parquet(tmp_path, {"a": [None, float("nan"), *[0.0, 1.0] * 20], "b": [0, 1, None, *[1, 0] * 19, 1]}), "a"
@@ -201,16 +224,30 @@ class TestFormats:
         with pytest.raises(ConfigError, match="but holds nan; leave a cell empty where the label is unknown"):
             listed(source, "male")
 
-    def test_other_separators_and_encodings_are_named_with_the_repair(self, tmp_path: Path) -> None:
-        text = "image;male\na.png;0\nb.png;1\n"
-        for mark in ";\t|":
-            (tmp_path / "faces.csv").write_text(text.replace(";", mark))
-            with pytest.raises(ConfigError, match=r"separated by .*; save the table with commas between them"):
-                listed(str(tmp_path / "faces.csv"), "male")
-        for encoding in ("utf-16", "latin-1"):
-            (tmp_path / "faces.csv").write_bytes("image,male\né.png,0\n".encode(encoding))
-            with pytest.raises(ConfigError, match="is not UTF-8; save the table as `CSV UTF-8`"):
-                listed(str(tmp_path / "faces.csv"), "male")
+    @pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+    def test_a_table_means_the_same_whatever_separates_its_cells_and_encodes_its_text(
+        self, tmp_path: Path, mark: str, encoding: str
+    ) -> None:
+        lines = [("image", "region", "male"), *((f"é {row}.png", "a, b; c", str(row % 2)) for row in range(30_000))]
+        text = "".join(mark.join(f'"{cell}"' for cell in line) + "\n" for line in lines)
+        (tmp_path / "faces.csv").write_bytes(text.encode(encoding))
+        found = records(listed(str(tmp_path / "faces.csv"), "male"))
+        assert [record.name for record in found] == [name for name, _, _ in lines[1:]]
+        assert {record.columns for record in found} == {("a, b; c",)}
+
+    def test_an_encoding_that_is_not_certain_is_named_with_the_repair(self, tmp_path: Path) -> None:
+        for text in ("image,male\né.png,0\n", "image,émale\na.png,0\n"):
+            (tmp_path / "my faces.csv").write_bytes(text.encode("latin-1"))
+            repair = "iconv -f WINDOWS-1252 -t UTF-8 'my faces.csv' > 'my faces-utf8.csv'"
+            with pytest.raises(ConfigError, match=rf"not UTF-8, but most likely Windows-1252 .* `{repair}`"):
+                listed(str(tmp_path / "my faces.csv"), "male")
+
+    def test_bits_may_be_written_as_celeba_writes_them(self, tmp_path: Path) -> None:
+        source = parquet(tmp_path, {"a": [-1, 1] * 40, "b": [0, 1, 1, 0] * 20, "c": [-1, 0, 1, 1] * 20})
+        assert [record.label for record in records(listed(source, "a,b"))][:4] == [(0, 0), (1, 1), (0, 1), (1, 0)]
+        with pytest.raises(ConfigError, match=r"but `c` .* holds `-1`, `0`, `1`; write 0 and 1, or name one column"):
+            listed(source, "a,c")
 
     def test_only_what_older_versions_read_differently_is_said_to_have_changed(self, tmp_path: Path) -> None:
         same = {
@@ -421,9 +458,7 @@ class TestErrors:
         (tmp_path / "ragged.csv").write_text("path,male\na.png,0\nb.png,1,2\n")
         self.check(tmp_path / "ragged.csv", "male", r"ragged.csv` is damaged .*Expected 2 columns")
         (tmp_path / "latin.csv").write_bytes("path,male\né.png,0\n".encode("latin-1"))
-        self.check(
-            tmp_path / "latin.csv", "male", r"the text of `.*latin.csv` is not UTF-8; save the table as `CSV UTF-8`"
-        )
+        self.check(tmp_path / "latin.csv", "male", r"the text of `.*latin.csv` is not UTF-8")
         (tmp_path / "empty.csv").write_text("")
         self.check(tmp_path / "empty.csv", "male", "empty.csv` is empty")
         (tmp_path / "head.csv").write_text("path,male\n")
@@ -441,9 +476,9 @@ class TestErrors:
         self.check(
             source,
             "age",
-            "column `age` .* whole numbers, words or true/false as labels, but holds 0.5; leave a cell empty",
+            "column `age` .* whole numbers, words or true/false as labels, but holds 0.5; .* regression is not",
         )
-        self.check(source, "male,many", "each must hold 0 and 1, but `many` .* holds `2`")
+        self.check(source, "male,many", r"each must hold 0 and 1 \(or -1 and 1\), but `many` .* holds `0`, `2`")
         self.check(source, "none", "task `none` .* has no labels")
         self.check(
             csv(tmp_path, {"file": ["x"], "male": [0]}),

@@ -1,0 +1,59 @@
+"""What a data set says of itself before anything of it is opened, so that a mistake costs no preparation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from lssat.config import DataConfig
+from lssat.data.prepare.prepare import check_prepared
+from lssat.data.prepared.table import INFO_FILE, SPLITS, DatasetInfo, Reject, read_info
+from lssat.data.prepared.writing import check_listed
+from lssat.data.sources.listing import Record
+from lssat.data.sources.registry import open_listing
+from lssat.data.sources.source import OWN, SYNTHETIC, located
+from lssat.visible import on_one_line
+
+FOLDERS = "classes"
+"""What the task of a folder of classes is called where nobody names it."""
+
+
+class Look(NamedTuple):
+    """`info`: with the rows and counts that are expected; without any of synthetic faces, and of videos, whose frames
+    are yet to be counted. `samples`: the file, or the row of the table, that comes first in each split.
+    """
+
+    info: DatasetInfo
+    samples: dict[str, str]
+
+
+def look(data: DataConfig) -> Look:
+    """What is there before any image is opened.
+
+    Raises ConfigError for whatever is wrong with source, task, classes, columns or splits.
+    """
+    source = located(data.source)
+    if source.kind == SYNTHETIC:
+        from lssat.data.prepare.synthetic import synthetic_info  # what draws takes a while to import
+
+        return Look(synthetic_info(data), {})
+    if (source.path / INFO_FILE).is_file():
+        check_prepared(source.path, data)
+        return Look(read_info(source.path), {})
+    listing = open_listing(source, data)
+    rejects = [entry for entry in listing.entries if isinstance(entry, Reject)]
+    check_listed(rejects, len(listing.entries), data.max_rejects)
+    samples: dict[str, str] = {}
+    for entry in listing.entries:
+        if isinstance(entry, Record):
+            name = on_one_line(entry.name) if isinstance(entry.name, str) else f"row {entry.name}"
+            samples.setdefault(entry.split, name)
+    samples = {split: samples[split] for split in SPLITS if split in samples}
+    is_counted = listing.media != "videos"
+    return Look(listing.info if is_counted else replace(listing.info, rows={}, counts={}), samples)
+
+
+def is_class_folder(text: str) -> bool:
+    """Whether a source is one's own folder with a folder per class, which names no task. Raises ConfigError."""
+    source = located(text)
+    return source.kind == OWN and source.path.is_dir() and not (source.path / INFO_FILE).is_file()

@@ -1,0 +1,138 @@
+"""What `python search/run.py` can be told."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from lssat.command import local_path
+from lssat.config import describe
+from search.space.settings import SearchConfig
+
+ROOT = Path(__file__).resolve().parents[2]
+"""Of the project."""
+SPACE = Path(os.path.relpath(ROOT / "spaces" / "backbones.yaml"))
+"""What is searched where nobody says so."""
+EPILOG = """examples:
+  python search/run.py
+      search spaces/backbones.yaml on synthetic faces that the project renders itself
+  python search/run.py --data faces.parquet --task male
+      search on your own table (columns: image, one or more labels; optional split, identity)
+  python search/run.py --space spaces/backbones.yaml --set backbone.family=resnet --set optim.epochs=30 --num-trials 40
+      pin settings; a pinned setting leaves the search
+  python search/run.py --space spaces/backbones.yaml --resume
+      go on with an interrupted study, or with one whose budget was spent; begin it where it has not begun
+  python search/run.py --space spaces/backbones.yaml --extend 50
+      add 50 trials to a study, finished or not
+  python search/run.py --space results/backbones-emotion/manifest.json --name again
+      run a recorded study again, as it was
+  python search/run.py --space spaces/backbones.yaml --set search.sampler=random --set search.max_hours=2
+      how the space is searched can be set as well
+  python search/run.py --data faces.parquet --task male --quick
+      a smoke run, in minutes: does everything run with these data?
+  python search/run.py --space spaces/backbones.yaml --plan
+      what the study will take, in half a minute and without data; beside what it took where it has been run
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the command line."""
+    keys = "\n".join(f"  {line}" for line in [*describe(), *describe(SearchConfig(), "search.")])
+    whole = argparse.ArgumentParser(
+        prog="python search/run.py",
+        description="Search backbones and settings for L-SSAT with Ray Tune and Optuna.",
+        epilog=f"{EPILOG}\nsettings for `fixed`, `space` and --set (default in brackets):\n{keys}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_what_is_searched(whole)
+    _add_places(whole)
+    _add_ways_to_begin(whole)
+    return whole
+
+
+def _add_what_is_searched(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--space",
+        type=local_path,
+        default=SPACE,
+        metavar="FILE",
+        help="the search space, see spaces/ (default: spaces/backbones.yaml); or the manifest.json of a study, to run "
+        "it again",
+    )
+    parser.add_argument(
+        "--data",
+        metavar="PATH",
+        help="a published data set (celeba:PATH, ...), a table, or a folder per class; default: synthetic faces",
+    )
+    parser.add_argument(
+        "--task",
+        metavar="NAME",
+        help="synthetic: emotion, attributes, deepfake; own table: label column(s), comma-separated",
+    )
+    parser.add_argument("--classes", metavar="A,B,...", help="keep only these classes of the label column")
+    parser.add_argument(
+        "--class-names", metavar="A,B,...", help="what the classes are called, numbers by size and words by letters"
+    )
+    parser.add_argument(
+        "--profile",
+        default="auto",
+        metavar="NAME",
+        help="profile of the space; auto: gpu where there is one, else laptop",
+    )
+    parser.add_argument("--backbones", action="store_true", help="only list the backbone families and sizes")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="a smoke run of the space, in minutes: few trials, epochs and images; its result is not to be trusted",
+    )
+    parser.add_argument(
+        "--hours",
+        type=float,
+        metavar="H",
+        help="end within so many hours, final stage included; with --plan: what there is time for",
+    )
+    parser.add_argument("--num-trials", type=int, metavar="N", help="number of trials of the study")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="pins", help="pin a setting (repeatable)"
+    )
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--name", metavar="NAME", help="name of the run folder; default: space, data and task")
+    parser.add_argument(
+        "--results",
+        type=local_path,
+        default=ROOT / "results",
+        metavar="DIR",
+        help="where run folders are (default: results/ of the project)",
+    )
+    parser.add_argument(
+        "--storage",
+        type=local_path,
+        metavar="DIR",
+        help="cluster: folder for checkpoints that all nodes share; default: --results",
+    )
+    parser.add_argument(
+        "--address",
+        metavar="HOST:PORT",
+        help="run on a Ray cluster that is up: auto, or its address; default: Ray on this machine",
+    )
+
+
+def _add_ways_to_begin(parser: argparse.ArgumentParser) -> None:
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the run folder where its study has begun, else begin it: one line for every start",
+    )
+    existing.add_argument(
+        "--extend", type=int, metavar="N", help="go on with an existing run folder, with N more trials"
+    )
+    existing.add_argument(
+        "--plan",
+        action="store_true",
+        help="only say what the study will take: trials, epochs, memory, time, disk; launches nothing",
+    )
+    existing.add_argument("--overwrite", action="store_true", help="delete an existing run folder first")

@@ -1,0 +1,112 @@
+"""`--hours`: when a session has to be over, and what its final stage will take at the pace of the trials so far."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from lssat.train.result import EpochResult
+from search.record.trials import Outcome, TrialRecord
+from search.space.settings import SearchConfig
+from search.strategy.suggestion import Suggestion
+
+MARGIN = 1.2
+"""How much more than measured the rest may take: start-up of processes, scoring of test, a machine that slows down."""
+FEWEST_SEEDS = 2
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What is known of a trial."""
+
+    epochs: int
+    best: float
+    seconds: float
+
+    @property
+    def pace(self) -> float:
+        """Seconds of an epoch."""
+        return self.seconds / self.epochs
+
+
+class Deadline:
+    """Ends the search when the rest of the time is needed for the final stage; never, where `search.hours` is None.
+
+    `epochs`: of a whole trial. `began`: the session, by `time.monotonic`. Trials side by side count as they were seen.
+    """
+
+    def __init__(self, search: SearchConfig, epochs: int, began: float) -> None:
+        self._search = search
+        self._epochs = epochs
+        self._end = math.inf if search.hours is None else began + 3600 * search.hours
+        self._seconds: Callable[[str], float] = lambda name: 0.0
+        self._trained: dict[str, _Trained] = {}
+        self._running: set[str] = set()
+        self._num_concurrent = 1
+
+    def watch(self, records: Iterable[TrialRecord], seconds: Callable[[str], float]) -> None:
+        """What trials have trained in earlier sessions, and how many `seconds` one has trained now, by its name."""
+        self._seconds = seconds
+        for record in records:
+            if last := record.last:
+                self._trained[record.name] = _Trained(last.epoch, last.best, record.seconds)
+
+    def observe(self, suggestion: Suggestion, result: EpochResult) -> None:
+        """A trial has finished an epoch."""
+        name = suggestion.name
+        self._trained[name] = _Trained(result.epoch, result.best, self._seconds(name))
+        self._running.add(name)
+        self._num_concurrent = max(self._num_concurrent, len(self._running))
+
+    def finish(self, suggestion: Suggestion, outcome: Outcome | None, last: EpochResult | None) -> None:
+        """A trial is over, or has paused."""
+        self._running.discard(suggestion.name)
+
+    @property
+    def seconds_left(self) -> float:
+        """Until the session has to be over."""
+        return self._end - time.monotonic()
+
+    def closes(self) -> bool:
+        """Whether no new trial begins: the time is needed to bring the best to their last epoch, and for the final
+        stage.
+        """
+        best = self._best()
+        bringing_home = self._cost(best[: max(1, self._search.finalists)])
+        return self.seconds_left < MARGIN * (bringing_home + self._cost(self._final(best)))
+
+    def is_over(self) -> bool:
+        """Whether all trials end where they are. The final stage has its time only where a trial is whole by now."""
+        best = self._best()
+        is_any_whole = any(self._trained[name].epochs >= self._epochs for name in best)
+        return self.seconds_left < MARGIN * (self._cost(self._final(best)) if is_any_whole else 0.0)
+
+    def cut(self, trials_of: Callable[[SearchConfig], Sequence[str]]) -> SearchConfig:
+        """The settings with as many finalists, and then seeds, as there is time for; 0 finalists where for none.
+
+        `trials_of`: from which trials the runs are that these settings would still have to train.
+        """
+        for finalists in range(self._search.finalists, 0, -1):
+            for seeds in range(self._search.final_seeds, FEWEST_SEEDS - 1, -1):
+                settings = self._search.model_copy(update={"finalists": finalists, "final_seeds": seeds})
+                if MARGIN * self._cost(trials_of(settings)) <= self.seconds_left:
+                    return settings
+        return self._search.model_copy(update={"finalists": 0})
+
+    def _best(self) -> list[str]:
+        """The trials that came farthest, of those the best first."""
+        return sorted(self._trained, key=lambda name: (-self._trained[name].epochs, -self._trained[name].best))
+
+    def _final(self, best: Sequence[str]) -> list[str]:
+        """The trial of each run of the final stage, as it would be now: each beside its supervised baseline."""
+        return list(best[: self._search.finalists]) * 2 * self._search.final_seeds
+
+    def _cost(self, trials: Sequence[str]) -> float:
+        """Seconds on the clock for a whole run of each of these trials' configurations."""
+        paces = [self._trained[name].pace for name in trials if name in self._trained]
+        if not paces:
+            return 0.0
+        rounds = math.ceil(len(trials) / self._num_concurrent)
+        return rounds * self._epochs * sum(paces) / len(paces)

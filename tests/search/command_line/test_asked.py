@@ -1,0 +1,70 @@
+"""What is taken where the command line says nothing: the profile, and the task of a folder of classes."""
+
+import json
+
+import pytest
+
+from search.command_line import asked
+from search.command_line.arguments import parser
+from search.space.file import load
+
+
+@pytest.mark.parametrize(
+    ("environment", "profile", "reason"),
+    [
+        ({}, "gpu", "a GPU was found"),
+        ({"CUDA_VISIBLE_DEVICES": "0,1"}, "gpu", "a GPU was found"),
+        ({"CUDA_VISIBLE_DEVICES": "GPU-8932f937"}, "gpu", "a GPU was found"),
+        ({"CUDA_VISIBLE_DEVICES": ""}, "laptop", "CUDA_VISIBLE_DEVICES= hides all GPUs"),
+        ({"CUDA_VISIBLE_DEVICES": "-1"}, "laptop", "CUDA_VISIBLE_DEVICES=-1 hides all GPUs"),
+        ({"HIP_VISIBLE_DEVICES": " "}, "laptop", "HIP_VISIBLE_DEVICES=  hides all GPUs"),
+    ],
+)
+def test_a_gpu_counts_only_where_this_process_may_see_it(tmp_path, monkeypatch, environment, profile, reason):
+    for name in asked.VISIBLE_DEVICES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "nvidiactl").touch()
+    monkeypatch.setattr(asked, "GPU_DEVICES", (str(tmp_path / "nvidiactl"),))
+    arguments = parser().parse_args([])
+    found = asked._profile(arguments)
+    assert found == profile
+    space = load(arguments.space, found, {}, {})
+    assert asked.profile_found(arguments, space) == f"{profile} (taken because {reason})"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for number in range(60):
+        path = tmp_path / "pets" / ("ant", "bee")[number % 2] / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return tmp_path / "pets"
+
+
+def words(folder, *more):
+    return parser().parse_args(["--data", str(folder), "--results", str(folder.parent / "results"), *more])
+
+
+def test_the_task_of_a_folder_of_classes_is_called_classes_unless_it_has_a_name(folder):
+    found = asked.asked(words(folder))
+    assert found.space.example().data.task == "classes"
+    assert found.data.info.counts["train"] == {"ant": 20, "bee": 20}
+    assert set(found.data.samples) == {"train", "val", "test"}
+    assert found.data.samples["train"].startswith("ant/")
+    assert asked.asked(words(folder, "--task", "pet")).space.example().data.task == "pet"
+    assert asked.asked(parser().parse_args([])).space.example().data.task == "emotion"
+
+
+@pytest.mark.parametrize("name", [None, "mine"])
+def test_a_study_that_the_version_before_began_on_a_folder_of_classes_goes_on(folder, name):
+    given = ["--name", name] if name else []
+    run_folder = folder.parent / "results" / (name or "backbones-pets-emotion")
+    run_folder.mkdir(parents=True)
+    (run_folder / "study.db").touch()
+    before = load(words(folder).space, "laptop", {"data.source": str(folder)}, {})
+    content = {"name": run_folder.name, "versions": {}, "resolved": {"space": before.to_json(), "data": ""}}
+    (run_folder / "manifest.json").write_text(json.dumps(content))
+    assert asked.asked(words(folder, *given, "--resume")).space.example().data.task == "emotion"
+    assert asked.asked(words(folder, *given)).space.example().data.task == "classes"

@@ -1,0 +1,26 @@
+"""What a plan says there is time for."""
+
+import pytest
+
+from search.plan.hours import what_fits
+from search.space.settings import SearchConfig
+
+SEARCH = SearchConfig(num_trials=12, scheduler="none", finalists=2, final_seeds=3)
+
+
+@pytest.mark.parametrize(
+    ("num_epochs", "said"),
+    [
+        (120 + 120, "time for the whole search and a final stage of 2 x 3 seeds, 2.0 h"),
+        (119 + 120, "time for about 119 of 120 epochs of the search and a final stage of 2 x 3 seeds, 2.0 h"),
+        (149, "time for about 69 of 120 epochs of the search and a final stage of 2 x 2 seeds, 80 min"),
+        (109, "time for about 49 of 120 epochs of the search and a final stage of 1 x 3 seeds, 60 min"),
+        (60, "time for about 20 of 120 epochs of the search and a final stage of 1 x 2 seeds, 40 min"),
+        (59, "time for about 59 of 120 epochs of the search, and for no final stage"),
+        (9, "too few for a single trial; give more, or take fewer epochs or less data (`data.train_fraction`)"),
+    ],
+)
+def test_the_search_and_then_the_final_stage_get_what_is_left(num_epochs, said):
+    """Trials of 10 epochs of a minute each; a fifth more time than that, for what is not measured."""
+    hours = 1.2 * (num_epochs + 0.01) / 60
+    assert what_fits(SEARCH.model_copy(update={"hours": hours}), 10, 60.0) == said
