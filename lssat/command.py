@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import re
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +23,40 @@ INTERRUPTED = 130
 STOPPING = (signal.SIGTERM, signal.SIGHUP)
 Notify = Callable[[str], None]
 """Takes one line that tells what happens, for the screen or a log."""
+COMMANDS = {
+    "python search/run.py": "lssat-search",
+    "python search/compare.py": "lssat-compare",
+    "python search/across.py": "lssat-across",
+    "python -m lssat.prepare": "lssat-prepare",
+    "python -m lssat.evaluate": "lssat-evaluate",
+}
+"""What is typed in a clone, and where the project is installed (`project.scripts` of pyproject.toml)."""
+
+
+def command_parser(command: str, description: str, epilog: str) -> argparse.ArgumentParser:
+    """The parser of one of `COMMANDS`. Its help shows the commands in the form in which this one was typed."""
+    if _is_installed_command():
+        for typed, installed in COMMANDS.items():
+            command, description, epilog = (text.replace(typed, installed) for text in (command, description, epilog))
+    return argparse.ArgumentParser(
+        prog=command,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def words_that_started() -> list[str]:
+    """What to type to start this program again, without its arguments."""
+    program = sys.argv[0]
+    if not _is_installed_command():
+        return [os.path.relpath(sys.executable), os.path.relpath(program)]
+    name = Path(program).name
+    return [name if shutil.which(name) == program else os.path.relpath(program)]
+
+
+def _is_installed_command() -> bool:
+    return Path(sys.argv[0]).name in COMMANDS.values()
 
 
 def is_address(text: str) -> bool:

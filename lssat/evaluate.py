@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 # What loads torch or scikit-learn is imported where it is needed, so that `--help` and mistakes are answered at once.
-from lssat.command import exit_code, local_path
+from lssat.command import command_parser, exit_code, local_path
 from lssat.config import ConfigError, DataConfig, build
 from lssat.data.prepare.prepare import prepare
 from lssat.data.prepared.decoding import read_resident
 from lssat.data.prepared.table import SPLITS, read_info, read_texts, shard_paths
-from lssat.data.sources.source import absolute
+from lssat.data.sources.source import absolute, located
 from lssat.files import write_json
 
 if TYPE_CHECKING:
@@ -49,10 +49,12 @@ def evaluate_on(bundle: Bundle, prepared: Path, split: str, subgroups: Sequence[
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    data = _data(arguments)
+    located(data.source)  # a mistyped path is answered before torch is loaded
+
     from lssat.bundle import open_bundle
     from lssat.evaluation.scorecard import shown
 
-    data = _data(arguments)
     bundle = open_bundle(arguments.bundle)  # before the data are prepared, which may take hours
     prepared = prepare(data, arguments.cache, lambda line: print(line, file=sys.stderr))
     subgroups = [name for name in arguments.subgroups.split(",") if name]
@@ -76,12 +78,11 @@ def _data(arguments: argparse.Namespace) -> DataConfig:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m lssat.evaluate",
-        description="Score a winner on another data set of the same task.",
-        epilog="example:\n  python -m lssat.evaluate results/backbones-faceforensics-deepfake/best --data "
+    parser = command_parser(
+        "python -m lssat.evaluate",
+        "Score a winner on another data set of the same task.",
+        "example:\n  python -m lssat.evaluate results/backbones-faceforensics-deepfake/best --data "
         "celebdf:/data/Celeb-DF-v2 --allow-leaks",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("bundle", type=local_path, help="the folder best/ of a run")
     parser.add_argument(

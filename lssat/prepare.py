@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from lssat.command import exit_code, local_path
+from lssat.command import command_parser, exit_code, local_path
 from lssat.config import ConfigError, DataConfig, build
 from lssat.console import SafeConsole
 from lssat.data.parallel import Spread, in_processes
@@ -42,12 +42,7 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     kinds = ", ".join(f"{kind} ({', '.join(options)})" if options else kind for kind, options in OPTIONS.items())
-    parser = argparse.ArgumentParser(
-        prog="python -m lssat.prepare",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("python -m lssat.prepare", DESCRIPTION, EPILOG)
     parser.add_argument(
         "kind",
         choices=[OWN, *OPTIONS],

@@ -5,7 +5,6 @@ python search/across.py results/<a> results/<b> ...
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 if not __package__:  # started as a script: Python put search/ on the path, where the project belongs
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from lssat.command import exit_code, local_path
+from lssat.command import command_parser, exit_code, local_path
 from lssat.config import ConfigError
 from lssat.markdown import markdown_table
 from search.claims.ranks import Scores, agreements, best_of_each, largest_shortfalls, mean_ranks, ranks
@@ -32,12 +31,7 @@ are not proven to differ: the margin is a margin and no test."""
 
 def main() -> int:
     """Print the report; 2 for bad input."""
-    parser = argparse.ArgumentParser(
-        prog="python search/across.py",
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("python search/across.py", str(__doc__), EPILOG)
     parser.add_argument(
         "folders", type=local_path, nargs="+", metavar="FOLDER", help="run folders, one for each task, finished or not"
     )

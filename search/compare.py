@@ -5,7 +5,6 @@ python search/compare.py results/<name> --arms streams,encoding --baseline none/
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from pathlib import Path
 if not __package__:  # started as a script: Python put search/ on the path, where the project belongs
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from lssat.command import exit_code, local_path
+from lssat.command import command_parser, exit_code, local_path
 from lssat.config import ConfigError
 from lssat.markdown import markdown_table
 from search.claims.paired import Comparison, compare
@@ -34,12 +33,7 @@ the number of comparisons in the table, is below 0.05."""
 
 def main() -> int:
     """Print a table per group; 2 for bad input."""
-    parser = argparse.ArgumentParser(
-        prog="python search/compare.py",
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("python search/compare.py", str(__doc__), EPILOG)
     parser.add_argument("folder", type=local_path, help="a run folder, finished or not")
     parser.add_argument(
         "--arms",

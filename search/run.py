@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
 import traceback
@@ -14,7 +13,7 @@ if not __package__:  # started as a script: Python put search/ on the path, wher
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 # What loads torch, Ray or Optuna is imported where it is needed, so that `--help` and mistakes are answered at once.
-from lssat.command import INTERRUPTED, exit_code
+from lssat.command import INTERRUPTED, exit_code, words_that_started
 from lssat.config import ConfigError
 from lssat.errors import UserError
 from search.command_line.arguments import ROOT, parser
@@ -123,7 +122,7 @@ def _resume_command() -> str:
         for index, word in enumerate(sys.argv)
         if word not in ("--resume", "--overwrite") and not word.startswith("--extend=") and index not in left_out
     ]
-    return shlex.join([os.path.relpath(sys.executable), os.path.relpath(words[0]), *words[1:], "--resume"])
+    return shlex.join([*words_that_started(), *words[1:], "--resume"])
 
 
 if __name__ == "__main__":

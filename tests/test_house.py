@@ -244,10 +244,10 @@ def runs(name):
     return path.with_suffix(".py").exists() or (path / "__main__.py").exists()
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/architecture.md", "docs/results.md"])
-def test_prose_is_wrapped(name):
+@pytest.mark.parametrize("page", [path for path in PAGES if path.suffix == ".md"], ids=lambda page: page.name)
+def test_prose_is_wrapped(page):
     """Tables, links and code may be longer."""
-    page, is_code = ROOT / name, False
+    is_code = False
     for number, line in enumerate(page.read_text().splitlines(), 1):
         is_code ^= line.startswith("```")
         free = is_code or line.startswith("|") or "](" in line

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
-from lssat.command import local_path
+from lssat.command import command_parser, local_path
 from lssat.config import describe
 from search.space.settings import SearchConfig
+from search.space.shipped import space_path
 
 ROOT = Path(__file__).resolve().parents[2]
 """Of the project."""
-SPACE = Path(os.path.relpath(ROOT / "spaces" / "backbones.yaml"))
+SPACE = "spaces/backbones.yaml"
 """What is searched where nobody says so."""
 EPILOG = """examples:
   python search/run.py
@@ -39,11 +39,10 @@ EPILOG = """examples:
 def parser() -> argparse.ArgumentParser:
     """The parser of the command line."""
     keys = "\n".join(f"  {line}" for line in [*describe(), *describe(SearchConfig(), "search.")])
-    whole = argparse.ArgumentParser(
-        prog="python search/run.py",
-        description="Search backbones and settings for L-SSAT with Ray Tune and Optuna.",
-        epilog=f"{EPILOG}\nsettings for `fixed`, `space` and --set (default in brackets):\n{keys}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    whole = command_parser(
+        "python search/run.py",
+        "Search backbones and settings for L-SSAT with Ray Tune and Optuna.",
+        f"{EPILOG}\nsettings for `fixed`, `space` and --set (default in brackets):\n{keys}",
     )
     _add_what_is_searched(whole)
     _add_places(whole)
@@ -54,8 +53,8 @@ def parser() -> argparse.ArgumentParser:
 def _add_what_is_searched(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--space",
-        type=local_path,
-        default=SPACE,
+        type=space_path,
+        default=space_path(SPACE),
         metavar="FILE",
         help="the search space, see spaces/ (default: spaces/backbones.yaml); or the manifest.json of a study, to run "
         "it again",
@@ -103,9 +102,9 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--results",
         type=local_path,
-        default=ROOT / "results",
+        default=Path("results"),
         metavar="DIR",
-        help="where run folders are (default: results/ of the project)",
+        help="where run folders are (default: results/ in the current folder)",
     )
     parser.add_argument(
         "--storage",

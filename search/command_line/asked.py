@@ -84,7 +84,8 @@ def _space(arguments: argparse.Namespace) -> tuple[Space, dict[str, Any], dict[s
             "set), or give a space file"
         )
     recorded = read_manifest(arguments.space, repair="give a space file")
-    notify_of_other_versions(recorded, print)
+    if not arguments.resume and arguments.extend is None:  # a session that goes on says it by itself
+        notify_of_other_versions(recorded, print)
     arguments.name = arguments.name or _name_now(recorded, arguments)
     space = replace(recorded.space, fixed={**recorded.space.fixed, **moved})
     return (with_search(space, overrides) if overrides else space), pinned, overrides

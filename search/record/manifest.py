@@ -276,7 +276,11 @@ def _recorded_space(folder: RunFolder) -> dict[str, Any]:
 
 
 def notify_of_other_versions(manifest: Manifest, notify: Notify) -> None:
-    """Name the packages whose versions are not those of the record."""
+    """Name the packages whose versions are not those of the record, Python among them.
+
+    None is refused: nothing that a study goes on from is pickled, so any version reads it. What other versions change
+    is how the last digits of further trials fall.
+    """
     recorded = manifest.content["versions"]
     for package, version in _versions().items():
         if recorded.get(package) != version:
@@ -327,8 +331,11 @@ def _versions() -> dict[str, str]:
 
 
 def _commit(root: Path) -> str | None:
-    """The commit of the project's code, `-dirty` where it was changed since; None outside a repository."""
+    """The commit of the project's code, `-dirty` where it was changed since; None outside a repository, and for an
+    installed package, which may lie in an environment within somebody else's.
+    """
     try:
+        _git(root, "ls-files", "--error-unmatch", "search/run.py")
         head = _git(root, "rev-parse", "HEAD")
         return head + ("-dirty" if _git(root, "status", "--porcelain") else "")
     except (OSError, subprocess.CalledProcessError):

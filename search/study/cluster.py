@@ -140,9 +140,19 @@ def _join(address: str, runtime_env: dict[str, Any] | None = None) -> None:
     try:
         driver.start(address, runtime_env=runtime_env, log_to_driver=runtime_env is not None)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        repair = "start one (README, Cluster), set RAY_AUTH_MODE=token if it demands a token, or leave `--address` out"
-        raise ConfigError(f"no Ray cluster answers at `--address {address}`: {reason}; {repair}") from None
+        raise ConfigError(why_not_joined(address, error)) from None
+
+
+def why_not_joined(address: str, error: Exception) -> str:
+    """What Ray says of a cluster that cannot be joined, and what to do about it."""
+    if str(error).startswith("Version mismatch"):
+        return (
+            f"the cluster at `--address {address}` has other versions: {' '.join(str(error).split())}; all machines "
+            "need the same, so run `make setup` on each with one version of Python, to its last digit"
+        )
+    reason = str(error).strip().splitlines()[0]
+    repair = "start one (docs/cluster.md), set RAY_AUTH_MODE=token if it demands a token, or leave `--address` out"
+    return f"no Ray cluster answers at `--address {address}`: {reason}; {repair}"
 
 
 def _free_port() -> int:

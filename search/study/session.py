@@ -21,7 +21,7 @@ from lssat.on_ray.ingest import open_splits
 from lssat.task import Task
 from search.plan.command import compare_with_plan
 from search.record.folder import RunFolder, Stage, Storage
-from search.record.manifest import SCORED_BY, Manifest, new_manifest
+from search.record.manifest import SCORED_BY, Manifest, new_manifest, notify_of_other_versions
 from search.report import final_table, leaderboard
 from search.report.screen import show_leaderboard
 from search.space.data_rules import check_objective
@@ -67,7 +67,9 @@ def run(session: Session, console: Console) -> bool:
     def notify(text: str) -> None:
         console.print(f"  {text}")
 
-    if session.begun is None:  # a resumed trial has its own weights
+    if session.begun:
+        notify_of_other_versions(session.begun, notify)
+    else:  # a resumed trial has its own weights
         check_by_building(space, notify)
     try:
         if session.address:

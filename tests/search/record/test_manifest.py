@@ -1,6 +1,7 @@
 """A manifest rebuilds its study, and an extension is on record."""
 
 import json
+import platform
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -55,6 +56,17 @@ def test_other_versions_are_said(tmp_path):
     manifest.notify_of_other_versions(manifest.read_manifest(tmp_path / "manifest.json"), said.append)
     assert len(said) == 1
     assert "ray 1.0" in said[0]
+
+
+def test_another_python_is_said_and_not_refused(tmp_path):
+    """Nothing that a study goes on from is pickled."""
+    space = load(SPACES[0], "laptop", {}, {})
+    content = begun(tmp_path, space).content
+    write_json(tmp_path / "manifest.json", {**content, "versions": {**content["versions"], "python": "3.99.0"}})
+    read, said = manifest.read_manifest(tmp_path / "manifest.json"), []
+    manifest.notify_of_other_versions(read, said.append)
+    assert said == [f"note: recorded with python 3.99.0, run with {platform.python_version()}"]
+    read.check_goes_on(space, DATA["fingerprint"])
 
 
 @pytest.mark.parametrize(

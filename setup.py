@@ -1,0 +1,9 @@
+"""What pyproject.toml cannot say: the wheel holds the folder spaces/ as `search/spaces`."""
+
+from setuptools import find_packages, setup
+
+setup(
+    packages=[*find_packages(include=["lssat*", "search*"]), "search.spaces"],
+    package_dir={"search.spaces": "spaces"},
+    package_data={"lssat": ["model/catalog.json"], "search.spaces": ["*.yaml", "*.json"]},
+)
