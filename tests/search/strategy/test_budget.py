@@ -75,4 +75,4 @@ def test_hours_on_the_clock_are_those_of_this_session(tmp_path, monkeypatch):
 def test_seconds_that_are_left_of_hours_on_the_clock():
     assert Budget(SearchConfig(), [], lambda name: 0.0).seconds_left() == float("inf")
     assert 3590 < Budget(SearchConfig(max_hours=1), [], lambda name: 0.0).seconds_left() <= 3600
-    assert Budget(SearchConfig(max_hours=1e-9), [], lambda name: 0.0).seconds_left() == 0
+    assert Budget(SearchConfig(max_hours=1e-15), [], lambda name: 0.0).seconds_left() == 0
