@@ -14,7 +14,7 @@ from lssat.config import ConfigError, DataConfig, build
 from lssat.data.prepare.prepare import prepare
 from lssat.data.prepared.decoding import read_resident
 from lssat.data.prepared.table import SPLITS, read_info, read_texts, shard_paths
-from lssat.data.sources.source import absolute, located
+from lssat.data.sources.source import absolute
 from lssat.files import write_json
 
 if TYPE_CHECKING:
@@ -50,8 +50,6 @@ def evaluate_on(bundle: Bundle, prepared: Path, split: str, subgroups: Sequence[
 
 def _run(arguments: argparse.Namespace) -> None:
     data = _data(arguments)
-    located(data.source)  # a mistyped path is answered before torch is loaded
-
     from lssat.bundle import open_bundle
     from lssat.evaluation.scorecard import shown
 

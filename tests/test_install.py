@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lssat.command import COMMANDS
-from search.space.shipped import space_path
+from search.command_line.shipped import space_path
 
 ROOT = Path(__file__).resolve().parents[1]
 SPACES = sorted((ROOT / "spaces").iterdir())

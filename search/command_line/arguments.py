@@ -7,8 +7,8 @@ from pathlib import Path
 
 from lssat.command import command_parser, local_path
 from lssat.config import describe
+from search.command_line.shipped import space_path
 from search.space.settings import SearchConfig
-from search.space.shipped import space_path
 
 ROOT = Path(__file__).resolve().parents[2]
 """Of the project."""

@@ -10,7 +10,7 @@ from ray._private.node import Node
 from lssat.on_ray.machine_fault import MachineFailed
 from search.study.cluster import connect
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 LATE = "The current node timed out during startup. This could happen because some of the raylet failed to startup"
 
 

@@ -22,7 +22,7 @@ import pytest
 import yaml
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 RAY = Path(sys.executable).with_name("ray")
 SPACE = {
     "fixed": {

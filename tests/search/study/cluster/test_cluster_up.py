@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 FILE = ROOT / "cluster" / "onprem.yaml"
 HOSTS = Path(__file__).with_name("hosts.sh")
 NEEDED = ("ip", "sshd", "ssh", "ssh-keygen", "rsync", "unshare", "make")
