@@ -68,10 +68,10 @@ def _search(arguments: argparse.Namespace) -> int:
             console.print(f"L-SSAT Search  {arguments.space}, profile {profile_found(arguments, space)}", style="bold")
             if wanted.data.samples:
                 samples = ", ".join(f"{split}: {name}" for split, name in wanted.data.samples.items())
-                console.print(f"  first     {samples}", soft_wrap=True)
+                console.print(f"  first     {samples}")
             if arguments.quick:
-                console.print(f"quick: {WARNING}", style="yellow", soft_wrap=True)
-                console.print(f"  instead of what the space says: {wanted.changed}", soft_wrap=True)
+                console.print(f"quick: {WARNING}", style="yellow")
+                console.print(f"  instead of what the space says: {wanted.changed}")
             try:
                 from search.study.session import Session, run
 
@@ -80,7 +80,7 @@ def _search(arguments: argparse.Namespace) -> int:
                 session = Session(folder, storage, space, cache, ROOT, arguments.address, begun)
                 has_winner = run(session, console)
                 if arguments.quick:
-                    console.print(f"remember `--quick`: {WARNING}", style="yellow", soft_wrap=True)
+                    console.print(f"remember `--quick`: {WARNING}", style="yellow")
                 return 0 if has_winner else 1
             except UserError:
                 raise
