@@ -7,7 +7,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -181,6 +181,8 @@ def _locked(folder: Path, notify: Notify) -> Iterator[None]:
     try:
         yield
     finally:
+        with suppress(OSError):  # whoever has opened it meanwhile sees that it is no file any more, and makes another
+            Path(lock.lock_file).unlink()
         lock.release()
 
 
