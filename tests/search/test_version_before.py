@@ -2,7 +2,8 @@
 
 `tests/fixtures/version_before` was written by that version, killed with three of seven trials over and one in its
 fourth epoch; the tables beside it are of the same study, uninterrupted. The kept runs were trained on one processor:
-what another one trains differs in the last bits, so scores of runs that end here are compared loosely.
+what another one trains differs in the last bits, so scores of runs that end here are compared loosely; those of trials that
+begin here are not, since that version filled up short batches and this one does not.
 """
 
 import csv
@@ -101,8 +102,10 @@ def test_it_goes_on_and_ends_as_it_would_have_ended(study, tmp_path):
             assert (row["score"], row["epochs"], row["status"]) == tuple(
                 expected[name][key] for key in ("score", "epochs", "status")
             )
-        else:
+        elif name == GOES_ON:
             assert float(row["score"]) == pytest.approx(float(expected[name]["score"]), abs=0.1)
+        else:  # begun by this version, which does not fill up the short last batch: batch norm sees other rows
+            assert row["status"] in (Status.COMPLETE, Status.STOPPED) and 0.4 <= float(row["score"]) <= 1
     final, expected_final = table(study.final_table), table(BEFORE / "finals.csv")
     assert {row["arm"] for row in final} == {row["arm"] for row in expected_final}
     assert float(final[0]["mean"]) == pytest.approx(float(expected_final[0]["mean"]), abs=0.1)
