@@ -2,8 +2,8 @@
 
 `tests/fixtures/version_before` was written by that version, killed with three of seven trials over and one in its
 fourth epoch; the tables beside it are of the same study, uninterrupted. The kept runs were trained on one processor:
-what another one trains differs in the last bits, so scores of runs that end here are compared loosely; those of trials that
-begin here are not, since that version filled up short batches and this one does not.
+what another one trains differs in the last bits, so scores of runs that end here are compared loosely; those of trials
+that begin here are not, since that version filled up short batches and this one does not.
 """
 
 import csv
