@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-import warnings
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +14,9 @@ from lssat.command import exit_code, local_path
 from lssat.config import ConfigError
 from lssat.did_you_mean import did_you_mean
 from lssat.markdown import markdown_table
-from lssat.tools.encoder_survey import Row, survey
+from lssat.tools.encoder_child import CHILD, survey_in_child
+from lssat.tools.encoder_steps import BATCHES, STEPS
+from lssat.tools.encoder_survey import Row
 
 OUTPUT = Path(__file__).parents[2] / "docs" / "encoders.md"
 
@@ -29,10 +31,14 @@ without classifier), with random weights, on the CPU, in float32. {ok} of {all} 
   patch embedding where all blocks work at one resolution).
 - **image**, **unit**: side in pixels of the image and of what is hidden at once: the smallest pair tried that the model
   takes.
-- **joint step**: one step of the joint loss (batch of 2) gives finite gradients in every parameter that timm's own
-  output depends on, in head, decoder and mask token.
+- **joint step**: {steps} training steps of the joint loss with each of {batches} rows, AdamW's updates included, images
+  and maps laid out in memory as in a run. Each has a finite loss, and finite gradients in every parameter that timm's
+  own output depends on, in head, decoder and mask token.
 - **contract**: training and evaluating, the clean pass is timm's pre-logits output; hidden pixels change nothing in the
   masked pass; the masked pass changes no buffer, no parameter and no later clean pass.
+
+Each module has a process of its own: one that dies or hangs is refused with the signal that ended it, or the time it
+had, as the reason.
 
 """
 COLUMNS = (
@@ -56,7 +62,6 @@ def main() -> int:
         "--output", type=local_path, help=f"where the table goes; {OUTPUT.name} in docs/, or nowhere with --modules"
     )
     arguments = parser.parse_args()
-    warnings.filterwarnings("ignore", module="timm")
     modules = arguments.modules.split(",") if arguments.modules else timm.list_modules()
     output = arguments.output or (None if arguments.modules else OUTPUT)
     return exit_code(lambda: _write(modules, output))
@@ -70,10 +75,28 @@ def check_modules(modules: Sequence[str]) -> None:
             raise ConfigError(f"`--modules` takes modules of timm, but got {module!r}; {hint}")
 
 
+def survey_all(modules: Sequence[str], child: Sequence[str] = CHILD) -> list[Row]:
+    """A row for each module, in order, each found by the command `child`; each is printed as it comes."""
+    rows: list[Row] = []
+    started = time.monotonic()
+    for count, module in enumerate(modules, 1):
+        rows.append(survey_in_child(module, child))
+        minutes = (time.monotonic() - started) / count * (len(modules) - count) / 60
+        print(f"[{count}/{len(modules)}, {minutes:.0f} min left] {' '.join(cells(rows[-1]))}", flush=True)
+    return rows
+
+
 def table(rows: Sequence[Row]) -> str:
     """The survey as Markdown."""
     ok = sum(row.ok for row in rows)
-    prose = PROSE.format(timm=timm.__version__, ok=ok, all=len(rows), refused=len(rows) - ok)
+    prose = PROSE.format(
+        timm=timm.__version__,
+        ok=ok,
+        all=len(rows),
+        refused=len(rows) - ok,
+        steps=STEPS,
+        batches=" and ".join((", ".join(map(str, BATCHES[:-1])), str(BATCHES[-1]))),
+    )
     return prose + markdown_table(COLUMNS, map(cells, rows), right=("parameters", "image", "unit"))
 
 
@@ -85,10 +108,7 @@ def cells(row: Row) -> tuple[str, ...]:
 
 def _write(modules: Sequence[str], output: Path | None) -> None:
     check_modules(modules)
-    rows: list[Row] = []
-    for count, module in enumerate(modules, 1):
-        rows.append(survey(module))
-        print(f"[{count}/{len(modules)}] {' '.join(cells(rows[-1]))}", flush=True)
+    rows = survey_all(modules)
     if output:
         output.write_text(table(rows))
     print(f"{sum(row.ok for row in rows)} of {len(rows)} work" + (f"; table in {output}" if output else ""))

@@ -51,6 +51,14 @@ class Learner(NamedTuple):
         """Parameters of the encoder alone: it is what a study compares."""
         return sum(parameter.numel() for parameter in self.model.encoder.parameters())
 
+    def update(self, clip_norm: float) -> None:
+        """Let the gradients, clipped to a global norm, move the weights and the running mean; then drop them."""
+        nn.utils.clip_grad_norm_(self.model.parameters(), clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.average:
+            self.average.update_parameters(self.model)
+
     def in_parallel(self, distributed: Distributed) -> Learner:
         """The same learner; with several workers, a backward pass now takes the mean of all workers' gradients.
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lssat.config import Config, ConfigError
 from lssat.data.prepared.rows import Rows
@@ -113,11 +113,7 @@ def train_epoch(
         lr = scheduled_lr(config.optim, epoch * steps + step, steps)
         set_lr(learner.optimizer, lr)
         losses = train_step(context, learner.trained, batch, generator, num_micro_batches)
-        nn.utils.clip_grad_norm_(learner.model.parameters(), config.optim.clip_norm)
-        learner.optimizer.step()
-        learner.optimizer.zero_grad(set_to_none=True)
-        if learner.average:
-            learner.average.update_parameters(learner.model)
+        learner.update(config.optim.clip_norm)
         total = total.plus(losses)
         if step % CHECK_EVERY == 0 or step == steps - 1:
             _require_finite(distributed.sum(total.task + total.reconstruction), epoch, step)

@@ -10,9 +10,11 @@ import torch
 from torch import nn
 
 from lssat.config import build
-from lssat.model.lssat import build_model
-from lssat.tools.encoder_survey import TASK, Row, broken_step, smallest, survey
+from lssat.tools.encoder_child import survey_in_child
+from lssat.tools.encoder_steps import BATCHES, CPU, STEPS, TASK, broken_steps
+from lssat.tools.encoder_survey import Row, smallest, survey
 from lssat.tools.encoders import COLUMNS, OUTPUT, check_modules, table
+from lssat.train.learner import Learner, new_learner
 
 ROW = Row("resnet", "test_resnet", 372_688, "pyramid", 64, 16, step=True, contract=True)
 
@@ -41,37 +43,58 @@ def table_lines(page: str) -> list[str]:
     return [line for line in page.splitlines() if line.startswith("|")]
 
 
-def test_rows_of_the_table_are_what_the_survey_finds() -> None:
-    found = survey("convnext")
-    assert table([found]).splitlines()[-1] in table_lines(OUTPUT.read_text())
+def test_rows_of_the_table_are_what_the_survey_finds_in_this_process_and_in_a_child() -> None:
+    found = survey("starnet")
     assert found.ok
+    assert table([found]).splitlines()[-1] in table_lines(OUTPUT.read_text())
+    assert survey_in_child("starnet") == found
 
 
 def test_smallest_is_the_smallest() -> None:
-    params, name = smallest("convnext")
-    assert name == "test_convnext"
+    params, name = smallest("starnet")
+    assert name == "starnet_s050"
     assert params == sum(parameter.numel() for parameter in timm.create_model(name, num_classes=0).parameters())
 
 
-class TestBrokenStep:
-    CONFIG = build({"backbone.name": "test_resnet", "optim.batch_size": 2, "optim.precision": "float32"})
+class TestBrokenSteps:
+    CONFIG = build({"backbone.name": "test_resnet", "optim.precision": "float32"})
 
-    def test_good_model(self) -> None:
+    def learner(self) -> Learner:
         torch.manual_seed(0)
-        assert broken_step(self.CONFIG, build_model(self.CONFIG, TASK.num_outputs)) == []
+        return new_learner(self.CONFIG, TASK, CPU)
 
-    def test_gradient_that_is_missing_or_wild_is_named(self) -> None:
-        model = build_model(self.CONFIG, TASK.num_outputs)
-        model.encoder.mask_token.register_hook(lambda gradient: gradient * float("nan"))
-        model.decoder.predict.bias.requires_grad_(False)
-        missing, wild = broken_step(self.CONFIG, model)
-        assert missing == "step: no gradient in decoder.predict.bias"
-        assert wild == "step: gradients are not finite in encoder.mask_token"
+    def test_good_model_is_trained_for_all_steps(self) -> None:
+        learner = self.learner()
+        rows: list[int] = []
+        learner.model.head.register_forward_pre_hook(lambda module, given: rows.append(len(given[0])))
+        before = {name: parameter.detach().clone() for name, parameter in learner.model.named_parameters()}
+        assert broken_steps(self.CONFIG, learner) == []
+        assert rows == [size for size in BATCHES for _ in range(STEPS)]
+        still = [name for name, parameter in learner.model.named_parameters() if torch.equal(parameter, before[name])]
+        assert not still, "every parameter has moved"
+
+    def test_gradient_that_is_missing_or_wild_is_named_with_its_step(self) -> None:
+        learner = self.learner()
+        learner.model.encoder.mask_token.register_hook(lambda gradient: gradient * float("nan"))
+        learner.model.decoder.predict.bias.requires_grad_(False)
+        missing, wild = broken_steps(self.CONFIG, learner)
+        assert missing == "step 1 of 2 rows: no gradient in decoder.predict.bias"
+        assert wild == "step 1 of 2 rows: gradients are not finite in encoder.mask_token"
 
     def test_mask_token_that_is_cut_off_is_named(self) -> None:
-        model = build_model(self.CONFIG, TASK.num_outputs)
-        nn.init.zeros_(model.decoder.embed.weight)
-        assert "step: the mask token learns nothing" in broken_step(self.CONFIG, model)
+        learner = self.learner()
+        nn.init.zeros_(learner.model.decoder.embed.weight)
+        assert broken_steps(self.CONFIG, learner) == ["step 1 of 2 rows: the mask token learns nothing"]
+
+    def test_what_goes_wrong_only_at_a_later_step_is_found(self) -> None:
+        learner = self.learner()
+
+        def refuse_three(module: nn.Module, given: tuple[torch.Tensor, ...]) -> None:
+            if len(given[0]) == 3:
+                raise RuntimeError("three are too many")
+
+        learner.model.head.register_forward_pre_hook(refuse_three)
+        assert broken_steps(self.CONFIG, learner) == ["step 1 of 3 rows: RuntimeError: three are too many"]
 
 
 def test_table_counts_and_keeps_columns() -> None:
