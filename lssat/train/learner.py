@@ -19,7 +19,7 @@ from lssat.train import checkpoint
 from lssat.train.checkpoint import CheckpointError
 from lssat.train.distributed import Distributed
 from lssat.train.optim import build_optimizer, freeze
-from lssat.train.result import EpochResult, read_report
+from lssat.train.result import Ended, EpochResult, read_report
 from lssat.train.step import unwrap
 
 MODEL, AVERAGE = "model.", "average."
@@ -85,16 +85,25 @@ class Learner(NamedTuple):
 
 @dataclass(frozen=True)
 class RunState:
-    """What a checkpoint says beside its tensors: the run, and the epoch after which it was written."""
+    """What a checkpoint says beside its tensors: the run, the epoch after which it was written, and the one before,
+    which a group of workers may have saved and not yet told when it died: Ray Train fetches results from time to time.
+    """
 
     config: Config
     task: Task
     result: EpochResult
+    earlier: EpochResult | None = None
+
+    @property
+    def results(self) -> list[EpochResult]:
+        """Of the epochs that are told again when the run goes on, in order."""
+        return [*([self.earlier] if self.earlier else []), self.result]
 
     def to_json(self) -> dict[str, Any]:
-        """Without the panel."""
+        """Without the panels."""
         return {
             "result": self.result.to_json(),
+            "earlier": self.earlier.to_json() if self.earlier else None,
             "config": self.config.model_dump(),
             "task": self.task.to_json(),
         }
@@ -104,11 +113,14 @@ class RunState:
         """Of the checkpoint in `folder`, by this version or an earlier one. Raises CheckpointError for any other."""
         try:
             result = read_report(state["result"])
+            earlier = read_report(state["earlier"]) if state.get("earlier") else None
             config, task = saved_config(state["config"]), Task.from_json(state["task"])
         except (ConfigError, KeyError, TypeError) as error:
             raise _of_another_version(folder, error) from error
-        assert isinstance(result, EpochResult), "checkpoints are written after epochs"
-        return cls(config, task, result)
+        assert isinstance(result, EpochResult) and not isinstance(earlier, Ended), (
+            "checkpoints are written after epochs"
+        )
+        return cls(config, task, result, earlier)
 
 
 def new_learner(config: Config, task: Task, device: torch.device, *, resumed: bool = False) -> Learner:

@@ -77,9 +77,10 @@ def fit(run: TrainingRun, report: Report) -> None:
     """Train to the last epoch and report each epoch.
 
     With a folder, `last` and `best` checkpoints are kept there, and a `last` that exists is gone on from: its epoch is
-    reported again, since a kill may have come between saving and recording it. Where memory runs out, a worker that is
-    alone goes on from there with micro-batches of half the rows; among several the error is raised, since the others
-    wait for this one. Raises NonFiniteLoss, ConfigError, CheckpointError, DoesNotFit, StorageLost.
+    reported again, and among several workers the one before, since a kill may have come between saving and recording.
+    Where memory runs out, a worker that is alone goes on from there with micro-batches of half the rows; among several
+    the error is raised, since the others wait for this one. Raises NonFiniteLoss, ConfigError, CheckpointError,
+    DoesNotFit, StorageLost.
     """
     run = replace(run, train=_training_rows(run))
     kills_of_workers = run.distributed.gather(microbatch.memory_kills())
@@ -150,12 +151,12 @@ def _attempt(run: TrainingRun, num_micro_batches: int, record: microbatch.Attemp
     """
     record.keep(num_micro_batches)
     try:
-        learner, last = _begin(run)
+        learner, known = _begin(run)
         if has_own_memory(run.distributed.device):
             find = functools.partial(fewest_micro_batches, run.context, learner, num_micro_batches)
             num_micro_batches = microbatch.agreed(run.distributed, find)
             record.keep(num_micro_batches)
-        _train_epochs(run, learner.in_parallel(run.distributed), last, num_micro_batches, report)
+        _train_epochs(run, learner.in_parallel(run.distributed), known, num_micro_batches, report)
     except (RuntimeError, ValueError) as error:
         if microbatch.lacks_rows(error) and num_micro_batches > run.config.optim.accumulate:
             raise microbatch.too_large(run.config, microbatch.TWO_ROWS) from error
@@ -167,19 +168,21 @@ def _attempt(run: TrainingRun, num_micro_batches: int, record: microbatch.Attemp
     return None
 
 
-def _begin(run: TrainingRun) -> tuple[Learner, EpochResult | None]:
-    """The learner as the last epoch left it, and that epoch's result; a new learner and None at the start."""
+def _begin(run: TrainingRun) -> tuple[Learner, list[EpochResult]]:
+    """The learner as the last epoch left it, and the results up to that epoch that may not be on record; a new learner
+    and none at the start.
+    """
     torch.manual_seed(run.config.seed)
     last = _last_checkpoint(run)
     if run.folder is None or last is None:
-        return new_learner(run.config, run.task, run.distributed.device), None
+        return new_learner(run.config, run.task, run.distributed.device), []
     folder, (tensors, state_json) = run.folder / LAST_CHECKPOINT, last
     state = RunState.from_json(state_json, folder)
     if state.config != run.config:
         raise CheckpointError(f"the checkpoint in {folder} was written by another config; delete it to start again")
     learner = new_learner(run.config, run.task, run.distributed.device, resumed=True)
     learner.restore(tensors, folder)
-    return learner, state.result
+    return learner, state.results if run.distributed.world_size > 1 else [state.result]
 
 
 def _last_checkpoint(run: TrainingRun) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -208,11 +211,12 @@ def _last_checkpoint(run: TrainingRun) -> tuple[dict[str, Tensor], dict[str, Any
 
 
 def _train_epochs(
-    run: TrainingRun, learner: Learner, last: EpochResult | None, num_micro_batches: int, report: Report
+    run: TrainingRun, learner: Learner, known: list[EpochResult], num_micro_batches: int, report: Report
 ) -> None:
-    """The epochs that are left after `last`, each with its evaluation, checkpoint and report."""
-    if last:
-        report(last)
+    """The epochs that are left after those that are `known`, each with its evaluation, checkpoint and report."""
+    for result in known:
+        report(result)
+    last = known[-1] if known else None
     num_flops = flops(learner.model, run.config.data.image_size)
     for epoch in range(last.epoch if last else 0, run.config.optim.epochs):
         metrics = train_epoch(run.context, learner, run.train, epoch, num_micro_batches)
@@ -221,6 +225,7 @@ def _train_epochs(
         score = _selecting_score(run, metrics)
         is_best = last is None or score > last.best
         best, best_gap = (score, metrics.get(GAP)) if last is None or is_best else (last.best, last.best_gap)
+        earlier = last
         last = EpochResult(
             epoch=epoch + 1,
             epochs=run.config.optim.epochs,
@@ -234,7 +239,7 @@ def _train_epochs(
         )
         if run.written_folder:
             run.check_storage()
-            _save(run.written_folder, RunState(run.config, run.task, last), learner, is_best)
+            _save(run.written_folder, RunState(run.config, run.task, last, earlier), learner, is_best)
             run.check_storage()  # it may have gone meanwhile, and nothing is reported that is not there
         report(replace(last, panel=_panel(run, learner)))
 
