@@ -1,0 +1,72 @@
+"""How far arms that are equal may lie apart by luck: critical values for comparisons with the best."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize, special, stats
+
+Array = NDArray[np.float64]
+
+LEVEL = 0.05
+"""How often at most a family of claims may hold a false one."""
+FINENESS = 1.02
+"""Degrees of freedom are rounded down to powers of this, so that few values are computed. Down: the cautious side."""
+MOST_DF = 1e6
+"""From here on the standard error is as good as known."""
+CHI_NODES = 400
+"""Points at which the estimated standard deviation is tried."""
+
+
+def critical_value(arms: int, tied: int, df: float) -> float:
+    """What the distance of the best of all arms from the lowest of `tied` of them, in standard errors of a difference,
+    exceeds with probability `LEVEL`, where all arms are equal.
+
+    For 1 tied arm it is Dunnett's one-sided value, for all of them Tukey's (the studentised range over the root of 2).
+    `df`: degrees of freedom of the standard error; at least 1. Raises ValueError for fewer than two arms, or `tied`
+    outside 1 to `arms`.
+    """
+    if arms < 2 or not 1 <= tied <= arms:
+        raise ValueError(f"`2 <= arms` and `1 <= tied <= arms` must hold, but got {arms} and {tied}")
+    step = math.floor(math.log(min(max(df, 1.0), MOST_DF)) / math.log(FINENESS) + 1e-9)
+    return _critical_value(arms, tied, step)
+
+
+@cache
+def _critical_value(arms: int, tied: int, step: int) -> float:
+    distances, probabilities = _normal_distribution(arms, tied)
+    scale = _chi_nodes(step)
+
+    def excess(value: float) -> float:
+        return float(np.interp(value * scale, distances, probabilities).mean()) - (1 - LEVEL)
+
+    return float(optimize.brentq(excess, 0.0, 1e4, xtol=1e-6))
+
+
+@cache
+def _chi_nodes(step: int) -> Array:
+    """The estimated over the true standard deviation, at equally probable points."""
+    df = FINENESS**step
+    quantiles = (np.arange(CHI_NODES) + 0.5) / CHI_NODES
+    return np.asarray(np.sqrt(stats.chi2.ppf(quantiles, df) / df))
+
+
+@cache
+def _normal_distribution(arms: int, tied: int) -> tuple[Array, Array]:
+    """Distances and the probability of not exceeding them, where the standard error is known.
+
+    The best of all arms lies at x and is either one of the tied, or another; no arm lies above it, and no tied arm
+    below x - distance.
+    """
+    x = np.linspace(-8.5, 8.5, 681)
+    density = np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi) * (x[1] - x[0])
+    below = special.ndtr(x)
+    distances = np.linspace(0, 12, 1201)
+    near = below - special.ndtr(x - math.sqrt(2) * distances[:, None])
+    others = arms - tied
+    best_is_tied = tied * near ** (tied - 1) * below**others
+    best_is_other = others * near**tied * below ** max(others - 1, 0)
+    return distances, ((best_is_tied + best_is_other) @ density)
