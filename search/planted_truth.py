@@ -15,8 +15,8 @@ from lssat.command import exit_code, local_path
 from lssat.config import ConfigError
 from lssat.files import write_text
 from lssat.markdown import markdown_table
-from search.claims.planted import Plant, draw_predictions
-from search.claims.tally import Tally, tally, tally_today
+from search.planted.studies import Plant, draw_predictions
+from search.planted.tally import Tally, tally, tally_today
 
 OUTPUT = Path(__file__).parents[1] / "docs" / "claims.md"
 

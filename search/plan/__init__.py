@@ -1,1 +1,1 @@
-"""What a study will take, before anything is launched; and what it took."""
+"""What a study will take, and what it took."""

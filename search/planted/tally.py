@@ -11,9 +11,9 @@ from scipy import stats
 
 from search.claims import paired
 from search.claims.estimate import estimate
-from search.claims.planted import Plant, draw, with_truth
 from search.claims.runs import Array, Runs
 from search.claims.words import LAST_BITS, MARGIN, Claim, Word, beside_baselines, beside_best
+from search.planted.studies import Plant, draw, with_truth
 
 LEADS = (3, 4)
 """By how many standard errors the first arm is planted ahead of all others."""

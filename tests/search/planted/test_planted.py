@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from search.claims.estimate import estimate
-from search.claims.planted import Plant, draw, draw_predictions, with_truth
-from search.claims.tally import Tally, is_false, tally, tally_today
 from search.claims.words import Claim, Word
+from search.planted.studies import Plant, draw, draw_predictions, with_truth
+from search.planted.tally import Tally, is_false, tally, tally_today
 from search.planted_truth import kinds, page
 
 STUDIES = 200

@@ -1,0 +1,1 @@
+"""Studies of known truth: what is falsely said?"""
