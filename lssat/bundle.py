@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from lssat.config import Config, ConfigError, saved_config
 from lssat.data.prepared.rows import Rows
 from lssat.evaluation.metrics import Array
+from lssat.evaluation.predictions import Predictions
 from lssat.evaluation.scorecard import scorecard
 from lssat.evaluation.units import RowTexts
 from lssat.files import make_folder, sync, write_json, write_whole
@@ -44,6 +45,13 @@ class Bundle:
     task: Task
     num_micro_batches: int
     model: LSSAT
+
+
+class Scored(NamedTuple):
+    """What a model got on a split, and what it said of each row."""
+
+    result: dict[str, Any]
+    predictions: Predictions
 
 
 def export(trained: Path, bundle: Path) -> None:
@@ -92,9 +100,7 @@ def open_bundle(folder: Path) -> Bundle:
     return Bundle(config, task, num_micro_batches, model)
 
 
-def score_bundle(
-    bundle: Bundle, rows: Rows, texts: Mapping[str, Array], subgroups: Sequence[str] = ()
-) -> dict[str, Any]:
+def score_bundle(bundle: Bundle, rows: Rows, texts: Mapping[str, Array], subgroups: Sequence[str] = ()) -> Scored:
     """The scorecard of a split (`lssat.evaluation.scorecard`).
 
     `texts`: as of `table.read_texts`, in the order of the rows; `subgroups` names the columns that tell groups apart.
@@ -104,10 +110,10 @@ def score_bundle(
     predictions, _ = predict_rows(config, model, rows, alone, bundle.num_micro_batches)
     scores = score_predictions(config, task, predictions, RowTexts.of_columns(texts))
     metric = task.score_metric(config.objective.metric)
-    return scorecard(task, metric, predictions, scores, RowTexts.of_columns(texts, subgroups))
+    return Scored(scorecard(task, metric, predictions, scores, RowTexts.of_columns(texts, subgroups)), predictions)
 
 
-def score_trained(trained: Path, rows: Rows, texts: Mapping[str, Array]) -> dict[str, Any]:
+def score_trained(trained: Path, rows: Rows, texts: Mapping[str, Array]) -> Scored:
     """The scores of a `best` checkpoint on a split, without intervals; `score` is the metric that its study selects by.
 
     `texts`: as of `score_bundle`. Raises CheckpointError.
@@ -118,7 +124,7 @@ def score_trained(trained: Path, rows: Rows, texts: Mapping[str, Array]) -> dict
     known = RowTexts.of_columns(texts, config.objective.subgroups)
     scores = score_predictions(config, state.task, predictions, known)
     metric = state.task.score_metric(config.objective.metric)
-    return {"metric": metric, "score": scores[metric], **scores}
+    return Scored({"metric": metric, "score": scores[metric], **scores}, predictions)
 
 
 def _this_machine() -> Distributed:

@@ -45,7 +45,7 @@ def evaluate_on(bundle: Bundle, prepared: Path, split: str, subgroups: Sequence[
             f"{', '.join(info.columns) or 'none'}"
         )
     rows = read_resident(shard_paths(prepared, split), bundle.config.data.image_size)
-    return score_bundle(bundle, rows, read_texts(prepared, split), subgroups)
+    return score_bundle(bundle, rows, read_texts(prepared, split), subgroups).result
 
 
 def _run(arguments: argparse.Namespace) -> None:

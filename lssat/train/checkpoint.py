@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from lssat.errors import UserError
@@ -61,16 +61,20 @@ def save(folder: Path, *, tensors: dict[str, Tensor], state: dict[str, Any]) -> 
     sync(folder.parent)
 
 
-def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors (on the CPU) and state of a checkpoint, as they were written. Raises DamagedCheckpoint, OSError."""
+def load(folder: Path, only: str = "") -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors (on the CPU) and state of a checkpoint, as they were written; of the tensors, those alone whose names
+    begin with `only`. Where there are none, the large file is left unread. Raises DamagedCheckpoint, OSError.
+    """
     repair = f"delete {folder} to start again, or copy the checkpoint anew from where it is whole"
     try:
         written = json.loads((folder / STATE).read_text(encoding="utf-8"))
         path, state = folder / written["tensors"], written["state"]
+        if only and not _names_in(path, only):
+            return {}, state
         if written.keys() != {"tensors", "state"}:  # earlier versions wrote no digests
             _compare(written["tensors_sha256"], _digest_of_file(path), path)
             _compare(written["state_sha256"], _digest_of_json(state), folder / STATE)
-        return _read_tensors(path), state
+        return _read_tensors(path, only), state
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DamagedCheckpoint(f"there is no whole checkpoint in {folder} ({error}); {repair}") from error
     except (ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
@@ -143,11 +147,19 @@ def _names(state: Path, name: str) -> bool:
     return state.exists() and name in state.read_text(encoding="utf-8", errors="replace")
 
 
-def _read_tensors(path: Path) -> dict[str, Tensor]:
+def _names_in(path: Path, beginning: str) -> list[str]:
+    """The names of the tensors in a file, which its header holds, that begin so."""
     if path.stat().st_size == 0:  # which safetensors takes for a failure of the system
         raise ValueError(f"{path.name} is empty")
-    with _os_errors(path):
-        return load_file(path)
+    with _os_errors(path), safe_open(path, framework="pt") as file:
+        names = file.keys()  # it is no mapping, which could be walked by itself
+        return [name for name in names if name.startswith(beginning)]
+
+
+def _read_tensors(path: Path, beginning: str) -> dict[str, Tensor]:
+    names = _names_in(path, beginning)
+    with _os_errors(path), safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in names}
 
 
 def _digest_of_file(path: Path) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -13,6 +14,8 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lssat.config import Config, ConfigError, saved_config
+from lssat.evaluation.metrics import Array
+from lssat.evaluation.predictions import Predictions
 from lssat.model.lssat import LSSAT, build_model
 from lssat.task import Task
 from lssat.train import checkpoint
@@ -22,7 +25,7 @@ from lssat.train.optim import build_optimizer, freeze
 from lssat.train.result import Ended, EpochResult, read_report
 from lssat.train.step import unwrap
 
-MODEL, AVERAGE = "model.", "average."
+MODEL, AVERAGE, PREDICTIONS = "model.", "average.", "predictions."
 """Prefixes of tensors in a checkpoint, beside `checkpoint.OPTIMIZER`."""
 
 
@@ -143,6 +146,31 @@ def load_trained(folder: Path) -> tuple[RunState, LSSAT]:
         raise _of_another_version(folder, error) from error
     _load(model, _of(MODEL, tensors), folder)
     return state, model
+
+
+class RowPredictions(NamedTuple):
+    """What a model says of the rows of a split, and where in that split each row stands [N]."""
+
+    predictions: Predictions
+    positions: Array
+
+    def tensors(self) -> dict[str, Tensor]:
+        """For the checkpoint of the model that they are of. Labels and positions are small numbers."""
+        (logits, labels), positions = self
+        arrays = {"logits": logits, "labels": labels.astype(np.int32), "positions": positions.astype(np.int32)}
+        return {PREDICTIONS + name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def load_predictions(folder: Path) -> tuple[EpochResult, RowPredictions] | None:
+    """What a `best` checkpoint holds of its epoch: the result, and the predictions for the validation rows from which
+    its score comes. None where a version before kept none. Raises CheckpointError, OSError.
+    """
+    tensors, state = checkpoint.load(folder, PREDICTIONS)
+    if not tensors:
+        return None
+    logits, labels, positions = (tensors[PREDICTIONS + name].numpy() for name in ("logits", "labels", "positions"))
+    kept = RowPredictions(Predictions(logits, labels.astype(np.int64)), positions.astype(np.int64))
+    return RunState.from_json(state, folder).result, kept
 
 
 def _load(module: nn.Module, state: dict[str, Tensor], folder: Path) -> None:

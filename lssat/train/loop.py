@@ -27,7 +27,7 @@ from lssat.task import Task
 from lssat.train import checkpoint, microbatch
 from lssat.train.checkpoint import CheckpointError, DamagedCheckpoint
 from lssat.train.distributed import Distributed, num_steps
-from lssat.train.learner import Learner, RunState, new_learner
+from lssat.train.learner import Learner, RowPredictions, RunState, new_learner
 from lssat.train.optim import scheduled_lr, set_lr, training_mode
 from lssat.train.probe import fewest_micro_batches, has_own_memory
 from lssat.train.reconstruction_panel import draw_panel
@@ -221,7 +221,8 @@ def _train_epochs(
     for epoch in range(last.epoch if last else 0, run.config.optim.epochs):
         metrics = train_epoch(run.context, learner, run.train, epoch, num_micro_batches)
         run.distributed.share_buffers(learner.evaluated)
-        metrics |= _evaluate(run, learner.evaluated, num_micro_batches)
+        measured, predicted = _evaluate(run, learner.evaluated, num_micro_batches)
+        metrics |= measured
         score = _selecting_score(run, metrics)
         is_best = last is None or score > last.best
         best, best_gap = (score, metrics.get(GAP)) if last is None or is_best else (last.best, last.best_gap)
@@ -239,20 +240,21 @@ def _train_epochs(
         )
         if run.written_folder:
             run.check_storage()
-            _save(run.written_folder, RunState(run.config, run.task, last, earlier), learner, is_best)
+            state = RunState(run.config, run.task, last, earlier)
+            _save(run.written_folder, state, learner, predicted if is_best else None)
             run.check_storage()  # it may have gone meanwhile, and nothing is reported that is not there
         report(replace(last, panel=_panel(run, learner)))
 
 
-def _evaluate(run: TrainingRun, model: LSSAT, num_micro_batches: int) -> dict[str, float]:
-    """All that is measured on the validation rows of all workers, as `val/<name>`."""
+def _evaluate(run: TrainingRun, model: LSSAT, num_micro_batches: int) -> tuple[dict[str, float], RowPredictions]:
+    """All that is measured on the validation rows of all workers, as `val/<name>`, and what it was measured from."""
     predictions, positions = predict_rows(run.config, model, run.val, run.distributed, num_micro_batches)
     texts = None
     if run.texts:
         assert (positions >= 0).all(), "rows of a data set know where in their split they are"
         texts = run.texts.of(positions)
     scores = score_predictions(run.config, run.task, predictions, texts)
-    return {f"val/{name}": value for name, value in scores.items()}
+    return {f"val/{name}": value for name, value in scores.items()}, RowPredictions(predictions, positions)
 
 
 def _selecting_score(run: TrainingRun, metrics: Mapping[str, float]) -> float:
@@ -273,10 +275,14 @@ def _panel(run: TrainingRun, learner: Learner) -> bytes | None:
     return draw_panel(run.config, learner.evaluated, run.val, run.distributed.device)
 
 
-def _save(folder: Path, state: RunState, learner: Learner, is_best: bool) -> None:
-    """First `best`, then `last`: a kill in between repeats the epoch, which then writes the same `best` again."""
-    if is_best:
-        checkpoint.save(folder / BEST_CHECKPOINT, tensors=learner.evaluated_tensors(), state=state.to_json())
+def _save(folder: Path, state: RunState, learner: Learner, best: RowPredictions | None) -> None:
+    """First `best`, then `last`: a kill in between repeats the epoch, which then writes the same `best` again.
+
+    `best`: the predictions of an epoch that is the best so far.
+    """
+    if best:
+        tensors = learner.evaluated_tensors() | best.tensors()
+        checkpoint.save(folder / BEST_CHECKPOINT, tensors=tensors, state=state.to_json())
     checkpoint.save(folder / LAST_CHECKPOINT, tensors=learner.tensors(), state=state.to_json())
 
 

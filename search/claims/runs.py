@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 RESAMPLES = 500
+AT_ONCE = 1 << 20
+"""Draws times rows that are in memory at a time: 8 MiB, and as much again for each step of a score."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,8 @@ class Runs:
 
     arms [R]: what each run trained. seeds [R]: what it was started from; a seed has the same effect on all arms, as far
     as it has one. scores [R]. covariance [R, R]: of the scores, over the choice of units with the training fixed.
-    units: how many independent units (persons, videos, rows) were scored.
+    units: how many independent units (persons, videos, rows) were scored. lacking: why nothing is known of units, in
+    words; the covariance is then of no use.
     """
 
     arms: tuple[str, ...]
@@ -28,6 +31,7 @@ class Runs:
     scores: Array
     covariance: Array
     units: int
+    lacking: str = ""
 
     def __post_init__(self) -> None:
         count = len(self.arms)
@@ -67,30 +71,25 @@ def of_values(arms: Sequence[str], seeds: Sequence[int], values: Array) -> Runs:
 
 
 def of_predictions(
-    arms: Sequence[str], seeds: Sequence[int], units: NDArray[np.generic], scores: Callable[[NDArray[np.intp]], Array]
+    arms: Sequence[str], seeds: Sequence[int], units: NDArray[np.generic], scores: Callable[[Array], Array]
 ) -> Runs:
-    """Runs scored by any metric. units [N]: whose each row is. `scores(rows)`: the score [R] of every run on the same
-    rows, NaN or a ValueError where they lack what the metric needs.
+    """Runs scored by any metric. units [N]: whose each row is. `scores(times)`: the score [R, D] of every run in each
+    of D draws of the rows, of which times [D, N] says how often each counts; NaN where a draw lacks what the metric
+    needs.
 
     The units are drawn with replacement, all rows of a unit together and the same for all runs. Draws without a score
     are left out; more than half of them is a ValueError, since what is left is no sample of the draws.
     """
-    _, unit, counts = np.unique(units, return_inverse=True, return_counts=True)
-    rows_of_unit = np.split(np.argsort(unit, kind="stable"), np.cumsum(counts)[:-1])
+    names, unit = np.unique(units, return_inverse=True)
     generator = np.random.default_rng(0)
-    drawn = []
-    for _ in range(RESAMPLES):
-        chosen = generator.integers(0, len(counts), len(counts))
-        try:
-            found = scores(np.concatenate([rows_of_unit[index] for index in chosen]))
-        except ValueError:
-            continue
-        if np.isfinite(found).all():
-            drawn.append(found)
-    if len(drawn) < RESAMPLES / 2:
+    times = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), RESAMPLES)
+    parts = np.array_split(times, min(-(-RESAMPLES * len(unit) // AT_ONCE), RESAMPLES))
+    drawn = np.hstack([scores(part[:, unit].astype(float)) for part in parts])
+    drawn = drawn[:, np.isfinite(drawn).all(axis=0)]
+    if drawn.shape[1] < RESAMPLES / 2:
         raise ValueError(
-            f"only {len(drawn)} of {RESAMPLES} draws of the {len(counts)} validation units have a score: too few units "
-            "of some class; take a larger validation set"
+            f"only {drawn.shape[1]} of {RESAMPLES} draws of the {len(names)} validation units have a score: too few "
+            "units of some class; take a larger validation set"
         )
-    covariance = np.atleast_2d(np.cov(np.array(drawn), rowvar=False))
-    return Runs(tuple(arms), tuple(seeds), scores(np.arange(len(units))), covariance, len(counts))
+    of_all = scores(np.ones((1, len(unit))))[:, 0]
+    return Runs(tuple(arms), tuple(seeds), of_all, np.atleast_2d(np.cov(drawn)), len(names))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from search.claims.runs import Array, Runs, of_predictions
+from search.claims.runs import Array, Runs
 
 RIGHT = 0.85
 """Share of images that an arm answers rightly, where predictions are drawn."""
@@ -76,8 +76,18 @@ def draw(plant: Plant, generator: np.random.Generator) -> Runs:
     return Runs(names, tuple(seeds[kept].tolist()), scores[kept], covariance, plant.units)
 
 
-def draw_predictions(plant: Plant, generator: np.random.Generator) -> Runs:
-    """A study of equal arms, drawn image by image and scored by balanced accuracy: a third of the labels are positive.
+@dataclass(frozen=True)
+class Answers:
+    """What runs say of images. arms, seeds [R]: numbers of them. logits [R, N]: of the positive class. labels [N]."""
+
+    arms: NDArray[np.intp]
+    seeds: NDArray[np.intp]
+    logits: Array
+    labels: NDArray[np.intp]
+
+
+def draw_answers(plant: Plant, generator: np.random.Generator) -> Answers:
+    """A study of equal arms, drawn image by image: a third of the labels are positive.
 
     An image is answered rightly where its value, normal over images, lies below what the run reaches.
     """
@@ -89,15 +99,9 @@ def draw_predictions(plant: Plant, generator: np.random.Generator) -> Runs:
     values += of_run * generator.standard_normal((len(arms), plant.units))
     effects = plant.seed_sd * generator.standard_normal(plant.seeds)[seeds]
     rate = RIGHT + effects + plant.luck[arms] * generator.standard_normal(len(arms))
-    right = (values < special.ndtri(rate)[:, None]).astype(float)
-    positive = generator.random(plant.units) < 1 / 3
-
-    def balanced_accuracy(rows: NDArray[np.intp]) -> Array:
-        of_class = [right[:, rows[positive[rows] == label]].mean(axis=1) for label in (False, True)]
-        return np.asarray(np.mean(of_class, axis=0))
-
-    names = [f"arm {arm:02d}" for arm in arms]
-    return of_predictions(names, seeds.tolist(), np.arange(plant.units), balanced_accuracy)
+    rightness = special.ndtri(rate)[:, None] - values
+    labels = (generator.random(plant.units) < 1 / 3).astype(int)
+    return Answers(arms, seeds, np.where(labels == 1, rightness, -rightness), labels)
 
 
 def with_truth(runs: Runs, truth: Array) -> Runs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 TRIALS, FINALS = "trials", "finals"
 CONFIG, METRICS, OUTCOME = "config.json", "metrics.jsonl", "outcome.json"
+PREDICTIONS = {"val": "predictions-validation.parquet", "test": "predictions-test.parquet"}  # by split
 STUDY, MANIFEST, LOG = "study.db", "manifest.json", "log.txt"
 BEGINNING = ".beginning"  # there until the study has begun: nothing of worth is in the folder yet
 LEADERBOARD, FINAL_TABLE = "leaderboard.csv", "finals.csv"

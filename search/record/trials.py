@@ -18,7 +18,7 @@ from typing import Any
 from lssat.config import Config, build, current_keys
 from lssat.files import append_json_line, write_json, write_text
 from lssat.train.result import EpochResult, read_report
-from search.record.names import CONFIG, METRICS, OUTCOME
+from search.record.names import CONFIG, METRICS, OUTCOME, PREDICTIONS
 
 
 class Status(StrEnum):
@@ -84,6 +84,16 @@ class TrialRecord:
     def num_epochs(self) -> int:
         """How many epochs are on record."""
         return int(self._lines[-1]["epoch"]) if self._lines else 0
+
+    @property
+    def best_epoch(self) -> int:
+        """The first one with the best score, whose checkpoint is kept. There must be epochs."""
+        scores = [result.score for result in self.epochs]
+        return scores.index(max(scores)) + 1
+
+    def predictions(self, split: str) -> Path:
+        """The file of what its best epoch says of each row of `val` or `test`: see `search.record.predictions`."""
+        return self.folder / PREDICTIONS[split]
 
     @property
     def seconds(self) -> float:

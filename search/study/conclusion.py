@@ -31,12 +31,13 @@ from search.study.context import Study
 class Choice:
     """What validation chose. `run`: whose weights are kept; `trial`: where it comes from.
 
-    `trained`: the best checkpoint of each run that is scored on test, by its name.
+    `trained`: the best checkpoint of each run that is scored on test, by its name; they are runs of one `stage`.
     """
 
     run: str
     trial: str
     trained: Mapping[str, Path]
+    stage: Stage
 
 
 def conclude(
@@ -98,8 +99,7 @@ def lost_runs(
     study.storage.mark.check()
     lost = []
     for name in needed:
-        scores = [result.score for result in study.folder.record(stage, name).epochs]
-        if reason := _lack(choice.trained[name], scores.index(max(scores)) + 1):
+        if reason := _lack(choice.trained[name], study.folder.record(stage, name).best_epoch):
             notify(f"{name} is trained again: {reason}")
             lost.append(name)
     return stage, lost
@@ -125,9 +125,7 @@ def open_test(
 
     Each opening is on record. A run is scored when it is first a finalist, and for its scorecard when it first wins.
     """
-    from lssat.bundle import TEST, export, open_bundle, score_bundle, score_trained
-    from lssat.data.prepared.decoding import read_resident
-    from lssat.data.prepared.table import read_texts, shard_paths
+    from lssat.bundle import TEST, export
 
     known, chosen = manifest.test_results, choice.run
     has_scorecard = "interval" in known.get(chosen, {})
@@ -139,15 +137,35 @@ def open_test(
     if new or not has_scorecard:  # else a winner of earlier finalists is the winner again
         notify(f"scoring {_runs(len(new) + (not has_scorecard))} on test ...")
         manifest.open_test(chosen)
-        bundle = open_bundle(folder.bundle)
-        rows = read_resident(shard_paths(prepared, "test"), bundle.config.data.image_size)
-        texts = read_texts(prepared, "test")
-        found = {} if has_scorecard else {chosen: score_bundle(bundle, rows, texts, bundle.config.objective.subgroups)}
-        found |= {name: score_trained(choice.trained[name], rows, texts) for name in new}
+        found = _score_on_test(folder, prepared, choice, [*([] if has_scorecard else [chosen]), *new])
         manifest.record_test(found)
         known |= found
     write_json(test_result, known[chosen])
     return known
+
+
+def _score_on_test(
+    folder: RunFolder, prepared: Path, choice: Choice, names: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """The result of each of these runs, whose predictions go into its record."""
+    from lssat.bundle import open_bundle, score_bundle, score_trained
+    from lssat.data.prepared.decoding import read_resident
+    from lssat.data.prepared.table import shard_paths
+    from search.record import predictions
+
+    bundle = open_bundle(folder.bundle)
+    objective = bundle.config.objective
+    rows = read_resident(shard_paths(prepared, "test"), bundle.config.data.image_size)
+    split = predictions.SplitTexts.read(prepared, "test")
+    results = {}
+    for name in names:
+        if name == choice.run:
+            results[name], predicted = score_bundle(bundle, rows, split.texts, objective.subgroups)
+        else:
+            results[name], predicted = score_trained(choice.trained[name], rows, split.texts)
+        kept = predictions.joined(split, bundle.task, objective, predicted, range(rows.num_rows))
+        predictions.write(folder.record(choice.stage, name).predictions("test"), kept)
+    return results
 
 
 def _runs(number: int) -> str:
@@ -170,11 +188,12 @@ def _choose(
         trained = {name: study.storage.best(Stage.FINAL, name) for name in results}
         own = [run for run in runs if run.name in results and run.arm.name == table[0].arm]
         best_run = max(own, key=lambda run: results[run.name].best)
-        return Choice(best_run.name, best_run.arm.trial, trained)
+        return Choice(best_run.name, best_run.arm.trial, trained, Stage.FINAL)
     best = leaderboard.winner(rows)
     if best is None:
         return None
-    return Choice(best.trial, best.trial, {best.trial: study.storage.best(Stage.SEARCH, best.trial)})
+    trained = {best.trial: study.storage.best(Stage.SEARCH, best.trial)}
+    return Choice(best.trial, best.trial, trained, Stage.SEARCH)
 
 
 def _measure_speeds(study: Study, rows: Sequence[leaderboard.Row], console: Console) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from lssat.evaluation.units import RowTexts
 from lssat.on_ray.ingest import Split
 from lssat.task import Task
 from search.record.folder import RunFolder, Storage
+from search.record.predictions import SplitTexts
 from search.space.definition import Space
 
 
@@ -27,6 +29,11 @@ class Study:
     prepared: Path
     splits: Mapping[int, Mapping[str, Split]]
     texts: RowTexts | None = None
+
+    @cached_property
+    def validation(self) -> SplitTexts:
+        """All that the data say of the validation rows in words."""
+        return SplitTexts.read(self.prepared, "val")
 
     @property
     def is_streamed(self) -> bool:

@@ -8,9 +8,12 @@ from typing import Any
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
+from lssat.train.checkpoint import CheckpointError
+from lssat.train.learner import load_predictions
 from lssat.train.result import EpochResult
+from search.record import predictions
 from search.record.folder import Stage
-from search.record.trials import Outcome, TrialRecord
+from search.record.trials import Outcome, Status, TrialRecord
 from search.strategy.suggestion import Suggestion, suggestion_of
 from search.study.context import Study
 from search.study.memory_kills import halve_rows_if_killed
@@ -22,6 +25,7 @@ class Recorder(Callback):  # type: ignore[misc]
     """Records the runs of one stage, and tells the progress display when they start."""
 
     def __init__(self, study: Study, stage: Stage, progress: Progress) -> None:
+        self._study = study
         self._folder = study.folder
         self._storage = study.storage
         self.stage = stage
@@ -52,7 +56,10 @@ class Recorder(Callback):  # type: ignore[misc]
         self._tensorboard.close(name)
         if outcome:
             seconds = round(self.seconds(name), 1)
-            self._folder.record(self.stage, name).end(Outcome(outcome.status, outcome.reason, seconds))
+            record = self._folder.record(self.stage, name)
+            if outcome.status == Status.COMPLETE:
+                keep_predictions(self._study, self.stage, record)
+            record.end(Outcome(outcome.status, outcome.reason, seconds))
             self._storage.drop_resumable_state(self.stage, name)
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -73,3 +80,22 @@ class Recorder(Callback):  # type: ignore[misc]
         """A run whose process died goes on."""
         suggestion = suggestion_of(trial)
         halve_rows_if_killed(trial, self._storage.checkpoints(self.stage, suggestion.name), suggestion.config)
+
+
+def keep_predictions(study: Study, stage: Stage, record: TrialRecord) -> None:
+    """Put what a run that is complete says of each validation row into its record, from the checkpoint of its best
+    epoch; what is there already stays.
+
+    Nothing is written where that checkpoint has none (a version before wrote it), is damaged, of another epoch or
+    cannot be read: a report then says that they are lacking, and a study that goes on tries again.
+    """
+    path = record.predictions("val")
+    if path.exists():
+        return
+    try:
+        found = load_predictions(study.storage.best(stage, record.name))
+    except (CheckpointError, OSError):
+        return
+    if found and found[0].epoch == record.best_epoch:
+        split, objective = study.validation, record.config.objective
+        predictions.write(path, predictions.joined(split, study.task, objective, *found[1]))

@@ -30,7 +30,7 @@ from search.study.capacity import concurrency
 from search.study.context import Study
 from search.study.progress import Part, Progress
 from search.study.reconcile_with_optuna import reconcile
-from search.study.recorder import Recorder
+from search.study.recorder import Recorder, keep_predictions
 from search.study.trial import StageContext, resources_of, run_trial
 from search.study.tune_adaptor import Adaptor, Listener, Participants
 
@@ -86,7 +86,7 @@ def search(study: Study, deadline: Deadline, progress: Progress) -> None:
         deadline.watch(records, lambda name: 0.0)
         progress.console.print(f"all {len(over) + num_broken} trials of the search are over; `--extend N` adds more")
     progress.forecast.end_search(study.folder.records(Stage.SEARCH))
-    _drop_resumable_state(study, Stage.SEARCH)
+    _settle(study, Stage.SEARCH)
 
 
 def train_finals(study: Study, runs: Sequence[FinalRun], progress: Progress) -> None:
@@ -101,7 +101,7 @@ def train_finals(study: Study, runs: Sequence[FinalRun], progress: Progress) -> 
         begun = [record for record in records if record.exists]
         part = Part("final stage", "runs", len(runs), begun)
         _train_listed(study, remaining, Recorder(study, Stage.FINAL, progress), part)
-    _drop_resumable_state(study, Stage.FINAL)
+    _settle(study, Stage.FINAL)
 
 
 def train_again(study: Study, stage: Stage, names: Sequence[str], progress: Progress) -> None:
@@ -166,9 +166,13 @@ def _raise_if_interrupted(adaptor: Adaptor) -> None:
         raise MachineFailed(adaptor.interruption)
 
 
-def _drop_resumable_state(study: Study, stage: Stage) -> None:
-    """Of runs that are over: a kill may have come before it was dropped, and a trial that paused may not go on."""
+def _settle(study: Study, stage: Stage) -> None:
+    """Of runs that are over, keep the predictions and drop what only a run that goes on needs: a kill may have come
+    before either, and a trial that paused may not go on.
+    """
     for record in study.folder.records(stage):
+        if record.status == Status.COMPLETE:
+            keep_predictions(study, stage, record)
         if record.outcome:
             study.storage.drop_resumable_state(stage, record.name)
 

@@ -104,7 +104,7 @@ def test_search_finalists_and_the_winners_scorecard_say_the_same(tmp_path, monke
     fit(run, reported.append)
     best = max(reported, key=lambda result: result.score)
 
-    finalist = score_trained(tmp_path / "run" / "best", rows, texts)
+    finalist = score_trained(tmp_path / "run" / "best", rows, texts).result
     assert finalist["metric"] == task.score_metric(metric)
     assert finalist["score"] == pytest.approx(best.score)
     of_frames = ("frame_auc", "frame_balanced_accuracy") if task.is_deepfake else ()
@@ -113,7 +113,7 @@ def test_search_finalists_and_the_winners_scorecard_say_the_same(tmp_path, monke
     assert best.best_gap == best.metrics["val/gap"]
 
     export(tmp_path / "run" / "best", tmp_path / "bundle")
-    card = score_bundle(open_bundle(tmp_path / "bundle"), rows, texts, config.objective.subgroups)
+    card = score_bundle(open_bundle(tmp_path / "bundle"), rows, texts, config.objective.subgroups).result
     columns = card["subgroups"].values()
     assert card["metric"] == finalist["metric"]
     assert card["score"] == pytest.approx(best.score)
@@ -150,7 +150,7 @@ def test_the_command_builds_the_model_once_and_says_what_the_bundle_scores(tmp_p
     texts = {
         name: np.array([f"test-{n}" if name == "identity" else "" for n in range(16)]) for name in ("identity", "video")
     }
-    assert card["score"] == pytest.approx(score_bundle(open_bundle(tmp_path / "best"), data, texts)["score"])
+    assert card["score"] == pytest.approx(score_bundle(open_bundle(tmp_path / "best"), data, texts).result["score"])
     assert f"{card['score']:.4f}" in capsys.readouterr().out
 
 

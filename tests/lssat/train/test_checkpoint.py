@@ -178,10 +178,10 @@ def test_no_flipped_bit_goes_unnoticed(tmp_path: Path, pattern: str) -> None:
 def test_a_checkpoint_that_cannot_be_read_is_not_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save(tmp_path, tensors=tensors_of(1), state={})
 
-    def fails(*arguments: object) -> None:
+    def fails(*arguments: object, **options: object) -> None:
         raise SafetensorError("Error while deserializing: I/O error: Input/output error (os error 5)")
 
-    monkeypatch.setattr(checkpoint, "load_file", fails)
+    monkeypatch.setattr(checkpoint, "safe_open", fails)
     with pytest.raises(OSError, match="Input/output error") as raised:
         load(tmp_path)
     assert raised.value.errno == errno.EIO

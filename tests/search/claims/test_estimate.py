@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
+from search.claims import runs
 from search.claims.estimate import estimate
 from search.claims.runs import Runs, of_predictions, of_values
 
@@ -47,10 +48,15 @@ def test_both_parts_are_those_of_a_slow_reference(arms, seeds):
         assert found.df[one, other] == pytest.approx((training + units) ** 2 / parts)
 
 
+def means(values):
+    """The mean of each run's values over rows that count several times."""
+    return lambda times: values @ times.T / times.sum(axis=1)
+
+
 def test_the_bootstrap_of_a_mean_agrees_with_its_formula():
     names, numbers, values = study(units=300)
     exact = of_values(names, numbers, values)
-    drawn = of_predictions(names, numbers, np.arange(300), lambda rows: values[:, rows].mean(axis=1))
+    drawn = of_predictions(names, numbers, np.arange(300), means(values))
     assert drawn.scores == pytest.approx(exact.scores)
     assert drawn.units == 300
     assert np.diag(drawn.covariance) == pytest.approx(np.diag(exact.covariance), rel=0.25)
@@ -62,8 +68,8 @@ def test_rows_of_a_unit_are_drawn_together():
     names, numbers, values = study(arms=2, seeds=2, units=150)
     units = np.repeat(np.arange(150), 10)
     repeated = np.repeat(values, 10, axis=1)
-    ten = of_predictions(names, numbers, units, lambda rows: repeated[:, rows].mean(axis=1))
-    once = of_predictions(names, numbers, np.arange(150), lambda rows: values[:, rows].mean(axis=1))
+    ten = of_predictions(names, numbers, units, means(repeated))
+    once = of_predictions(names, numbers, np.arange(150), means(values))
     assert ten.units == 150
     assert ten.covariance == pytest.approx(once.covariance)
 
@@ -157,4 +163,17 @@ def test_runs_that_cannot_be_compared_are_refused_in_a_sentence(change, words):
 
 def test_units_without_a_class_are_refused_in_a_sentence():
     with pytest.raises(ValueError, match="too few units of some class"):
-        of_predictions(["a", "b"], [0, 0], np.arange(50), lambda rows: np.full(2, np.nan))
+        of_predictions(["a", "b"], [0, 0], np.arange(50), lambda times: np.full((2, len(times)), np.nan))
+
+
+def test_rows_beyond_memory_are_drawn_in_parts_that_change_nothing(monkeypatch):
+    names, numbers, values = study(units=300)
+    whole = of_predictions(names, numbers, np.arange(300), means(values))
+    monkeypatch.setattr(runs, "AT_ONCE", 1000)
+    assert of_predictions(names, numbers, np.arange(300), means(values)).covariance == pytest.approx(whole.covariance)
+
+
+def test_runs_of_whose_units_nothing_is_known_have_means_and_say_why_they_have_no_intervals():
+    found = estimate(Runs(("a", "a", "b", "b"), (0, 1, 0, 1), np.arange(4.0), np.zeros((4, 4)), 0, "nothing is kept"))
+    assert found.trouble == "nothing is kept"
+    assert found.means.tolist() == pytest.approx([0.5, 2.5])

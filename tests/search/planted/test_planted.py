@@ -5,9 +5,9 @@ import pytest
 
 from search.claims.estimate import estimate
 from search.claims.words import Claim, Word
-from search.planted.studies import Plant, draw, draw_predictions, with_truth
+from search.planted.studies import Plant, draw, with_truth
 from search.planted.tally import Tally, is_false, tally, tally_today
-from search.planted_truth import kinds, page
+from search.planted_truth import kinds, page, through_files
 
 STUDIES = 200
 LARGEST = 0.1
@@ -84,9 +84,16 @@ def test_todays_rule_is_more_often_false_the_more_seeds_there_are():
 
 def test_a_study_through_predictions_has_balanced_accuracies():
     plant = Plant(arms=3, seeds=2, units=400)
-    runs = draw_predictions(plant, np.random.default_rng(0))
+    runs = through_files(plant, np.random.default_rng(0))
+    assert runs.arms == ("arm 00",) * 2 + ("arm 01",) * 2 + ("arm 02",) * 2 and runs.seeds == (0, 1) * 3
     assert runs.scores == pytest.approx(np.full(6, 0.85), abs=0.08)
-    assert runs.units == 400
+    assert (runs.units, runs.lacking) == (400, "")
+
+
+def test_claims_through_prediction_files_are_seldom_false_and_intervals_hold():
+    found = tally(Plant(3, 3, 300), 8, through_files)
+    assert found.seen["false"] <= 2 and found.seen["texture"] <= 2, "more is luck in 1 of 170"
+    assert found.seen["pair holds"] >= 6
 
 
 def test_limits_hold_the_share_and_are_those_of_a_table():

@@ -15,10 +15,12 @@ from lssat.config import build
 from lssat.data.prepare.prepare import prepare
 from lssat.data.prepared.decoding import read_resident
 from lssat.data.prepared.table import read_info, shard_paths
+from lssat.evaluation.metrics import one_score
 from lssat.train.distributed import Distributed
 from lssat.train.loop import TrainingRun, fit
-from search.record.folder import RunFolder
+from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest
+from search.record.predictions import read
 from search.study.conclusion import Choice, open_test
 from search.study.session import task_of
 
@@ -60,7 +62,7 @@ def test_fewer_finalists_than_before_bring_back_an_earlier_winner(tmp_path, prep
     said = []
 
     def opened(names, chosen):
-        choice = Choice(chosen, chosen, {name: trained[name] for name in names})
+        choice = Choice(chosen, chosen, {name: trained[name] for name in names}, Stage.FINAL)
         known = open_test(folder, prepared, record, choice, said.append)
         assert json.loads((tmp_path / "best" / "test.json").read_text()) == json.loads(json.dumps(known[chosen]))
         return load_file(tmp_path / "best" / "weights.safetensors")["head.weight"]
@@ -79,3 +81,7 @@ def test_fewer_finalists_than_before_bring_back_an_earlier_winner(tmp_path, prep
     assert json.dumps(record.content["test_opened"]) == looks
     assert len(said) == 2, "nothing was scored again"
     assert json.loads((tmp_path / "manifest.json").read_text())["test_opened"][0]["chosen"] == "a"
+    for name, result in record.test_results.items():
+        kept = read(folder.record(Stage.FINAL, name).predictions("test"))
+        assert (kept.about.split, kept.about.data) == ("test", read_info(prepared).fingerprint)
+        assert one_score("binary", result["metric"], *kept.predictions) == pytest.approx(result["score"], abs=1e-12)
