@@ -66,6 +66,8 @@ RUN_FOLDER_NAMES = {
     "leaderboard.md",
     "speeds.json",
     "finals.csv",
+    "predictions-validation.parquet",
+    "predictions-test.parquet",
     "finals.md",
 }
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "Makefile"]

@@ -7,7 +7,6 @@ those of `metrics.one_score` and `fairness.worst_group` on the drawn rows, NaN w
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -68,7 +67,7 @@ def _by_label(kind: str, metric: str, predictions: Predictions) -> OfDraws:
     if metric not in RANKED:
         return _of_signs(metric, logits > 0, positive)
     ranked = _auc if metric == "auc" else _average_precision
-    each = [_in_order(ranked, logits[:, label], positive[:, label]) for label in range(positive.shape[1])]
+    each = [ranked(logits[:, label], positive[:, label]) for label in range(positive.shape[1])]
     return lambda times: np.stack([score(times) for score in each], axis=1)
 
 
@@ -115,36 +114,49 @@ def _of_signs(metric: str, predicted: Array, positive: Array) -> OfDraws:
     return score
 
 
-def _in_order(ranked: Callable[[Array, Array], Array], logits: Array, positive: Array) -> OfDraws:
-    """A score of ranks: rows are sorted once, rows of equal logits counted as one."""
-    order = np.argsort(-logits, kind="stable")
-    starts = np.flatnonzero(np.diff(logits[order], prepend=np.inf))
-    groups = partial(np.add.reduceat, indices=starts, axis=1)
-    is_positive = positive[order].astype(float)
+def _auc(logits: Array, positive: Array) -> OfDraws:
+    """The share of pairs of a positive and a negative row in the right order, ties by half. Rows are sorted once."""
+    right, wrong = _highest_first(logits, positive), _highest_first(logits, ~positive)
+    above, not_below = (np.searchsorted(-logits[right], -logits[wrong], side) for side in ("left", "right"))
+    has_ties = not np.array_equal(above, not_below)
 
     def score(times: Array) -> Array:
-        all_rows = times[:, order]
-        right = all_rows * is_positive
-        wrong = all_rows - right
-        if len(starts) < len(order):
-            right, wrong = groups(right), groups(wrong)
-        is_defined = (right.sum(axis=1) > 0) & (wrong.sum(axis=1) > 0)
-        return np.where(is_defined, ranked(right, wrong), np.nan)
+        so_far, others = _sums(times, right), times.T[wrong]
+        pairs = np.einsum("nd,nd->d", others, so_far[above])
+        if has_ties:
+            pairs = (pairs + np.einsum("nd,nd->d", others, so_far[not_below])) / 2
+        total = others.sum(axis=0) * so_far[-1]
+        return np.where(total > 0, _ratio(pairs, total), np.nan)
 
     return score
 
 
-def _auc(right: Array, wrong: Array) -> Array:
-    """The share of pairs in the right order, ties by half. Positive and negative rows [D, ranks], the highest first."""
-    above = np.cumsum(right, axis=1) - right / 2
-    return _ratio((wrong * above).sum(axis=1), wrong.sum(axis=1) * right.sum(axis=1))
+def _average_precision(logits: Array, positive: Array) -> OfDraws:
+    """The mean over positive rows of the precision among the rows that are not below them."""
+    right, wrong = _highest_first(logits, positive), _highest_first(logits, ~positive)
+    hits, misses = (np.searchsorted(-logits[rows], -logits[right], "right") for rows in (right, wrong))
+
+    def score(times: Array) -> Array:
+        so_far, others = _sums(times, right), _sums(times, wrong)
+        found = so_far[hits]
+        precision = np.einsum("nd,nd->d", times.T[right], _ratio(found, found + others[misses]))
+        is_defined = (so_far[-1] > 0) & (others[-1] > 0)
+        return np.where(is_defined, _ratio(precision, so_far[-1]), np.nan)
+
+    return score
 
 
-def _average_precision(right: Array, wrong: Array) -> Array:
-    """The mean over positive rows of the precision down to their rank."""
-    so_far = np.cumsum(right, axis=1)
-    precision = _ratio(so_far, so_far + np.cumsum(wrong, axis=1))
-    return _ratio((right * precision).sum(axis=1), right.sum(axis=1))
+def _highest_first(logits: Array, chosen: Array) -> Array:
+    """The chosen rows in the order of their logits."""
+    rows = np.flatnonzero(chosen)
+    return np.asarray(rows[np.argsort(-logits[rows], kind="stable")])
+
+
+def _sums(times: Array, rows: Array) -> Array:
+    """How often the first 0, 1, 2, ... of these rows count together [rows + 1, D]."""
+    sums = np.zeros((len(rows) + 1, len(times)))
+    np.cumsum(times.T[rows], axis=0, out=sums[1:])
+    return sums
 
 
 def _ratio(part: Array, whole: Array) -> Array:

@@ -17,7 +17,7 @@ from lssat.evaluation.units import RowTexts
 from lssat.task import Task
 from lssat.train import microbatch
 from lssat.train.distributed import Distributed
-from lssat.train.learner import new_learner
+from lssat.train.learner import load_predictions, new_learner
 from lssat.train.loop import TrainingRun, fit
 from lssat.train.probe import fewest_micro_batches
 from lssat.train.step import StepContext
@@ -79,7 +79,7 @@ def _work(rank, folder):
     timeout = datetime.timedelta(seconds=60)
     dist.init_process_group("gloo", init_method=f"file://{folder / 'meet'}", rank=rank, world_size=2, timeout=timeout)
     distributed = Distributed(torch.device("cpu"), rank, 2)
-    cases = (_probed, _failed, _failed_unsendably, _without_rows, _killed, _scored_by_video)
+    cases = (_probed, _failed, _failed_unsendably, _without_rows, _killed, _kept, _scored_by_video)
     done = {case.__name__: case(distributed, folder) for case in cases}
     (folder / f"{rank}.json").write_text(json.dumps(done))
     dist.destroy_process_group()
@@ -151,6 +151,18 @@ def _killed(distributed, folder):
     return results
 
 
+def _kept(distributed, folder):
+    """What `best` says of the validation rows, after `_killed`: the epoch, and a list by the position of the row."""
+    dist.barrier()  # the checkpoint is the first worker's
+    return kept_in(folder / "run")
+
+
+def kept_in(folder):
+    result, (predictions, positions) = load_predictions(folder / "best")
+    of_rows = zip(positions.tolist(), predictions.labels.tolist(), predictions.logits.tolist(), strict=True)
+    return [result.epoch, sorted(of_rows)]
+
+
 def _scored_by_video(distributed, _folder):
     """Frames of one video are on both workers."""
     settings = build({**SMALL, "resources.num_workers": distributed.world_size, "optim.lr": 1e-6, "optim.epochs": 2})
@@ -210,6 +222,18 @@ def test_two_workers_that_were_killed_end_as_one_that_was_not(two_workers):
             assert {name: result[name] for name in measured} == pytest.approx(
                 {name: expected[name] for name in measured}, rel=2e-3
             )
+
+
+def test_two_workers_keep_the_predictions_of_every_row_once_as_one_does(two_workers, tmp_path):
+    fit(run(ALONE, tmp_path), lambda result: None)
+    epoch, of_one = kept_in(tmp_path)
+    (found_epoch, found), other = (worker["_kept"] for worker in two_workers)
+    assert other == [found_epoch, found]
+    assert found_epoch == epoch
+    assert [row for row, _, _ in found] == list(range(NUM_ROWS))
+    assert [label for _, label, _ in found] == [label for _, label, _ in of_one]
+    expected = np.array([logits for _, _, logits in of_one])
+    assert np.array([logits for _, _, logits in found]) == pytest.approx(expected, rel=2e-2, abs=2e-3)
 
 
 def test_two_workers_score_the_videos_that_one_scores(two_workers):
