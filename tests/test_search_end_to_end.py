@@ -28,8 +28,12 @@ from PIL import Image
 from rich.cells import cell_len
 from safetensors.numpy import load_file
 
-from search.record.folder import RunFolder
+from lssat.evaluation.metrics import one_score
+from search.record.folder import RunFolder, Stage
+from search.record.predictions import read
+from search.record.trials import Status
 from search.report.picture import draw
+from search.report.scored_runs import scored_runs
 
 ROOT = Path(__file__).resolve().parents[1]
 SPACE = """
@@ -162,6 +166,7 @@ def test_a_search_leaves_everything(tmp_path, table):
     (opening,) = manifest["test_opened"]
     assert len(opening["results"]) == 4, "every finalist with every seed, once"
     _check_numbers(done.stdout, folder, finals, opening)
+    _check_predictions(RunFolder(folder), opening)
     assert manifest["versions"]["ray"]
     for name in ("weights.safetensors", "config.json", "labels.json", "preprocessing.json"):
         assert (folder / "best" / name).exists()
@@ -199,6 +204,22 @@ def _check_numbers(output, folder, finals, opening):
     card = json.loads((folder / "best" / "test.json").read_text())
     assert f"({opening['chosen']})" in kept and f"with {card['score']:.4f} on test" in " ".join(said[1:3])
     assert opening["results"][opening["chosen"]] == card
+
+
+def _check_predictions(folder, opening):
+    """Of each complete run those of the validation rows, and of each that was scored on test of those."""
+    for stage in Stage:
+        records = folder.records(stage)
+        whole = [record for record in records if record.status == Status.COMPLETE]
+        runs = scored_runs(folder, stage, {record.name: (record.name, record.config.seed) for record in records})
+        assert (runs.lacking, len(runs.scores), runs.units) == ("", len(whole), 17), "33 rows are frames of 17 videos"
+        assert runs.scores == pytest.approx([record.last.best for record in whole], abs=1e-6)
+        assert all(record.predictions("val").exists() == (record in whole) for record in records)
+    for record in whole:
+        kept = read(record.predictions("test"))
+        assert (kept.about.split, len(kept.predictions.labels)) == ("test", 30)
+        score = one_score("binary", "balanced_accuracy", *kept.predictions)
+        assert score == pytest.approx(opening["results"][record.name]["balanced_accuracy"])
 
 
 def _check_tensorboard(folder):

@@ -57,7 +57,7 @@ LAYOUT = {  # box: pixels from its package's left edge, row, width
     "lssat.data.sources": (474, 2, 154),
     "lssat.data.synthetic": (644, 2, 160),
     "lssat.model": (0, 3, 160),
-    "lssat.evaluation": (172, 3, 134),
+    "lssat.evaluation": (172, 4, 134),
     "lssat.data.prepared": (318, 3, 162),
     "lssat.data": (492, 4, 136),
     "lssat.inputs": (0, 4, 160),

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
-from lssat.config import build
 from lssat.evaluation.metrics import one_score
 from lssat.evaluation.predictions import Predictions
 from lssat.evaluation.units import RowTexts
@@ -16,6 +14,7 @@ from search.planted.studies import Answers
 from search.record.folder import RunFolder, Stage
 from search.record.predictions import About, KeptPredictions, write
 from search.record.trials import Outcome, Status
+from search.strategy.suggestion import Suggestion
 
 METRIC = "balanced_accuracy"
 ABOUT = About("planted", "binary", ("no", "yes"), METRIC, "val", "planted")
@@ -31,8 +30,8 @@ def write_study(folder: RunFolder, answers: Answers) -> Mapping[str, tuple[str, 
         runs[name] = (f"arm {arm:02d}", seed)
         predictions = Predictions(logits[:, None].astype(np.float32), answers.labels)
         score = one_score(ABOUT.kind, METRIC, *predictions)
-        sampled: dict[str, Any] = {"seed": seed, "optim.epochs": 1, "optim.warmup_epochs": 0}
-        record = folder.record(Stage.FINAL, name).begin(sampled, build(sampled))
+        run = Suggestion(name, {"seed": seed, "optim.epochs": 1, "optim.warmup_epochs": 0})
+        record = folder.record(Stage.FINAL, name).begin(run.sampled, run.config)
         record.append(EpochResult(1, 1, score, score, 1, 1), 1.0)
         write(record.predictions(ABOUT.split), KeptPredictions(ABOUT, predictions, RowTexts(units, nothing, {})))
         record.end(Outcome(Status.COMPLETE))

@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lssat.config import ConfigError, ObjectiveConfig
-from lssat.data.prepared.table import read_info, read_texts
 from lssat.evaluation.metrics import Array
 from lssat.evaluation.predictions import Predictions
 from lssat.evaluation.scorecard import independent
@@ -40,11 +39,6 @@ class SplitTexts:
     split: str
     data: str
     texts: Mapping[str, Array]
-
-    @classmethod
-    def read(cls, prepared: Path, split: str) -> SplitTexts:
-        """Those of a prepared data set."""
-        return cls(split, read_info(prepared).fingerprint, read_texts(prepared, split))
 
 
 @dataclass(frozen=True)

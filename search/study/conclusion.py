@@ -24,7 +24,7 @@ from search.report.final_table import FinalRow
 from search.report.screen import show_final_table, show_leaderboard
 from search.report.winner import Winner
 from search.strategy.finalists import FinalRun
-from search.study.context import Study
+from search.study.context import Study, split_texts
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def _score_on_test(
     bundle = open_bundle(folder.bundle)
     objective = bundle.config.objective
     rows = read_resident(shard_paths(prepared, "test"), bundle.config.data.image_size)
-    split = predictions.SplitTexts.read(prepared, "test")
+    split = split_texts(prepared, "test")
     results = {}
     for name in names:
         if name == choice.run:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from lssat.data.prepared.table import read_info, read_texts
 from lssat.evaluation.units import RowTexts
 from lssat.on_ray.ingest import Split
 from lssat.task import Task
@@ -33,9 +34,14 @@ class Study:
     @cached_property
     def validation(self) -> SplitTexts:
         """All that the data say of the validation rows in words."""
-        return SplitTexts.read(self.prepared, "val")
+        return split_texts(self.prepared, "val")
 
     @property
     def is_streamed(self) -> bool:
         """Whether the data do not fit into memory."""
         return any(split.resident is None for splits in self.splits.values() for split in splits.values())
+
+
+def split_texts(prepared: Path, split: str) -> SplitTexts:
+    """What prepared data say of the rows of a split."""
+    return SplitTexts(split, read_info(prepared).fingerprint, read_texts(prepared, split))
