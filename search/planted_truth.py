@@ -16,7 +16,7 @@ from lssat.config import ConfigError
 from lssat.files import write_text
 from lssat.markdown import markdown_table
 from search.planted.studies import Plant, draw_predictions
-from search.planted.tally import Tally, tally, tally_today
+from search.planted.tally import Tally, tally, tally_earlier
 
 OUTPUT = Path(__file__).parents[1] / "docs" / "claims.md"
 
@@ -24,9 +24,9 @@ PROSE = """\
 # Claims: how often what is said of arms is false
 
 Written by `{command}`:
-{studies} planted studies of each kind, {today} of them under the paired t-tests over seeds that the tables use today
-(`search/claims/paired.py`), and {files} of each kind drawn image by image and scored by balanced accuracy, with the
-bootstrap. A cell is a share of studies in percent, with its 95% Monte Carlo limits.
+{studies} planted studies of each kind, {earlier} of them under the earlier rule, paired t-tests over seeds
+(`search/planted/earlier_rule.py`), and {files} of each kind drawn image by image and scored by balanced accuracy, with
+the bootstrap. A cell is a share of studies in percent, with its 95% Monte Carlo limits.
 
 - **false**: all arms are equal, and yet some arm is called worse, or one the best. It should be at most 5.
 - **false, texture**: all arms are equal, and yet some arm is called better or worse than its supervised baseline.
@@ -41,13 +41,13 @@ bootstrap. A cell is a share of studies in percent, with its 95% Monte Carlo lim
 The seeds' common effect and a run's own luck have a standard deviation of 0.01 each. Over images that of the score is
 0.3 for what all arms share, 0.14 for what an arm does differently from every seed, 0.2 for what a single run does.
 """
-OF_EQUALS = ("study", "false", "today", "false, texture", "today, texture", "pair", "table")
+OF_EQUALS = ("study", "false", "earlier", "false, texture", "earlier, texture", "pair", "table")
 OF_A_LEADER = (
     "study",
     "named at 3 SE",
-    "today, 3 SE",
+    "earlier, 3 SE",
     "named at 4 SE",
-    "today, 4 SE",
+    "earlier, 4 SE",
     "sole best, 4 SE",
     "false, half lead",
     "at the margin",
@@ -63,7 +63,7 @@ GOALS: tuple[tuple[str, str, Callable[[tuple[float, float]], bool]], ...] = (
 SPREAD = {"one arm's spread 2 times": 0.02, "one arm's spread 3 times": 0.03}
 DRAWN_BY_IMAGE = ((3, 300), (5, 1000))
 """Seeds and images."""
-FEWER_TODAY = 4
+FEWER_EARLIER = 4
 """The paired t-tests are so much slower; they get a share of the studies."""
 
 
@@ -108,11 +108,11 @@ def kinds() -> dict[str, Plant]:
 
 def page(studies: int, files: int, command: str) -> str:
     """The page as Markdown."""
-    today = max(studies // FEWER_TODAY, 1)
+    earlier = max(studies // FEWER_EARLIER, 1)
     equals, leaders, found = [], [], {}
     for name, plant in kinds().items():
         print(name, file=sys.stderr)
-        new, old = tally(plant, studies), tally_today(plant, today)
+        new, old = tally(plant, studies), tally_earlier(plant, earlier)
         found[name] = new
         equals.append(_cells_of_equals(name, new, old))
         leaders.append(_cells_of_a_leader(name, new, old))
@@ -120,7 +120,7 @@ def page(studies: int, files: int, command: str) -> str:
         _cells_of_files(f"{seeds} seeds, {units} images", Plant(4, seeds, units), files)
         for seeds, units in DRAWN_BY_IMAGE
     ]
-    prose = PROSE.format(command=command, studies=studies, today=today, files=files)
+    prose = PROSE.format(command=command, studies=studies, earlier=earlier, files=files)
     sections = [
         ("All arms are equal", OF_EQUALS, equals),
         ("Some arms lead", OF_A_LEADER, leaders),

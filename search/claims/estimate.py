@@ -154,6 +154,8 @@ def _unit_variance(runs: Runs, design: Design) -> Array:
 
 
 def _trouble(runs: Runs, design: Design) -> str:
+    if runs.lacking:
+        return runs.lacking
     if len(design.arms) < 2:
         return "there is one arm"
     if len(set(runs.seeds)) < 2:
