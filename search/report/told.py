@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lssat.durations import duration
 from search.claims.cost import Cost, cost_to_tell
@@ -27,11 +27,11 @@ class Rule:
 
 @dataclass(frozen=True)
 class Told:
-    """A claim; `cost`: what would tell, where it is open; `seconds_of_a_seed`: see `Rule`."""
+    """A claim by a rule; `cost`: what would tell, where it is open."""
 
     claim: Claim
+    rule: Rule
     cost: Cost | None = None
-    seconds_of_a_seed: float | None = None
 
     @property
     def difference(self) -> float | None:
@@ -55,13 +55,13 @@ class Told:
         """What would tell, or why nothing can; empty where it is told."""
         if self.cost is None:
             return self.claim.why
-        seconds = self.seconds_of_a_seed
+        seconds = self.rule.seconds_of_a_seed
         return self.cost.in_words(duration(seconds * self.cost.seeds) if seconds and self.cost.seeds else "")
 
 
 def told(found: Estimate, claims: Sequence[Claim], rule: Rule) -> list[Told]:
     """Claims with what they cost."""
-    return [Told(claim, cost_to_tell(found, claim, rule.margin), rule.seconds_of_a_seed) for claim in claims]
+    return [Told(claim, rule, cost_to_tell(found, claim, rule.margin)) for claim in claims]
 
 
 def would_tell(open_claims: Sequence[Told]) -> str:
@@ -71,7 +71,7 @@ def would_tell(open_claims: Sequence[Told]) -> str:
         return open_claims[0].to_tell
     seeds, units = ([getattr(cost, name) for cost in costs] for name in ("seeds", "units"))
     hardest = Cost(*(None if None in numbers else max(numbers) for numbers in (seeds, units)))
-    said = Told(open_claims[0].claim, hardest, open_claims[0].seconds_of_a_seed).to_tell
+    said = replace(open_claims[0], cost=hardest).to_tell
     return f"{said} would tell" if hardest.seeds or hardest.units else said
 
 

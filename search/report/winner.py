@@ -91,22 +91,25 @@ def _of_the_best(table: Sequence[FinalRow]) -> list[str]:
     if len(table) < 2:
         return []
     top = next(row for row in table if row.best.difference is None)
+    why = top.best.claim.why
+    found = [f"  which arm is the best cannot be told: {why}"] if why else _beside_the_best(top, table)
+    if top.failed:
+        found.append(f"  {top.arm} has the highest mean, but does not win: {top.failed} of its runs failed")
+    return found
+
+
+def _beside_the_best(top: FinalRow, table: Sequence[FinalRow]) -> list[str]:
+    """`top`: the arm of the highest mean, which the others stand beside."""
     by_word = {word: [row for row in table if row.best.claim.word is word] for word in Word}
-    if why := top.best.claim.why:
-        return [f"  which arm is the best cannot be told: {why}"]
-    found = []
-    if top is not table[0]:
-        found.append(f"  {top.arm} has the highest mean and cannot win: {top.failed} of its runs failed")
-    open_rows, equal = by_word[Word.MAY_BE_BEST], by_word[Word.EQUIVALENT]
-    if top.best.claim.word is Word.BEST:
-        found.append(f"  {top.arm} is the best: every other arm is worse")
-    elif rivals := [row.best for row in open_rows if row is not top]:
-        found.append(f"  {_names(open_rows)} may be the best: validation cannot tell them apart; {would_tell(rivals)}")
-    else:
-        found.append(f"  {top.arm} may be the best")
+    if by_word[Word.BEST]:
+        return [f"  {top.arm} is the best: every other arm is worse"]
+    open_rows, equal, untold = by_word[Word.MAY_BE_BEST], by_word[Word.EQUIVALENT], by_word[Word.UNTOLD]
+    found = [f"  {_names(open_rows)} may be the best"]
+    if rivals := [row.best for row in open_rows if row is not top]:
+        found[0] += f": validation cannot tell them apart; {would_tell(rivals)}"
     if equal:
-        found.append(f"  equivalent to {top.arm}, within `search.margin`: {_names(equal)}")
-    if untold := by_word[Word.UNTOLD]:
+        found.append(f"  equivalent to {top.arm} (apart by less than {top.best.rule.margin:g}): {_names(equal)}")
+    if untold:
         found.append(f"  cannot be told of {_names(untold)}: {untold[0].best.to_tell}")
     near = [row for row in [*open_rows, *equal] if not row.failed]
     if len(near) > 1:

@@ -17,7 +17,7 @@ from lssat.data.prepared.decoding import read_resident
 from lssat.data.prepared.table import read_info, shard_paths
 from lssat.train.distributed import Distributed
 from lssat.train.loop import TrainingRun, fit
-from search.record.folder import RunFolder
+from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest
 from search.study.conclusion import Choice, open_test
 from search.study.session import task_of
@@ -60,7 +60,7 @@ def test_fewer_finalists_than_before_bring_back_an_earlier_winner(tmp_path, prep
     said = []
 
     def opened(names, chosen):
-        choice = Choice(chosen, chosen, {name: trained[name] for name in names})
+        choice = Choice(Stage.FINAL, chosen, chosen, {name: trained[name] for name in names})
         known = open_test(folder, prepared, record, choice, said.append)
         assert json.loads((tmp_path / "best" / "test.json").read_text()) == json.loads(json.dumps(known[chosen]))
         return load_file(tmp_path / "best" / "weights.safetensors")["head.weight"]
