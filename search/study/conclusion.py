@@ -29,15 +29,15 @@ from search.study.context import Study
 
 @dataclass(frozen=True)
 class Choice:
-    """What validation chose. `run`: whose weights are kept; `stage`: of this one; `trial`: where it comes from.
+    """What validation chose. `run`: whose weights are kept; `trial`: where it comes from.
 
-    `trained`: the best checkpoint of each run that is scored on test, by its name.
+    `trained`: the best checkpoint of each run that is scored on test, by its name; they are runs of one `stage`.
     """
 
-    stage: Stage
     run: str
     trial: str
     trained: Mapping[str, Path]
+    stage: Stage
 
 
 def conclude(
@@ -173,12 +173,12 @@ def _choose(study: Study, rows: Sequence[leaderboard.Row], runs: Sequence[FinalR
         trained = {name: study.storage.best(Stage.FINAL, name) for name in results}
         own = [run for run in runs if run.name in results and run.arm.name == winning]
         best_run = max(own, key=lambda run: results[run.name].best)
-        return Choice(Stage.FINAL, best_run.name, best_run.arm.trial, trained)
+        return Choice(best_run.name, best_run.arm.trial, trained, Stage.FINAL)
     best = leaderboard.winner(rows)
     if best is None:
         return None
     trained = {best.trial: study.storage.best(Stage.SEARCH, best.trial)}
-    return Choice(Stage.SEARCH, best.trial, best.trial, trained)
+    return Choice(best.trial, best.trial, trained, Stage.SEARCH)
 
 
 def _measure_speeds(study: Study, rows: Sequence[leaderboard.Row], console: Console) -> None:
