@@ -28,7 +28,7 @@ def scored(scores: Scores, units: int = 1000, sd: float = 0.05, lacking: str = "
 
 
 def planned(scores: Scores) -> list[FinalRun]:
-    """A run of each arm from each seed. Arms differ in their learning rates; the second half of their names is read."""
+    """A run of each arm from each seed. Trials differ in their learning rates."""
     trials = sorted({arm.partition("-")[0] for arm in scores})
     sampled = {"backbone.name": "test_resnet", "data.image_size": 32, "masking.unit": 8, "aux_weight": 0.5}
     own = {trial: Arm(trial, {**sampled, "optim.lr": 1e-4 * place}) for place, trial in enumerate(trials, start=1)}
