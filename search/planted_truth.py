@@ -21,7 +21,7 @@ from lssat.markdown import markdown_table
 from search.claims.runs import Runs
 from search.planted.files import write_study
 from search.planted.studies import Plant, draw_answers
-from search.planted.tally import Tally, tally, tally_today
+from search.planted.tally import Tally, tally, tally_earlier
 from search.record.folder import RunFolder, Stage
 from search.report.scored_runs import scored_runs
 
@@ -31,10 +31,10 @@ PROSE = """\
 # Claims: how often what is said of arms is false
 
 Written by `{command}`:
-{studies} planted studies of each kind, {today} of them under the paired t-tests over seeds that the tables use today
-(`search/claims/paired.py`), and {files} of each kind drawn image by image, written as the files of a study and read
-back from its kept predictions (balanced accuracy, with the bootstrap). A cell is a share of studies in percent, with
-its 95% Monte Carlo limits.
+{studies} planted studies of each kind, {earlier} of them under the earlier rule, paired t-tests over seeds
+(`search/planted/earlier_rule.py`), and {files} of each kind drawn image by image, written as the files of a study and
+read back from its kept predictions (balanced accuracy, with the bootstrap). A cell is a share of studies in percent,
+with its 95% Monte Carlo limits.
 
 - **false**: all arms are equal, and yet some arm is called worse, or one the best. It should be at most 5.
 - **false, texture**: all arms are equal, and yet some arm is called better or worse than its supervised baseline.
@@ -49,13 +49,13 @@ its 95% Monte Carlo limits.
 The seeds' common effect and a run's own luck have a standard deviation of 0.01 each. Over images that of the score is
 0.3 for what all arms share, 0.14 for what an arm does differently from every seed, 0.2 for what a single run does.
 """
-OF_EQUALS = ("study", "false", "today", "false, texture", "today, texture", "pair", "table")
+OF_EQUALS = ("study", "false", "earlier", "false, texture", "earlier, texture", "pair", "table")
 OF_A_LEADER = (
     "study",
     "named at 3 SE",
-    "today, 3 SE",
+    "earlier, 3 SE",
     "named at 4 SE",
-    "today, 4 SE",
+    "earlier, 4 SE",
     "sole best, 4 SE",
     "false, half lead",
     "at the margin",
@@ -71,7 +71,7 @@ GOALS: tuple[tuple[str, str, Callable[[tuple[float, float]], bool]], ...] = (
 SPREAD = {"one arm's spread 2 times": 0.02, "one arm's spread 3 times": 0.03}
 DRAWN_BY_IMAGE = ((3, 300), (5, 1000))
 """Seeds and images."""
-FEWER_TODAY = 4
+FEWER_EARLIER = 4
 """The paired t-tests are so much slower; they get a share of the studies."""
 
 
@@ -123,11 +123,11 @@ def through_files(plant: Plant, generator: np.random.Generator) -> Runs:
 
 def page(studies: int, files: int, command: str) -> str:
     """The page as Markdown."""
-    today = max(studies // FEWER_TODAY, 1)
+    earlier = max(studies // FEWER_EARLIER, 1)
     equals, leaders, found = [], [], {}
     for name, plant in kinds().items():
         print(name, file=sys.stderr)
-        new, old = tally(plant, studies), tally_today(plant, today)
+        new, old = tally(plant, studies), tally_earlier(plant, earlier)
         found[name] = new
         equals.append(_cells_of_equals(name, new, old))
         leaders.append(_cells_of_a_leader(name, new, old))
@@ -135,7 +135,7 @@ def page(studies: int, files: int, command: str) -> str:
         _cells_of_files(f"{seeds} seeds, {units} images", Plant(4, seeds, units), files)
         for seeds, units in DRAWN_BY_IMAGE
     ]
-    prose = PROSE.format(command=command, studies=studies, today=today, files=files)
+    prose = PROSE.format(command=command, studies=studies, earlier=earlier, files=files)
     sections = [
         ("All arms are equal", OF_EQUALS, equals),
         ("Some arms lead", OF_A_LEADER, leaders),

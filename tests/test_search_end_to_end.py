@@ -198,9 +198,9 @@ def _check_numbers(output, folder, finals, opening):
     said = output[output.index("winner: ") :].splitlines()
     first, kept = said[:2]
     assert f"winner: {finals[0]['arm']}, {finals[0]['backbone']}, balanced_accuracy" in first
-    numbers = [f"{float(finals[0][name]):.4f}" for name in ("mean", "half", "test", "test_half")]
+    numbers = [f"{float(finals[0][name]):.4f}" for name in ("mean", "test")]
     assert re.findall(r"\d+\.\d{4}", first) == numbers
-    assert " ± ".join(numbers[:2]) in output and " ± ".join(numbers[2:]) in output
+    assert output.count(numbers[0]) > 1 and output.count(numbers[1]) > 1, "in the table, too"
     card = json.loads((folder / "best" / "test.json").read_text())
     assert f"({opening['chosen']})" in kept and f"with {card['score']:.4f} on test" in " ".join(said[1:3])
     assert opening["results"][opening["chosen"]] == card

@@ -30,7 +30,12 @@ class Cost:
     units: int | None
 
     def __str__(self) -> str:
+        return self.in_words()
+
+    def in_words(self, time: str = "") -> str:
+        """`time`: that the seeds take, in words."""
         seeds = f"about {self.seeds} more {'seed' if self.seeds == 1 else 'seeds'}" if self.seeds else ""
+        seeds += f" ({time})" if seeds and time else ""
         units = f"about {self.units} more validation units" if self.units else ""
         if seeds:
             return f"{seeds}, or {units}" if units else seeds

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import stats
 
-from search.claims import paired
 from search.claims.estimate import estimate
 from search.claims.runs import Array, Runs
 from search.claims.words import LAST_BITS, MARGIN, Claim, Word, beside_baselines, beside_best
+from search.planted import earlier_rule
 from search.planted.studies import Plant, draw, with_truth
 
 LEADS = (3, 4)
@@ -52,19 +52,20 @@ def tally(
     return found
 
 
-def tally_today(plant: Plant, studies: int, seed: int = 0) -> Tally:
-    """The same of the paired t-tests of `paired.py`: false, texture, lead N."""
+def tally_earlier(plant: Plant, studies: int, seed: int = 0) -> Tally:
+    """The same of the earlier rule: false, texture, lead N."""
     generator = np.random.default_rng(seed)
     found = Tally()
     for _ in range(studies):
         runs = draw(plant, generator)
         scores = _by_arm(runs)
         found.studies += 1
-        found.seen["false"] += "worse" in _words_of_today(scores)
-        found.seen["texture"] += any(_today_tells(scores, pair) for pair in _pairs(sorted(scores)))
+        found.seen["false"] += "worse" in earlier_rule.verdicts_beside_best(scores).values()
+        found.seen["texture"] += any(_earlier_tells(scores, pair) for pair in _pairs(sorted(scores)))
         for lead in LEADS:
             moved, _ = _leading(plant, runs, lead * plant.gap_of_one_se)
-            found.seen[f"lead {lead}"] += _words_of_today(_by_arm(moved))[1] == "worse"
+            words = earlier_rule.verdicts_beside_best(_by_arm(moved))
+            found.seen[f"lead {lead}"] += words.get(sorted(scores)[1]) == "worse"
     return found
 
 
@@ -134,16 +135,7 @@ def _by_arm(runs: Runs) -> dict[str, dict[int, float]]:
     return scores
 
 
-def _words_of_today(scores: Mapping[str, Mapping[int, float]]) -> list[str]:
-    """The verdicts of `paired.py`, by arm: each against the highest mean of the arms with all runs."""
-    most = max(map(len, scores.values()))
-    whole = [arm for arm, found in scores.items() if len(found) == most]
-    winner = max(whole, key=lambda arm: float(np.mean(list(scores[arm].values()))))
-    verdicts = {comparison.label: comparison.verdict for comparison in paired.compare(scores, winner)}
-    return [verdicts[arm] for arm in scores]
-
-
-def _today_tells(scores: Mapping[str, Mapping[int, float]], pair: Sequence[str]) -> bool:
+def _earlier_tells(scores: earlier_rule.Scores, pair: Sequence[str]) -> bool:
     arm, baseline = pair
-    compared = paired.compare({baseline: scores[baseline], arm: scores[arm]}, baseline)
-    return compared[1].verdict in ("better", "worse")
+    compared = earlier_rule.verdicts({name: scores[name] for name in pair}, baseline)
+    return compared[arm] != "tie"

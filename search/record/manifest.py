@@ -34,8 +34,9 @@ MAY_CHANGE = (
     "min_improvement",
     "finalists",
     "final_seeds",
+    "margin",
 )
-"""Settings of the search that may change when a study goes on: how long and how wide it is."""
+"""Settings of the search that may change when a study goes on: how long and how wide it is, and how it is told."""
 DATA_SOURCE = "data.source"
 THE_DATA = "the data"
 SCORED_BY = "scored_by"

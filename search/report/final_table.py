@@ -1,28 +1,32 @@
 """The final stage as a table: means over fresh seeds, differences with intervals, and what the auxiliary task brought.
 
 Only these scores are compared: the search has looked at many and kept the highest, so those of its best trials are too
-high.
+high. Means have no interval: whether those of two arms overlap says nothing of their difference.
 """
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Any
 
 from lssat.files import write_text
 from lssat.markdown import markdown_table
 from lssat.model import catalog
 from lssat.train.result import EpochResult
-from search.claims.paired import Comparison, compare, interval
+from search.claims.estimate import estimate
+from search.claims.runs import Runs
+from search.claims.words import LAST_BITS, beside_baselines, beside_best
 from search.record.folder import RunFolder, Stage
 from search.record.trials import Status
 from search.report.csv_files import write_csv
 from search.report.leaderboard import Row as LeaderboardRow
 from search.report.leaderboard import streams_of
+from search.report.scored_runs import scored_runs
+from search.report.told import Rule, Told, seconds_of_a_seed, told
 from search.space.settings import SearchConfig
-from search.strategy.finalists import Arm, FinalRun, final_arms, final_runs
+from search.strategy.finalists import FinalRun, final_arms, final_runs
 
 COLUMNS = (
     "arm",
@@ -31,18 +35,34 @@ COLUMNS = (
     "aux_weight",
     "seeds",
     "score",
-    "to the winner",
+    "to the best",
     "verdict",
     "over supervised",
+    "auxiliary",
+    "test",
+    "would tell",
+    "would tell of auxiliary",
+)
+OF_ARM = ("arm", "backbone", "streams", "aux_weight", "parameters", "seeds", "failed", "mean")
+CSV_COLUMNS = (
+    *OF_ARM,
+    "difference",
+    "difference_half",
+    "verdict",
+    "to_tell",
+    "over_supervised",
+    "over_supervised_half",
+    "auxiliary",
+    "auxiliary_to_tell",
     "test",
 )
-TIES = ("tie", "equal", "no spread")
 
 
 @dataclass(frozen=True)
 class FinalRow:
-    """One arm of the final stage. Scores are the best on validation, over seeds; each `half` is the half-width of a 95%
-    interval. `difference`: to the winner, paired by seed. `over_supervised`: to the supervised baseline.
+    """One arm of the final stage. `mean`: of its best scores on validation; of an arm of which a run failed, as far as
+    the seeds of the others tell. `best`: beside the arm of the highest mean. `supervised`: beside its supervised
+    baseline, where that is another arm and ran.
 
     `test`: filled in when the choice is fixed.
     """
@@ -55,14 +75,9 @@ class FinalRow:
     seeds: int
     failed: int
     mean: float
-    half: float
-    difference: float
-    difference_half: float
-    verdict: str
-    over_supervised: float | None
-    over_supervised_half: float | None
+    best: Told
+    supervised: Told | None
     test: float | None = None
-    test_half: float | None = None
 
 
 def planned_runs(folder: RunFolder, rows: Sequence[LeaderboardRow], search: SearchConfig) -> list[FinalRun]:
@@ -84,39 +99,67 @@ def complete_runs(folder: RunFolder, runs: Sequence[FinalRun]) -> dict[str, Epoc
     return {record.name: record.last for record in records if record.status == Status.COMPLETE and record.last}
 
 
-def final_table(folder: RunFolder, runs: Sequence[FinalRun]) -> list[FinalRow]:
-    """The arms, the winner first: the highest mean of the arms whose runs all reached their last epoch. Reads
-    validation scores only.
+def winning_arm(runs: Sequence[FinalRun], results: Mapping[str, EpochResult]) -> str | None:
+    """The arm with the highest mean of those whose runs all reached their last epoch; of equals the first of the
+    alphabet. `results`: see `complete_runs`.
     """
-    results = complete_runs(folder, runs)
-    scores: dict[str, dict[int, float]] = defaultdict(dict)
-    parameters: dict[str, int] = {}
+    scores: dict[str, list[float]] = {run.arm.name: [] for run in runs}
     for run in runs:
         if result := results.get(run.name):
-            scores[run.arm.name][run.seed] = result.best
-            parameters[run.arm.name] = result.parameters
-    arms = {run.arm.name: run.arm for run in runs}
+            scores[run.arm.name].append(result.best)
     num_seeds = len({run.seed for run in runs})
-    whole = [name for name in arms if len(scores[name]) == num_seeds]
-    if not whole:
+    means = {arm: fmean(found) for arm, found in scores.items() if found and len(found) == num_seeds}
+    return min((arm for arm, mean in means.items() if mean > max(means.values()) - LAST_BITS), default=None)
+
+
+def final_table(
+    folder: RunFolder, runs: Sequence[FinalRun], rows: Sequence[LeaderboardRow], search: SearchConfig
+) -> list[FinalRow]:
+    """The arms, the winner first, those with failed runs last; none where nobody may win. Reads validation scores only.
+
+    `rows`: the trials. Finalists were picked of all that have a score: the scheduler stops trials on the same
+    validation set.
+    """
+    results = complete_runs(folder, runs)
+    winner = winning_arm(runs, results)
+    if winner is None:
         return []
-    winner = max(whole, key=lambda name: interval(list(scores[name].values()))[0])
-    compared = compare({name: found for name, found in scores.items() if found}, winner)
-    ranked = sorted(compared, key=lambda comparison: (comparison.label not in whole, -comparison.mean))
-    by_identity = {arm.identity: name for name, arm in arms.items()}
+    arms = {run.name: (run.arm.name, run.seed) for run in runs if run.name in results}
+    candidates = sum(row.score is not None for row in rows)
+    rule = Rule(search.margin, candidates, seconds_of_a_seed(folder, Stage.FINAL, arms))
+    table = table_of(scored_runs(folder, Stage.FINAL, arms), runs, winner, rule)
+    parameters = {run.arm.name: results[run.name].parameters for run in runs if run.name in results}
+    return [replace(row, parameters=parameters[row.arm]) for row in table]
+
+
+def table_of(scored: Runs, runs: Sequence[FinalRun], winner: str, rule: Rule) -> list[FinalRow]:
+    """The rows of arms with these scores, of the planned `runs`."""
+    found = estimate(scored)
+    arms = {run.arm.name: run.arm for run in runs}
+    by_identity = {arms[name].identity: name for name in found.arms}
+    baselines = {name: by_identity.get(arms[name].baseline.identity, name) for name in found.arms}
+    pairs = [pair for pair in baselines.items() if pair[0] != pair[1]]
+    over = told(found, beside_baselines(found, pairs, rule.candidates, rule.margin), rule)
+    supervised = dict(zip((arm for arm, _ in pairs), over, strict=True))
+    num_seeds = len({run.seed for run in runs})
     rows = []
-    for comparison in ranked:
-        arm = arms[comparison.label]
-        baseline = by_identity.get(arm.baseline.identity)
-        over_supervised = _over(comparison.label, baseline, scores)
-        row = _row(arm, comparison, over_supervised)
-        rows.append(replace(row, parameters=parameters[row.arm], failed=num_seeds - row.seeds))
-    return rows
-
-
-def tied(table: Sequence[FinalRow]) -> list[FinalRow]:
-    """Those that validation cannot tell from the winner."""
-    return [row for row in table[1:] if row.verdict in TIES and not row.failed]
+    for beside in told(found, beside_best(found, rule.margin), rule):
+        arm, place = arms[beside.claim.arm], found.arms.index(beside.claim.arm)
+        config, seeds = arm.config, found.runs[place]
+        row = FinalRow(
+            arm=arm.name,
+            backbone=catalog.architecture(config.backbone),
+            streams=streams_of(config),
+            aux_weight=config.aux_weight if config.trains_auxiliary else 0.0,
+            parameters=None,
+            seeds=seeds,
+            failed=num_seeds - seeds,
+            mean=float(found.means[place]),
+            best=beside,
+            supervised=supervised.get(arm.name),
+        )
+        rows.append(row)
+    return sorted(rows, key=lambda row: (row.arm != winner, row.failed > 0))
 
 
 def with_test(table: Sequence[FinalRow], runs: Sequence[FinalRun], scores: Mapping[str, float]) -> list[FinalRow]:
@@ -124,55 +167,40 @@ def with_test(table: Sequence[FinalRow], runs: Sequence[FinalRun], scores: Mappi
     filled = []
     for row in table:
         found = [scores[run.name] for run in runs if run.arm.name == row.arm and run.name in scores]
-        mean, half = interval(found)
-        filled.append(replace(row, test=mean, test_half=half))
+        filled.append(replace(row, test=fmean(found) if found else None))
     return filled
 
 
-def write(table: Sequence[FinalRow], folder: RunFolder) -> None:
-    """The final table of a run folder, as CSV, and what the screen shows as Markdown."""
-    write_csv(folder.final_table, [field.name for field in fields(FinalRow)], map(asdict, table))
-    write_text(folder.final_page, markdown_table(COLUMNS, map(cells, table)))
+def write(table: Sequence[FinalRow], said: Sequence[str], folder: RunFolder) -> None:
+    """The final table of a run folder, as CSV, and as Markdown with what is said of it."""
+    write_csv(folder.final_table, CSV_COLUMNS, map(_line, table))
+    lines = "".join(f"- {line.strip()}\n" for line in said)
+    write_text(folder.final_page, f"{markdown_table(COLUMNS, map(cells, table))}\n{lines}")
 
 
 def cells(row: FinalRow) -> list[str]:
     """A row in words, by `COLUMNS`."""
     weight = "-" if row.aux_weight == 0 else f"{row.aux_weight:.2g}"
     seeds = f"{row.seeds}" + (f" ({row.failed} failed)" if row.failed else "")
-    difference = "" if row.verdict == "winner" else plus_minus(row.difference, row.difference_half, "+")
-    over = "" if row.over_supervised is None else plus_minus(row.over_supervised, row.over_supervised_half, "+")
-    test = "" if row.test is None else plus_minus(row.test, row.test_half)
-    score = plus_minus(row.mean, row.half)
-    return [row.arm, row.backbone, row.streams, weight, seeds, score, difference, row.verdict, over, test]
+    best, over = row.best, row.supervised
+    test = "" if row.test is None else f"{row.test:.4f}"
+    of_arm = [row.arm, row.backbone, row.streams, weight, seeds, f"{row.mean:.4f}"]
+    of_auxiliary = [over.plus_minus, over.claim.word] if over else ["", ""]
+    return [*of_arm, best.plus_minus, best.claim.word, *of_auxiliary, test, best.to_tell, over.to_tell if over else ""]
 
 
-def plus_minus(value: float, half: float | None, sign: str = "") -> str:
-    """A number with the half-width of its interval, where it has one: a single seed has none."""
-    return f"{value:{sign}.4f}" + ("" if half is None or math.isnan(half) else f" ± {half:.4f}")
-
-
-def _over(arm: str, baseline: str | None, scores: Mapping[str, Mapping[int, float]]) -> Comparison | None:
-    """An arm against its supervised baseline, where that is another arm and has scores."""
-    if baseline is None or baseline == arm or not scores[baseline]:
-        return None
-    return compare({baseline: scores[baseline], arm: scores[arm]}, baseline)[1]
-
-
-def _row(arm: Arm, comparison: Comparison, over_supervised: Comparison | None) -> FinalRow:
-    config = arm.config
-    return FinalRow(
-        arm=arm.name,
-        backbone=catalog.architecture(config.backbone),
-        streams=streams_of(config),
-        aux_weight=config.aux_weight if config.trains_auxiliary else 0.0,
-        parameters=None,
-        seeds=comparison.seeds,
-        failed=0,
-        mean=comparison.mean,
-        half=comparison.half,
-        difference=comparison.difference,
-        difference_half=comparison.difference_half,
-        verdict="winner" if comparison.verdict == "baseline" else comparison.verdict,
-        over_supervised=over_supervised.difference if over_supervised else None,
-        over_supervised_half=over_supervised.difference_half if over_supervised else None,
-    )
+def _line(row: FinalRow) -> dict[str, Any]:
+    """A row by `CSV_COLUMNS`."""
+    best, over = row.best, row.supervised
+    return {
+        **{name: getattr(row, name) for name in OF_ARM},
+        "difference": best.difference,
+        "difference_half": best.half,
+        "verdict": best.claim.word.value,
+        "to_tell": best.to_tell,
+        "over_supervised": over and over.difference,
+        "over_supervised_half": over and over.half,
+        "auxiliary": over and over.claim.word.value,
+        "auxiliary_to_tell": over and over.to_tell,
+        "test": row.test,
+    }

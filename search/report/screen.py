@@ -18,7 +18,7 @@ from search.report.final_table import FinalRow
 from search.report.leaderboard import Row, shown, winner
 
 WIDTH = 160  # columns, where the output is no terminal
-LEFT = ("arm", "backbone", "size", "pretrained", "streams", "encoding", "status", "verdict")
+LEFT = ("arm", "backbone", "size", "pretrained", "streams", "encoding", "status", "verdict", "auxiliary")
 DIMMED = (Status.FAILED, Status.INFEASIBLE, Status.RUNNING)
 SETTINGS = ("size", "pretrained", "streams", "encoding", "aux_weight", "mask_ratio")
 """Columns that say what was tried: those that are alike in all rows are said once, below the table."""
@@ -62,12 +62,14 @@ FINAL_PRIORITIES = {
     "score": 0,
     "verdict": 1,
     "test": 2,
-    "over supervised": 3,
-    "streams": 4,
-    "to the winner": 5,
-    "aux_weight": 6,
+    "auxiliary": 3,
+    "to the best": 4,
+    "over supervised": 5,
+    "streams": 6,
     "seeds": 7,
+    "aux_weight": 8,
 }
+"""Of the final table's; what would tell is said below it."""
 
 
 @contextmanager
@@ -116,7 +118,7 @@ def leaderboard_sheet(rows: Sequence[Row]) -> Sheet:
 
 
 def show_final_table(console: Console, rows: Sequence[FinalRow]) -> None:
-    """The final stage: who won, by how much, and what is a tie."""
+    """The final stage: who won, by how much, and what is told of the others."""
     final_sheet(rows).show(console)
 
 
@@ -126,10 +128,10 @@ def final_sheet(rows: Sequence[FinalRow]) -> Sheet:
     kept = [
         Column(name, FINAL_PRIORITIES[name], cells, "left" if name in LEFT else "right")
         for name, cells in zip(final_table.COLUMNS, zip(*lines, strict=True), strict=True)
-        if any(cells)
+        if name in FINAL_PRIORITIES and any(cells)
     ]
-    styles = ["bold green" if row.verdict == "winner" else "" for row in rows]
-    title = "Final stage (fresh seeds, ranked on validation; mean ± 95% interval, differences paired by seed)"
+    styles = ["bold green" if row is rows[0] else "" for row in rows]
+    title = "Final stage (fresh seeds, ranked on validation; differences ± 95% interval)"
     return Sheet(title, kept, styles, FINAL_TABLE)
 
 

@@ -9,19 +9,10 @@ from typing import Any
 from lssat.data.prepared.table import DatasetInfo
 from lssat.task import Task
 from search.claims.chance import chance
-from search.report.final_table import FinalRow, plus_minus, tied
+from search.claims.words import Word
+from search.report.final_table import FinalRow
 from search.report.leaderboard import Row
-
-
-@dataclass(frozen=True)
-class Mean:
-    """Of scores over seeds; `half`: the half-width of its 95% interval, None or NaN of one seed."""
-
-    value: float
-    half: float | None = None
-
-    def __str__(self) -> str:
-        return plus_minus(self.value, self.half)
+from search.report.told import Told, would_tell
 
 
 @dataclass(frozen=True)
@@ -32,8 +23,8 @@ class Winner:
 
     name: str
     backbone: str
-    validation: Mean
-    test: Mean
+    validation: float
+    test: float
     over: str
     kept: str
     card: Mapping[str, Any]
@@ -42,20 +33,21 @@ class Winner:
 def of_final_stage(row: FinalRow, run: str, validation: float, card: Mapping[str, Any]) -> Winner:
     """The winner of a final stage, whose run `run` is kept, with that score on validation."""
     assert row.test is not None, "the table has no test scores yet"
-    mean, test = Mean(row.mean, row.half), Mean(row.test, row.test_half)
     kept = f"seed {run.rpartition('seed')[2]} ({run}), the best of them on validation ({validation:.4f})"
-    return Winner(row.arm, row.backbone, mean, test, f"mean of {row.seeds} fresh seeds", kept, card)
+    return Winner(row.arm, row.backbone, row.mean, row.test, f"mean of {row.seeds} fresh seeds", kept, card)
 
 
 def of_search(row: Row, card: Mapping[str, Any]) -> Winner:
     """The winner of a search without a final stage."""
     score = float("nan") if row.score is None else row.score
     name, over = f"trial {row.trial}", "its one run in the search"
-    return Winner(name, row.backbone, Mean(score), Mean(card["score"]), over, name, card)
+    return Winner(name, row.backbone, score, card["score"], over, name, card)
 
 
-def lines(winner: Winner, table: Sequence[FinalRow]) -> list[str]:
-    """Who it is and what it reaches; what the kept weights reach; who is not told from it. `table`: the final stage."""
+def lines(winner: Winner, table: Sequence[FinalRow], chance: str | None = None) -> list[str]:
+    """Who it is and what it reaches; what the kept weights reach; what may be said of the arms. `table`: the final
+    stage. `chance`: see `chance_line`; whatever is said of a guesser stands below it.
+    """
     card = winner.card
     low, high = card["interval"]
     others = ", ".join(
@@ -64,20 +56,13 @@ def lines(winner: Winner, table: Sequence[FinalRow]) -> list[str]:
         if isinstance(value, float) and key not in ("score", "task_loss", card["metric"])
     )
     found = [
-        f"winner: {winner.name}, {winner.backbone}, {card['metric']} {winner.validation} on validation, {winner.test} "
-        f"on test ({winner.over})",
+        f"winner: {winner.name}, {winner.backbone}, {card['metric']} {winner.validation:.4f} on validation, "
+        f"{winner.test:.4f} on test ({winner.over})",
         f"  kept in best/: {winner.kept}, with {card['score']:.4f} on test (95% interval {low:.4f} to {high:.4f}: of "
         "the same model on other test images of such people)",
         f"  on test it also has {others}",
     ]
-    if ties := tied(table):
-        smallest = min([table[0], *ties], key=lambda row: row.parameters or 0)
-        names = ", ".join(row.arm for row in ties)
-        found.append(
-            f"  tie: validation cannot tell it from {names}; the smallest of them is {smallest.arm}, "
-            f"{smallest.backbone}"
-        )
-    return found
+    return [*found, *([chance] if chance else []), *_of_the_best(table), *_of_the_auxiliary_task(table)]
 
 
 def chance_line(winner: Winner, task: Task, info: DatasetInfo) -> str | None:
@@ -92,13 +77,68 @@ def chance_line(winner: Winner, task: Task, info: DatasetInfo) -> str | None:
         for split in ("val", "test")
     )
     low, high = winner.card["interval"]
-    if winner.validation.value <= on_validation:
-        return _no_better(on_validation, f"{winner.validation} on validation")
-    if winner.test.value <= on_test:
-        return _no_better(on_test, f"{winner.test} on test")
+    if winner.validation <= on_validation:
+        return _no_better(on_validation, f"{winner.validation:.4f} on validation")
+    if winner.test <= on_test:
+        return _no_better(on_test, f"{winner.test:.4f} on test")
     if low <= on_test:
         return _no_better(on_test, f"on test its 95% interval is {low:.4f} to {high:.4f}")
     return None
+
+
+def _of_the_best(table: Sequence[FinalRow]) -> list[str]:
+    """Which arm is the best, or may be; nothing where there is one."""
+    if len(table) < 2:
+        return []
+    top = next(row for row in table if row.best.difference is None)
+    why = top.best.claim.why
+    found = [f"  which arm is the best cannot be told: {why}"] if why else _beside_the_best(top, table)
+    if top.failed:
+        found.append(f"  {top.arm} has the highest mean, but does not win: {top.failed} of its runs failed")
+    return found
+
+
+def _beside_the_best(top: FinalRow, table: Sequence[FinalRow]) -> list[str]:
+    """`top`: the arm of the highest mean, which the others stand beside."""
+    by_word = {word: [row for row in table if row.best.claim.word is word] for word in Word}
+    if by_word[Word.BEST]:
+        return [f"  {top.arm} is the best: every other arm is worse"]
+    open_rows, equal, untold = by_word[Word.MAY_BE_BEST], by_word[Word.EQUIVALENT], by_word[Word.UNTOLD]
+    found = [f"  {_names(open_rows)} may be the best"]
+    if rivals := [row.best for row in open_rows if row is not top]:
+        found[0] += f": validation cannot tell them apart; {would_tell(rivals)}"
+    if equal:
+        found.append(f"  equivalent to {top.arm} (apart by less than {top.best.rule.margin:g}): {_names(equal)}")
+    if untold:
+        found.append(f"  cannot be told of {_names(untold)}: {untold[0].best.to_tell}")
+    near = [row for row in [*open_rows, *equal] if not row.failed]
+    if len(near) > 1:
+        smallest = min(near, key=lambda row: row.parameters or 0)
+        found.append(f"  the smallest of these: {smallest.arm}, {smallest.backbone}")
+    return found
+
+
+def _of_the_auxiliary_task(table: Sequence[FinalRow]) -> list[str]:
+    """One line: whom it helped, whom it harmed, to whom it made no difference, and of whom that cannot be told."""
+    pairs = [row.supervised for row in table if row.supervised]
+    said = {Word.BETTER: "helped ", Word.WORSE: "harmed ", Word.EQUIVALENT: "equivalent without it: "}
+    parts = []
+    for word, begins in said.items():
+        if found := [of for of in pairs if of.claim.word is word]:
+            parts.append(begins + _differences(found))
+    if untold := [of for of in pairs if of.claim.word is Word.UNTOLD]:
+        parts.append(f"cannot be told of {_differences(untold)}: {would_tell(untold)}")
+    return [f"  the auxiliary task: {'; '.join(parts)}"] if parts else []
+
+
+def _differences(pairs: Sequence[Told]) -> str:
+    return ", ".join(f"{of.claim.arm} ({of.plus_minus})" for of in pairs)
+
+
+def _names(rows: Sequence[FinalRow]) -> str:
+    """`a`, `a and b`, or `a, b and c`."""
+    *others, last = [row.arm for row in rows]
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _no_better(guessing: float, found: str) -> str:

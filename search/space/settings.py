@@ -57,6 +57,9 @@ class SearchConfig(Section):
         "winner; 0: no final stage",
     )
     final_seeds: Int = Field(3, ge=2, description="fresh seeds that each finalist is trained with")
+    margin: Float = Field(
+        0.01, gt=0, lt=1, description="final stage: arms whose expected scores differ by less are equivalent"
+    )
 
     @field_validator("objectives", mode="before")
     @classmethod

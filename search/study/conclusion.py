@@ -48,13 +48,13 @@ def conclude(
     `rows`: the ranked trials; `runs`: those of the final stage.
     """
     folder = study.folder
-    table = final_table.final_table(folder, runs)
+    table = final_table.final_table(folder, runs, rows, study.space.search)
     if runs and not table:
         console.print(
             "no finalist reached its last epoch with every seed, so the best trial of the search is taken",
             style="yellow",
         )
-    choice = _choose(study, rows, table, runs)
+    choice = _choose(study, rows, runs)
     if choice is None:
         manifest.end_session()
         show_leaderboard(console, rows)
@@ -65,9 +65,12 @@ def conclude(
         return False
     results = open_test(folder, study.prepared, manifest, choice, console.print)
     scores = {name: float(result["score"]) for name, result in results.items()}
+    table = final_table.with_test(table, runs, scores)
+    found = _winner(study, choice, rows, table, results[choice.run])
+    warning = _chance_line(study, found)
+    said = winner.lines(found, table, warning)
     if table:
-        table = final_table.with_test(table, runs, scores)
-        final_table.write(table, folder)
+        final_table.write(table, said, folder)
     _measure_speeds(study, rows, console)
     rows = leaderboard.with_speeds(leaderboard.with_test(rows, scores), folder)
     leaderboard.write(rows, folder)
@@ -76,7 +79,9 @@ def conclude(
         show_final_table(console, table)
     else:
         show_leaderboard(console, rows)
-    _show_winner(console, study, _winner(study, choice, rows, table, results[choice.run]), table)
+    console.print()
+    for line in said:
+        console.print(line, style="yellow" if line == warning else None)
     _show_where(console, study, table, manifest.num_openings)
     return True
 
@@ -89,20 +94,19 @@ def lost_runs(
     """
     from lssat.bundle import TEST
 
-    table = final_table.final_table(study.folder, runs)
-    stage, choice = (Stage.FINAL if table else Stage.SEARCH), _choose(study, rows, table, runs)
+    choice = _choose(study, rows, runs)
     if choice is None:
-        return stage, []
+        return Stage.SEARCH, []
     known = manifest.test_results
     is_kept = choice.run in known and _holds(study.folder.bundle / TEST, known[choice.run])
     needed = [name for name in choice.trained if name not in known or (name == choice.run and not is_kept)]
     study.storage.mark.check()
     lost = []
     for name in needed:
-        if reason := _lack(choice.trained[name], study.folder.record(stage, name).best_epoch):
+        if reason := _lack(choice.trained[name], study.folder.record(choice.stage, name).best_epoch):
             notify(f"{name} is trained again: {reason}")
             lost.append(name)
-    return stage, lost
+    return choice.stage, lost
 
 
 def _lack(best: Path, epoch: int) -> str | None:
@@ -177,16 +181,14 @@ def _holds(path: Path, result: Mapping[str, Any]) -> bool:
     return path.exists() and json.loads(path.read_text()) == json.loads(json.dumps(result))
 
 
-def _choose(
-    study: Study, rows: Sequence[leaderboard.Row], table: Sequence[FinalRow], runs: Sequence[FinalRun]
-) -> Choice | None:
+def _choose(study: Study, rows: Sequence[leaderboard.Row], runs: Sequence[FinalRun]) -> Choice | None:
     """The winner of the final stage or, without one, of the search. Of the winner's seeds the best on validation is
     kept.
     """
-    if table:
-        results = final_table.complete_runs(study.folder, runs)
+    results = final_table.complete_runs(study.folder, runs)
+    if winning := final_table.winning_arm(runs, results):
         trained = {name: study.storage.best(Stage.FINAL, name) for name in results}
-        own = [run for run in runs if run.name in results and run.arm.name == table[0].arm]
+        own = [run for run in runs if run.name in results and run.arm.name == winning]
         best_run = max(own, key=lambda run: results[run.name].best)
         return Choice(best_run.name, best_run.arm.trial, trained, Stage.FINAL)
     best = leaderboard.winner(rows)
@@ -221,14 +223,10 @@ def _winner(
     return winner.of_final_stage(table[0], choice.run, last.best if last else float("nan"), card)
 
 
-def _show_winner(console: Console, study: Study, found: Winner, table: Sequence[FinalRow]) -> None:
+def _chance_line(study: Study, found: Winner) -> str | None:
     from lssat.data.prepared.table import read_info
 
-    console.print()
-    for line in winner.lines(found, table):
-        console.print(line)
-    if warning := winner.chance_line(found, study.task, read_info(study.prepared)):
-        console.print(warning, style="yellow")
+    return winner.chance_line(found, study.task, read_info(study.prepared))
 
 
 def _show_where(console: Console, study: Study, table: Sequence[FinalRow], num_openings: int) -> None:

@@ -39,7 +39,7 @@ search:
   finalists: 1
   final_seeds: 2
 """
-TIMES = ("images_per_s",)
+TIMES = ("images_per_s", "to_tell", "auxiliary_to_tell")
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(7200)]
 
 

@@ -6,7 +6,7 @@ import pytest
 from search.claims.estimate import estimate
 from search.claims.words import Claim, Word
 from search.planted.studies import Plant, draw, with_truth
-from search.planted.tally import Tally, is_false, tally, tally_today
+from search.planted.tally import Tally, is_false, tally, tally_earlier
 from search.planted_truth import kinds, page, through_files
 
 STUDIES = 200
@@ -77,8 +77,8 @@ def test_claims_are_seldom_false_and_intervals_hold(plant):
     assert found.share("lead 4") > 0.7
 
 
-def test_todays_rule_is_more_often_false_the_more_seeds_there_are():
-    few, many_seeds = (tally_today(Plant(4, seeds, 300), 40) for seeds in (3, 10))
+def test_the_earlier_rule_is_more_often_false_the_more_seeds_there_are():
+    few, many_seeds = (tally_earlier(Plant(4, seeds, 300), 40) for seeds in (3, 10))
     assert many_seeds.share("false") > max(few.share("false"), 0.2)
 
 

@@ -5,10 +5,13 @@ import csv
 import pytest
 
 from lssat.config import TextureConfig
+from search.claims.words import Word
 from search.record.folder import RunFolder, Stage
 from search.report import final_table, leaderboard
+from search.report.told import Rule
 from search.space.settings import SearchConfig
 from search.strategy.finalists import Arm
+from tests.search import final_stage
 from tests.search.records import epoch
 from tests.search.records import record as record_at
 
@@ -95,52 +98,99 @@ def finish(folder, runs, scores):
             record(folder, Stage.FINAL, run.name, score, **settings)
 
 
-def test_the_winner_is_the_best_mean_and_ties_are_called_ties(folder):
+def told(folder, runs, **search):
+    return final_table.final_table(folder, runs, leaderboard.of_folder(folder), SearchConfig(**search))
+
+
+SCORES = {
+    "0001": [0.80, 0.82, 0.84],
+    "0001-supervised": [0.81, 0.81, 0.83],
+    "0003": [0.70, 0.72, 0.75],
+    "0000": [0.90, 0.95, None],
+}
+
+
+def test_the_winner_is_the_best_mean_of_the_arms_with_every_seed(folder):
     runs = planned(folder, finalists=3, final_seeds=3)
-    finish(
-        folder,
-        runs,
-        {
-            "0001": [0.80, 0.82, 0.84],
-            "0001-supervised": [0.81, 0.81, 0.83],
-            "0003": [0.70, 0.72, 0.75],
-            "0000": [0.90, 0.95, None],
-        },
-    )
-    table = final_table.final_table(folder, runs)
-    assert [(line.arm, line.verdict) for line in table] == [
-        ("0001", "winner"),
-        ("0001-supervised", "tie"),
-        ("0003", "worse"),
-        ("0000", "tie"),
+    finish(folder, runs, SCORES)
+    table = told(folder, runs)
+    assert [(row.arm, row.seeds, row.failed) for row in table] == [
+        ("0001", 3, 0),
+        ("0001-supervised", 3, 0),
+        ("0003", 3, 0),
+        ("0000", 2, 1),
     ]
-    assert table[0].mean == pytest.approx(0.82)
-    assert table[0].half == pytest.approx(4.302653 * 0.02 / 3**0.5, rel=1e-4), "Student's t of two degrees of freedom"
-    assert table[0].over_supervised == pytest.approx((-0.01 + 0.01 + 0.01) / 3)
-    assert table[2].difference == pytest.approx(-0.29 / 3)
-    assert (table[3].failed, table[3].seeds) == (1, 2), "with a failed seed it cannot win"
-    assert [line.arm for line in final_table.tied(table)] == ["0001-supervised"]
+    assert [row.mean for row in table[:3]] == pytest.approx([0.82, 2.45 / 3, 2.17 / 3])
+    assert table[0].supervised.difference == pytest.approx((-0.01 + 0.01 + 0.01) / 3)
+    assert [row.best.claim.beside for row in table] == ["0000"] * 4, "it cannot win, and may still be the best"
+    assert table[2].best.difference == pytest.approx(table[2].mean - table[3].mean)
+
+
+def test_an_arm_with_a_failed_run_has_the_mean_that_the_seeds_of_the_others_tell_and_a_word():
+    """The seed that it lacks is better by 0.1 for all others."""
+    scores = {"0001": [0.70, 0.72, 0.81], "0002": [0.61, 0.60, 0.70], "0003": [0.50, 0.51, None]}
+    table = final_stage.table(scores)
+    rows = {row.arm: row for row in table}
+    assert rows["0003"].mean == pytest.approx(0.505 + (0.81 + 0.70) / 6 - (0.70 + 0.72 + 0.61 + 0.60) / 12, abs=1e-9)
+    assert [rows[arm].best.claim.word for arm in scores] == [Word.BEST, Word.WORSE, Word.WORSE]
+
+
+def test_of_equal_means_the_first_of_the_alphabet_wins_and_no_last_bit_decides(folder):
+    runs = planned(folder, finalists=3, final_seeds=3)
+    scores = {"0001": [0.1, 0.2, 0.3], "0001-supervised": [0.3, 0.2, 0.1], "0003": [0.2] * 3, "0000": [0.2] * 3}
+    finish(folder, runs, scores)
+    assert final_table.winning_arm(runs, final_table.complete_runs(folder, runs)) == "0000"
+    assert told(folder, runs)[0].arm == "0000"
+
+
+def test_without_predictions_there_are_means_and_differences_and_it_is_said_why_no_more(folder):
+    runs = planned(folder, finalists=3, final_seeds=3)
+    finish(folder, runs, SCORES)
+    for row in told(folder, runs):
+        assert row.best.claim.word is Word.UNTOLD
+        assert row.best.half is None
+        assert "predictions" in row.best.to_tell
+
+
+def test_all_trials_with_a_score_are_candidates_and_the_margin_is_the_setting(folder):
+    """The scheduler stopped the others by their scores on the same validation set."""
+    runs = planned(folder, finalists=3, final_seeds=2)
+    finish(folder, runs, {"0001": [0.8, 0.8], "0001-supervised": [0.7, 0.6], "0003": [0.5, 0.5], "0000": [0.75, 0.65]})
+    rule = told(folder, runs, margin=0.02)[0].best.rule
+    assert (rule.candidates, rule.margin) == (5, 0.02)
 
 
 def test_the_baseline_of_another_finalist_serves(folder):
     runs = planned(folder, finalists=3, final_seeds=2)
     finish(folder, runs, {"0001": [0.8, 0.8], "0001-supervised": [0.7, 0.6], "0003": [0.5, 0.5], "0000": [0.75, 0.65]})
-    line = next(line for line in final_table.final_table(folder, runs) if line.arm == "0000")
-    assert line.over_supervised == pytest.approx(0.05)
+    rows = {row.arm: row for row in told(folder, runs)}
+    assert rows["0000"].supervised.difference == pytest.approx(0.05)
+    assert rows["0001-supervised"].supervised is None
 
 
 def test_test_scores_do_not_rank(folder):
     runs = planned(folder, finalists=1, final_seeds=2)
     finish(folder, runs, {"0001": [0.8, 0.9], "0001-supervised": [0.7, 0.6]})
-    table = final_table.final_table(folder, runs)
+    table = told(folder, runs)
     tested = final_table.with_test(table, runs, {run.name: 0.1 if run.arm.name == "0001" else 0.9 for run in runs})
-    assert [line.arm for line in tested] == [line.arm for line in table]
-    assert [line.test for line in tested] == [pytest.approx(0.1), pytest.approx(0.9)]
-    final_table.write(tested, folder)
-    assert "| 0001 |" in folder.final_page.read_text()
+    assert [row.arm for row in tested] == [row.arm for row in table]
+    assert [row.test for row in tested] == [pytest.approx(0.1), pytest.approx(0.9)]
+
+
+def test_the_files_have_what_the_claims_say(folder):
+    table = final_stage.table(final_stage.CLOSE, Rule(0.01, 4, 600.0))
+    final_table.write(table, ["  0001 may be the best"], folder)
+    page = folder.final_page.read_text()
+    assert page.endswith("\n\n- 0001 may be the best\n")
     with folder.final_table.open(newline="") as file:
-        assert [line["arm"] for line in csv.DictReader(file)] == ["0001", "0001-supervised"]
+        lines = list(csv.DictReader(file))
+    assert list(lines[0]) == list(final_table.CSV_COLUMNS)
+    for line, row in zip(lines, table, strict=True):
+        assert (line["arm"], line["verdict"], line["to_tell"]) == (row.arm, row.best.claim.word, row.best.to_tell)
+        assert line["difference"] == ("" if row.best.difference is None else str(row.best.difference))
+        assert line["auxiliary"] == (row.supervised.claim.word if row.supervised else "")
+        assert f"| {row.best.to_tell} |" in page
 
 
 def test_nobody_finished(folder):
-    assert final_table.final_table(folder, planned(folder, finalists=2)) == []
+    assert told(folder, planned(folder, finalists=2)) == []

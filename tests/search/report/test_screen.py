@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from dataclasses import replace
 
 import pytest
 from rich.cells import cell_len
@@ -11,9 +12,9 @@ from lssat.console import Column, SafeConsole, Sheet
 from search.plan import screen as plan_screen
 from search.plan.backbone_estimates import BackboneEstimate
 from search.record.folder import RunFolder, Stage
-from search.report import final_table, leaderboard
+from search.report import leaderboard
 from search.report.screen import leaderboard_sheet, show_final_table, show_leaderboard
-from search.space.settings import SearchConfig
+from tests.search import final_stage
 from tests.search.records import epoch, record
 
 WIDTHS = (80, 120, 200)
@@ -54,15 +55,11 @@ def rows(folder):
     return leaderboard.rank(folder.records(Stage.SEARCH), ["score"], SEARCHED)
 
 
-@pytest.fixture
-def finals(folder, rows):
-    runs = final_table.planned_runs(folder, rows, SearchConfig(finalists=3, final_seeds=2))
-    for run in runs:
-        path = folder.record(Stage.FINAL, run.name).folder
-        results = [epoch(at, 0.7 + 0.01 * run.seed) for at in range(1, 5)]
-        record(path, run.suggestion.sampled, results, "complete")
-    tested = {run.name: 0.6 + 0.01 * run.seed for run in runs}
-    return final_table.with_test(final_table.final_table(folder, runs), runs, tested)
+def finals(name, **of_units):
+    """A final table of which rows are open and others are told."""
+    scores = {"0001": [0.80, 0.83, 0.85], "0001-supervised": [0.81, 0.81, 0.83], "0003": [0.50, 0.52, 0.55]}
+    table = final_stage.table(scores, **of_units)
+    return [replace(row, backbone=name, test=0.6, parameters=1) for row in table]
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -76,12 +73,26 @@ def test_a_leaderboard_has_rank_backbone_and_score_of_every_row_in_full(rows, wi
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_a_final_table_has_arm_backbone_and_score_of_every_row_in_full(finals, width):
-    lines, read = printed(lambda console: show_final_table(console, finals), width)
+@pytest.mark.parametrize("of_units", [{}, {"units": 50}, {"lacking": "no predictions are kept of these runs"}])
+@pytest.mark.parametrize("name", BACKBONES)
+def test_a_final_table_has_arm_backbone_and_score_of_every_row_in_full(name, of_units, width):
+    table = finals(name, **of_units)
+    lines, read = printed(lambda console: show_final_table(console, table), width)
     assert [(line["arm"], line["backbone"], line["score"]) for line in read] == [
-        (row.arm, row.backbone, f"{row.mean:.4f} ± {row.half:.4f}") for row in finals
+        (row.arm, row.backbone, f"{row.mean:.4f}") for row in table
     ]
     assert "…" not in "".join(lines)
+    if name != LONG or width > 80:
+        assert [line["verdict"] for line in read] == [row.best.claim.word for row in table]
+
+
+@pytest.mark.parametrize("width", [120, 200])
+def test_a_final_table_has_room_for_the_differences_and_what_the_auxiliary_task_did(width):
+    table = finals("test_resnet")
+    _, read = printed(lambda console: show_final_table(console, table), width)
+    assert [line["to the best"] for line in read] == [row.best.plus_minus for row in table]
+    assert [line["auxiliary"] for line in read] == ["cannot be told", "", ""]
+    assert [line["over supervised"] for line in read] == [table[0].supervised.plus_minus, "", ""]
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -12,8 +13,10 @@ from lssat.task import Task
 from search.record.folder import RunFolder, Stage
 from search.report import final_table, leaderboard, winner
 from search.report.screen import show_final_table
+from search.report.told import Rule
 from search.space.settings import SearchConfig
-from search.strategy.finalists import Arm, FinalRun
+from search.strategy.finalists import FinalRun
+from tests.search import final_stage
 from tests.search.records import epoch, record
 
 SCORES = {1: 0.70, 2: 0.76, 3: 0.73}
@@ -28,7 +31,7 @@ def folder(tmp_path):
     return RunFolder(tmp_path)
 
 
-def final_stage(folder, seeds):
+def trained(folder, seeds):
     """The final table, with test scores, and its runs."""
     rows = leaderboard.of_folder(folder)
     runs: list[FinalRun] = final_table.planned_runs(folder, rows, SearchConfig(finalists=1, final_seeds=seeds))
@@ -36,7 +39,7 @@ def final_stage(folder, seeds):
         results = [epoch(at, SCORES[run.seed], 2) for at in (1, 2)]
         record(folder.record(Stage.FINAL, run.name).folder, run.suggestion.sampled, results, "complete")
     tested = {run.name: TESTED[run.seed] for run in runs}
-    return final_table.with_test(final_table.final_table(folder, runs), runs, tested), runs
+    return final_table.with_test(final_table.final_table(folder, runs, rows, SearchConfig()), runs, tested), runs
 
 
 def numbers(text):
@@ -44,32 +47,20 @@ def numbers(text):
 
 
 def test_the_last_screen_the_final_table_its_csv_and_the_scorecard_say_the_same_numbers(folder):
-    table, _ = final_stage(folder, 3)
-    final_table.write(table, folder)
+    table, _ = trained(folder, 3)
+    final_table.write(table, [], folder)
     with folder.final_table.open(newline="") as file:
         (kept,) = csv.DictReader(file)
     lines = winner.lines(winner.of_final_stage(table[0], "0004-seed2", SCORES[2], CARD), table)
     first, best, others = lines
-    in_csv = [round(float(kept[name]), 4) for name in ("mean", "half", "test", "test_half")]
-    assert numbers(first) == in_csv
-    assert in_csv[::2] == [0.73, 0.61], "means over the same seeds"
+    in_csv = [round(float(kept[name]), 4) for name in ("mean", "test")]
+    assert numbers(first) == in_csv == [0.73, 0.61], "means over the same seeds"
     assert "winner: 0004, test_resnet, balanced_accuracy" in first and "mean of 3 fresh seeds" in first
     assert "seed 2 (0004-seed2)" in best and numbers(best) == [SCORES[2], CARD["score"], *CARD["interval"]]
     assert "accuracy 0.9000" in others
     console = SafeConsole(file=io.StringIO(), width=160)
     show_final_table(console, table)
     assert numbers(next(line for line in console.file.getvalue().splitlines() if "0004" in line)) == in_csv
-
-
-def test_an_arm_of_which_one_seed_is_left_has_no_interval(folder):
-    _, runs = final_stage(folder, 2)
-    other = FinalRun(Arm("0009", {**runs[0].arm.sampled, "optim.lr": 0.01}), 1)
-    record(folder.record(Stage.FINAL, other.name).folder, other.suggestion.sampled, [epoch(2, 0.5, 2)], "complete")
-    row = final_table.final_table(folder, [*runs, other])[1]
-    (tested,) = final_table.with_test([row], [other], {other.name: 0.4})
-    cells = dict(zip(final_table.COLUMNS, final_table.cells(tested), strict=True))
-    assert (cells["arm"], cells["score"], cells["test"]) == ("0009", "0.5000", "0.4000")
-    assert "nan" not in "".join(cells.values())
 
 
 def test_a_search_without_final_stage_names_its_trial_and_the_leaderboard_has_that_test_score(folder):
@@ -80,7 +71,7 @@ def test_a_search_without_final_stage_names_its_trial_and_the_leaderboard_has_th
 
 
 def test_no_test_score_of_other_seeds_stands_beside_a_trial(folder):
-    table, runs = final_stage(folder, 3)
+    table, runs = trained(folder, 3)
     rows = leaderboard.with_test(leaderboard.of_folder(folder), {run.name: TESTED[run.seed] for run in runs})
     assert [row.test for row in rows] == [None]
     assert table[0].arm == rows[0].trial
@@ -91,7 +82,7 @@ def chance_line(validation, test, interval, metric="balanced_accuracy", positive
     kept = {**CARD, "metric": metric, "interval": interval}
     counts = {split: {"no": 400 - count, "yes": count} for split, count in zip(("val", "test"), positives, strict=True)}
     info = DatasetInfo("x", "t", "binary", ("no", "yes"), False, counts=counts, rows={"val": 400, "test": 400})
-    found = winner.Winner("0004", "b", winner.Mean(validation), winner.Mean(test), "", "", kept)
+    found = winner.Winner("0004", "b", validation, test, "", "", kept)
     return winner.chance_line(found, Task("t", "binary", ("no", "yes"), (1, 1), 2), info)
 
 
@@ -121,3 +112,78 @@ def test_what_guessing_gets_is_that_of_each_split():
 def test_the_worst_group_is_compared_with_what_guessing_gets_in_any_group():
     assert "(0.500)" in chance_line(0.45, 0.6, (0.55, 0.65), "worst_group")
     assert chance_line(0.6, 0.6, (0.55, 0.65), "worst_group") is None
+
+
+def said(scores, chance=None, rule=final_stage.RULE, **of_units):
+    """What is said of a final stage with these scores, below whose weights are kept."""
+    table = [
+        replace(row, test=0.6, parameters=100 * int(row.arm[:4])) for row in final_stage.table(scores, rule, **of_units)
+    ]
+    return winner.lines(winner.of_final_stage(table[0], f"{table[0].arm}-seed1", 0.8, CARD), table, chance)[3:]
+
+
+CLEAR = {"0001": [0.80, 0.82, 0.84], "0001-supervised": [0.60, 0.61, 0.65], "0002": [0.70, 0.72, 0.75]}
+
+
+def test_a_clear_winner_is_called_the_best_and_its_auxiliary_task_is_said_to_have_helped():
+    best, auxiliary = said(CLEAR)
+    assert best == "  0001 is the best: every other arm is worse"
+    assert auxiliary.startswith("  the auxiliary task: helped 0001 (+0.2000 ± ")
+
+
+def test_an_auxiliary_task_that_harms_is_said_to():
+    *_, auxiliary = said({**CLEAR, "0001-supervised": [0.90, 0.91, 0.95]})
+    assert "harmed 0001 (-0.1000 ± " in auxiliary
+
+
+def test_arms_that_may_be_best_are_named_with_what_would_tell_and_the_smallest():
+    """Seeds alone do; an hour trains every arm from one more."""
+    best, smallest, auxiliary = said(final_stage.CLOSE, rule=Rule(0.01, 0, 3600.0))
+    assert re.fullmatch(
+        r"  0001 and 0001-supervised may be the best: validation cannot tell them apart; "
+        r"about (\d+) more seeds \(\1.0 h\)(, or about \d+ more validation units)? would tell",
+        best,
+    )
+    assert smallest == "  the smallest of these: 0001, test_resnet"
+    assert "cannot be told of 0001 (+0.0100 ± " in auxiliary and "more seeds (" in auxiliary
+
+
+def test_arms_that_do_not_differ_are_called_equivalent_and_the_margin_is_said():
+    same = {"0001": [0.800, 0.811, 0.84], "0001-supervised": [0.80, 0.81, 0.84]}
+    assert said(same, sd=0.02) == [
+        "  0001 may be the best",
+        "  equivalent to 0001 (apart by less than 0.01): 0001-supervised",
+        "  the smallest of these: 0001, test_resnet",
+        "  the auxiliary task: equivalent without it: 0001 (+0.0003 ± 0.0019)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("scores", "of_units", "why"),
+    [
+        (CLEAR, {"units": 60}, "too few validation units (60; it takes 100)"),
+        (CLEAR, {"units": 1}, "too few validation units (1; it takes 100)"),
+        (CLEAR, {"lacking": "the runs were scored on other rows"}, "the runs were scored on other rows"),
+        ({arm: found[:1] for arm, found in CLEAR.items()}, {}, "one seed shows no spread"),
+    ],
+)
+def test_what_cannot_be_told_is_said_once_with_its_reason(scores, of_units, why):
+    best, auxiliary = said(scores, **of_units)
+    assert best == f"  which arm is the best cannot be told: {why}"
+    assert re.fullmatch(rf"  the auxiliary task: cannot be told of 0001 \(\+0.2\d+\): {re.escape(why)}", auxiliary)
+
+
+def test_one_arm_is_not_called_the_best_of_one():
+    assert said({"0001": [0.8, 0.9]}) == []
+
+
+def test_an_arm_with_a_failed_run_does_not_win_and_is_said_to_be_the_best_all_the_same():
+    best, failed, _ = said({**CLEAR, "0003": [0.95, 0.96, None]})
+    assert best == "  0003 is the best: every other arm is worse"
+    assert failed == "  0003 has the highest mean, but does not win: 1 of its runs failed"
+
+
+def test_nothing_is_called_the_best_before_it_is_said_that_it_only_guesses():
+    found = said(CLEAR, chance="  no better than chance")
+    assert found[0] == "  no better than chance"
+    assert "is the best" in found[1]
