@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-TRIALS, FINALS = "trials", "finals"
+TRIALS, BASELINES, FINALS = "trials", "baselines", "finals"
 CONFIG, METRICS, OUTCOME = "config.json", "metrics.jsonl", "outcome.json"
 STUDY, MANIFEST, LOG = "study.db", "manifest.json", "log.txt"
 BEGINNING = ".beginning"  # there until the study has begun: nothing of worth is in the folder yet

@@ -22,7 +22,8 @@ from search.report.csv_files import write_csv
 from search.report.leaderboard import Row as LeaderboardRow
 from search.report.leaderboard import streams_of
 from search.space.settings import SearchConfig
-from search.strategy.finalists import Arm, FinalRun, final_arms, final_runs
+from search.strategy.baselines import Baselines
+from search.strategy.finalists import Arm, FinalRun, final_arms, final_runs, finalists
 
 COLUMNS = (
     "arm",
@@ -65,17 +66,23 @@ class FinalRow:
     test_half: float | None = None
 
 
-def planned_runs(folder: RunFolder, rows: Sequence[LeaderboardRow], search: SearchConfig) -> list[FinalRun]:
-    """The runs of the final stage of a study whose trials rank as `rows` say. Of several objectives those on the Pareto
-    front are eligible.
+def planned_finalists(folder: RunFolder, rows: Sequence[LeaderboardRow], search: SearchConfig) -> list[Arm]:
+    """The finalists of a study whose trials rank as `rows` say. Of several objectives those on the Pareto front are
+    eligible.
     """
     eligible = [
         folder.record(Stage.SEARCH, row.trial)
         for row in rows
         if row.status == Status.COMPLETE and (len(search.objectives) == 1 or row.pareto)
     ]
+    return finalists(eligible, search)
+
+
+def planned_runs(folder: RunFolder, rows: Sequence[LeaderboardRow], search: SearchConfig) -> list[FinalRun]:
+    """The runs of the final stage, with the learning rates of supervised baselines that are best so far."""
+    chosen = planned_finalists(folder, rows, search)
     first_seed = 1 + max((row.seed for row in rows), default=0)
-    return final_runs(final_arms(eligible, search), search, first_seed)
+    return final_runs(final_arms(chosen, Baselines(folder, search).of), search, first_seed)
 
 
 def complete_runs(folder: RunFolder, runs: Sequence[FinalRun]) -> dict[str, EpochResult]:
@@ -103,12 +110,10 @@ def final_table(folder: RunFolder, runs: Sequence[FinalRun]) -> list[FinalRow]:
     winner = max(whole, key=lambda name: interval(list(scores[name].values()))[0])
     compared = compare({name: found for name, found in scores.items() if found}, winner)
     ranked = sorted(compared, key=lambda comparison: (comparison.label not in whole, -comparison.mean))
-    by_identity = {arm.identity: name for name, arm in arms.items()}
     rows = []
     for comparison in ranked:
         arm = arms[comparison.label]
-        baseline = by_identity.get(arm.baseline.identity)
-        over_supervised = _over(comparison.label, baseline, scores)
+        over_supervised = _over(comparison.label, arm.supervised, scores)
         row = _row(arm, comparison, over_supervised)
         rows.append(replace(row, parameters=parameters[row.arm], failed=num_seeds - row.seeds))
     return rows
@@ -151,9 +156,9 @@ def plus_minus(value: float, half: float | None, sign: str = "") -> str:
     return f"{value:{sign}.4f}" + ("" if half is None or math.isnan(half) else f" ± {half:.4f}")
 
 
-def _over(arm: str, baseline: str | None, scores: Mapping[str, Mapping[int, float]]) -> Comparison | None:
+def _over(arm: str, baseline: str, scores: Mapping[str, Mapping[int, float]]) -> Comparison | None:
     """An arm against its supervised baseline, where that is another arm and has scores."""
-    if baseline is None or baseline == arm or not scores[baseline]:
+    if baseline == arm or not scores.get(baseline):
         return None
     return compare({baseline: scores[baseline], arm: scores[arm]}, baseline)[1]
 
