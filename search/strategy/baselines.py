@@ -152,7 +152,8 @@ def rate_parameter(finalist: Arm, space: Space) -> Parameter | None:
 def num_rates(space: Space) -> float:
     """How many learning rates a baseline of this space can be tried with; 1 where none is tuned."""
     of_rates = [parameter for parameter in space.parameters if parameter.key == LR]
-    if not (space.search.tune_baselines and of_rates):
+    has_auxiliary = space.fixed.get("auxiliary", True) and space.fixed.get("aux_weight", 1.0) > 0
+    if not (space.search.tune_baselines and of_rates and has_auxiliary):
         return 1
     return max(len(values) if (values := _values(each)) else math.inf for each in of_rates)
 

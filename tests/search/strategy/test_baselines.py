@@ -143,6 +143,21 @@ def test_what_is_not_searched_or_not_wanted_is_inherited_and_that_is_said(folder
         assert arms(folder, search)["0000-supervised"].config.optim.lr == 0.01
 
 
+@pytest.mark.parametrize(
+    ("lines", "number"),
+    [
+        ("space: {optim.lr: [0.01, 0.02, 0.03]}", 3),
+        ("space: {optim.lr: {low: 0.1, high: 0.3, step: 0.1}}", 3),
+        ("space: {optim.lr: {low: 0.1, high: 0.3}}", math.inf),
+        ("fixed: {auxiliary: off}\nspace: {optim.lr: [0.01, 0.02]}", 1),  # nobody needs a baseline
+        ("fixed: {aux_weight: 0.0}\nspace: {optim.lr: [0.01, 0.02]}", 1),
+    ],
+)
+def test_how_many_rates_a_space_has(tmp_path, lines, number):
+    (tmp_path / "s.yaml").write_text(lines)
+    assert num_rates(space_file.load(tmp_path / "s.yaml", "laptop", {}, {})) == number
+
+
 def test_runs_that_failed_are_not_chosen(folder, tmp_path):
     for number in range(3):
         searched(folder, f"{number:04d}", 0.9 - number / 100, aux_weight=0.1 + number / 10)
