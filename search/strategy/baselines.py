@@ -113,7 +113,7 @@ class Baselines:
         elif num_tried > 1:
             how = f"the best of {num_tried} on validation (its finalist's: {own:.3g})"
         else:
-            how = "its finalist's: no other trial of the backbone was complete"
+            how = "its finalist's: one complete trial of the backbone, or one rate, leaves none to try"
         return f"{baseline.name}: learning rate {rate:.3g}, {how}"
 
     def _runs_of(self, finalists: Sequence[Arm], space: Space) -> list[Suggestion]:
