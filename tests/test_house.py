@@ -54,6 +54,7 @@ HEAVY = ("torch", "ray", "timm", "optuna")
 COMMANDS_AT_ONCE = ("search.run", "search.compare", "search.across")
 RUN_FOLDER_NAMES = {
     "trials",
+    "baselines",
     "finals",
     "config.json",
     "metrics.jsonl",

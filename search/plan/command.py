@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -19,6 +20,7 @@ from search.plan.data import estimate_data
 from search.plan.estimate import make_plan
 from search.plan.machine import this_machine
 from search.plan.screen import compare, show
+from search.plan.seen import measured_spread
 from search.record.folder import RunFolder
 from search.space.definition import Space
 
@@ -35,7 +37,8 @@ def plan_study(space: Space, folder: RunFolder, cache: Path, listed: DatasetInfo
     """
     warnings.filterwarnings("ignore", category=FutureWarning)
     console = SafeConsole(width=None if sys.stdout.isatty() else WIDTH)
-    data = estimate_data(space.example().data, cache, listed)
+    wanted = space.example().data
+    data = replace(estimate_data(wanted, cache, listed), spread=measured_spread(folder.path.parent, wanted))
     with console.status("looking at the backbones") as status:
         plan = make_plan(space, data, this_machine(), SECONDS, lambda text: status.update(Text(visible(text))))
     show(plan, console)

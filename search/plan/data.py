@@ -9,6 +9,7 @@ from pathlib import Path
 from lssat.config import ConfigError, DataConfig
 from lssat.data.prepared.table import INFO_FILE, DatasetInfo, read_info
 from lssat.data.sources.source import SYNTHETIC, Source, located
+from search.plan.seen import SeedSpread
 
 ASSUMED_ROWS = {"train": 10_000, "val": 2_000, "test": 2_000}
 ASSUMED_OUTPUTS = 10
@@ -18,12 +19,16 @@ BYTES_PER_PIXEL = 0.6
 
 @dataclass(frozen=True)
 class DataEstimate:
-    """Rows per split, outputs of the head, and bytes on disk once prepared; `origin`: where the numbers come from."""
+    """Rows per split, outputs of the head, and bytes on disk once prepared; `origin`: where the numbers come from.
+
+    `spread`: what an earlier study of the same data says of seeds.
+    """
 
     rows: Mapping[str, int]
     num_outputs: int
     num_bytes: int
     origin: str
+    spread: SeedSpread | None = None
 
 
 def estimate_data(data: DataConfig, cache: Path, listed: DatasetInfo | None = None) -> DataEstimate:

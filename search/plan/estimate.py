@@ -12,9 +12,11 @@ from search.plan.backbone_estimates import BackboneEstimate, estimate_backbones
 from search.plan.data import DataEstimate
 from search.plan.hours import what_fits
 from search.plan.machine import Machine
+from search.plan.seen import what_is_seen
 from search.space import drawable, epochs
 from search.space.definition import Parameter, Space
 from search.space.epochs import Span
+from search.strategy.baselines import num_rates
 
 MOST_POINTS = 100_000
 """That are counted."""
@@ -26,7 +28,8 @@ class Plan:
     """Estimates of a whole study.
 
     `space`: each searched key with its choices or range. `points`: how many points the space has, in words. `seconds`
-    is None where nothing can run here. `disk`: bytes. `fits`: what there is time for in `--hours`.
+    is None where nothing can run here. `disk`: bytes. `fits`: what there is time for in `--hours`. `baseline_epochs`:
+    in which learning rates of supervised baselines are tried. `seen`: which difference the final stage can see.
     """
 
     profile: str
@@ -35,17 +38,19 @@ class Plan:
     trials: int
     epochs_per_trial: int
     search_epochs: Span
+    baseline_epochs: Span
     final_epochs: int
     data: DataEstimate
     backbones: tuple[BackboneEstimate, ...]
     seconds: Span | None
     disk: int
     fits: str = ""
+    seen: str = ""
 
     @property
     def epochs(self) -> Span:
-        """Epochs of the search and of the final stage together."""
-        return self.search_epochs.plus(self.final_epochs)
+        """Epochs of all stages together."""
+        return self.search_epochs.plus(self.baseline_epochs).plus(self.final_epochs)
 
     def to_json(self) -> dict[str, Any]:
         """All of it, to be compared with the finished study."""
@@ -62,7 +67,9 @@ def make_plan(space: Space, data: DataEstimate, machine: Machine, seconds: float
     example = next(iter(config_of.values()))
     backbones = estimate_backbones(list(config_of.values()), data, machine, seconds, notify)
     search_epochs = epochs.searched(space.search, example.optim.epochs)
+    baseline_epochs = epochs.baselines(space.search, example.optim.epochs, len(config_of), num_rates(space))
     final_epochs = epochs.final(space.search, example.optim.epochs)
+    after_search = baseline_epochs.plus(final_epochs)
     per_epoch = _seconds_per_epoch(space, backbones)
     hours = space.search.hours
     return Plan(
@@ -72,12 +79,16 @@ def make_plan(space: Space, data: DataEstimate, machine: Machine, seconds: float
         trials=space.search.num_trials,
         epochs_per_trial=example.optim.epochs,
         search_epochs=search_epochs,
+        baseline_epochs=baseline_epochs,
         final_epochs=final_epochs,
         data=data,
         backbones=backbones,
-        seconds=None if per_epoch is None else _seconds(space, per_epoch, search_epochs, final_epochs),
-        disk=_disk(space, example, backbones, data),
-        fits=what_fits(space.search, example.optim.epochs, per_epoch) if hours and per_epoch else "",
+        seconds=None if per_epoch is None else _seconds(space, per_epoch, search_epochs, after_search),
+        disk=_disk(space, after_search.expected / example.optim.epochs, backbones, data),
+        fits=what_fits(space.search, example.optim.epochs, per_epoch, baseline_epochs.expected)
+        if hours and per_epoch
+        else "",
+        seen=what_is_seen(space.search, data.rows["val"], data.spread),
     )
 
 
@@ -111,20 +122,23 @@ def _seconds_per_epoch(space: Space, backbones: tuple[BackboneEstimate, ...]) ->
     return sum(seconds / min(room, limit or room) for seconds, room in timed) / len(timed)
 
 
-def _seconds(space: Space, per_epoch: float, search_epochs: Span, final_epochs: int) -> Span:
+def _seconds(space: Space, per_epoch: float, search_epochs: Span, after_search: Span) -> Span:
     most_of_search = space.search.max_hours
     searching = search_epochs.times(per_epoch).at_most(most_of_search and most_of_search * 3600)
     most = space.search.hours
-    return searching.plus(final_epochs * per_epoch).at_most(most and most * 3600)
+    return searching.plus(after_search.times(per_epoch)).at_most(most and most * 3600)
 
 
-def _disk(space: Space, example: Config, backbones: tuple[BackboneEstimate, ...], data: DataEstimate) -> int:
+def _disk(space: Space, num_later: float, backbones: tuple[BackboneEstimate, ...], data: DataEstimate) -> int:
     """Bytes when most is there: the best weights of every run, three times as much for those under way (weights and
-    AdamW's moments), the data.
+    AdamW's moments), the data. `num_later`: runs after the search.
     """
     sizes = [backbone.num_parameters * BYTES_PER_WEIGHT for backbone in backbones]
     num_concurrent = space.search.max_concurrent or max(1, *(backbone.num_concurrent for backbone in backbones), 1)
     num_running = min(space.search.num_trials, num_concurrent)
-    num_runs = space.search.num_trials + epochs.final(space.search, 1)
-    num_copies = 4 if example.optim.ema_decay else 3
-    return int(num_runs * sum(sizes) / len(sizes) + num_running * num_copies * max(sizes) + data.num_bytes)
+    num_copies = 4 if space.example().optim.ema_decay else 3
+    return int(
+        (space.search.num_trials + num_later) * sum(sizes) / len(sizes)
+        + num_running * num_copies * max(sizes)
+        + data.num_bytes
+    )

@@ -41,7 +41,8 @@ NOTES = (
     "Each backbone counts as drawn equally often, with the first choice of what else is searched. The smallest and the "
     "largest were measured, each alone; the others lie between them by "
     "parameters, which is rough. Left out: start-up, preparation of data, what trials side by side take from each "
-    "other, and the memory that an operation needs for a moment (up to a third more)."
+    "other, and the memory that an operation needs for a moment (up to a third more). Validation rows of one video or "
+    "person count together: where there are fewer of these than rows, only larger differences can be told."
 )
 UNKNOWN_TIME = "unknown: no backbone can run on this machine, so none was measured"
 
@@ -56,7 +57,13 @@ def show(plan: Plan, console: Console) -> None:
     console.print(f"  data      {rows} ({plan.data.origin})")
     console.print(f"  trials    {plan.trials} of at most {plan.epochs_per_trial} epochs")
     epochs = _in_words(plan.epochs, "{:,.0f}".format)
-    console.print(f"  epochs    {epochs}, of which {plan.final_epochs:,} of the final stage")
+    tried = _in_words(plan.baseline_epochs, "{:,.0f}".format, "")
+    of_baselines = f" and {tried} for learning rates of supervised baselines" if plan.baseline_epochs.high else ""
+    console.print(
+        f"  epochs    {epochs}, of which {plan.final_epochs:,} of the final stage{of_baselines}", soft_wrap=True
+    )
+    if plan.seen:
+        console.print(f"  final     {plan.seen}", soft_wrap=True)
     _show_backbones(plan, console)
     console.print(f"  time      {_in_words(plan.seconds, duration) if plan.seconds else UNKNOWN_TIME}")
     if plan.fits:
@@ -141,6 +148,6 @@ def _cells(span: Span, form: Callable[[float], str]) -> tuple[str, str, str]:
     return form(span.low), form(span.expected), form(span.high)
 
 
-def _in_words(span: Span, form: Callable[[float], str]) -> str:
+def _in_words(span: Span, form: Callable[[float], str], legend: str = " (low / expected / high)") -> str:
     low, expected, high = _cells(span, form)
-    return f"{low} / {expected} / {high} (low / expected / high)"
+    return f"{low} / {expected} / {high}{legend}"

@@ -18,9 +18,13 @@ from search.record.trials import TrialRecord
 
 
 class Stage(StrEnum):
-    """The two parts of a study, by the names of their folders."""
+    """The parts of a study in their order, by the names of their folders.
+
+    BASELINE: learning rates are tried for the supervised baselines of the finalists.
+    """
 
     SEARCH = names.TRIALS
+    BASELINE = names.BASELINES
     FINAL = names.FINALS
 
 
@@ -101,7 +105,7 @@ class RunFolder:
         return self.path.parent / names.PLANS / f"{self.name}.json"
 
     def record(self, stage: Stage, name: str) -> TrialRecord:
-        """One trial, or one run of the final stage, begun or not."""
+        """One run of a stage, begun or not."""
         return TrialRecord(self.path / stage / name)
 
     def records(self, stage: Stage) -> list[TrialRecord]:

@@ -35,6 +35,7 @@ MAY_CHANGE = (
     "finalists",
     "final_seeds",
     "margin",
+    "tune_baselines",
 )
 """Settings of the search that may change when a study goes on: how long and how wide it is, and how it is told."""
 DATA_SOURCE = "data.source"
@@ -200,7 +201,8 @@ class Manifest:
     def continued(self, space: Space, num_added: int | None, keeps_num_trials: bool) -> Space:
         """The space of this study as it goes on.
 
-        Optuna's names of its parameters stay those that the study began with. `num_added` trials are added to those
+        Optuna's names of its parameters stay those that the study began with, and so does the number of seeds of the
+        final stage where nobody sets it. `num_added` trials are added to those
         that it was asked for so far, extensions included; with `keeps_num_trials` it stays at those. Raises
         ConfigError.
         """
@@ -214,7 +216,10 @@ class Manifest:
             replace(each, name=begun.get((each.key, tuple(sorted(each.when.items()))), each.name))
             for each in space.parameters
         )
-        space = replace(space, parameters=named)
+        search = space.search
+        if "final_seeds" not in search.model_fields_set:  # its default was another one before
+            search = search.model_copy(update={"final_seeds": self.space.search.final_seeds})
+        space = replace(space, parameters=named, search=search)
         if is_grid or (num_added is None and not keeps_num_trials):
             return space
         num_trials = self.space.search.num_trials + (num_added or 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-TRIALS, FINALS = "trials", "finals"
+TRIALS, BASELINES, FINALS = "trials", "baselines", "finals"
 CONFIG, METRICS, OUTCOME = "config.json", "metrics.jsonl", "outcome.json"
 PREDICTIONS = {"val": "predictions-validation.parquet", "test": "predictions-test.parquet"}  # by split
 STUDY, MANIFEST, LOG = "study.db", "manifest.json", "log.txt"

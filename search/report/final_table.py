@@ -26,7 +26,8 @@ from search.report.leaderboard import streams_of
 from search.report.scored_runs import scored_runs
 from search.report.told import Rule, Told, seconds_of_a_seed, told
 from search.space.settings import SearchConfig
-from search.strategy.finalists import FinalRun, final_arms, final_runs
+from search.strategy.baselines import Baselines
+from search.strategy.finalists import Arm, FinalRun, final_arms, final_runs, finalists
 
 COLUMNS = (
     "arm",
@@ -80,17 +81,23 @@ class FinalRow:
     test: float | None = None
 
 
-def planned_runs(folder: RunFolder, rows: Sequence[LeaderboardRow], search: SearchConfig) -> list[FinalRun]:
-    """The runs of the final stage of a study whose trials rank as `rows` say. Of several objectives those on the Pareto
-    front are eligible.
+def planned_finalists(folder: RunFolder, rows: Sequence[LeaderboardRow], search: SearchConfig) -> list[Arm]:
+    """The finalists of a study whose trials rank as `rows` say. Of several objectives those on the Pareto front are
+    eligible.
     """
     eligible = [
         folder.record(Stage.SEARCH, row.trial)
         for row in rows
         if row.status == Status.COMPLETE and (len(search.objectives) == 1 or row.pareto)
     ]
+    return finalists(eligible, search)
+
+
+def planned_runs(folder: RunFolder, rows: Sequence[LeaderboardRow], search: SearchConfig) -> list[FinalRun]:
+    """The runs of the final stage, with the learning rates of supervised baselines that are best so far."""
+    chosen = planned_finalists(folder, rows, search)
     first_seed = 1 + max((row.seed for row in rows), default=0)
-    return final_runs(final_arms(eligible, search), search, first_seed)
+    return final_runs(final_arms(chosen, Baselines(folder, search).of), search, first_seed)
 
 
 def complete_runs(folder: RunFolder, runs: Sequence[FinalRun]) -> dict[str, EpochResult]:
@@ -136,9 +143,8 @@ def table_of(scored: Runs, runs: Sequence[FinalRun], winner: str, rule: Rule) ->
     """The rows of arms with these scores, of the planned `runs`."""
     found = estimate(scored)
     arms = {run.arm.name: run.arm for run in runs}
-    by_identity = {arms[name].identity: name for name in found.arms}
-    baselines = {name: by_identity.get(arms[name].baseline.identity, name) for name in found.arms}
-    pairs = [pair for pair in baselines.items() if pair[0] != pair[1]]
+    baselines = {name: arms[name].supervised for name in found.arms}
+    pairs = [(name, baseline) for name, baseline in baselines.items() if baseline != name and baseline in baselines]
     over = told(found, beside_baselines(found, pairs, rule.candidates, rule.margin), rule)
     supervised = dict(zip((arm for arm, _ in pairs), over, strict=True))
     num_seeds = len({run.seed for run in runs})

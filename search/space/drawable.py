@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 from lssat.config import Config, ResourcesConfig
+from lssat.model import catalog
 from search.space.definition import Parameter, Space, defaults
 from search.space.grid import every_point
 
@@ -62,6 +63,11 @@ def backbones(space: Space) -> list[tuple[Config, tuple[float | None, ...]]]:
         if is_masked:
             ratios.setdefault(encoder, {})[resolved["masking.ratio"]] = None
     return [(config, tuple(ratios.get(encoder, ()))) for encoder, config in configs.items()]
+
+
+def num_backbones(space: Space) -> int:
+    """How many architectures a space can draw."""
+    return len({catalog.architecture(config.backbone) for config, _ in backbones(space)})
 
 
 def demands(space: Space) -> list[ResourcesConfig]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,9 +22,10 @@ class Span:
         """So many times as much."""
         return Span(self.low * factor, self.expected * factor, self.high * factor)
 
-    def plus(self, amount: float) -> Span:
+    def plus(self, more: Span | float) -> Span:
         """So much more."""
-        return Span(self.low + amount, self.expected + amount, self.high + amount)
+        added = more if isinstance(more, Span) else Span(more, more, more)
+        return Span(self.low + added.low, self.expected + added.expected, self.high + added.high)
 
     def at_most(self, limit: float | None) -> Span:
         """The same with nothing above a limit; None: no limit."""
@@ -81,6 +83,28 @@ def first_complete(search: SearchConfig, epochs: int) -> int:
     )
 
 
+def baselines(search: SearchConfig, epochs: int, num_backbones: int, num_rates: float) -> Span:
+    """Epochs in which supervised baselines are tried with learning rates, of which there are `num_rates`.
+
+    Each is tried as often as trials of its finalist's backbone were complete, and one trial leaves nothing to choose.
+    low: one was, where there are several backbones. expected: those that usually are complete have any of the backbones
+    with the same chance. high: all trials are complete, and of one backbone.
+    """
+    num_finalists = min(search.finalists, search.num_trials)
+    usual = _num_complete(search, epochs)
+    share = 1 / num_backbones
+    is_alone = (1 - share) ** (usual - 1)  # no other trial of the backbone is complete
+    expected = 1 + (usual - 1) * share - is_alone
+    least = usual if num_backbones == 1 and search.scheduler in ("none", "promotion") else 1.0
+
+    def tried(number: float) -> float:
+        number = min(number, num_rates)
+        return num_finalists * epochs * number if number > 1 else 0.0
+
+    usually = num_finalists * epochs * min(expected, num_rates) if num_rates > 1 else 0.0
+    return Span(tried(least), usually, max(usually, tried(_most_complete(search, epochs))))
+
+
 def final(search: SearchConfig, epochs: int) -> int:
     """Epochs of the final stage: each finalist and its supervised baseline, with each seed, to the end."""
     return min(search.finalists, search.num_trials) * 2 * search.final_seeds * epochs
@@ -97,6 +121,20 @@ def rungs(search: SearchConfig, epochs: int) -> list[int]:
         found.append(rung)
         rung *= search.reduction_factor
     return found
+
+
+def _num_complete(search: SearchConfig, epochs: int) -> float:
+    """Trials that usually get the full budget, at least one."""
+    most = _most_complete(search, epochs)
+    kept, reached = 2 if search.scheduler == "median" else search.reduction_factor, float(search.num_trials)
+    for _ in rungs(search, epochs):
+        reached = max(1.0, reached // kept if search.scheduler == "promotion" else reached / kept)
+    return min(reached, most)
+
+
+def _most_complete(search: SearchConfig, epochs: int) -> float:
+    """Trials that may get the full budget, at least one."""
+    return max(1.0, min(search.num_trials, math.inf if search.max_epochs is None else search.max_epochs // epochs))
 
 
 def _stretches(search: SearchConfig, epochs: int) -> list[tuple[int, int]]:

@@ -56,7 +56,17 @@ class SearchConfig(Section):
         description="best configurations that are trained anew, beside their supervised baselines, to choose the "
         "winner; 0: no final stage",
     )
-    final_seeds: Int = Field(3, ge=2, description="fresh seeds that each finalist is trained with")
+    tune_baselines: bool = Field(
+        True,
+        description="try as many learning rates for a finalist's supervised baseline as its backbone had complete "
+        "trials, if the space searches `optim.lr`; off: it inherits the finalist's, and may look worse than it is",
+    )
+    final_seeds: Int = Field(
+        5,
+        ge=2,
+        description="fresh seeds that each finalist is trained with; the cost grows with them. 5 see differences a "
+        "fifth smaller than 3 do, 10 another fifth for twice the cost (docs/claims.md)",
+    )
     margin: Float = Field(
         0.01, gt=0, lt=1, description="final stage: arms whose expected scores differ by less are equivalent"
     )

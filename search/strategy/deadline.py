@@ -1,4 +1,4 @@
-"""`--hours`: when a session has to be over, and what its final stage will take at the pace of the trials so far."""
+"""`--hours`: when a session has to be over, and what is left after the search will take at the pace of its trials."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from lssat.model import catalog
 from lssat.train.result import EpochResult
 from search.record.trials import Outcome, TrialRecord
 from search.space.settings import SearchConfig
@@ -24,6 +25,7 @@ class _Trained:
     epochs: int
     best: float
     seconds: float
+    backbone: str
 
     @property
     def pace(self) -> float:
@@ -34,11 +36,13 @@ class _Trained:
 class Deadline:
     """Ends the search when the rest of the time is needed for the final stage; never, where `search.hours` is None.
 
-    `epochs`: of a whole trial. `began`: the session, by `time.monotonic`. Trials side by side count as they were seen.
+    `epochs`: of a whole trial. `began`: the session, by `time.monotonic`. `num_rates`: learning rates that there are
+    for a supervised baseline, 1 where none is tuned. Trials side by side count as they were seen.
     """
 
-    def __init__(self, search: SearchConfig, epochs: int, began: float) -> None:
+    def __init__(self, search: SearchConfig, epochs: int, began: float, num_rates: float = 1) -> None:
         self._search = search
+        self._num_rates = num_rates
         self._epochs = epochs
         self._end = math.inf if search.hours is None else began + 3600 * search.hours
         self._seconds: Callable[[str], float] = lambda name: 0.0
@@ -51,12 +55,14 @@ class Deadline:
         self._seconds = seconds
         for record in records:
             if last := record.last:
-                self._trained[record.name] = _Trained(last.epoch, last.best, record.seconds)
+                backbone = catalog.architecture(record.config.backbone)
+                self._trained[record.name] = _Trained(last.epoch, last.best, record.seconds, backbone)
 
     def observe(self, suggestion: Suggestion, result: EpochResult) -> None:
         """A trial has finished an epoch."""
         name = suggestion.name
-        self._trained[name] = _Trained(result.epoch, result.best, self._seconds(name))
+        backbone = catalog.architecture(suggestion.config.backbone)
+        self._trained[name] = _Trained(result.epoch, result.best, self._seconds(name), backbone)
         self._running.add(name)
         self._num_concurrent = max(self._num_concurrent, len(self._running))
 
@@ -86,7 +92,7 @@ class Deadline:
     def cut(self, trials_of: Callable[[SearchConfig], Sequence[str]]) -> SearchConfig:
         """The settings with as many finalists, and then seeds, as there is time for; 0 finalists where for none.
 
-        `trials_of`: from which trials the runs are that these settings would still have to train.
+        `trials_of`: from which trials the runs are that these settings would still have to train, baselines included.
         """
         for finalists in range(self._search.finalists, 0, -1):
             for seeds in range(self._search.final_seeds, FEWEST_SEEDS - 1, -1):
@@ -100,8 +106,17 @@ class Deadline:
         return sorted(self._trained, key=lambda name: (-self._trained[name].epochs, -self._trained[name].best))
 
     def _final(self, best: Sequence[str]) -> list[str]:
-        """The trial of each run of the final stage, as it would be now: each beside its supervised baseline."""
-        return list(best[: self._search.finalists]) * 2 * self._search.final_seeds
+        """The trial of each run after the search, as it would be now: each beside its supervised baseline, which is
+        tried first with as many learning rates as there are whole trials of its backbone.
+        """
+        chosen = list(best[: self._search.finalists])
+        whole = chosen + [name for name in best[len(chosen) :] if self._trained[name].epochs >= self._epochs]
+        runs = chosen * 2 * self._search.final_seeds
+        for name in chosen:
+            alike = sum(self._trained[other].backbone == self._trained[name].backbone for other in whole)
+            number = int(min(alike, self._num_rates))
+            runs += [name] * number if number > 1 else []
+        return runs
 
     def _cost(self, trials: Sequence[str]) -> float:
         """Seconds on the clock for a whole run of each of these trials' configurations."""

@@ -6,8 +6,8 @@ the final stage are compared.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -25,16 +25,18 @@ class Arm:
     """What is compared: runs that differ in nothing but their seed.
 
     `name`: that of the trial whose configuration it is, or `<trial>-supervised` for its supervised baseline, with the
-    classified stream where that is a texture (`0007-supervised-CLBP`).
+    classified stream where that is a texture (`0007-supervised-CLBP`). `supervised`: the name of the arm that is its
+    supervised baseline, among those of a final stage; its own where it is supervised itself.
     """
 
     name: str
     sampled: Mapping[str, Any]
+    supervised: str = ""
 
     @property
     def trial(self) -> str:
         """The trial of the search that it comes from."""
-        return self.name.partition("-")[0]
+        return trial_of(self.name)
 
     @cached_property
     def config(self) -> Config:
@@ -83,21 +85,32 @@ class FinalRun:
         return self.suggestion.name
 
 
-def final_arms(eligible: Sequence[TrialRecord], search: SearchConfig) -> list[Arm]:
-    """The best `search.finalists` different configurations of the eligible trials (best first), each followed by its
-    supervised baseline; every arm once.
-    """
-    arms: dict[str, Arm] = {}  # by identity
-    chosen: set[str] = set()
+def trial_of(name: str) -> str:
+    """The trial of the search that an arm, or a run of one, comes from."""
+    return name.partition("-")[0]
+
+
+def finalists(eligible: Sequence[TrialRecord], search: SearchConfig) -> list[Arm]:
+    """The best `search.finalists` different configurations of the eligible trials (best first)."""
+    chosen: dict[str, Arm] = {}  # by identity
     for record in eligible:
         own = Arm(record.name, record.sampled)
         if not record.config.trains_auxiliary:  # without what it sampled and does not read
             own = Arm(record.name, own.baseline.sampled)
         if own.identity in chosen or len(chosen) == search.finalists:
             continue
-        chosen.add(own.identity)
-        for arm in (own, own.baseline):
-            arms.setdefault(arm.identity, arm)
+        chosen[own.identity] = own
+    return list(chosen.values())
+
+
+def final_arms(chosen: Sequence[Arm], baseline_of: Callable[[Arm], Arm]) -> list[Arm]:
+    """The finalists, each followed by its supervised baseline; every arm once."""
+    arms: dict[str, Arm] = {}  # by identity
+    for own in chosen:
+        baseline = baseline_of(own)
+        baseline = arms.get(baseline.identity, baseline)
+        arms.setdefault(own.identity, replace(own, supervised=baseline.name))
+        arms.setdefault(baseline.identity, replace(baseline, supervised=baseline.name))
     return list(arms.values())
 
 

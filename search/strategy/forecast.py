@@ -1,4 +1,4 @@
-"""How far a study is, in epochs of search and final stage together, and how long it will take at its pace."""
+"""How far a study is, in epochs of all its stages together, and how long it will take at its pace."""
 
 from __future__ import annotations
 
@@ -16,12 +16,20 @@ from search.strategy.suggestion import Suggestion
 class Forecast:
     """Counts epochs, and expects what is left as the scheduler usually decides; each trial that ends corrects it.
 
-    `epochs`: of a whole run. `clock`: in seconds.
+    `epochs`: of a whole run. `clock`: in seconds. `of_baselines`: epochs in which learning rates of supervised
+    baselines are expected to be tried.
     """
 
-    def __init__(self, search: SearchConfig, epochs: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._search, self._epochs, self._clock = search, epochs, clock
+    def __init__(
+        self,
+        search: SearchConfig,
+        epochs: int,
+        clock: Callable[[], float] = time.monotonic,
+        of_baselines: float = 0.0,
+    ) -> None:
+        self._search, self._epochs, self._clock, self._of_baselines = search, epochs, clock, of_baselines
         self._trials = _Runs()
+        self._baselines: _Runs | None = None
         self._finals: _Runs | None = None
         self._is_searching = True
         self._since: dict[str, float] = {}  # name of a run that trains -> when its epoch began
@@ -30,7 +38,7 @@ class Forecast:
     @property
     def trained(self) -> int:
         """Epochs until now, those of earlier sessions included."""
-        return self._trials.trained + (self._finals.trained if self._finals else 0)
+        return sum(runs.trained for runs in self._stages)
 
     def begin_search(self, records: Iterable[TrialRecord]) -> None:
         """`records`: of the trials of earlier sessions."""
@@ -39,6 +47,10 @@ class Forecast:
     def end_search(self, records: Iterable[TrialRecord]) -> None:
         """The search trains nothing more: what its trials have is what they will have."""
         self._trials, self._is_searching = _Runs(records), False
+
+    def begin_baselines(self, records: Iterable[TrialRecord]) -> None:
+        """The learning rates that baselines are tried with are known."""
+        self._baselines = _Runs(records)
 
     def begin_finals(self, records: Iterable[TrialRecord]) -> None:
         """The runs of the final stage are known."""
@@ -71,9 +83,12 @@ class Forecast:
         if left and math.isfinite(seconds_of_search) and (pace := self._pace()):
             seconds, num_training = pace
             left = min(left, seconds_of_search * num_training / seconds)
-        if self._finals is None:
-            return left + final(self._search, self._epochs)
-        return left + sum(self._epochs - epoch for epoch in self._finals.begun)
+        for runs, expected_of_them in (
+            (self._baselines, self._of_baselines),
+            (self._finals, final(self._search, self._epochs)),
+        ):
+            left += expected_of_them if runs is None else sum(self._epochs - epoch for epoch in runs.begun)
+        return left
 
     def seconds_left(self, left: float) -> float | None:
         """Until so many more epochs are trained; None where that is not known yet.
@@ -97,8 +112,13 @@ class Forecast:
         seconds, num_training = (sum(column) / len(recent) for column in zip(*recent, strict=True))
         return seconds, num_training
 
+    @property
+    def _stages(self) -> list[_Runs]:
+        """Those that are known."""
+        return [runs for runs in (self._trials, self._baselines, self._finals) if runs is not None]
+
     def _runs_with(self, name: str) -> _Runs:
-        return self._finals if self._finals and name in self._finals.epochs else self._trials
+        return next((runs for runs in self._stages if name in runs.epochs), self._trials)
 
 
 class _Runs:

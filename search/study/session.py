@@ -28,14 +28,16 @@ from search.space.data_rules import check_objective
 from search.space.definition import Space
 from search.space.drawable import demands
 from search.space.settings import SearchConfig
+from search.strategy.baselines import Baselines, num_rates
 from search.strategy.deadline import Deadline
-from search.strategy.finalists import FinalRun
+from search.strategy.finalists import FinalRun, trial_of
 from search.study import tuning
 from search.study.backbone_checks import check_by_building
 from search.study.capacity import concurrency
 from search.study.cluster import check_sockets, check_storage, connect
 from search.study.conclusion import conclude, lost_runs
 from search.study.context import Study
+from search.study.progress import Progress
 
 MOST_CLASSES = 10  # whose counts are shown
 
@@ -61,7 +63,7 @@ def run(session: Session, console: Console) -> bool:
     On a cluster the storage is looked at first: preparing data may take hours. Raises ConfigError.
     """
     space = session.space
-    deadline = Deadline(space.search, space.example().optim.epochs, time.monotonic())
+    deadline = Deadline(space.search, space.example().optim.epochs, time.monotonic(), num_rates(space))
     check_sockets(session.address)
 
     def notify(text: str) -> None:
@@ -91,7 +93,9 @@ def run(session: Session, console: Console) -> bool:
         tuning.search(study, deadline, progress)
         rows = leaderboard.of_folder(session.folder)
         leaderboard.write(rows, session.folder)
-        runs = _final_runs(study, rows, deadline, console)
+        settings = _time_for(study, rows, deadline, console)
+        _tune_baselines(study, rows, settings, progress)
+        runs = _final_runs(study, rows, settings, console)
         tuning.train_finals(study, runs, progress)
         tuning.train_again(study, *lost_runs(study, manifest, rows, runs, notify), progress)
     finally:
@@ -102,19 +106,21 @@ def run(session: Session, console: Console) -> bool:
     return has_winner
 
 
-def _final_runs(study: Study, rows: Sequence[leaderboard.Row], deadline: Deadline, console: Console) -> list[FinalRun]:
-    """The runs of the final stage, as many as there is time for; says what they are."""
+def _time_for(study: Study, rows: Sequence[leaderboard.Row], deadline: Deadline, console: Console) -> SearchConfig:
+    """The settings with as large a final stage as there is time for."""
     folder, search = study.folder, study.space.search
 
     def trials_of(settings: SearchConfig) -> list[str]:
-        planned = final_table.planned_runs(folder, rows, settings)
-        return [run.arm.trial for run in planned if folder.record(Stage.FINAL, run.name).outcome is None]
+        runs = [(Stage.FINAL, run.suggestion) for run in final_table.planned_runs(folder, rows, settings)]
+        chosen = final_table.planned_finalists(folder, rows, settings)
+        runs += [(Stage.BASELINE, run) for run in Baselines(folder, settings).runs(chosen, study.space)]
+        return [trial_of(run.name) for stage, run in runs if folder.record(stage, run.name).outcome is None]
 
     cut = deadline.cut(trials_of)
-    runs = final_table.planned_runs(folder, rows, cut)
-    num_finalists = len({run.arm.trial for run in runs})
     if cut != search:
-        what = f"{num_finalists} x {cut.final_seeds} seeds" if runs else "none: the best trial of the search wins"
+        num_finalists = len(final_table.planned_finalists(folder, rows, cut))
+        is_any = num_finalists > 0
+        what = f"{num_finalists} x {cut.final_seeds} seeds" if is_any else "none: the best trial of the search wins"
         left = duration(max(0.0, deadline.seconds_left))
         console.print(
             f"final stage cut from {search.finalists} x {search.final_seeds} seeds to {what}, as {left} are left of "
@@ -122,10 +128,34 @@ def _final_runs(study: Study, rows: Sequence[leaderboard.Row], deadline: Deadlin
             style="yellow",
             soft_wrap=True,
         )
+    return cut
+
+
+def _tune_baselines(study: Study, rows: Sequence[leaderboard.Row], settings: SearchConfig, progress: Progress) -> None:
+    """Find the learning rate of each finalist's supervised baseline, and say it. Raises as `tuning` does."""
+    chosen = final_table.planned_finalists(study.folder, rows, settings)
+    if not chosen:
+        return
+    console = progress.console
+    show_leaderboard(console, rows)
+    runs = Baselines(study.folder, settings).runs(chosen, study.space)
     if runs:
-        show_leaderboard(console, rows)
+        console.print(f"supervised baselines of the best {len(chosen)}: {len(runs)} runs to find their learning rates")
+    tuning.train_baselines(study, runs, progress)
+    for line in Baselines(study.folder, settings).lines(chosen, study.space):
+        console.print(f"  {line}", soft_wrap=True)
+
+
+def _final_runs(
+    study: Study, rows: Sequence[leaderboard.Row], settings: SearchConfig, console: Console
+) -> list[FinalRun]:
+    """The runs of the final stage; says what they are."""
+    runs = final_table.planned_runs(study.folder, rows, settings)
+    if runs:
+        num_finalists = len(final_table.planned_finalists(study.folder, rows, settings))
         console.print(
-            f"final stage: the best {num_finalists} and their supervised baselines over {cut.final_seeds} fresh seeds"
+            f"final stage: the best {num_finalists} and their supervised baselines over {settings.final_seeds} fresh "
+            "seeds"
         )
     return runs
 

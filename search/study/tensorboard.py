@@ -19,11 +19,11 @@ from search.report.leaderboard import streams_of
 from search.space.definition import is_read_without_auxiliary
 from search.strategy.suggestion import Suggestion
 
-STAGES = {Stage.SEARCH: "search", Stage.FINAL: "final"}
+STAGES = {Stage.SEARCH: "search", Stage.BASELINE: "baseline", Stage.FINAL: "final"}
 
 
 class TensorBoard:
-    """Writes `<folder>/<search or final>/<name> <backbone>/`. `searched`: the keys that are hyper-parameters."""
+    """Writes `<folder>/<search, baseline or final>/<name> <backbone>/`. `searched`: keys that are hyper-parameters."""
 
     def __init__(self, folder: Path, stage: Stage, searched: list[str]) -> None:
         self._folder = folder

@@ -1,4 +1,4 @@
-"""The two stages of a study under Ray Tune: the search, and the final runs. Both can be gone on with."""
+"""The stages of a study under Ray Tune: search, learning rates of baselines, final runs. All can be gone on with."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from lssat.on_ray.machine_fault import MachineFailed
 from search.record.folder import Stage
 from search.record.trials import Status, TrialRecord
 from search.report import leaderboard
-from search.space.drawable import demands
+from search.space import epochs
+from search.space.drawable import demands, num_backbones
+from search.strategy.baselines import num_rates
 from search.strategy.budget import Budget, stagnates
 from search.strategy.deadline import Deadline
 from search.strategy.finalists import FinalRun
@@ -34,6 +36,7 @@ from search.study.recorder import Recorder, keep_predictions
 from search.study.trial import StageContext, resources_of, run_trial
 from search.study.tune_adaptor import Adaptor, Listener, Participants
 
+TITLES = {Stage.BASELINE: "supervised baselines", Stage.FINAL: "final stage"}
 FORGIVEN_DEATHS = 2  # of a trial's process since its last new epoch, from which it goes on
 TUNE_SETTINGS = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the Recorder writes
@@ -48,7 +51,9 @@ TUNE_SETTINGS = {
 
 def begin_progress(study: Study, console: Console) -> Progress:
     """The display of all that a session of a study trains."""
-    return Progress(console, Forecast(study.space.search, study.space.example().optim.epochs))
+    search, num_epochs = study.space.search, study.space.example().optim.epochs
+    of_baselines = epochs.baselines(search, num_epochs, num_backbones(study.space), num_rates(study.space)).expected
+    return Progress(console, Forecast(search, num_epochs, of_baselines=of_baselines))
 
 
 def search(study: Study, deadline: Deadline, progress: Progress) -> None:
@@ -89,19 +94,20 @@ def search(study: Study, deadline: Deadline, progress: Progress) -> None:
     _settle(study, Stage.SEARCH)
 
 
+def train_baselines(study: Study, runs: Sequence[Suggestion], progress: Progress) -> None:
+    """Train those runs of supervised baselines, each with a learning rate of its own, that are not over.
+
+    Raises ConfigError, MachineFailed, KeyboardInterrupt.
+    """
+    _train_stage(study, Stage.BASELINE, runs, progress)
+
+
 def train_finals(study: Study, runs: Sequence[FinalRun], progress: Progress) -> None:
     """Train the runs of the final stage that are not over, to their last epoch.
 
     Raises ConfigError, MachineFailed, KeyboardInterrupt.
     """
-    records = [study.folder.record(Stage.FINAL, run.name) for run in runs]
-    progress.forecast.begin_finals(records)
-    remaining = [run.suggestion for run, record in zip(runs, records, strict=True) if record.outcome is None]
-    if remaining:
-        begun = [record for record in records if record.exists]
-        part = Part("final stage", "runs", len(runs), begun)
-        _train_listed(study, remaining, Recorder(study, Stage.FINAL, progress), part)
-    _settle(study, Stage.FINAL)
+    _train_stage(study, Stage.FINAL, [run.suggestion for run in runs], progress)
 
 
 def train_again(study: Study, stage: Stage, names: Sequence[str], progress: Progress) -> None:
@@ -129,6 +135,19 @@ class ListedRuns:
     def suggest(self) -> Suggestion | None:
         """The next run."""
         return self._waiting.pop(0) if self._waiting else None
+
+
+def _train_stage(study: Study, stage: Stage, runs: Sequence[Suggestion], progress: Progress) -> None:
+    """Train the runs that are not over. Those of earlier sessions that are not wanted any more are counted as well."""
+    over = [record.name for record in study.folder.records(stage) if record.outcome]
+    records = [study.folder.record(stage, name) for name in dict.fromkeys([*over, *(run.name for run in runs)])]
+    begin = progress.forecast.begin_finals if stage is Stage.FINAL else progress.forecast.begin_baselines
+    begin(records)
+    remaining = [run for run in runs if run.name not in over]
+    if remaining:
+        part = Part(TITLES[stage], "runs", len(records), [record for record in records if record.exists])
+        _train_listed(study, remaining, Recorder(study, stage, progress), part)
+    _settle(study, stage)
 
 
 def _train_listed(study: Study, runs: Sequence[Suggestion], recorder: Recorder, part: Part) -> None:

@@ -24,3 +24,9 @@ def test_the_search_and_then_the_final_stage_get_what_is_left(num_epochs, said):
     """Trials of 10 epochs of a minute each; a fifth more time than that, for what is not measured."""
     hours = 1.2 * (num_epochs + 0.01) / 60
     assert what_fits(SEARCH.model_copy(update={"hours": hours}), 10, 60.0) == said
+
+
+def test_rates_that_baselines_are_tried_with_take_time_from_the_search():
+    search = SEARCH.model_copy(update={"hours": 1.2 * (120 + 120 + 0.01) / 60})
+    said = what_fits(search, 10, 60.0, of_baselines=40.0)
+    assert said == "time for about 80 of 120 epochs of the search and a final stage of 2 x 3 seeds, 2.7 h"

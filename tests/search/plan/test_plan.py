@@ -1,6 +1,7 @@
 """A plan: epochs as counted by hand, backbones as the space draws them, and nothing left behind."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -86,6 +87,24 @@ def test_epochs_of_the_final_stage():
     assert epochs.final(SearchConfig(finalists=0), 10) == 0
 
 
+@pytest.mark.parametrize(
+    ("settings", "num_backbones", "num_rates", "expected"),
+    [
+        ({"scheduler": "none"}, 1, math.inf, Span(2 * 12 * 10, 2 * 12 * 10, 2 * 12 * 10)),
+        ({"scheduler": "none"}, 1, 3, Span(2 * 3 * 10, 2 * 3 * 10, 2 * 3 * 10)),
+        ({"scheduler": "none"}, 1, 1, Span(0, 0, 0)),  # the space pins the rate
+        ({"scheduler": "none", "finalists": 0}, 1, math.inf, Span(0, 0, 0)),
+        ({"scheduler": "promotion", "grace_epochs": 3, "reduction_factor": 4}, 1, math.inf, Span(60, 60, 240)),
+        # three are complete: of both others one, or two, are of the same backbone as the finalist
+        ({"grace_epochs": 3, "reduction_factor": 4}, 2, math.inf, Span(0, 20 * (2 / 4 * 2 + 1 / 4 * 3), 240)),
+        ({"scheduler": "none", "max_epochs": 20}, 1, math.inf, Span(40, 40, 40)),
+    ],
+)
+def test_epochs_in_which_baselines_are_tried(settings, num_backbones, num_rates, expected):
+    search = SearchConfig(**{"num_trials": 12, "finalists": 2, **settings})
+    assert epochs.baselines(search, 10, num_backbones, num_rates) == expected
+
+
 def test_rates_lie_on_a_line_of_logarithms():
     small, large = (10**5, Rate(1000, 4000)), (10**7, Rate(10, 40))
     assert [between(small, large, 10**n).train for n in (5, 6, 7)] == pytest.approx([1000, 100, 10])
@@ -113,6 +132,24 @@ def test_the_plan_of_a_small_space(plan):
     weights = sum(sizes) / 3 * 4
     assert plan.disk == pytest.approx(24 * weights + 4 * 3 * max(sizes) * 4 + 1_000_000, abs=1)
     assert plan.to_json()["epochs"] == {"low": 163, "expected": 177, "high": 240}
+    assert plan.seen.startswith("4 arms (finalists and their supervised baselines) x 3 seeds: with 100 validation rows")
+
+
+def test_a_plan_counts_the_rates_that_baselines_are_tried_with(tmp_path):
+    text = SPACE.replace("[test_resnet, test_vit2, test_convnext]", "[test_resnet]")
+    path = tmp_path / "s.yaml"
+    pinned, searched = (
+        make_plan(load(path, text.replace("space:", f"space:{rates}")), DATA, BIG, 0.5, print)
+        for rates in ("", "\n  optim.lr: [0.01, 0.02]")
+    )
+    assert (pinned.baseline_epochs, searched.baseline_epochs) == (Span(0, 0, 0), Span(0, 40, 40))
+    assert searched.epochs == pinned.epochs.plus(Span(0, 40, 40))
+    assert searched.disk == pytest.approx(pinned.disk + 4 * searched.backbones[0].num_parameters * 4, abs=2)
+    console = Console(record=True, width=140, file=open(os.devnull, "w"))  # noqa: SIM115
+    show(searched, console)
+    said = " ".join(console.export_text().split())
+    assert "120 of the final stage and 0 / 40 / 40 for learning rates of supervised baselines" in said
+    assert "final 4 arms" in said
 
 
 def test_memory_that_is_short_takes_more_micro_batches_or_none(tmp_path):

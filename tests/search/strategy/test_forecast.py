@@ -96,6 +96,23 @@ def test_a_known_final_stage_takes_the_place_of_an_expected_one_and_a_failed_run
     assert forecast.left() == 3
 
 
+def test_rates_of_baselines_are_expected_and_then_known(tmp_path):
+    search = ASHA.model_copy(update={"num_trials": 1, "finalists": 1, "final_seeds": 2})
+    trial = record(tmp_path / "0000", SAMPLED, [epoch(at, 0.5, 3) for at in (1, 2, 3)], "complete")
+    forecast = Forecast(search, 3, of_baselines=4.5)
+    forecast.begin_search([trial])
+    forecast.end_search([trial])
+    assert forecast.left() == 4.5 + 12
+    name = "0000-supervised-lr0.01"
+    forecast.begin_baselines([type(trial)(tmp_path / name)])
+    assert forecast.left() == 3 + 12
+    start(forecast, name)
+    forecast.observe(Suggestion(name, SAMPLED), epoch(1, 0.5, 3))
+    assert (forecast.trained, forecast.left()) == (4, 2 + 12)
+    finish(forecast, name, Status.FAILED)
+    assert forecast.left() == 12
+
+
 def test_time_left_is_counted_down_and_follows_the_pace_of_late():
     search = ASHA.model_copy(update={"num_trials": 1, "finalists": 0, "scheduler": "none"})
     clock = Clock()

@@ -12,6 +12,7 @@ from search.record.trials import Status
 from search.report import leaderboard
 from search.space.file import load
 from search.strategy import budget, deadline, searcher
+from search.strategy.baselines import num_rates
 from search.study import progress, recorder, session, tuning
 from search.study.context import Study
 from tests.search.study.fake_tune import FakeTune
@@ -61,14 +62,17 @@ class Studied:
         study = Study(folder, Storage(folder.path), space, None, folder.path, {})
         said = io.StringIO()
         console = Console(file=said, width=200)
-        until = deadline.Deadline(space.search, 4, clock[0])
+        until = deadline.Deadline(space.search, 4, clock[0], num_rates(space))
         shown = tuning.begin_progress(study, console)
         tuning.search(study, until, shown)
         rows = leaderboard.of_folder(folder)
-        self.runs = session._final_runs(study, rows, until, console)
+        settings = session._time_for(study, rows, until, console)
+        session._tune_baselines(study, rows, settings, shown)
+        self.runs = session._final_runs(study, rows, settings, console)
         tuning.train_finals(study, self.runs, shown)
         self.said = said.getvalue()
         self.trials = folder.records(Stage.SEARCH)
+        self.baselines = folder.records(Stage.BASELINE)
         self.finals = folder.records(Stage.FINAL)
         self.num_epochs = (clock[0] - 1000.0) / EPOCH
 
@@ -84,7 +88,9 @@ def test_search_and_final_stage_end_in_time_with_a_winner(tmp_path, monkeypatch,
     has_room = num_epochs in (None, 1000)
     assert ("is for the final stage" in done.said) == (not has_room)
     if has_room:
-        assert (len(done.trials), len(done.runs)) == (12, 2 * 2 * 3)
+        assert (len(done.trials), len(done.runs)) == (12, 3 * 3), "two finalists of one backbone, one baseline"
+        num_whole = sum(record.status == Status.COMPLETE for record in done.trials)
+        assert len(done.baselines) == (num_whole if num_whole > 1 else 0)
 
 
 @pytest.mark.parametrize("scheduler", ["promotion", "asha", "none"])

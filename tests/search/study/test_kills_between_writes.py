@@ -14,6 +14,7 @@ from search.record.folder import RunFolder, Stage, Storage
 from search.report import final_table, leaderboard
 from search.space.file import load
 from search.strategy import searcher
+from search.strategy.baselines import Baselines
 from search.strategy.deadline import Deadline
 from search.study import tuning
 from search.study.context import Study
@@ -66,7 +67,7 @@ class Disk:
         return searcher.create_study(self._optuna, name, space)
 
     def session(self, kill_at=None):
-        """Search, and train the final stage; the number of writes. Killed before write `kill_at`, counted from 0."""
+        """Search, try rates, and train the final stage; the number of writes. Killed before write `kill_at`, from 0."""
         study = Study(self.folder, Storage(self.folder.path), self.space, None, self.folder.path, {})
         console, writes = Console(file=io.StringIO()), 0
 
@@ -90,6 +91,9 @@ class Disk:
             self.progress = progress = tuning.begin_progress(study, console)
             tuning.search(study, Deadline(self.space.search, 4, 0.0), progress)
             rows = leaderboard.of_folder(self.folder)
+            finalists = final_table.planned_finalists(self.folder, rows, self.space.search)
+            candidates = Baselines(self.folder, self.space.search).runs(finalists, self.space)
+            tuning.train_baselines(study, candidates, progress)
             runs = final_table.planned_runs(self.folder, rows, self.space.search)
             tuning.train_finals(study, runs, progress)
         return writes
@@ -121,6 +125,7 @@ def test_a_kill_before_any_write_changes_nothing(tmp_path, kind):
     statuses = {row.status for row in expected[0]}
     assert {"complete", "failed"} <= statuses, "or the study shows too little"
     assert num_writes > 50
+    assert bool(whole.folder.records(Stage.BASELINE)) == (kind == "asha"), "there two trials are complete"
     for kill_at in range(num_writes):
         disk = Disk(tmp_path / str(kill_at), SEARCHES[kind])
         with pytest.raises(Killed):
@@ -160,7 +165,7 @@ def test_a_study_that_is_over_is_left_as_it_is(tmp_path):
 
 @pytest.mark.parametrize("stage", Stage)
 def test_a_run_whose_checkpoint_was_lost_is_trained_again_and_its_record_stays(tmp_path, stage):
-    disk = Disk(tmp_path / "d", SEARCHES["promotion"])
+    disk = Disk(tmp_path / "d", SEARCHES["asha"])
     disk.session()
     before, num_trained = disk.ends(), disk.tune.num_trained
     lost = next(record for record in disk.folder.records(stage) if record.status == "complete")

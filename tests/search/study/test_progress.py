@@ -1,6 +1,7 @@
 """What a session says of its progress: true at every moment, over both stages, and within the width of a terminal."""
 
 import io
+import math
 from contextlib import suppress
 from itertools import pairwise
 from unittest.mock import patch
@@ -51,7 +52,8 @@ def test_epochs_are_counted_over_both_stages_and_the_estimate_ends_at_what_was_t
     disk = Disk(tmp_path / "d", KINDS[kind])
     seen = watched(disk)
     search, num_epochs = disk.space.search, 4
-    plan = epochs.searched(search, num_epochs).plus(epochs.final(search, num_epochs))
+    of_baselines = epochs.baselines(search, num_epochs, 1, math.inf)
+    plan = epochs.searched(search, num_epochs).plus(of_baselines).plus(epochs.final(search, num_epochs))
     trained = [now for now, _ in seen]
     assert all(later - earlier in (0, 1) for earlier, later in pairwise(trained))
     assert trained[-1] == on_disk(disk)

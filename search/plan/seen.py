@@ -1,0 +1,78 @@
+"""Which difference the final stage can see, as far as can be told before anything is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lssat.config import ConfigError, DataConfig
+from search.claims.design import design_of
+from search.claims.estimate import FEWEST_UNITS
+from search.claims.power import SEED_SD, Spread, smallest_gap
+from search.record.folder import RunFolder, Stage
+from search.record.manifest import read_manifest
+from search.record.names import MANIFEST
+from search.record.trials import Status
+from search.space.settings import SearchConfig
+
+FEWEST_DF = 4
+"""Degrees of freedom from which a measured spread says more than an assumed one; smoke runs have 1."""
+
+
+@dataclass(frozen=True)
+class SeedSpread:
+    """How far seeds spread the scores of an arm in a study of the same data, what single runs do to units included."""
+
+    sd: float
+    study: str
+
+
+def what_is_seen(search: SearchConfig, rows: int, measured: SeedSpread | None) -> str:
+    """In words; empty where there is no final stage. `rows`: of validation."""
+    arms, seeds = 2 * min(search.finalists, search.num_trials), search.final_seeds
+    if not arms:
+        return ""
+    stage = f"{arms} arms (finalists and their supervised baselines) x {seeds} seeds"
+    if rows < FEWEST_UNITS:
+        return f"{stage}: with {rows} validation rows no difference can be told; it takes {FEWEST_UNITS}"
+    spread = Spread(seed=measured.sd, run=0.0) if measured else Spread()
+    gap = smallest_gap(arms, seeds, rows, spread)
+    which = f"by {measured.sd:.4f} as in {measured.study}" if measured else f"by {SEED_SD:g}, which is assumed"
+    return (
+        f"{stage}: with {rows:,} validation rows a difference of about {gap:.2g} can be told (80% power, if seeds "
+        f"spread scores {which})"
+    )
+
+
+def measured_spread(results: Path, data: DataConfig) -> SeedSpread | None:
+    """That of the study of these data and this task whose final stage tells most of it; None where there is none.
+
+    `results`: the folder of the run folders.
+    """
+    found = []
+    for manifest in sorted(results.glob(f"*/{MANIFEST}")):
+        folder = RunFolder(manifest.parent)
+        try:
+            of_study = read_manifest(folder.manifest).space.example().data
+        except ConfigError:  # a study that a much older version began, or no study
+            continue
+        if (of_study.source, of_study.task) == (data.source, data.task) and (known := _spread(folder)):
+            found.append(known)
+    df, sd, study = max(found, default=(0, 0.0, ""))
+    return SeedSpread(sd, study) if df else None
+
+
+def _spread(folder: RunFolder) -> tuple[int, float, str] | None:
+    """Degrees of freedom, standard deviation after effects of arms and seeds, and the study's name."""
+    records = [record for record in folder.records(Stage.FINAL) if record.status == Status.COMPLETE and record.last]
+    names = [record.name.rpartition("-seed") for record in records]
+    if len({arm for arm, _, _ in names}) < 2:
+        return None
+    scores = np.array([record.last.best for record in records if record.last])
+    arms, seeds = tuple(arm for arm, _, _ in names), tuple(int(seed) for _, _, seed in names)
+    design = design_of(arms, seeds)
+    if design.df < FEWEST_DF:
+        return None
+    return design.df, float(np.sqrt(((design.left @ scores) ** 2).sum() / np.trace(design.left))), folder.name
