@@ -84,7 +84,7 @@ def of_predictions(
     generator = np.random.default_rng(0)
     times = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), RESAMPLES)
     parts = np.array_split(times, min(-(-RESAMPLES * len(unit) // AT_ONCE), RESAMPLES))
-    # a row's counts in all draws lie side by side in memory: sorting rows is then several times faster
+    # The counts of a row in all draws lie side by side in memory: scores of ranks take rows in an order of their own.
     drawn = np.hstack([scores(part.T.astype(float)[unit].T) for part in parts])
     drawn = drawn[:, np.isfinite(drawn).all(axis=0)]
     if drawn.shape[1] < RESAMPLES / 2:

@@ -61,7 +61,7 @@ def _read(name: str, folder: RunFolder, stage: Stage) -> KeptPredictions:
     try:
         return read(path)
     except ConfigError as error:
-        raise Lacking(f"the predictions of {name} cannot be read: {error}") from error
+        raise Lacking(f"the predictions of {name} ({path.name}) are damaged or of another version") from error
 
 
 def _check_alike(kept: Mapping[str, KeptPredictions]) -> None:
