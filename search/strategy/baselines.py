@@ -106,15 +106,15 @@ class Baselines:
         return [self._line(finalist) for finalist in joint]
 
     def _line(self, finalist: Arm) -> str:
-        baseline, num_tried = self.of(finalist), len({each.rate for each in self.tried(finalist)})
-        rate, own = baseline.config.optim.lr, finalist.config.optim.lr
+        rate, own = self.of(finalist).config.optim.lr, finalist.config.optim.lr
+        num_tried = len({each.rate for each in self.tried(finalist)})
         if self._kept_of(finalist):
             how = "with which it has run in the final stage"
         elif num_tried > 1:
-            how = f"the best of {num_tried} on validation (its finalist's: {own:.3g})"
+            how = f"the best of {num_tried} on validation (its own: {own:.3g})"
         else:
-            how = "its finalist's: one complete trial of the backbone, or one rate, leaves none to try"
-        return f"{baseline.name}: learning rate {rate:.3g}, {how}"
+            how = "its own: one complete trial of the backbone, or one rate, leaves none to try"
+        return f"baseline of {finalist.name}: learning rate {rate:.3g}, {how}"
 
     def _runs_of(self, finalists: Sequence[Arm], space: Space) -> list[Suggestion]:
         parameter = rate_parameter(finalists[0], space)

@@ -82,7 +82,7 @@ def test_one_complete_trial_of_a_backbone_leaves_nothing_to_try(folder, tmp_path
     assert to_train(folder, wanted) == []
     assert arms(folder)["0000-supervised"].config.optim.lr == 0.01
     lines = Baselines(folder, SEARCH).lines(finalists(folder), wanted)
-    assert lines[0].startswith("0000-supervised: learning rate 0.01, its finalist's: one complete trial of the")
+    assert lines[0].startswith("baseline of 0000: learning rate 0.01, its own: one complete trial of the")
 
 
 def test_the_best_rate_on_validation_is_the_baselines_and_the_table_knows_whose_it_is(folder, tmp_path):
@@ -96,7 +96,7 @@ def test_the_best_rate_on_validation_is_the_baselines_and_the_table_knows_whose_
     assert found["0000-supervised"].config.optim.lr == rates(runs)[1] != 0.01
     assert {name: arm.supervised for name, arm in found.items()} == dict.fromkeys(found, "0000-supervised")
     lines = Baselines(folder, SEARCH).lines(finalists(folder), wanted)
-    assert lines[0].endswith(f"{rates(runs)[1]:.3g}, the best of 3 on validation (its finalist's: 0.01)")
+    assert lines[0].endswith(f"{rates(runs)[1]:.3g}, the best of 3 on validation (its own: 0.01)")
     final = final_table.planned_runs(folder, leaderboard.of_folder(folder), SEARCH)
     finish(
         folder,
