@@ -68,6 +68,22 @@ def complement(space: Array) -> Array:
     return _basis(others - space @ (space.T @ others))
 
 
+def always_with(columns: Mapping[str, Column]) -> dict[str, tuple[str, ...]]:
+    """Of trials that are no grid: each setting that is a matter of another one, with those that decide it. columns:
+    the value in each trial. A setting with a value of its own in nearly every trial decides nothing.
+    """
+    found = {}
+    for name, column in columns.items():
+        others = [
+            other
+            for other, values in columns.items()
+            if other != name and 1 < len(set(values)) <= len(values) / 2 and determines(values, column)
+        ]
+        if others:
+            found[name] = tuple(others)
+    return found
+
+
 def determines(one: Column, other: Column) -> bool:
     """Whether every value of one occurs with a single value of the other."""
     return len(set(zip(one, other, strict=True))) == len(set(one))

@@ -63,14 +63,15 @@ def texture(runs: Runs, pairs: Pairs, among: int = 0, margin: float = MARGIN) ->
     """
     found = estimate(runs)
     count = len(pairs)
-    statements = max(count + 2 if count > 1 else 1, among)
     sides = [_contrast(found, *each) for each in pairs.values()]
-    each = [_effect(found, name, contrast, margin, statements) for name, contrast in zip(pairs, sides, strict=True)]
+    part = LEVEL if count == 1 else LEVEL / 2 / (count + 1)  # one half for the pooled effect, one for the others
+    of_one, of_all = min(part, LEVEL / max(among, 1)), min(LEVEL / 2, LEVEL / max(among, 1))
+    each = [_effect(found, name, contrast, margin, of_one) for name, contrast in zip(pairs, sides, strict=True)]
     if count == 1:
         return Texture(each, None, False, found.trouble)
-    pooled = _effect(found, ALL, np.mean(sides, axis=0), margin, statements)
+    pooled = _effect(found, ALL, np.mean(sides, axis=0), margin, of_all)
     apart = np.array(sides) - np.mean(sides, axis=0)
-    differ = not math.isnan(pooled.low) and _p(found, apart) <= LEVEL / statements
+    differ = not math.isnan(pooled.low) and _p(found, apart) <= of_one
     why = found.trouble or (NO_SPREAD if math.isnan(pooled.low) else "")
     return Texture(each, pooled, differ, why)
 
@@ -84,13 +85,13 @@ def _contrast(found: Estimate, with_texture: Sequence[str], without: Sequence[st
     return weights
 
 
-def _effect(found: Estimate, name: str, contrast: Array, margin: float, statements: int) -> Effect:
+def _effect(found: Estimate, name: str, contrast: Array, margin: float, level: float) -> Effect:
     difference = float(contrast @ found.means)
     seeds, units = (max(float(_covariance(of, contrast)), 0.0) for of in (found.seed_variance, found.unit_variance))
     if found.trouble or seeds + units < NOTHING:
         return Effect(name, difference, math.nan, math.nan, Help.UNTOLD)
     df = float(satterthwaite(np.array(seeds), _seed_df(found, contrast), np.array(units), found.units - 1))
-    half = float(special.stdtrit(df, 1 - LEVEL / 2 / statements)) * math.sqrt(seeds + units)
+    half = float(special.stdtrit(df, 1 - level / 2)) * math.sqrt(seeds + units)
     low, high = difference - half, difference + half
     if -margin < low and high < margin:
         word = Help.EQUIVALENT
@@ -101,8 +102,8 @@ def _effect(found: Estimate, name: str, contrast: Array, margin: float, statemen
 
 def _p(found: Estimate, contrasts: Array) -> float:
     """How often luck alone makes backbones differ as much. contrasts [Q, A]."""
-    parts = (_covariance(of, contrasts) for of in (found.seed_variance, found.unit_variance))
-    return squares(contrasts @ found.means, *parts, (_seed_df(found, contrasts), found.units - 1)).p()
+    training, units = (_covariance(of, contrasts) for of in (found.seed_variance, found.unit_variance))
+    return squares(contrasts @ found.means, training, units, (_seed_df(found, contrasts), found.units - 1)).p()
 
 
 def _covariance(of_differences: Array, contrasts: Array) -> Array:

@@ -8,6 +8,7 @@ from functools import cached_property, lru_cache
 from itertools import product
 
 import numpy as np
+from numpy.typing import NDArray
 
 from search.claims.importance import INTERACTIONS, Importance, Role, importance
 from search.claims.pooled import Help, texture
@@ -63,14 +64,20 @@ class Grid:
         }
 
     @property
+    def luck(self) -> float:
+        """The variance that training anew makes of a run, on average, but for what seeds do to values."""
+        return self.run_sd**2 * (1 + (self.unlike**2 - 1) / self.sizes[0]) + self.unit_sd**2 / self.units
+
+    @property
     def noise(self) -> float:
-        """The variance of a run around what is expected of its arm."""
-        return self.run_sd**2 + self.unit_sd**2 / self.units
+        """The variance of a run around what is expected of its arm and its seed."""
+        others = 1 - 1 / self.sizes[0]
+        return self.luck + self.seed_value_sd**2 * others * len(self.arms) / (len(self.arms) - 1)
 
     @property
     def lead(self) -> Array:
         """What each arm has where the last setting, of two values, has an effect of `LEAD` standard errors [A]."""
-        of_run = (self.noise + self.arm_sd**2 * self.seeds / self.units) * 4 / (len(self.arms) * self.seeds)
+        of_run = (self.luck + self.arm_sd**2 * self.seeds / self.units) * 4 / (len(self.arms) * self.seeds)
         error = float(np.sqrt(of_run + 2 * self.value_sd**2 / self.units))
         return np.asarray(LEAD * error * (self.arms[:, -1] == 0))
 
@@ -96,7 +103,7 @@ def draw_grid(grid: Grid, generator: np.random.Generator) -> Runs:
 
 
 @lru_cache(maxsize=64)
-def _design(grid: Grid) -> tuple[Array, Array, Array]:
+def _design(grid: Grid) -> tuple[NDArray[np.intp], NDArray[np.intp], Array]:
     """The arm and the seed of each run, and a root of the covariance of runs over units."""
     arms, seeds = np.repeat(np.arange(len(grid.arms)), grid.seeds), np.tile(np.arange(grid.seeds), len(grid.arms))
     if grid.missing:
@@ -144,14 +151,16 @@ def tally_texture(plant: Plant, studies: int, seed: int = 0) -> Tally:
     apart = np.where(np.arange(plant.arms) % 2 == 0, effect, -effect) * has * (half % 2 == 0)
     for _ in range(studies):
         runs = draw(plant, generator)
-        none, helped, torn = (texture(with_truth(runs, of), pairs) for of in (0 * has, effect * has, apart))
+        none, helped, torn = (
+            texture(with_truth(runs, of), pairs, plant.candidates) for of in (0 * has, effect * has, apart)
+        )
         found.studies += 1
         told = (Help.HELPS, Help.HARMS)
         found.seen["false"] += none.differs or any(of.word in told for of in [*none.each, none.pooled] if of)
         if none.pooled and helped.pooled and torn.pooled:
             found.seen["false apart"] += torn.pooled.word in told
             found.seen["lead"] += helped.pooled.word is Help.HELPS
-            found.seen["holds"] += helped.pooled.low <= effect <= helped.pooled.high
+            found.seen["holds"] += bool(helped.pooled.low <= effect <= helped.pooled.high)
             found.seen["apart"] += torn.differs
     return found
 
