@@ -15,6 +15,7 @@ from lssat.command import exit_code, local_path
 from lssat.config import ConfigError
 from lssat.files import write_text
 from lssat.markdown import markdown_table
+from search.planted.role_tables import role_tables
 from search.planted.studies import Plant, draw_predictions
 from search.planted.tally import Tally, tally, tally_today
 
@@ -127,7 +128,7 @@ def page(studies: int, files: int, command: str) -> str:
         ("Image by image, 4 equal arms", ("study", "false", "pair", "table"), drawn),
     ]
     tables = [f"\n## {title}\n\n{markdown_table(header, rows, header[1:])}" for title, header, rows in sections]
-    return prose + _beyond(found) + "".join(tables)
+    return prose + _beyond(found) + "".join(tables) + role_tables(studies)
 
 
 def _write(studies: int, files: int, output: Path) -> None:

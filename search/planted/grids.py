@@ -139,9 +139,9 @@ def tally_grid(grid: Grid, studies: int, seed: int = 0) -> Tally:
 
 def tally_texture(plant: Plant, studies: int, seed: int = 0) -> Tally:
     """Half of the arms have the texture, each beside one of the others, its backbone without. false: it does nothing,
-    and yet something else is said of a backbone, of all, or that they differ. false apart: it helps one half of the
-    backbones as much as it harms the other, and yet it is said to help or harm them all. lead: it is said to help them
-    all where it helps each by 4 standard errors of the pooled effect. holds: so has the interval of that the truth.
+    and yet something is said of it. torn: it helps every other backbone as much as it harms the next, and yet is said
+    to help or harm all; differs: to differ between them. lead: it is said to help all where it helps each by 4 standard
+    errors of the pooled effect; holds: the interval of that has the truth.
     """
     generator = np.random.default_rng(seed)
     found, half = Tally(), plant.arms // 2
@@ -158,10 +158,10 @@ def tally_texture(plant: Plant, studies: int, seed: int = 0) -> Tally:
         told = (Help.HELPS, Help.HARMS)
         found.seen["false"] += none.differs or any(of.word in told for of in [*none.each, none.pooled] if of)
         if none.pooled and helped.pooled and torn.pooled:
-            found.seen["false apart"] += torn.pooled.word in told
+            found.seen["torn"] += torn.pooled.word in told
             found.seen["lead"] += helped.pooled.word is Help.HELPS
             found.seen["holds"] += bool(helped.pooled.low <= effect <= helped.pooled.high)
-            found.seen["apart"] += torn.differs
+            found.seen["differs"] += torn.differs
     return found
 
 

@@ -82,6 +82,11 @@ def _of_grid(folder: RunFolder, complete: Sequence[TrialRecord], keys: Sequence[
         found = importance(scored_runs(folder, Stage.SEARCH, arms), levels)
     except ValueError as error:
         raise ConfigError(f"the trials of {folder.path} cannot be compared: {error}") from error
+    return words_of_grid(found, len(complete), num_missing)
+
+
+def words_of_grid(found: Importance, num_complete: int, num_missing: int) -> str:
+    """The section of a grid's settings, of so many trials."""
     rows = [_row(share) for share in found.shares]
     floor = "training anew (the floor)" if found.has_floor else f"{INTERACTIONS} and training anew, together"
     rows.append([floor, _percent(found.noise), "", ""])
@@ -92,7 +97,7 @@ def _of_grid(folder: RunFolder, complete: Sequence[TrialRecord], keys: Sequence[
     ]
     if num_missing:
         notes.append(
-            f"{num_missing} of the {num_missing + len(complete)} trials did not reach their full budget and are left "
+            f"{num_missing} of the {num_missing + num_complete} trials did not reach their full budget and are left "
             "out; where the scheduler stopped them, what is left is a choice of the better ones."
         )
     return _section("Settings", [_said(found), table, *notes, *_of_values(found.shares)])
@@ -116,7 +121,8 @@ def _said(found: Importance) -> str:
     if not found.has_floor:
         sentences.append(
             f"No arm ran from two seeds, so there is no noise floor: {INTERACTIONS} and what training anew makes "
-            "cannot be told apart, and each setting is set against both. Give the grid seeds, such as `seed: [0, 1, 2]`."
+            "cannot be told apart, and each setting is set against both. What matters does so from this seed; another "
+            "may say otherwise. Give the grid seeds: `seed: [0, 1, 2]`."
         )
     return " ".join(sentences)
 
@@ -170,14 +176,19 @@ def _of_texture(folder: RunFolder, stage: Stage, arms: Arms, pairs: Pairs, candi
         found = texture(scored_runs(folder, stage, arms), pairs, candidates)
     except ValueError as error:
         return _section("Texture", [f"Nothing can be said of the texture: {error}."])
+    return words_of_texture(found, candidates)
+
+
+def words_of_texture(found: Texture, candidates: int) -> str:
+    """The section of the texture. `candidates`: of how many trials the arms were picked; 0: they were not."""
     effects = [*found.each, *([found.pooled] if found.pooled else [])]
     rows = [_effect_row(effect, found) for effect in effects]
     header = ["backbone", "with - without", "95% interval", "the texture"]
     table = markdown_table(header, rows, header[1:3])
-    return _section("Texture", [_said_of_texture(found, len(pairs)), table, *_picked(candidates)])
+    return _section("Texture", [_said_of_texture(found), table, *_picked(candidates)])
 
 
-def _said_of_texture(found: Texture, backbones: int) -> str:
+def _said_of_texture(found: Texture) -> str:
     if found.why:
         return (
             f"Whether the texture helps cannot be told: {found.why}. The differences below are of these runs on these "
@@ -185,6 +196,7 @@ def _said_of_texture(found: Texture, backbones: int) -> str:
         )
     of_all = found.pooled or found.each[0]
     words = {Help.UNTOLD: "cannot be told to help or to harm", Help.EQUIVALENT: "makes no difference to speak of to"}
+    backbones = len(found.each)
     over = f"these {backbones} backbones, taken together" if backbones > 1 else of_all.backbone
     said = f"The texture {words.get(of_all.word, of_all.word.value)} {over}."
     if backbones == 1:

@@ -9,9 +9,11 @@ import optuna
 import pytest
 
 from lssat.config import ConfigError
+from search.claims.importance import Importance, Role, Share
+from search.claims.pooled import Effect, Help, Texture
 from search.record import manifest
 from search.record.folder import RunFolder, Stage, Storage
-from search.report.roles import roles, texture_pairs
+from search.report.roles import roles, texture_pairs, words_of_grid, words_of_texture
 from search.space.file import load
 from search.space.grid import every_point
 from search.strategy.searcher import open_study
@@ -108,6 +110,33 @@ def test_an_arm_is_paired_with_the_same_without_its_task(tmp_path):
         for one, other in zip(having, without, strict=True):
             assert one.split(", auxiliary")[0] == other.split(", auxiliary")[0]
             assert "auxiliary=True" in one and "auxiliary=False" in other
+
+
+def test_what_matters_is_said_in_a_sentence():
+    told = Share("optim.lr", 0.4, 0.2, 0.6, Role.MATTERS)
+    untold = Share("backbone.name", 0.1, 0.0, 0.3, Role.UNTOLD, (), ("test_vit",))
+    said = words_of_grid(Importance([told, untold], 0.5, True, ""), 12, 0)
+    assert "optim.lr matters. Of backbone.name it cannot be told." in said
+    assert "| optim.lr | 40% | 20% to 60% | matters |" in said
+    assert "| training anew (the floor) | 50% |" in said
+    assert "Of backbone.name, test_vit never changed by itself" in said
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [
+        (Help.HELPS, "The texture helps these 2 backbones"),
+        (Help.HARMS, "The texture harms these 2 backbones"),
+        (Help.EQUIVALENT, "The texture makes no difference to speak of to these 2 backbones"),
+        (Help.UNTOLD, "The texture cannot be told to help or to harm these 2 backbones"),
+    ],
+)
+def test_what_the_texture_does_is_said_in_a_sentence(word, sentence):
+    each = [Effect(name, 0.01, -0.01, 0.03, Help.UNTOLD) for name in ("vit", "swin")]
+    said = words_of_texture(Texture(each, Effect("all of them", 0.01, 0.0, 0.02, word), True, ""), 12)
+    assert sentence in said
+    assert "It does not do the same to each." in said
+    assert "picked out of 12 trials" in said
 
 
 def test_a_search_is_described_and_not_tested(tmp_path):
