@@ -13,7 +13,7 @@ LARGEST = 0.1
 """What 5% exceed in fewer than 1 of 500 runs of so many studies."""
 
 
-@pytest.mark.parametrize("grid", [Grid(), Grid((4, 3, 2), seeds=1), Grid(seeds=10, units=300), Grid(missing=5)])
+@pytest.mark.parametrize("grid", [Grid(), Grid((4, 3, 2), seeds=1), Grid(seeds=5, units=300), Grid(missing=5)])
 def test_settings_seldom_matter_falsely_and_intervals_hold(grid):
     found = tally_grid(grid, STUDIES)
     assert found.share("false") < LARGEST
@@ -22,7 +22,7 @@ def test_settings_seldom_matter_falsely_and_intervals_hold(grid):
     assert grid.missing or found.share("holds") > 1 - LARGEST
 
 
-@pytest.mark.parametrize("plant", [Plant(4, 3), Plant(8, 10, 300), Plant(8, 3, candidates=12, baselines=4)])
+@pytest.mark.parametrize("plant", [Plant(4, 3), Plant(8, 5, 300), Plant(8, 3, candidates=12, baselines=4)])
 def test_textures_seldom_help_falsely_and_intervals_hold(plant):
     found = tally_texture(plant, STUDIES)
     assert found.share("false") < LARGEST
