@@ -31,8 +31,9 @@ from search.claims.words import NO_SPREAD
 INTERACTIONS = "interactions"
 ONE_SIDE = LEVEL / 2
 """What an interval may miss on each side."""
-UNLIKE = 0.05
-"""A factor on which seeds act more than on the rest, beyond luck this rare, is tested against what they do to it."""
+UNLIKE = 0.15
+"""A factor on which seeds act more than on the rest, beyond luck this rare, is tested against what they do to it. At 0.05
+a setting matters falsely in 7% of the planted studies whose seeds do so, at 0.15 in 5 to 6%."""
 
 
 class Role(StrEnum):
