@@ -32,8 +32,8 @@ INTERACTIONS = "interactions"
 ONE_SIDE = LEVEL / 2
 """What an interval may miss on each side."""
 UNLIKE = 0.15
-"""A factor on which seeds act more than on the rest, beyond luck this rare, is tested against what they do to it. At 0.05
-a setting matters falsely in 7% of the planted studies whose seeds do so, at 0.15 in 5 to 6%."""
+"""A factor on which seeds act more than on the rest, beyond luck this rare, is tested against what they do to it. At
+0.05 settings matter falsely in 7% of the planted studies whose seeds do so, at 0.15 in 5 to 6%."""
 
 
 class Role(StrEnum):
@@ -94,9 +94,9 @@ def importance(runs: Runs, levels: Levels) -> Importance:
     order = sorted(set(runs.arms))
     frozen = tuple((name, tuple(values.get(arm) for arm in order)) for name, values in levels.items())
     plan = _plan(runs.arms, runs.seeds, frozen)
-    by_units = float((plan.left * runs.covariance).sum()) / max(plan.df, 1)
-    seen = float(((plan.left @ runs.scores) ** 2).sum()) / max(plan.df, 1)
-    noise = max(seen, by_units, 0.0)
+    rank = max(float(np.trace(plan.left)), 1.0)
+    by_units = float((plan.left * runs.covariance).sum()) / rank
+    noise = max(float(((plan.left @ runs.scores) ** 2).sum()) / rank, by_units, 0.0)
     own = [_squares(runs, plan, each, (noise, by_units)) for each in plan.own]
     rest = [_squares(runs, plan, each, (noise, by_units)) for each in plan.rest]
     why = _trouble(runs, plan, own)

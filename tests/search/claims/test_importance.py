@@ -95,6 +95,15 @@ def test_one_seed_has_no_floor_and_no_row_of_interactions():
     assert role(found, "net").role is Role.MATTERS
 
 
+def test_where_no_seed_is_shared_the_noise_is_that_within_arms():
+    same = runs_of(by_net, spread=0.05)
+    apart = Runs(same.arms, tuple(range(len(same.arms))), same.scores, same.covariance, same.units)
+    within = same.scores.reshape(6, 3).var(axis=1, ddof=1).mean()
+    means = same.scores.reshape(6, 3).mean(axis=1)
+    arms = max(((means - means.mean()) ** 2).sum() - 5 * within / 3, 0)
+    assert importance(apart, LEVELS).noise == pytest.approx(6 * within / (6 * within + arms), rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("more", "why"),
     [({"units": 50}, "too few validation units"), ({"lacking": "0001 has no kept predictions"}, "no kept predictions")],
