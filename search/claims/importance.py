@@ -215,6 +215,8 @@ def _trouble(runs: Runs, plan: _Plan, own: Sequence[Squares]) -> str:
         return "no setting was varied by itself"
     if runs.lacking:
         return runs.lacking
+    if not plan.has_floor and len(set(runs.seeds)) < len(runs.seeds):
+        return "arms ran from one seed, and what it does to a setting by luck looks like the setting's own doing"
     if plan.df < 1:
         return "no run is left to show the noise; give the grid seeds, such as `seed: [0, 1, 2]`"
     if runs.units < FEWEST_UNITS:

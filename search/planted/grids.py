@@ -28,7 +28,7 @@ class Grid:
     """A grid of settings with so many values each, run from each seed. Each `sd` is a standard deviation: of the seeds'
     common effect, of a run's luck, of what a seed does to each value of the first setting; and over units, of what is
     common to all, of each setting's value, of an arm, of a run. unlike: the luck of the first value's runs is so many
-    times as large. missing: every so many-th run is not there; 0: none.
+    times as large. missing: every so many-th run is not there; 0: none. strange_seeds: every run has a seed of its own.
     """
 
     sizes: tuple[int, ...] = (3, 2, 2)
@@ -43,6 +43,7 @@ class Grid:
     unit_sd: float = 0.2
     unlike: float = 1.0
     missing: int = 0
+    strange_seeds: bool = False
 
     @cached_property
     def arms(self) -> Array:
@@ -66,7 +67,8 @@ class Grid:
     @property
     def luck(self) -> float:
         """The variance that training anew makes of a run, on average, but for what seeds do to values."""
-        return self.run_sd**2 * (1 + (self.unlike**2 - 1) / self.sizes[0]) + self.unit_sd**2 / self.units
+        of_run = self.run_sd**2 * (1 + (self.unlike**2 - 1) / self.sizes[0]) + self.unit_sd**2 / self.units
+        return of_run + self.seed_sd**2 * self.strange_seeds
 
     @property
     def noise(self) -> float:
@@ -93,8 +95,8 @@ def draw_grid(grid: Grid, generator: np.random.Generator) -> Runs:
     arms, seeds, lower = _design(grid)
     count = len(arms)
     scores = lower @ generator.standard_normal(count) / np.sqrt(grid.units)
-    scores += (grid.seed_sd * generator.standard_normal(grid.seeds))[seeds]
-    on_values = grid.seed_value_sd * generator.standard_normal((grid.seeds, grid.sizes[0]))
+    scores += (grid.seed_sd * generator.standard_normal(count))[seeds]
+    on_values = grid.seed_value_sd * generator.standard_normal((count, grid.sizes[0]))
     scores += on_values[seeds, grid.arms[arms, 0]]
     luck = np.where(grid.arms[arms, 0] == 0, grid.unlike, 1.0) * grid.run_sd
     scores += luck * generator.standard_normal(count)
@@ -109,6 +111,8 @@ def _design(grid: Grid) -> tuple[NDArray[np.intp], NDArray[np.intp], Array]:
     if grid.missing:
         kept = np.arange(len(arms)) % grid.missing != 1
         arms, seeds = arms[kept], seeds[kept]
+    if grid.strange_seeds:
+        seeds = np.arange(len(arms))
     values = grid.arms[arms]
     alike = (values[:, None] == values[None]).sum(axis=2)
     over_units = grid.common_sd**2 + grid.value_sd**2 * alike + grid.arm_sd**2 * np.equal.outer(arms, arms)

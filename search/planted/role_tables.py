@@ -14,7 +14,7 @@ PROSE = """
 
 Grids of 3 x 2 x 2 settings unless said, 3 seeds, 1,000 images. Each value of a setting does something of its own to an
 image, the same from every seed (0.1), and so does each arm (0.1); a seed that acts on values does it to those of the
-first setting.
+first setting. One run of each arm has no noise floor; where all these are from one seed, nothing is claimed.
 
 - **false**: no setting does anything, and yet some, or their interactions, are said to matter.
 - **false beside others**: the first two matter much, apart and together; the last, which does nothing, is said to.
@@ -45,8 +45,10 @@ def grids() -> dict[str, Grid]:
         "100 images": Grid(units=100),
         "10 seeds, 300 images": Grid(seeds=10, units=300),
         "4 x 3 x 2 x 2": Grid((4, 3, 2, 2)),
-        "one seed": Grid(seeds=1),
-        "one seed, 4 x 3 x 2": Grid((4, 3, 2), seeds=1),
+        "2 seeds": Grid(seeds=2),
+        "no seed in common": Grid(strange_seeds=True),
+        "one run of each arm": Grid(seeds=1, strange_seeds=True),
+        "one run of each arm, 4 x 3 x 2": Grid((4, 3, 2), seeds=1, strange_seeds=True),
         "every fifth run is missing": Grid(missing=5),
         "the first value's luck 3 times": Grid(unlike=3),
         "seeds act on values as much as luck": Grid(seed_value_sd=0.01),

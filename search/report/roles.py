@@ -121,8 +121,7 @@ def _said(found: Importance) -> str:
     if not found.has_floor:
         sentences.append(
             f"No arm ran from two seeds, so there is no noise floor: {INTERACTIONS} and what training anew makes "
-            "cannot be told apart, and each setting is set against both. What matters does so from this seed; another "
-            "may say otherwise. Give the grid seeds: `seed: [0, 1, 2]`."
+            "cannot be told apart. Give the grid seeds: `seed: [0, 1, 2]`."
         )
     return " ".join(sentences)
 

@@ -88,11 +88,20 @@ def test_luck_of_the_validation_images_that_all_seeds_share_is_no_effect():
     assert role(importance(unsure, LEVELS), "net").role is Role.UNTOLD
 
 
-def test_one_seed_has_no_floor_and_no_row_of_interactions():
-    found = importance(runs_of(by_net, seeds=1), LEVELS)
+def test_one_run_of_each_arm_has_no_floor_and_no_row_of_interactions():
+    shared = runs_of(by_net, seeds=1)
+    found = importance(Runs(shared.arms, tuple(range(6)), shared.scores, shared.covariance, 1000), LEVELS)
     assert not found.has_floor
     assert INTERACTIONS not in [share.factor for share in found.shares]
     assert role(found, "net").role is Role.MATTERS
+
+
+def test_from_one_seed_shares_are_shown_and_nothing_is_claimed():
+    """What a seed does to a network by luck is in all its runs."""
+    found = importance(runs_of(by_net, seeds=1), LEVELS)
+    assert "one seed" in found.why
+    assert role(found, "net").role is Role.UNTOLD
+    assert role(found, "net").share > 0.8
 
 
 def test_where_no_seed_is_shared_the_noise_is_that_within_arms():
