@@ -144,6 +144,10 @@ def _of_values(shares: Sequence[Share]) -> list[str]:
 def _of_search(folder: RunFolder, manifest: Manifest, complete: Sequence[TrialRecord]) -> str:
     from search.strategy.importance import describe  # Optuna is slow to import
 
+    if not folder.has_begun:
+        return _section(
+            "Settings", [f"Nothing can be said of the settings: {folder.study_db} is not there; restore it."]
+        )
     try:
         found = describe(folder.study_db, {each.name: each.key for each in manifest.space.parameters})
     except ConfigError as error:

@@ -166,6 +166,14 @@ def test_a_search_of_few_trials_says_how_to_go_on(tmp_path):
     assert "`--resume --extend 20`" in roles(folder)
 
 
+def test_a_search_whose_study_is_lost_says_what_to_restore(tmp_path):
+    folder, space = begun(tmp_path / "search", TPE)
+    sampled = space.sample(optuna.create_study().ask())
+    record(folder.path / Stage.SEARCH / "0000", sampled, [epoch(1, 0.5, epochs=1)], "complete")
+    assert "study.db is not there; restore it" in roles(folder)
+    assert not folder.study_db.exists()
+
+
 def test_what_is_no_study_is_said_in_a_line(tmp_path):
     command = [sys.executable, str(ROOT / "search" / "role.py"), "results/none"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
