@@ -27,6 +27,7 @@ COMMANDS = {
     "python search/run.py": "lssat-search",
     "python search/compare.py": "lssat-compare",
     "python search/across.py": "lssat-across",
+    "python search/role.py": "lssat-role",
     "python -m lssat.prepare": "lssat-prepare",
     "python -m lssat.evaluate": "lssat-evaluate",
 }
@@ -53,6 +54,13 @@ def words_that_started() -> list[str]:
         return [os.path.relpath(sys.executable), os.path.relpath(program)]
     name = Path(program).name
     return [name if shutil.which(name) == program else os.path.relpath(program)]
+
+
+def words_that_start(command: str) -> list[str]:
+    """What to type to start another of `COMMANDS`, in the form in which this one was typed."""
+    if _is_installed_command():
+        return [COMMANDS[command]]
+    return [os.path.relpath(sys.executable), *command.split()[1:]]
 
 
 def _is_installed_command() -> bool:

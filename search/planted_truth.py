@@ -22,6 +22,7 @@ from search.claims.power import smallest_gap
 from search.claims.runs import Runs
 from search.planted.files import write_study
 from search.planted.power import named_gap
+from search.planted.role_tables import role_tables
 from search.planted.studies import Plant, draw_answers
 from search.planted.tally import Tally, tally, tally_earlier
 from search.record.folder import RunFolder, Stage
@@ -160,7 +161,7 @@ def page(studies: int, files: int, command: str) -> str:
         ("Image by image, 4 equal arms", ("study", "false", "pair", "table"), drawn),
     ]
     tables = [f"\n## {title}\n\n{markdown_table(header, rows, header[1:])}" for title, header, rows in sections]
-    return prose + _beyond(found) + "".join(tables) + power_section(studies)
+    return prose + _beyond(found) + "".join(tables) + role_tables(studies) + power_section(studies)
 
 
 def power_section(studies: int) -> str:

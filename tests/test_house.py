@@ -51,7 +51,7 @@ FORBIDDEN = [  # import rule, a module, and a line that it must not hold
     ("circles", "search.study.context", "from search.study.session import Sitting"),
 ]
 HEAVY = ("torch", "ray", "timm", "optuna")
-COMMANDS_AT_ONCE = ("search.run", "search.compare", "search.across")
+COMMANDS_AT_ONCE = ("search.run", "search.compare", "search.across", "search.role")
 RUN_FOLDER_NAMES = {
     "trials",
     "baselines",

@@ -71,7 +71,7 @@ def draw(plant: Plant, generator: np.random.Generator) -> Runs:
         seeds = np.arange(len(arms))
     scores = scores + own + effects[seeds] + plant.luck[arms] * generator.standard_normal(len(arms))
     kept = np.array(plant.kept).ravel() if plant.kept else np.ones(len(arms), bool)
-    covariance = _wishart(over_units[np.ix_(kept, kept)], plant.units, generator)
+    covariance = wishart(over_units[np.ix_(kept, kept)], plant.units, generator)
     names = tuple(f"arm {arm:02d}" for arm in arms[kept])
     return Runs(names, tuple(seeds[kept].tolist()), scores[kept], covariance, plant.units)
 
@@ -122,7 +122,7 @@ def _luck_of_arms(plant: Plant, generator: np.random.Generator) -> Array:
     return np.concatenate([picked, spread * generator.standard_normal(plant.baselines)])
 
 
-def _wishart(covariance: Array, units: int, generator: np.random.Generator) -> Array:
+def wishart(covariance: Array, units: int, generator: np.random.Generator) -> Array:
     """The covariance of means, as it is estimated from normal values of units (Bartlett's decomposition)."""
     size = len(covariance)
     lower = np.tril(generator.standard_normal((size, size)), -1)

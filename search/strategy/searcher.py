@@ -46,14 +46,19 @@ def trial_name(number: int) -> str:
 
 def open_study(database: Path, name: str, space: Space) -> optuna.Study:
     """The study in a SQLite file; a new one gets that name, and has the first points of the space queued."""
+    storage = storage_of(database)
+    begun_as = optuna.get_all_study_names(storage)  # a run folder may have been renamed since
+    return create_study(storage, begun_as[0] if begun_as else name, space)
+
+
+def storage_of(database: Path) -> optuna.storages.RDBStorage:
+    """Optuna's storage in a SQLite file."""
 
     def connect() -> sqlite3.Connection:
         return sqlite3.connect(database, timeout=60, check_same_thread=False)
 
     # The path is no part of the URL, in which `?`, `#`, `%` and `{` would have a meaning.
-    storage = optuna.storages.RDBStorage("sqlite:///study.db", engine_kwargs={"creator": connect})
-    begun_as = optuna.get_all_study_names(storage)  # a run folder may have been renamed since
-    return create_study(storage, begun_as[0] if begun_as else name, space)
+    return optuna.storages.RDBStorage("sqlite:///study.db", engine_kwargs={"creator": connect})
 
 
 def create_study(storage: optuna.storages.BaseStorage, name: str, space: Space) -> optuna.Study:

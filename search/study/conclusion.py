@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
-from lssat.command import Notify
+from lssat.command import Notify, words_that_start
 from lssat.files import write_json
 from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest
@@ -248,6 +248,8 @@ def _show_where(console: Console, study: Study, table: Sequence[FinalRow], num_o
         console.print(f"  {what:<21}{shlex.quote(_from_here(path))}", soft_wrap=True)
     command = Path(sys.executable).with_name("tensorboard")
     binary = _from_here(command) if command.is_relative_to(Path.cwd()) else command.name
+    role = shlex.join([*words_that_start("python search/role.py"), _from_here(folder.path)])
+    console.print(f"  {'role of each setting':<21}{role}", soft_wrap=True)
     words = shlex.join([binary, "--logdir", _from_here(folder.tensorboard), "--host", "127.0.0.1"])
     console.print(f"  {'TensorBoard':<21}{words}", soft_wrap=True)
 
