@@ -156,6 +156,8 @@ def _unit_variance(runs: Runs, design: Design) -> Array:
 def _trouble(runs: Runs, design: Design) -> str:
     if len(design.arms) < 2:
         return "there is one arm"
+    if runs.lacking:
+        return runs.lacking
     if len(set(runs.seeds)) < 2:
         return "one seed shows no spread"
     if design.df < 1:

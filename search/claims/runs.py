@@ -20,7 +20,8 @@ class Runs:
 
     arms [R]: what each run trained. seeds [R]: what it was started from; a seed has the same effect on all arms, as far
     as it has one. scores [R]. covariance [R, R]: of the scores, over the choice of units with the training fixed.
-    units: how many independent units (persons, videos, rows) were scored.
+    units: how many independent units (persons, videos, rows) were scored. lacking: why nothing is known of the units,
+    in words; empty where it is known.
     """
 
     arms: tuple[str, ...]
@@ -28,6 +29,7 @@ class Runs:
     scores: Array
     covariance: Array
     units: int
+    lacking: str = ""
 
     def __post_init__(self) -> None:
         count = len(self.arms)

@@ -7,7 +7,6 @@ from typing import Any
 
 from lssat.command import Notify
 from lssat.config import Config, ConfigError
-from lssat.model import catalog
 from search.plan.backbone_estimates import BackboneEstimate, estimate_backbones
 from search.plan.data import DataEstimate
 from search.plan.hours import what_fits
@@ -56,13 +55,11 @@ def make_plan(space: Space, data: DataEstimate, machine: Machine, seconds: float
     """The plan of a space; `seconds` is what measuring its smallest and largest backbone may take in all. Raises
     ConfigError.
     """
-    config_of: dict[str, Config] = {}
-    for config, _ in drawable.backbones(space):
-        config_of.setdefault(catalog.architecture(config.backbone), config)
+    config_of = drawable.architectures(space)
     example = next(iter(config_of.values()))
     backbones = estimate_backbones(list(config_of.values()), data, machine, seconds, notify)
     search_epochs = epochs.searched(space.search, example.optim.epochs)
-    final_epochs = epochs.final(space.search, example.optim.epochs)
+    final_epochs = epochs.final(space.search, example.optim.epochs, len(config_of))
     per_epoch = _seconds_per_epoch(space, backbones)
     hours = space.search.hours
     return Plan(
@@ -77,7 +74,7 @@ def make_plan(space: Space, data: DataEstimate, machine: Machine, seconds: float
         backbones=backbones,
         seconds=None if per_epoch is None else _seconds(space, per_epoch, search_epochs, final_epochs),
         disk=_disk(space, example, backbones, data),
-        fits=what_fits(space.search, example.optim.epochs, per_epoch) if hours and per_epoch else "",
+        fits=what_fits(space.search, example.optim.epochs, per_epoch, len(config_of)) if hours and per_epoch else "",
     )
 
 
@@ -125,6 +122,6 @@ def _disk(space: Space, example: Config, backbones: tuple[BackboneEstimate, ...]
     sizes = [backbone.num_parameters * BYTES_PER_WEIGHT for backbone in backbones]
     num_concurrent = space.search.max_concurrent or max(1, *(backbone.num_concurrent for backbone in backbones), 1)
     num_running = min(space.search.num_trials, num_concurrent)
-    num_runs = space.search.num_trials + epochs.final(space.search, 1)
+    num_runs = space.search.num_trials + epochs.final(space.search, 1, len(backbones))
     num_copies = 4 if example.optim.ema_decay else 3
     return int(num_runs * sum(sizes) / len(sizes) + num_running * num_copies * max(sizes) + data.num_bytes)

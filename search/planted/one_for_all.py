@@ -157,12 +157,13 @@ def _holds(said: Regrets, truth: Array) -> bool:
 
 
 def _today_is_false(runs: Sequence[Runs], truth: Array) -> bool:
-    """The rule before: of one run of each arm, those within its margin of the highest score in every task suit all."""
+    """The rule before: of one run of each arm, those within its margin of the highest score in every task suit all,
+    and none does where there are no such.
+    """
     single = np.array([of_task.scores[np.array(of_task.seeds) == 0] for of_task in runs])
     said = _true_regrets(single).max(axis=0) <= NEAR_TODAY
-    return bool((said & (_true_regrets(truth).max(axis=0) > NEAR_TODAY + LAST_BITS)).any()) or not said.any() == (
-        _true_regrets(truth).max(axis=0) <= NEAR_TODAY + LAST_BITS
-    ).any()
+    suits = _true_regrets(truth).max(axis=0) <= NEAR_TODAY + LAST_BITS
+    return bool((said & ~suits).any() or (suits.any() and not said.any()))
 
 
 def _true_regrets(truth: Array) -> Array:
@@ -173,7 +174,7 @@ def _first_arms(runs: Runs, count: int) -> Runs:
     """The runs of the first so many arms."""
     names = sorted(set(runs.arms))[:count]
     kept = np.flatnonzero(np.isin(runs.arms, names))
-    arms, seeds = (tuple(of_run[run] for run in kept) for of_run in (runs.arms, runs.seeds))
+    arms, seeds = tuple(runs.arms[run] for run in kept), tuple(runs.seeds[run] for run in kept)
     return Runs(arms, seeds, runs.scores[kept], runs.covariance[np.ix_(kept, kept)], runs.units)
 
 

@@ -33,6 +33,8 @@ MAY_CHANGE = (
     "patience",
     "min_improvement",
     "finalists",
+    "finalists_per",
+    "supervised",
     "final_seeds",
 )
 """Settings of the search that may change when a study goes on: how long and how wide it is."""

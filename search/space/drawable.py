@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 from lssat.config import Config, ResourcesConfig
+from lssat.model import catalog
 from search.space.definition import Parameter, Space, defaults
 from search.space.grid import every_point
 
@@ -62,6 +63,14 @@ def backbones(space: Space) -> list[tuple[Config, tuple[float | None, ...]]]:
         if is_masked:
             ratios.setdefault(encoder, {})[resolved["masking.ratio"]] = None
     return [(config, tuple(ratios.get(encoder, ()))) for encoder, config in configs.items()]
+
+
+def architectures(space: Space) -> dict[str, Config]:
+    """A configuration for each backbone that a space can draw, by its name. Raises ConfigError as `backbones` does."""
+    found: dict[str, Config] = {}
+    for config, _ in backbones(space):
+        found.setdefault(catalog.architecture(config.backbone), config)
+    return found
 
 
 def demands(space: Space) -> list[ResourcesConfig]:

@@ -81,9 +81,18 @@ def first_complete(search: SearchConfig, epochs: int) -> int:
     )
 
 
-def final(search: SearchConfig, epochs: int) -> int:
-    """Epochs of the final stage: each finalist and its supervised baseline, with each seed, to the end."""
-    return min(search.finalists, search.num_trials) * 2 * search.final_seeds * epochs
+def final(search: SearchConfig, epochs: int, backbones: int = 1) -> int:
+    """Epochs of the final stage: each finalist and its supervised baseline, with each seed, to the end.
+
+    `backbones`: of the space, which count where the finalists are the best of each.
+    """
+    return num_finalists(search, backbones) * (1 + search.supervised) * search.final_seeds * epochs
+
+
+def num_finalists(search: SearchConfig, backbones: int = 1) -> int:
+    """Configurations of the final stage."""
+    groups = backbones if search.finalists_per == "backbone" else 1
+    return min(search.finalists * groups, search.num_trials)
 
 
 def rungs(search: SearchConfig, epochs: int) -> list[int]:

@@ -56,6 +56,12 @@ class SearchConfig(Section):
         description="best configurations that are trained anew, beside their supervised baselines, to choose the "
         "winner; 0: no final stage",
     )
+    finalists_per: Literal["study", "backbone"] = Field(
+        "study",
+        description="study: the best configurations of all trials; backbone: so many of each backbone, to compare "
+        "backbones that were each tuned",
+    )
+    supervised: bool = Field(True, description="off: finalists are trained anew without their supervised baselines")
     final_seeds: Int = Field(3, ge=2, description="fresh seeds that each finalist is trained with")
 
     @field_validator("objectives", mode="before")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from lssat.train.result import EpochResult
 from search.record.trials import Outcome, TrialRecord
 from search.space.settings import SearchConfig
+from search.strategy.finalists import group_of
 from search.strategy.suggestion import Suggestion
 
 MARGIN = 1.2
@@ -19,11 +20,12 @@ FEWEST_SEEDS = 2
 
 @dataclass(frozen=True)
 class _Trained:
-    """What is known of a trial."""
+    """What is known of a trial. `group`: of which the best become finalists."""
 
     epochs: int
     best: float
     seconds: float
+    group: str
 
     @property
     def pace(self) -> float:
@@ -51,12 +53,14 @@ class Deadline:
         self._seconds = seconds
         for record in records:
             if last := record.last:
-                self._trained[record.name] = _Trained(last.epoch, last.best, record.seconds)
+                group = group_of(record.config, self._search)
+                self._trained[record.name] = _Trained(last.epoch, last.best, record.seconds, group)
 
     def observe(self, suggestion: Suggestion, result: EpochResult) -> None:
         """A trial has finished an epoch."""
         name = suggestion.name
-        self._trained[name] = _Trained(result.epoch, result.best, self._seconds(name))
+        group = group_of(suggestion.config, self._search)
+        self._trained[name] = _Trained(result.epoch, result.best, self._seconds(name), group)
         self._running.add(name)
         self._num_concurrent = max(self._num_concurrent, len(self._running))
 
@@ -74,7 +78,7 @@ class Deadline:
         stage.
         """
         best = self._best()
-        bringing_home = self._cost(best[: max(1, self._search.finalists)])
+        bringing_home = self._cost(self._finalists(best) or best[:1])
         return self.seconds_left < MARGIN * (bringing_home + self._cost(self._final(best)))
 
     def is_over(self) -> bool:
@@ -100,8 +104,16 @@ class Deadline:
         return sorted(self._trained, key=lambda name: (-self._trained[name].epochs, -self._trained[name].best))
 
     def _final(self, best: Sequence[str]) -> list[str]:
-        """The trial of each run of the final stage, as it would be now: each beside its supervised baseline."""
-        return list(best[: self._search.finalists]) * 2 * self._search.final_seeds
+        """The trial of each run of the final stage, as it would be now: each beside its supervised baseline, where
+        these are wanted.
+        """
+        return self._finalists(best) * (1 + self._search.supervised) * self._search.final_seeds
+
+    def _finalists(self, best: Sequence[str]) -> list[str]:
+        groups: dict[str, list[str]] = {}
+        for name in best:
+            groups.setdefault(self._trained[name].group, []).append(name)
+        return [name for group in groups.values() for name in group[: self._search.finalists]]
 
     def _cost(self, trials: Sequence[str]) -> float:
         """Seconds on the clock for a whole run of each of these trials' configurations."""

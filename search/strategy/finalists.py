@@ -6,12 +6,14 @@ the final stage are compared.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from lssat.config import Config, build
+from lssat.model import catalog
 from search.record.trials import TrialRecord
 from search.space.definition import is_read_without_auxiliary
 from search.space.settings import SearchConfig
@@ -83,22 +85,36 @@ class FinalRun:
         return self.suggestion.name
 
 
+def arm_and_seed(run: str) -> tuple[str, int]:
+    """What a run of the final stage is of, by its name: the name of its arm, and its seed."""
+    arm, _, seed = run.rpartition("-seed")
+    return arm, int(seed)
+
+
 def final_arms(eligible: Sequence[TrialRecord], search: SearchConfig) -> list[Arm]:
-    """The best `search.finalists` different configurations of the eligible trials (best first), each followed by its
-    supervised baseline; every arm once.
+    """The best `search.finalists` different configurations of the eligible trials (best first), of all or of each
+    backbone, each followed by its supervised baseline where these are wanted; every arm once.
     """
     arms: dict[str, Arm] = {}  # by identity
     chosen: set[str] = set()
+    taken: Counter[str] = Counter()
     for record in eligible:
         own = Arm(record.name, record.sampled)
         if not record.config.trains_auxiliary:  # without what it sampled and does not read
             own = Arm(record.name, own.baseline.sampled)
-        if own.identity in chosen or len(chosen) == search.finalists:
+        group = group_of(record.config, search)
+        if own.identity in chosen or taken[group] == search.finalists:
             continue
         chosen.add(own.identity)
-        for arm in (own, own.baseline):
+        taken[group] += 1
+        for arm in (own, own.baseline) if search.supervised else (own,):
             arms.setdefault(arm.identity, arm)
     return list(arms.values())
+
+
+def group_of(config: Config, search: SearchConfig) -> str:
+    """Of which trials `search.finalists` are the best: those with the same answer."""
+    return catalog.architecture(config.backbone) if search.finalists_per == "backbone" else ""
 
 
 def final_runs(arms: Sequence[Arm], search: SearchConfig, first_seed: int) -> list[FinalRun]:

@@ -16,11 +16,13 @@ from search.strategy.suggestion import Suggestion
 class Forecast:
     """Counts epochs, and expects what is left as the scheduler usually decides; each trial that ends corrects it.
 
-    `epochs`: of a whole run. `clock`: in seconds.
+    `epochs`: of a whole run. `backbones`: of the space. `clock`: in seconds.
     """
 
-    def __init__(self, search: SearchConfig, epochs: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._search, self._epochs, self._clock = search, epochs, clock
+    def __init__(
+        self, search: SearchConfig, epochs: int, clock: Callable[[], float] = time.monotonic, backbones: int = 1
+    ) -> None:
+        self._search, self._epochs, self._clock, self._backbones = search, epochs, clock, backbones
         self._trials = _Runs()
         self._finals: _Runs | None = None
         self._is_searching = True
@@ -72,7 +74,7 @@ class Forecast:
             seconds, num_training = pace
             left = min(left, seconds_of_search * num_training / seconds)
         if self._finals is None:
-            return left + final(self._search, self._epochs)
+            return left + final(self._search, self._epochs, self._backbones)
         return left + sum(self._epochs - epoch for epoch in self._finals.begun)
 
     def seconds_left(self, left: float) -> float | None:

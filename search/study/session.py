@@ -113,20 +113,22 @@ def _final_runs(study: Study, rows: Sequence[leaderboard.Row], deadline: Deadlin
     cut = deadline.cut(trials_of)
     runs = final_table.planned_runs(folder, rows, cut)
     num_finalists = len({run.arm.trial for run in runs})
+    of_each = " of each backbone" if search.finalists_per == "backbone" else ""
     if cut != search:
-        what = f"{num_finalists} x {cut.final_seeds} seeds" if runs else "none: the best trial of the search wins"
+        number = cut.finalists if of_each else num_finalists
+        what = f"{number}{of_each} x {cut.final_seeds} seeds" if runs else "none: the best trial of the search wins"
         left = duration(max(0.0, deadline.seconds_left))
         console.print(
-            f"final stage cut from {search.finalists} x {search.final_seeds} seeds to {what}, as {left} are left of "
-            "`--hours`",
+            f"final stage cut from {search.finalists}{of_each} x {search.final_seeds} seeds to {what}, as {left} are "
+            "left of `--hours`",
             style="yellow",
             soft_wrap=True,
         )
     if runs:
         show_leaderboard(console, rows)
-        console.print(
-            f"final stage: the best {num_finalists} and their supervised baselines over {cut.final_seeds} fresh seeds"
-        )
+        who = f"the best {num_finalists}{of_each and f' ({cut.finalists}{of_each})'}"
+        baselines = " and their supervised baselines" if search.supervised else ""
+        console.print(f"final stage: {who}{baselines} over {cut.final_seeds} fresh seeds")
     return runs
 
 

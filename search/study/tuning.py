@@ -17,6 +17,7 @@ from lssat.on_ray.machine_fault import MachineFailed
 from search.record.folder import Stage
 from search.record.trials import Status, TrialRecord
 from search.report import leaderboard
+from search.space import drawable
 from search.space.drawable import demands
 from search.strategy.budget import Budget, stagnates
 from search.strategy.deadline import Deadline
@@ -48,7 +49,9 @@ TUNE_SETTINGS = {
 
 def begin_progress(study: Study, console: Console) -> Progress:
     """The display of all that a session of a study trains."""
-    return Progress(console, Forecast(study.space.search, study.space.example().optim.epochs))
+    space = study.space
+    backbones = len(drawable.architectures(space))
+    return Progress(console, Forecast(space.search, space.example().optim.epochs, backbones=backbones))
 
 
 def search(study: Study, deadline: Deadline, progress: Progress) -> None:
