@@ -68,9 +68,9 @@ class Regrets:
         """Arm -> what its bounds say."""
         found = {}
         for arm, low, high in zip(self.arms, self.low.T, self.high.T, strict=True):
-            if (low > margin).any():
+            if (low > margin + LAST_BITS).any():
                 found[arm] = Suits.DOES_NOT
-            elif (high <= margin).all():
+            elif (high <= margin + LAST_BITS).all():
                 found[arm] = Suits.SUITS
             else:
                 found[arm] = Suits.UNTOLD if np.isinf(high).any() else Suits.MAY_SUIT
@@ -80,7 +80,7 @@ class Regrets:
     def best(self) -> Array:
         """The probability of being the best of each task [tasks, arms], as if nothing had been known beforehand."""
         drawn = (_drawn_regrets(found) for found in self.estimates.values())
-        return np.array([(regrets <= 0).mean(axis=0) for regrets in drawn])
+        return np.array([(regrets <= LAST_BITS).mean(axis=0) for regrets in drawn])
 
     @property
     def best_in_all(self) -> Array:
@@ -90,7 +90,7 @@ class Regrets:
     def near_in_all(self, margin: float = MARGIN) -> Array:
         """The same of being within the margin of the best in every task [arms]."""
         drawn = (_drawn_regrets(found) for found in self.estimates.values())
-        return np.asarray(np.prod([(regrets <= margin).mean(axis=0) for regrets in drawn], axis=0))
+        return np.asarray(np.prod([(regrets <= margin + LAST_BITS).mean(axis=0) for regrets in drawn], axis=0))
 
 
 def regrets(estimates: Mapping[str, Estimate]) -> Regrets:
@@ -129,6 +129,7 @@ def _bounds(found: Estimate, level: float) -> tuple[Array, Array]:
     """The lowest and the highest regret of each arm [arms] of a task; beyond them lies any with probability `level`."""
     count = len(found.arms)
     ahead = found.means[:, None] - found.means[None]  # [a, b]: how far a is ahead of b
+    ahead[abs(ahead) < LAST_BITS] = 0
     half = np.full((count, count), math.inf)
     if not found.trouble:
         for pair in np.ndindex(count, count):

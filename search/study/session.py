@@ -16,6 +16,7 @@ from lssat.data.prepared.table import SPLITS, DatasetInfo, changed_fingerprint, 
 from lssat.data.prepared.writing import REJECTS_FILE
 from lssat.durations import duration
 from lssat.evaluation.units import RowTexts, scores_videos, texts_to_send
+from lssat.model import catalog
 from lssat.on_ray import driver
 from lssat.on_ray.ingest import open_splits
 from lssat.task import Task
@@ -26,7 +27,7 @@ from search.report import final_table, leaderboard
 from search.report.screen import show_leaderboard
 from search.space.data_rules import check_objective
 from search.space.definition import Space
-from search.space.drawable import demands
+from search.space.drawable import architectures, demands
 from search.space.settings import SearchConfig
 from search.strategy.deadline import Deadline
 from search.strategy.finalists import FinalRun
@@ -129,7 +130,21 @@ def _final_runs(study: Study, rows: Sequence[leaderboard.Row], deadline: Deadlin
         who = f"the best {num_finalists}{of_each and f' ({cut.finalists}{of_each})'}"
         baselines = " and their supervised baselines" if search.supervised else ""
         console.print(f"final stage: {who}{baselines} over {cut.final_seeds} fresh seeds")
+        if of_each:
+            _say_which_are_missing(study, runs, console)
     return runs
+
+
+def _say_which_are_missing(study: Study, runs: Sequence[FinalRun], console: Console) -> None:
+    """The backbones of the space that the final stage cannot compare."""
+    there = {catalog.architecture(run.arm.config.backbone) for run in runs}
+    if missing := [name for name in architectures(study.space) if name not in there]:
+        console.print(
+            f"not in the final stage, as no trial of them is complete: {', '.join(missing)}; give the search more time "
+            "or trials, `--resume` goes on",
+            style="yellow",
+            soft_wrap=True,
+        )
 
 
 def _begin(session: Session, data: dict[str, Any]) -> Manifest:

@@ -17,8 +17,7 @@ from lssat.on_ray.machine_fault import MachineFailed
 from search.record.folder import Stage
 from search.record.trials import Status, TrialRecord
 from search.report import leaderboard
-from search.space import drawable
-from search.space.drawable import demands
+from search.space.drawable import architectures, demands
 from search.strategy.budget import Budget, stagnates
 from search.strategy.deadline import Deadline
 from search.strategy.finalists import FinalRun
@@ -50,7 +49,7 @@ TUNE_SETTINGS = {
 def begin_progress(study: Study, console: Console) -> Progress:
     """The display of all that a session of a study trains."""
     space = study.space
-    backbones = len(drawable.architectures(space))
+    backbones = len(architectures(space))
     return Progress(console, Forecast(space.search, space.example().optim.epochs, backbones=backbones))
 
 

@@ -24,3 +24,16 @@ def test_the_search_and_then_the_final_stage_get_what_is_left(num_epochs, said):
     """Trials of 10 epochs of a minute each; a fifth more time than that, for what is not measured."""
     hours = 1.2 * (num_epochs + 0.01) / 60
     assert what_fits(SEARCH.model_copy(update={"hours": hours}), 10, 60.0) == said
+
+
+def test_of_each_backbone_there_is_one_or_no_final_stage():
+    """5 finalists without baselines: 3 or 2 seeds of 10 epochs of a minute."""
+    search = SEARCH.model_copy(update={"finalists": 1, "finalists_per": "backbone", "supervised": False})
+
+    def said(num_epochs: int) -> str:
+        hours = 1.2 * (num_epochs + 0.01) / 60
+        return what_fits(search.model_copy(update={"hours": hours}), 10, 60.0, backbones=5)
+
+    assert said(120 + 150) == "time for the whole search and a final stage of 5 x 3 seeds, 2.5 h"
+    assert said(209) == "time for about 109 of 120 epochs of the search and a final stage of 5 x 2 seeds, 1.7 h"
+    assert said(159) == "time for the whole search, and for no final stage"
