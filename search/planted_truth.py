@@ -8,14 +8,14 @@ from __future__ import annotations
 import argparse
 import sys
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lssat.command import exit_code, local_path
 from lssat.config import ConfigError
 from lssat.files import write_text
 from lssat.markdown import markdown_table
-from search.planted.one_for_all import FAMILIES, TRUTHS, tally_families, tally_one_for_all
+from search.planted.one_for_all import FAMILIES, TASKS, TRUTHS, Truth, tally_families, tally_one_for_all
 from search.planted.studies import Plant, draw_predictions
 from search.planted.tally import Tally, tally, tally_today
 
@@ -60,19 +60,27 @@ OF_A_LEADER = (
     "false, half lead",
     "at the margin",
 )
-OF_TASKS = ("study", "truth", "false", "today", "held", "told")
-OF_FAMILIES = ("study", "truth", *FAMILIES, "any family")
+OF_TASKS = ("study", "false", "today", "held", "told")
+OF_FAMILIES = ("study", *FAMILIES, "any family")
 TASK_PLANTS = tuple(Plant(arms, seeds, units) for arms in (4, 8) for seeds, units in ((3, 1000), (3, 4000), (10, 1000)))
 FAMILY_PLANTS = (Plant(8, 3, 1000), Plant(16, 3, 1000), Plant(8, 10, 300))
 """Half of the arms are baselines."""
-GOALS: tuple[tuple[str, str, Callable[[tuple[float, float]], bool]], ...] = (
+Goal = tuple[str, str, Callable[[tuple[float, float]], bool]]
+"""In words; what is counted; whether its limits miss it."""
+GOALS: tuple[Goal, ...] = (
     ("false in more than 5%", "false", lambda limits: limits[0] > 0.05),
     ("texture false in more than 5%", "texture", lambda limits: limits[0] > 0.05),
     ("half of the arms lead, false in more than 5%", "half false", lambda limits: limits[0] > 0.05),
     ("the interval of a named pair holds the truth in less than 93%", "pair holds", lambda limits: limits[1] < 0.93),
     ("named at 4 SE in less than 80%", "lead 4", lambda limits: limits[1] < 0.8),
 )
-"""In words; what is counted; whether its limits miss it."""
+GOALS_OF_TASKS: tuple[Goal, ...] = (
+    ("one for all false in more than 5%", "false", lambda limits: limits[0] > 0.05),
+    ("the bounds of all regrets hold in less than 95%", "held", lambda limits: limits[1] < 0.95),
+)
+GOALS_OF_FAMILIES: tuple[Goal, ...] = (
+    ("something false in any family in more than 10%", "any", lambda limits: limits[0] > 0.1),
+)
 SPREAD = {"one arm's spread 2 times": 0.02, "one arm's spread 3 times": 0.03}
 DRAWN_BY_IMAGE = ((3, 300), (5, 1000))
 """Seeds and images."""
@@ -133,19 +141,19 @@ def page(studies: int, files: int, command: str) -> str:
         _cells_of_files(f"{seeds} seeds, {units} images", Plant(4, seeds, units), files)
         for seeds, units in DRAWN_BY_IMAGE
     ]
+    tasks = _each(TASK_PLANTS, tally_one_for_all, studies)
+    families = _each(FAMILY_PLANTS, tally_families, studies)
     prose = PROSE.format(command=command, studies=studies, today=today, files=files)
     sections = [
         ("All arms are equal", OF_EQUALS, equals),
         ("Some arms lead", OF_A_LEADER, leaders),
         ("Image by image, 4 equal arms", ("study", "false", "pair", "table"), drawn),
-        ("Does one suit all of three tasks?", OF_TASKS, _rows_of_tasks(studies)),
-        ("All families of claims together", OF_FAMILIES, _rows_of_families(studies)),
+        ("Does one suit all of three tasks?", OF_TASKS, _rows(tasks, ("false", "today", "held", "all told"))),
+        ("All families of claims together", OF_FAMILIES, _rows(families, (*FAMILIES, "any"))),
     ]
-    tables = [
-        f"\n## {title}\n\n{markdown_table(header, rows, [name for name in header if name not in ('study', 'truth')])}"
-        for title, header, rows in sections
-    ]
-    return prose + _beyond(found) + "".join(tables)
+    tables = [f"\n## {title}\n\n{markdown_table(header, rows, header[1:])}" for title, header, rows in sections]
+    missed = [*_missed(GOALS, found), *_missed(GOALS_OF_TASKS, tasks), *_missed(GOALS_OF_FAMILIES, families)]
+    return prose + "\n## Where a goal is missed, beyond the Monte Carlo limits\n\n" + "".join(missed) + "".join(tables)
 
 
 def _write(studies: int, files: int, output: Path) -> None:
@@ -156,14 +164,12 @@ def _write(studies: int, files: int, output: Path) -> None:
     write_text(output, page(studies, files, command))
 
 
-def _beyond(found: Mapping[str, Tally]) -> str:
-    """What is asked for and missed by more than Monte Carlo luck."""
-    lines = []
-    for words, what, is_missed in GOALS:
+def _missed(goals: Sequence[Goal], found: Mapping[str, Tally]) -> Iterator[str]:
+    """Of each goal, where it is missed by more than Monte Carlo luck."""
+    for words, what, is_missed in goals:
         missed = [f"{name} ({100 * of.share(what):.1f})" for name, of in found.items() if is_missed(of.limits(what))]
-        lines.append(f"- {words}: {'; '.join(missed) or 'in none'}.")
-    wrapped = ("\n".join(textwrap.wrap(line, 120, subsequent_indent="  ")) for line in lines)
-    return "\n## Where a goal is missed, beyond the Monte Carlo limits\n\n" + "\n".join(wrapped) + "\n"
+        line = f"- {words}: {'; '.join(missed) or 'in none'}."
+        yield "\n".join(textwrap.wrap(line, 120, subsequent_indent="  ")) + "\n"
 
 
 def _first_seeds(seeds: int, counts: Sequence[int]) -> tuple[tuple[bool, ...], ...]:
@@ -186,28 +192,18 @@ def _cells_of_files(name: str, plant: Plant, studies: int) -> list[str]:
     return [name, *(_percent(found, what) for what in ("false", "pair holds", "shown holds"))]
 
 
-def _rows_of_tasks(studies: int) -> list[list[str]]:
-    """A row for each kind of study and truth."""
-    rows = []
-    for plant in TASK_PLANTS:
+def _each(plants: Sequence[Plant], counted: Callable[[Plant, Truth, int], Tally], studies: int) -> dict[str, Tally]:
+    """The counts of each kind of study with each truth."""
+    found = {}
+    for plant in plants:
+        kind = f"{TASKS} tasks, {plant.arms} arms, {plant.seeds} seeds, {plant.units} units"
         for name, truth in TRUTHS.items():
-            found = tally_one_for_all(plant, truth, studies)
-            cells = [_percent(found, what) for what in ("false", "today", "held", "all told")]
-            rows.append([_in_words(plant), name, *cells])
-    return rows
+            found[f"{kind}: {name}"] = counted(plant, truth, studies)
+    return found
 
 
-def _rows_of_families(studies: int) -> list[list[str]]:
-    rows = []
-    for plant in FAMILY_PLANTS:
-        for name, truth in TRUTHS.items():
-            found = tally_families(plant, truth, studies)
-            rows.append([_in_words(plant), name, *(_percent(found, what) for what in (*FAMILIES, "any"))])
-    return rows
-
-
-def _in_words(plant: Plant) -> str:
-    return f"{plant.arms} arms, {plant.seeds} seeds, {plant.units} units"
+def _rows(found: Mapping[str, Tally], shares: Sequence[str]) -> list[list[str]]:
+    return [[name, *(_percent(of, what) for what in shares)] for name, of in found.items()]
 
 
 def _percent(found: Tally, what: str) -> str:
