@@ -1,4 +1,4 @@
-"""Compare the same backbones on several tasks, one run folder each: scores, ranks, and whether one suits all.
+"""Compare the same backbones on several tasks, one run folder each: which suits which, and does one suit all?
 
 python search/across.py results/<a> results/<b> ...
 """
@@ -6,7 +6,8 @@ python search/across.py results/<a> results/<b> ...
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 
 if not __package__:  # started as a script: Python put search/ on the path, where the project belongs
@@ -15,18 +16,17 @@ if not __package__:  # started as a script: Python put search/ on the path, wher
 from lssat.command import command_parser, exit_code, local_path
 from lssat.config import ConfigError
 from lssat.markdown import markdown_table
-from search.claims.ranks import Scores, agreements, best_of_each, largest_shortfalls, mean_ranks, ranks
-from search.record.folder import RunFolder
-from search.record.trials import Status
-from search.report import leaderboard
+from search.claims.estimate import estimate
+from search.claims.words import MARGIN
+from search.report.task_study import TaskStudy, read_task_study
+from search.report.tasks_page import which_suits_all, which_suits_which
 
 EPILOG = """example:
   python search/across.py results/per_task-emotion results/per_task-attributes results/per_task-deepfake
 
-Of each backbone the best complete trial counts, by its best score on validation. Give every backbone the same number of
-trials on every task, as a grid does: the best of more trials is higher by luck alone. Scores of different tasks are
-different metrics, so ranks are compared between tasks, and scores only within one. With one seed per trial neighbours
-are not proven to differ: the margin is a margin and no test."""
+Compared are the runs of the final stage, over seeds: `search.finalists_per: backbone` makes one for each backbone, as
+spaces/per_task.yaml does. Regret is how far a backbone lies below the best of a task; its bounds hold for all backbones
+and tasks together in 95% of cases. Scores of different tasks may be different metrics; the margin is one of each."""
 
 
 def main() -> int:
@@ -38,15 +38,15 @@ def main() -> int:
     parser.add_argument(
         "--margin",
         type=float,
-        default=0.02,
+        default=MARGIN,
         metavar="M",
-        help="how far below a task's best score still counts as near it (default 0.02)",
+        help=f"how far below a task's best score is as good, for all that matters (default {MARGIN:g})",
     )
     arguments = parser.parse_args()
     return exit_code(lambda: print(report(arguments.folders, arguments.margin)))
 
 
-def report(folders: Sequence[Path], margin: float) -> str:
+def report(folders: Sequence[Path], margin: float = MARGIN) -> str:
     """Markdown.
 
     Raises ConfigError for folders without finished trials, fewer than two of them, or none of the same backbones in
@@ -55,76 +55,66 @@ def report(folders: Sequence[Path], margin: float) -> str:
     if not 0 <= margin < 1:
         raise ConfigError(f"`--margin` must be a share of the score, 0 <= margin < 1, but got {margin}")
     names = _names(folders)
-    scores = {name: best_scores(folder) for name, folder in zip(names, folders, strict=True)}
-    shared = [backbone for backbone in scores[names[0]] if all(backbone in of_task for of_task in scores.values())]
+    studies = [read_task_study(folder, name) for name, folder in zip(names, folders, strict=True)]
+    without = [study.name for study in studies if not study.finals]
+    if without:
+        return "\n\n".join([_why_no_claims(without), *_notes(studies), single_scores(studies)])
+    shared = _shared(studies, [study.finals for study in studies], "have final runs")
+    found = {study.name: estimate(study.runs(shared)) for study in studies}
+    return "\n\n".join([*_notes(studies), which_suits_which(found, margin), which_suits_all(found, margin)])
+
+
+def single_scores(studies: Sequence[TaskStudy]) -> str:
+    """The best trial of each backbone, as a description."""
+    shared = _shared(studies, [study.single for study in studies], "have finished")
+    rows = [[backbone, *(f"{study.single[backbone]:.4f}" for study in studies)] for backbone in shared]
+    table = markdown_table(["backbone", *(study.name for study in studies)], rows)
+    return f"The best trial of each backbone, one seed each: nothing is claimed.\n\n{table}"
+
+
+def _why_no_claims(without: Sequence[str]) -> str:
+    which = f"{', '.join(without)} {'has' if len(without) == 1 else 'have'}"
+    return (
+        f"Neither which backbone suits which task nor whether one suits all can be told: {which} no final stage, and "
+        "single trials differ by luck. Go on with `--resume --set search.finalists=1 --set "
+        "search.finalists_per=backbone`, as spaces/per_task.yaml has it."
+    )
+
+
+def _notes(studies: Sequence[TaskStudy]) -> list[str]:
+    """What makes the studies less comparable than they look."""
+    found = []
+    for one, other in combinations(studies, 2):
+        if one.data and one.data == other.data:
+            found.append(f"Note: {one.name} and {other.name} are of the same task and data, so they are no two tasks.")
+    profiles = {study.profile for study in studies}
+    if len(profiles) > 1:
+        which = ", ".join(f"{study.name} of {study.profile or 'an unknown one'}" for study in studies)
+        found.append(f"Note: the studies are of different profiles ({which}): what suits may be due to those.")
+    for study in studies:
+        counts = study.tuned.values()
+        if min(counts) < max(counts):
+            found.append(
+                f"Note: {study.name} tuned its backbones by unequal numbers of trials ({min(counts)} to "
+                f"{max(counts)}), which favours those with more."
+            )
+    kept = set(studies[0].single).intersection(*(study.finals or study.single for study in studies[1:]))
+    kept &= set(studies[0].finals or studies[0].single)
+    left_out = sorted({backbone for study in studies for backbone in study.single} - kept)
+    if left_out:
+        found.append(f"Left out, because not all tasks have them finished: {', '.join(left_out)}.")
+    return found
+
+
+def _shared(studies: Sequence[TaskStudy], of_each: Sequence[Mapping[str, object]], what: str) -> list[str]:
+    """The backbones of all. Raises ConfigError for fewer than two."""
+    shared = [backbone for backbone in of_each[0] if all(backbone in of_task for of_task in of_each)]
     if len(shared) < 2:
         raise ConfigError(
-            f"fewer than two backbones have finished in all of {', '.join(names)}; run the same space, such as "
-            "spaces/per_task.yaml, on each task"
+            f"fewer than two backbones {what} in all of {', '.join(study.name for study in studies)}; run the same "
+            "space, such as spaces/per_task.yaml, on each task"
         )
-    kept = {name: {backbone: of_task[backbone] for backbone in shared} for name, of_task in scores.items()}
-    left_out = sorted({backbone for of_task in scores.values() for backbone in of_task} - set(shared))
-    note = f"Left out, because not all tasks have them finished: {', '.join(left_out)}.\n\n" if left_out else ""
-    return f"{table(kept)}\n{note}{agreement(kept)}\n{which_suits_which(kept)}\n\n{one_for_all(kept, margin)}"
-
-
-def best_scores(folder: Path) -> dict[str, float]:
-    """Backbone -> score of its best complete trial. Raises ConfigError where there is none."""
-    try:
-        rows = leaderboard.of_folder(RunFolder(folder))
-    except (ValueError, KeyError) as error:
-        raise ConfigError(
-            f"{folder} cannot be read: {type(error).__name__}: {error}; it was written by another version, or is "
-            "damaged"
-        ) from None
-    if not rows:
-        raise ConfigError(f"{folder} is no run folder of this project; give results/<name> of a finished search")
-    best: dict[str, float] = {}
-    for row in rows:  # from the best to the worst
-        if row.status == Status.COMPLETE and row.score is not None:
-            best.setdefault(row.backbone, row.score)
-    if not best:
-        raise ConfigError(f"{folder} has no complete trial; go on with its search (`--resume`)")
-    return best
-
-
-def table(scores: Scores) -> str:
-    """A row for each backbone: score and rank in each task, mean rank."""
-    ranked = {task: ranks(of_task) for task, of_task in scores.items()}
-    header = ["backbone", *(name for task in scores for name in (task, "rank")), "mean rank"]
-    rows = []
-    for backbone, mean in mean_ranks(scores).items():
-        cells = (text for task in scores for text in (f"{scores[task][backbone]:.4f}", f"{ranked[task][backbone]:g}"))
-        rows.append([backbone, *cells, f"{mean:.2f}"])
-    return markdown_table(header, rows)
-
-
-def agreement(scores: Scores) -> str:
-    """How alike each pair of tasks ranks the backbones: 1 for the same order, -1 for the reverse."""
-    rows = [
-        [", ".join(found.tasks), *("-" if value is None else f"{value:+.2f}" for value in found[1:])]
-        for found in agreements(scores)
-    ]
-    return markdown_table(["tasks", "Kendall tau", "Spearman rho"], rows)
-
-
-def which_suits_which(scores: Scores) -> str:
-    """The best backbone of each task, all of them where several are equal."""
-    lines = ["**Which backbone suits which task?**"]
-    for task, backbones in best_of_each(scores).items():
-        lines.append(f"- {task}: {', '.join(backbones)} ({max(scores[task].values()):.4f})")
-    return "\n".join(lines)
-
-
-def one_for_all(scores: Scores, margin: float) -> str:
-    """Whether one backbone is within the margin of the best in every task, and which falls least behind."""
-    behind = largest_shortfalls(scores)
-    near = [backbone for backbone in behind if behind[backbone] <= margin + 1e-12]
-    question = f"**Is there one that suits all?** Within {margin:g} of the best in every task (a margin, no test): "
-    if near:
-        return question + ", ".join(f"{backbone} (at most {behind[backbone]:.4f} behind)" for backbone in near) + "."
-    least = next(iter(behind))
-    return question + f"none. {least} falls least behind: {behind[least]:.4f} in its worst task."
+    return shared
 
 
 def _names(folders: Sequence[Path]) -> list[str]:

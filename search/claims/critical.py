@@ -31,17 +31,40 @@ def critical_value(arms: int, tied: int, df: float) -> float:
     """
     if arms < 2 or not 1 <= tied <= arms:
         raise ValueError(f"`2 <= arms` and `1 <= tied <= arms` must hold, but got {arms} and {tied}")
-    step = math.floor(math.log(min(max(df, 1.0), MOST_DF)) / math.log(FINENESS) + 1e-9)
-    return _critical_value(arms, tied, step)
+    return _critical_value(arms, tied, _step(df))
+
+
+def two_sided_value(arms: int, df: float, level: float = LEVEL) -> float:
+    """What the largest distance of any other arm from a named one, in standard errors of a difference and in either
+    direction, exceeds with this probability where all arms are equal: Dunnett's two-sided value.
+
+    `df`: as in `critical_value`. Raises ValueError for fewer than two arms.
+    """
+    if arms < 2:
+        raise ValueError(f"`2 <= arms` must hold, but got {arms}")
+    return _two_sided_value(arms, _step(df), level)
+
+
+def _step(df: float) -> int:
+    return math.floor(math.log(min(max(df, 1.0), MOST_DF)) / math.log(FINENESS) + 1e-9)
 
 
 @cache
 def _critical_value(arms: int, tied: int, step: int) -> float:
-    distances, probabilities = _normal_distribution(arms, tied)
+    return _exceeded(*_normal_distribution(arms, tied), step, LEVEL)
+
+
+@cache
+def _two_sided_value(arms: int, step: int, level: float) -> float:
+    return _exceeded(*_normal_distances_from_one(arms), step, level)
+
+
+def _exceeded(distances: Array, probabilities: Array, step: int, level: float) -> float:
+    """The distance that is exceeded with probability `level`, the standard error being estimated."""
     scale = _chi_nodes(step)
 
     def excess(value: float) -> float:
-        return float(np.interp(value * scale, distances, probabilities).mean()) - (1 - LEVEL)
+        return float(np.interp(value * scale, distances, probabilities).mean()) - (1 - level)
 
     return float(optimize.brentq(excess, 0.0, 1e4, xtol=1e-6))
 
@@ -70,3 +93,13 @@ def _normal_distribution(arms: int, tied: int) -> tuple[Array, Array]:
     best_is_tied = tied * near ** (tied - 1) * below**others
     best_is_other = others * near**tied * below ** max(others - 1, 0)
     return distances, ((best_is_tied + best_is_other) @ density)
+
+
+@cache
+def _normal_distances_from_one(arms: int) -> tuple[Array, Array]:
+    """Distances and the probability that no other arm lies farther from a named one, at x, on either side."""
+    x = np.linspace(-8.5, 8.5, 681)
+    density = np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi) * (x[1] - x[0])
+    distances = np.linspace(0, 12, 1201)
+    apart = math.sqrt(2) * distances[:, None]
+    return distances, (special.ndtr(x + apart) - special.ndtr(x - apart)) ** (arms - 1) @ density

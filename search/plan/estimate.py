@@ -6,8 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lssat.command import Notify
-from lssat.config import Config, ConfigError
-from lssat.model import catalog
+from lssat.config import ConfigError
 from search.plan.backbone_estimates import BackboneEstimate, estimate_backbones
 from search.plan.data import DataEstimate
 from search.plan.hours import what_fits
@@ -61,14 +60,12 @@ def make_plan(space: Space, data: DataEstimate, machine: Machine, seconds: float
     """The plan of a space; `seconds` is what measuring its smallest and largest backbone may take in all. Raises
     ConfigError.
     """
-    config_of: dict[str, Config] = {}
-    for config, _ in drawable.backbones(space):
-        config_of.setdefault(catalog.architecture(config.backbone), config)
+    config_of = drawable.architectures(space)
     example = next(iter(config_of.values()))
     backbones = estimate_backbones(list(config_of.values()), data, machine, seconds, notify)
     search_epochs = epochs.searched(space.search, example.optim.epochs)
     baseline_epochs = epochs.baselines(space.search, example.optim.epochs, len(config_of), num_rates(space))
-    final_epochs = epochs.final(space.search, example.optim.epochs)
+    final_epochs = epochs.final(space.search, example.optim.epochs, len(config_of))
     after_search = baseline_epochs.plus(final_epochs)
     per_epoch = _seconds_per_epoch(space, backbones)
     hours = space.search.hours
@@ -85,7 +82,7 @@ def make_plan(space: Space, data: DataEstimate, machine: Machine, seconds: float
         backbones=backbones,
         seconds=None if per_epoch is None else _seconds(space, per_epoch, search_epochs, after_search),
         disk=_disk(space, after_search.expected / example.optim.epochs, backbones, data),
-        fits=what_fits(space.search, example.optim.epochs, per_epoch, baseline_epochs.expected)
+        fits=what_fits(space.search, example.optim.epochs, per_epoch, len(config_of), baseline_epochs.expected)
         if hours and per_epoch
         else "",
         seen=what_is_seen(space.search, data.rows["val"], data.spread),

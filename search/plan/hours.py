@@ -8,10 +8,17 @@ from search.space.settings import SearchConfig
 from search.strategy.deadline import FEWEST_SEEDS, MARGIN
 
 
-def what_fits(search: SearchConfig, epochs_per_trial: int, seconds_per_epoch: float, of_baselines: float = 0.0) -> str:
-    """In words. The search keeps at least one whole trial, the final stage at least one finalist, if there is time.
+def what_fits(
+    search: SearchConfig,
+    epochs_per_trial: int,
+    seconds_per_epoch: float,
+    backbones: int = 1,
+    of_baselines: float = 0.0,
+) -> str:
+    """In words. The search keeps at least one whole trial, the final stage at least one finalist, or one of each
+    backbone, if there is time.
 
-    `of_baselines`: epochs in which learning rates of all supervised baselines are tried.
+    `backbones`: of the space. `of_baselines`: epochs in which learning rates of all supervised baselines are tried.
     """
     assert search.hours is not None
     room = search.hours * 3600 / MARGIN / seconds_per_epoch  # epochs, on the clock
@@ -21,9 +28,10 @@ def what_fits(search: SearchConfig, epochs_per_trial: int, seconds_per_epoch: fl
     for finalists in range(search.finalists, 0, -1):
         for seeds in range(search.final_seeds, FEWEST_SEEDS - 1, -1):
             cut = search.model_copy(update={"finalists": finalists, "final_seeds": seeds})
-            left = room - epochs.final(cut, epochs_per_trial) - of_baselines * finalists / search.finalists
-            if left >= epochs_per_trial * (finalists + 1):  # so many to the end
-                stage = f"a final stage of {finalists} x {seeds} seeds, {duration((room - left) * seconds_per_epoch)}"
+            left = room - epochs.final(cut, epochs_per_trial, backbones) - of_baselines * finalists / search.finalists
+            number = epochs.num_finalists(cut, backbones)
+            if left >= epochs_per_trial * (number + 1):  # so many to the end
+                stage = f"a final stage of {number} x {seeds} seeds, {duration((room - left) * seconds_per_epoch)}"
                 return f"time for {_of_search(left, wanted)} and {stage}"
     return f"time for {_of_search(room, wanted)}, and for no final stage"
 

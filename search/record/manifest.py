@@ -33,9 +33,10 @@ MAY_CHANGE = (
     "patience",
     "min_improvement",
     "finalists",
+    "finalists_per",
+    "supervised",
     "final_seeds",
     "margin",
-    "tune_baselines",
 )
 """Settings of the search that may change when a study goes on: how long and how wide it is, and how it is told."""
 DATA_SOURCE = "data.source"

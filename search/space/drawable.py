@@ -65,9 +65,12 @@ def backbones(space: Space) -> list[tuple[Config, tuple[float | None, ...]]]:
     return [(config, tuple(ratios.get(encoder, ()))) for encoder, config in configs.items()]
 
 
-def num_backbones(space: Space) -> int:
-    """How many architectures a space can draw."""
-    return len({catalog.architecture(config.backbone) for config, _ in backbones(space)})
+def architectures(space: Space) -> dict[str, Config]:
+    """A configuration for each backbone that a space can draw, by its name. Raises ConfigError as `backbones` does."""
+    found: dict[str, Config] = {}
+    for config, _ in backbones(space):
+        found.setdefault(catalog.architecture(config.backbone), config)
+    return found
 
 
 def demands(space: Space) -> list[ResourcesConfig]:

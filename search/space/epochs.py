@@ -90,7 +90,7 @@ def baselines(search: SearchConfig, epochs: int, num_backbones: int, num_rates: 
     low: one was, where there are several backbones. expected: those that usually are complete have any of the backbones
     with the same chance. high: all trials are complete, and of one backbone.
     """
-    num_finalists = min(search.finalists, search.num_trials)
+    finalists = num_finalists(search, num_backbones)
     usual = _num_complete(search, epochs)
     share = 1 / num_backbones
     is_alone = (1 - share) ** (usual - 1)  # no other trial of the backbone is complete
@@ -99,15 +99,24 @@ def baselines(search: SearchConfig, epochs: int, num_backbones: int, num_rates: 
 
     def tried(number: float) -> float:
         number = min(number, num_rates)
-        return num_finalists * epochs * number if number > 1 else 0.0
+        return finalists * epochs * number if number > 1 else 0.0
 
-    usually = num_finalists * epochs * min(expected, num_rates) if num_rates > 1 else 0.0
+    usually = finalists * epochs * min(expected, num_rates) if num_rates > 1 else 0.0
     return Span(tried(least), usually, max(usually, tried(_most_complete(search, epochs))))
 
 
-def final(search: SearchConfig, epochs: int) -> int:
-    """Epochs of the final stage: each finalist and its supervised baseline, with each seed, to the end."""
-    return min(search.finalists, search.num_trials) * 2 * search.final_seeds * epochs
+def final(search: SearchConfig, epochs: int, backbones: int = 1) -> int:
+    """Epochs of the final stage: each finalist and its supervised baseline, with each seed, to the end.
+
+    `backbones`: of the space, which count where the finalists are the best of each.
+    """
+    return num_finalists(search, backbones) * (1 + (search.supervised != "none")) * search.final_seeds * epochs
+
+
+def num_finalists(search: SearchConfig, backbones: int = 1) -> int:
+    """Configurations of the final stage."""
+    groups = backbones if search.finalists_per == "backbone" else 1
+    return min(search.finalists * groups, search.num_trials)
 
 
 def rungs(search: SearchConfig, epochs: int) -> list[int]:

@@ -56,10 +56,16 @@ class SearchConfig(Section):
         description="best configurations that are trained anew, beside their supervised baselines, to choose the "
         "winner; 0: no final stage",
     )
-    tune_baselines: bool = Field(
-        True,
-        description="try as many learning rates for a finalist's supervised baseline as its backbone had complete "
-        "trials, if the space searches `optim.lr`; off: it inherits the finalist's, and may look worse than it is",
+    finalists_per: Literal["study", "backbone"] = Field(
+        "study",
+        description="study: the best configurations of all trials; backbone: so many of each backbone, to compare "
+        "backbones that were each tuned",
+    )
+    supervised: Literal["tuned", "inherited", "none"] = Field(
+        "tuned",
+        description="supervised baselines of the finalists. tuned: as many learning rates are tried for one as its "
+        "backbone had complete trials, if the space searches `optim.lr`; inherited: the finalist's, with which one may "
+        "look worse than it is; none: there are no baselines",
     )
     final_seeds: Int = Field(
         5,

@@ -50,7 +50,7 @@ class Baselines:
     """
 
     def __init__(self, folder: RunFolder, search: SearchConfig) -> None:
-        self._is_tuned = search.tune_baselines
+        self._kind = search.supervised
         searched = [record for record in folder.records(Stage.SEARCH) if record.status == Status.COMPLETE]
         self._num_complete = Counter(_backbone(record.config) for record in searched)
         self._tried: dict[str, list[Tried]] = defaultdict(list)  # by recipe
@@ -67,17 +67,18 @@ class Baselines:
                     self._kept.setdefault(key, (name, record.config.optim.lr))
 
     def of(self, finalist: Arm) -> Arm:
-        """The baseline of a finalist with the best learning rate so far; the finalist itself, where it is supervised.
+        """The baseline of a finalist with the best learning rate so far; the finalist itself, where it is supervised or
+        no baselines are wanted.
 
         It inherits the finalist's rate where that was not tried: nothing is tuned, or nothing was yet.
         """
-        if not finalist.config.trains_auxiliary:
+        if not finalist.config.trains_auxiliary or self._kind == "none":
             return finalist
         if kept := self._kept_of(finalist):
             name, rate = kept
             return replace(_with_rate(finalist.baseline, rate), name=name)
         tried, own = self.tried(finalist), finalist.config.optim.lr
-        if not self._is_tuned or own not in {each.rate for each in tried}:
+        if self._kind != "tuned" or own not in {each.rate for each in tried}:
             return finalist.baseline
         best = max(tried, key=lambda each: (each.score, -each.rate))
         return _with_rate(finalist.baseline, best.rate if math.isfinite(best.score) else own)
@@ -92,15 +93,15 @@ class Baselines:
         """
         groups: dict[str, list[Arm]] = defaultdict(list)
         for finalist in finalists:
-            if self._is_tuned and finalist.config.trains_auxiliary and not self._kept_of(finalist):
+            if self._kind == "tuned" and finalist.config.trains_auxiliary and not self._kept_of(finalist):
                 groups[_recipe(finalist)].append(finalist)
         return [run for group in groups.values() for run in self._runs_of(group, space)]
 
     def lines(self, finalists: Sequence[Arm], space: Space) -> list[str]:
         """What is said of the baselines' rates."""
-        joint = [finalist for finalist in finalists if finalist.config.trains_auxiliary]
-        if joint and not self._is_tuned:
-            return ["supervised baselines inherit their finalists' learning rates (`search.tune_baselines`)"]
+        joint = [finalist for finalist in finalists if finalist.config.trains_auxiliary and self._kind != "none"]
+        if joint and self._kind == "inherited":
+            return ["supervised baselines inherit their finalists' learning rates (`search.supervised`)"]
         if joint and rate_parameter(joint[0], space) is None:
             return ["supervised baselines inherit their finalists' learning rates: the space pins `optim.lr`"]
         return [self._line(finalist) for finalist in joint]
@@ -153,7 +154,7 @@ def num_rates(space: Space) -> float:
     """How many learning rates a baseline of this space can be tried with; 1 where none is tuned."""
     of_rates = [parameter for parameter in space.parameters if parameter.key == LR]
     has_auxiliary = space.fixed.get("auxiliary", True) and space.fixed.get("aux_weight", 1.0) > 0
-    if not (space.search.tune_baselines and of_rates and has_auxiliary):
+    if not (space.search.supervised == "tuned" and of_rates and has_auxiliary):
         return 1
     return max(len(values) if (values := _values(each)) else math.inf for each in of_rates)
 

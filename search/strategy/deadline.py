@@ -11,6 +11,7 @@ from lssat.model import catalog
 from lssat.train.result import EpochResult
 from search.record.trials import Outcome, TrialRecord
 from search.space.settings import SearchConfig
+from search.strategy.finalists import group_of
 from search.strategy.suggestion import Suggestion
 
 MARGIN = 1.2
@@ -20,7 +21,7 @@ FEWEST_SEEDS = 2
 
 @dataclass(frozen=True)
 class _Trained:
-    """What is known of a trial."""
+    """What is known of a trial. `group`: of which the best become finalists."""
 
     epochs: int
     best: float
@@ -80,7 +81,7 @@ class Deadline:
         stage.
         """
         best = self._best()
-        bringing_home = self._cost(best[: max(1, self._search.finalists)])
+        bringing_home = self._cost(self._finalists(best) or best[:1])
         return self.seconds_left < MARGIN * (bringing_home + self._cost(self._final(best)))
 
     def is_over(self) -> bool:
@@ -106,17 +107,26 @@ class Deadline:
         return sorted(self._trained, key=lambda name: (-self._trained[name].epochs, -self._trained[name].best))
 
     def _final(self, best: Sequence[str]) -> list[str]:
-        """The trial of each run after the search, as it would be now: each beside its supervised baseline, which is
-        tried first with as many learning rates as there are whole trials of its backbone.
+        """The trial of each run after the search, as it would be now: each beside its supervised baseline, where these
+        are wanted, which is tried first with as many learning rates as there are whole trials of its backbone.
         """
-        chosen = list(best[: self._search.finalists])
-        whole = chosen + [name for name in best[len(chosen) :] if self._trained[name].epochs >= self._epochs]
-        runs = chosen * 2 * self._search.final_seeds
+        chosen = self._finalists(best)
+        whole = {*chosen, *(name for name in best if self._trained[name].epochs >= self._epochs)}
+        runs = chosen * (1 + (self._search.supervised != "none")) * self._search.final_seeds
         for name in chosen:
             alike = sum(self._trained[other].backbone == self._trained[name].backbone for other in whole)
             number = int(min(alike, self._num_rates))
             runs += [name] * number if number > 1 else []
         return runs
+
+    def _finalists(self, best: Sequence[str]) -> list[str]:
+        groups: dict[str, list[str]] = {}
+        for name in best:
+            groups.setdefault(self._group(name), []).append(name)
+        return [name for group in groups.values() for name in group[: self._search.finalists]]
+
+    def _group(self, name: str) -> str:
+        return group_of(self._trained[name].backbone, self._search)
 
     def _cost(self, trials: Sequence[str]) -> float:
         """Seconds on the clock for a whole run of each of these trials' configurations."""

@@ -6,12 +6,14 @@ the final stage are compared.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from lssat.config import Config, build
+from lssat.model import catalog
 from search.record.trials import TrialRecord
 from search.space.definition import is_read_without_auxiliary
 from search.space.settings import SearchConfig
@@ -90,15 +92,26 @@ def trial_of(name: str) -> str:
     return name.partition("-")[0]
 
 
+def arm_and_seed(run: str) -> tuple[str, int]:
+    """What a run of the final stage is of, by its name: the name of its arm, and its seed."""
+    arm, _, seed = run.rpartition("-seed")
+    return arm, int(seed)
+
+
 def finalists(eligible: Sequence[TrialRecord], search: SearchConfig) -> list[Arm]:
-    """The best `search.finalists` different configurations of the eligible trials (best first)."""
+    """The best `search.finalists` different configurations of the eligible trials (best first), of all or of each
+    backbone.
+    """
     chosen: dict[str, Arm] = {}  # by identity
+    taken: Counter[str] = Counter()
     for record in eligible:
         own = Arm(record.name, record.sampled)
         if not record.config.trains_auxiliary:  # without what it sampled and does not read
             own = Arm(record.name, own.baseline.sampled)
-        if own.identity in chosen or len(chosen) == search.finalists:
+        group = group_of(catalog.architecture(record.config.backbone), search)
+        if own.identity in chosen or taken[group] == search.finalists:
             continue
+        taken[group] += 1
         chosen[own.identity] = own
     return list(chosen.values())
 
@@ -112,6 +125,11 @@ def final_arms(chosen: Sequence[Arm], baseline_of: Callable[[Arm], Arm]) -> list
         arms.setdefault(own.identity, replace(own, supervised=baseline.name))
         arms.setdefault(baseline.identity, replace(baseline, supervised=baseline.name))
     return list(arms.values())
+
+
+def group_of(backbone: str, search: SearchConfig) -> str:
+    """Of which trials `search.finalists` are the best: those with the same answer."""
+    return backbone if search.finalists_per == "backbone" else ""
 
 
 def final_runs(arms: Sequence[Arm], search: SearchConfig, first_seed: int) -> list[FinalRun]:

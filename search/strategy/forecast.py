@@ -16,8 +16,8 @@ from search.strategy.suggestion import Suggestion
 class Forecast:
     """Counts epochs, and expects what is left as the scheduler usually decides; each trial that ends corrects it.
 
-    `epochs`: of a whole run. `clock`: in seconds. `of_baselines`: epochs in which learning rates of supervised
-    baselines are expected to be tried.
+    `epochs`: of a whole run. `clock`: in seconds. `backbones`: of the space. `of_baselines`: epochs in which learning
+    rates of supervised baselines are expected to be tried.
     """
 
     def __init__(
@@ -25,9 +25,11 @@ class Forecast:
         search: SearchConfig,
         epochs: int,
         clock: Callable[[], float] = time.monotonic,
+        backbones: int = 1,
         of_baselines: float = 0.0,
     ) -> None:
-        self._search, self._epochs, self._clock, self._of_baselines = search, epochs, clock, of_baselines
+        self._search, self._epochs, self._clock = search, epochs, clock
+        self._of_baselines, self._of_finals = of_baselines, float(final(search, epochs, backbones))
         self._trials = _Runs()
         self._baselines: _Runs | None = None
         self._finals: _Runs | None = None
@@ -83,10 +85,7 @@ class Forecast:
         if left and math.isfinite(seconds_of_search) and (pace := self._pace()):
             seconds, num_training = pace
             left = min(left, seconds_of_search * num_training / seconds)
-        for runs, expected_of_them in (
-            (self._baselines, self._of_baselines),
-            (self._finals, final(self._search, self._epochs)),
-        ):
+        for runs, expected_of_them in ((self._baselines, self._of_baselines), (self._finals, self._of_finals)):
             left += expected_of_them if runs is None else sum(self._epochs - epoch for epoch in runs.begun)
         return left
 

@@ -16,6 +16,7 @@ from lssat.data.prepared.table import SPLITS, DatasetInfo, changed_fingerprint, 
 from lssat.data.prepared.writing import REJECTS_FILE
 from lssat.durations import duration
 from lssat.evaluation.units import RowTexts, scores_videos, texts_to_send
+from lssat.model import catalog
 from lssat.on_ray import driver
 from lssat.on_ray.ingest import open_splits
 from lssat.task import Task
@@ -26,7 +27,7 @@ from search.report import final_table, leaderboard
 from search.report.screen import show_leaderboard
 from search.space.data_rules import check_objective
 from search.space.definition import Space
-from search.space.drawable import demands
+from search.space.drawable import architectures, demands
 from search.space.settings import SearchConfig
 from search.strategy.baselines import Baselines, num_rates
 from search.strategy.deadline import Deadline
@@ -118,13 +119,14 @@ def _time_for(study: Study, rows: Sequence[leaderboard.Row], deadline: Deadline,
 
     cut = deadline.cut(trials_of)
     if cut != search:
-        num_finalists = len(final_table.planned_finalists(folder, rows, cut))
+        num_finalists, of_each = len(final_table.planned_finalists(folder, rows, cut)), _of_each(search)
+        number = cut.finalists if of_each else num_finalists
         is_any = num_finalists > 0
-        what = f"{num_finalists} x {cut.final_seeds} seeds" if is_any else "none: the best trial of the search wins"
+        what = f"{number}{of_each} x {cut.final_seeds} seeds" if is_any else "none: the best trial of the search wins"
         left = duration(max(0.0, deadline.seconds_left))
         console.print(
-            f"final stage cut from {search.finalists} x {search.final_seeds} seeds to {what}, as {left} are left of "
-            "`--hours`",
+            f"final stage cut from {search.finalists}{of_each} x {search.final_seeds} seeds to {what}, as {left} are "
+            "left of `--hours`",
             style="yellow",
             soft_wrap=True,
         )
@@ -152,12 +154,30 @@ def _final_runs(
     """The runs of the final stage; says what they are."""
     runs = final_table.planned_runs(study.folder, rows, settings)
     if runs:
-        num_finalists = len(final_table.planned_finalists(study.folder, rows, settings))
-        console.print(
-            f"final stage: the best {num_finalists} and their supervised baselines over {settings.final_seeds} fresh "
-            "seeds"
-        )
+        number = len(final_table.planned_finalists(study.folder, rows, settings))
+        of_each = f" ({settings.finalists}{_of_each(settings)})" if _of_each(settings) else ""
+        baselines = "" if settings.supervised == "none" else " and their supervised baselines"
+        console.print(f"final stage: the best {number}{of_each}{baselines} over {settings.final_seeds} fresh seeds")
+        if of_each:
+            _say_which_are_missing(study, runs, console)
     return runs
+
+
+def _of_each(search: SearchConfig) -> str:
+    """Of what the finalists are the best, where not of the whole study."""
+    return " of each backbone" if search.finalists_per == "backbone" else ""
+
+
+def _say_which_are_missing(study: Study, runs: Sequence[FinalRun], console: Console) -> None:
+    """The backbones of the space that the final stage cannot compare."""
+    there = {catalog.architecture(run.arm.config.backbone) for run in runs}
+    if missing := [name for name in architectures(study.space) if name not in there]:
+        console.print(
+            f"not in the final stage, as no trial of them is complete: {', '.join(missing)}; give the search more time "
+            "or trials, `--resume` goes on",
+            style="yellow",
+            soft_wrap=True,
+        )
 
 
 def _begin(session: Session, data: dict[str, Any]) -> Manifest:

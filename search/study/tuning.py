@@ -18,7 +18,7 @@ from search.record.folder import Stage
 from search.record.trials import Status, TrialRecord
 from search.report import leaderboard
 from search.space import epochs
-from search.space.drawable import demands, num_backbones
+from search.space.drawable import architectures, demands
 from search.strategy.baselines import num_rates
 from search.strategy.budget import Budget, stagnates
 from search.strategy.deadline import Deadline
@@ -51,9 +51,9 @@ TUNE_SETTINGS = {
 
 def begin_progress(study: Study, console: Console) -> Progress:
     """The display of all that a session of a study trains."""
-    search, num_epochs = study.space.search, study.space.example().optim.epochs
-    of_baselines = epochs.baselines(search, num_epochs, num_backbones(study.space), num_rates(study.space)).expected
-    return Progress(console, Forecast(search, num_epochs, of_baselines=of_baselines))
+    search, num_epochs, backbones = study.space.search, study.space.example().optim.epochs, architectures(study.space)
+    of_baselines = epochs.baselines(search, num_epochs, len(backbones), num_rates(study.space)).expected
+    return Progress(console, Forecast(search, num_epochs, backbones=len(backbones), of_baselines=of_baselines))
 
 
 def search(study: Study, deadline: Deadline, progress: Progress) -> None:

@@ -1,6 +1,7 @@
 """Final stages with scores made by hand, and a covariance over units as predictions would give it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -33,6 +34,7 @@ def planned(scores: Scores) -> list[FinalRun]:
     sampled = {"backbone.name": "test_resnet", "data.image_size": 32, "masking.unit": 8, "aux_weight": 0.5}
     own = {trial: Arm(trial, {**sampled, "optim.lr": 1e-4 * place}) for place, trial in enumerate(trials, start=1)}
     arms = {name: own[name] if name in own else own[name.partition("-")[0]].baseline for name in scores}
+    arms = {name: replace(arm, supervised=own[arm.trial].baseline.name) for name, arm in arms.items()}
     return [FinalRun(arms[name], seed) for name, found in scores.items() for seed in range(len(found))]
 
 

@@ -30,3 +30,16 @@ def test_rates_that_baselines_are_tried_with_take_time_from_the_search():
     search = SEARCH.model_copy(update={"hours": 1.2 * (120 + 120 + 0.01) / 60})
     said = what_fits(search, 10, 60.0, of_baselines=40.0)
     assert said == "time for about 80 of 120 epochs of the search and a final stage of 2 x 3 seeds, 2.7 h"
+
+
+def test_of_each_backbone_there_is_one_or_no_final_stage():
+    """5 finalists without baselines: 3 or 2 seeds of 10 epochs of a minute."""
+    search = SEARCH.model_copy(update={"finalists": 1, "finalists_per": "backbone", "supervised": "none"})
+
+    def said(num_epochs: int) -> str:
+        hours = 1.2 * (num_epochs + 0.01) / 60
+        return what_fits(search.model_copy(update={"hours": hours}), 10, 60.0, backbones=5)
+
+    assert said(120 + 150) == "time for the whole search and a final stage of 5 x 3 seeds, 2.5 h"
+    assert said(209) == "time for about 109 of 120 epochs of the search and a final stage of 5 x 2 seeds, 1.7 h"
+    assert said(159) == "time for the whole search, and for no final stage"

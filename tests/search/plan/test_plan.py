@@ -85,6 +85,13 @@ def test_epochs_of_the_final_stage():
     assert epochs.final(SearchConfig(finalists=3, final_seeds=4), 10) == 3 * 2 * 4 * 10
     assert epochs.final(SearchConfig(num_trials=2, finalists=3, final_seeds=4), 10) == 2 * 2 * 4 * 10
     assert epochs.final(SearchConfig(finalists=0), 10) == 0
+    assert epochs.final(SearchConfig(finalists=1, final_seeds=4, supervised=False), 10) == 1 * 4 * 10
+
+
+@pytest.mark.parametrize(("num_trials", "finalists"), [(20, 2 * 5), (8, 8)])
+def test_a_final_stage_per_backbone_has_finalists_of_each(num_trials, finalists):
+    search = SearchConfig(num_trials=num_trials, finalists=2, finalists_per="backbone", final_seeds=3)
+    assert epochs.final(search, 10, backbones=5) == finalists * 2 * 3 * 10
 
 
 @pytest.mark.parametrize(

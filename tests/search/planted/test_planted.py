@@ -5,9 +5,10 @@ import pytest
 
 from search.claims.estimate import estimate
 from search.claims.words import Claim, Word
+from search.planted.arm_tables import kinds
 from search.planted.studies import Plant, draw, with_truth
 from search.planted.tally import Tally, is_false, tally, tally_earlier
-from search.planted_truth import kinds, page, through_files
+from search.planted_truth import page, through_files
 
 STUDIES = 200
 LARGEST = 0.1

@@ -80,14 +80,14 @@ def test_what_is_no_manifest_is_refused(tmp_path, text):
 
 
 def test_a_study_keeps_its_number_of_seeds_unless_another_is_asked_for(tmp_path):
-    """Its default was 3 in the version before; `tune_baselines` it did not know."""
+    """Its default was 3 in the version before; `supervised` it did not know."""
     text = "space: {aux_weight: [0.1, 0.5]}"
     (tmp_path / "s.yaml").write_text(text)
     space = load(tmp_path / "s.yaml", "laptop", {}, {})
     begun(tmp_path / "s", load(tmp_path / "s.yaml", "laptop", {}, {"final_seeds": 3}))
     path = tmp_path / "s" / "manifest.json"
     content = json.loads(path.read_text())
-    del content["resolved"]["space"]["search"]["tune_baselines"]
+    del content["resolved"]["space"]["search"]["supervised"]
     path.write_text(json.dumps(content))
     old = manifest.read_manifest(path)
     goes_on = old.continued(space, None, keeps_num_trials=True)

@@ -52,6 +52,28 @@ def test_the_best_different_ones_and_their_supervised_baselines_with_fresh_seeds
     assert planned(folder, finalists=0) == []
 
 
+@pytest.fixture
+def of_two_backbones(tmp_path):
+    folder = RunFolder(tmp_path / "two")
+    for number, (backbone, score) in enumerate([("test_resnet", 0.9), ("test_resnet", 0.8), ("test_vit", 0.3)]):
+        rates = {"optim.lr": (number + 1) * 1e-4}
+        record(folder, Stage.SEARCH, f"{number:04d}", score, **{"backbone.name": backbone, **rates})
+    return folder
+
+
+@pytest.mark.parametrize(("finalists", "arms"), [(1, ["0000", "0002"]), (2, ["0000", "0001", "0002"]), (0, [])])
+def test_the_best_of_each_backbone_are_finalists_where_they_are_wanted(of_two_backbones, finalists, arms):
+    runs = planned(of_two_backbones, finalists=finalists, finalists_per="backbone", supervised=False, final_seeds=2)
+    assert [run.name for run in runs] == [f"{arm}-seed{seed}" for seed in (1, 2) for arm in arms]
+
+
+def test_the_best_of_each_backbone_have_their_baselines_where_nobody_leaves_them_out(of_two_backbones):
+    runs = planned(of_two_backbones, finalists=1, finalists_per="backbone", final_seeds=2)
+    assert [run.arm.name for run in runs[:4]] == ["0000", "0000-supervised", "0002", "0002-supervised"]
+    table = [run.arm.name for run in planned(of_two_backbones, finalists=2, supervised=False, final_seeds=2)]
+    assert table == ["0000", "0001"] * 2
+
+
 def test_a_supervised_baseline_keeps_the_classified_stream_and_nothing_of_the_auxiliary_task():
     auxiliary = {"streams": "MRGB/RRGB/CLDP", "target.encoding": "scaled", "aux_weight": 0.3, "decoder.dim": 128}
     baseline = Arm("0007", {**BASE, **auxiliary}).baseline

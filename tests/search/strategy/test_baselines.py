@@ -97,14 +97,16 @@ def test_the_best_rate_on_validation_is_the_baselines_and_the_table_knows_whose_
     assert {name: arm.supervised for name, arm in found.items()} == dict.fromkeys(found, "0000-supervised")
     lines = Baselines(folder, SEARCH).lines(finalists(folder), wanted)
     assert lines[0].endswith(f"{rates(runs)[1]:.3g}, the best of 3 on validation (its own: 0.01)")
-    final = final_table.planned_runs(folder, leaderboard.of_folder(folder), SEARCH)
+    rows = leaderboard.of_folder(folder)
+    final = final_table.planned_runs(folder, rows, SEARCH)
     finish(
         folder,
         [run.suggestion for run in final],
         [0.8 if run.arm.name == "0001" else 0.6 for run in final],
         Stage.FINAL,
     )
-    over = {row.arm: row.over_supervised for row in final_table.final_table(folder, final)}
+    table = final_table.final_table(folder, final, rows, SEARCH)
+    over = {row.arm: row.supervised and row.supervised.difference for row in table}
     assert over == {"0001": pytest.approx(0.2), "0000": pytest.approx(0.0), "0000-supervised": None}
 
 
@@ -131,9 +133,9 @@ def test_a_supervised_finalist_is_its_own_baseline_and_may_be_that_of_another(fo
 def test_what_is_not_searched_or_not_wanted_is_inherited_and_that_is_said(folder, tmp_path):
     for number in range(3):
         searched(folder, f"{number:04d}", 0.9 - number / 100, aux_weight=0.1 + number / 10)
-    off = SEARCH.model_copy(update={"tune_baselines": False})
-    for search, rate in ((SEARCH, "optim.weight_decay: [0.1, 0.2]"), (off, RANGE)):
-        wanted = space(tmp_path, rate, f"search: {{tune_baselines: {'on' if search.tune_baselines else 'off'}}}")
+    inherited = SEARCH.model_copy(update={"supervised": "inherited"})
+    for search, rate in ((SEARCH, "optim.weight_decay: [0.1, 0.2]"), (inherited, RANGE)):
+        wanted = space(tmp_path, rate, f"search: {{supervised: {search.supervised}}}")
         assert to_train(folder, wanted, search) == []
         (line,) = Baselines(folder, search).lines(finalists(folder), wanted)
         assert "inherit their finalists' learning rates" in line

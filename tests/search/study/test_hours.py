@@ -23,6 +23,11 @@ space:
   optim.lr: {low: 0.01, high: 0.2}
 search: {num_trials: 12, sampler: random, seed: 0, grace_epochs: 1, reduction_factor: 2, finalists: 2, final_seeds: 3}
 """
+OF_BACKBONES = """
+fixed: {optim.epochs: 4, data.image_size: 64}
+space: {backbone.name: [test_resnet, test_convnext, test_efficientnet], optim.lr: [0.01, 0.1]}
+search: {sampler: grid, scheduler: none, finalists: 1, finalists_per: backbone, supervised: none, final_seeds: 3}
+"""
 EPOCH = 60.0
 """Seconds of the clock that an epoch takes."""
 
@@ -45,7 +50,7 @@ class SlowTune(FakeTune):
 class Studied:
     """A session on a clock of its own: what it says, its trials and its final runs, and the epochs that it took."""
 
-    def __init__(self, path, monkeypatch, num_epochs, **search):
+    def __init__(self, path, monkeypatch, num_epochs, text=SPACE, **search):
         clock = [1000.0]
         for module in (budget, deadline, progress, recorder):
             monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
@@ -55,7 +60,7 @@ class Studied:
         storage = optuna.storages.InMemoryStorage()
         monkeypatch.setattr(tuning, "open_study", lambda _, name, space: searcher.create_study(storage, name, space))
         path.mkdir(exist_ok=True)
-        (path / "s.yaml").write_text(SPACE)
+        (path / "s.yaml").write_text(text)
         hours = {} if num_epochs is None else {"hours": num_epochs * EPOCH / 3600}
         space = load(path / "s.yaml", "laptop", {}, {**search, **hours})
         folder = RunFolder(path / "study")
@@ -103,3 +108,23 @@ def test_a_final_stage_that_does_not_fit_is_cut_and_said_to_be(tmp_path, monkeyp
     assert shorter.num_epochs <= 12
     assert not shorter.runs and "none: the best trial of the search wins" in shorter.said
     assert any(record.status == Status.COMPLETE for record in shorter.trials), "the search has a winner all the same"
+
+
+@pytest.mark.parametrize("num_epochs", [None, 1000, 66])
+def test_the_best_of_each_backbone_are_trained_anew_in_time(tmp_path, monkeypatch, num_epochs):
+    done = Studied(tmp_path, monkeypatch, num_epochs, OF_BACKBONES)
+    assert num_epochs is None or done.num_epochs <= num_epochs
+    assert "[60 s] search: 1 of 60 epochs" in done.said, "the final stage of three backbones is expected"
+    backbones = [run.arm.config.backbone.name for run in done.runs]
+    assert sorted(backbones) == sorted(["test_resnet", "test_convnext", "test_efficientnet"] * 3)
+    assert "final stage: the best 3 (1 of each backbone) over 3 fresh seeds" in done.said
+    assert "not in the final stage" not in done.said
+
+
+def test_a_backbone_that_there_was_no_time_for_is_named(tmp_path, monkeypatch):
+    done = Studied(tmp_path, monkeypatch, 50, OF_BACKBONES)
+    (missing,) = {"test_resnet", "test_convnext", "test_efficientnet"} - {
+        run.arm.config.backbone.name for run in done.runs
+    }
+    assert done.num_epochs <= 50
+    assert f"not in the final stage, as no trial of them is complete: {missing};" in done.said

@@ -1,0 +1,81 @@
+"""A study as one task among several: its backbones, how each was tuned, and the final runs that speak for it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lssat.config import ConfigError
+from search.claims.runs import Runs
+from search.record.folder import RunFolder, Stage
+from search.record.trials import Status
+from search.report import leaderboard
+from search.report.scored_runs import scored_runs
+from search.strategy.finalists import arm_and_seed
+
+
+@dataclass(frozen=True)
+class TaskStudy:
+    """`single`: backbone -> score of its best complete trial. `tuned`: backbone -> how many of its trials are complete.
+    `finals`: backbone -> names of the complete final runs of its best trial that has any. `data`, `profile`: what the
+    manifest says; empty where there is none.
+    """
+
+    name: str
+    folder: RunFolder
+    single: Mapping[str, float]
+    tuned: Mapping[str, int]
+    finals: Mapping[str, Sequence[str]]
+    data: str
+    profile: str
+
+    def runs(self, backbones: Sequence[str]) -> Runs:
+        """The final runs of these backbones, which are the arms."""
+        arms = {name: (backbone, arm_and_seed(name)[1]) for backbone in backbones for name in self.finals[backbone]}
+        return scored_runs(self.folder, Stage.FINAL, arms)
+
+
+def read_task_study(path: Path, name: str) -> TaskStudy:
+    """The study in a run folder. Raises ConfigError where it cannot be read, or has no complete trial."""
+    folder = RunFolder(path)
+    try:
+        rows = leaderboard.of_folder(folder)
+        finals = _finals(folder, rows)
+    except (ValueError, KeyError) as error:
+        raise ConfigError(
+            f"{path} cannot be read: {type(error).__name__}: {error}; it was written by another version, or is damaged"
+        ) from None
+    if not rows:
+        raise ConfigError(f"{path} is no run folder of this project; give results/<name> of a finished search")
+    complete = [(row.backbone, row.score) for row in rows if row.status == Status.COMPLETE and row.score is not None]
+    if not complete:
+        raise ConfigError(f"{path} has no complete trial; go on with its search (`--resume`)")
+    single = {backbone: score for backbone, score in reversed(complete)}  # ranked from the best to the worst
+    tuned = Counter(backbone for backbone, _ in complete)
+    return TaskStudy(name, folder, single, tuned, finals, *_origin(folder))
+
+
+def _finals(folder: RunFolder, rows: Sequence[leaderboard.Row]) -> dict[str, list[str]]:
+    """The choice among several finalists of a backbone is that of the search: their final scores are not looked at."""
+    runs: dict[str, list[str]] = {}
+    for record in folder.records(Stage.FINAL):
+        if record.status == Status.COMPLETE and record.last:
+            runs.setdefault(arm_and_seed(record.name)[0], []).append(record.name)
+    found: dict[str, list[str]] = {}
+    for row in rows:  # from the best to the worst
+        if row.trial in runs:
+            found.setdefault(row.backbone, runs[row.trial])
+    return found
+
+
+def _origin(folder: RunFolder) -> tuple[str, str]:
+    """Task and fingerprint of the data, and the profile."""
+    try:
+        content = json.loads(folder.manifest.read_text())
+        data, profile = content["data"], content["resolved"]["space"]["profile"]
+        return f"{data['task']} {data['fingerprint']}", str(profile)
+    except (OSError, ValueError, KeyError, TypeError):
+        return "", ""
