@@ -25,7 +25,7 @@ from search.claims.design import design_of
 from search.claims.estimate import FEWEST_UNITS, NOTHING
 from search.claims.factors import Factor, Levels, additive_space, complement, factors_of
 from search.claims.runs import Array, Runs
-from search.claims.squares import Squares, squares
+from search.claims.squares import Noise, Squares, squares
 from search.claims.words import NO_SPREAD
 
 INTERACTIONS = "interactions"
@@ -34,6 +34,9 @@ ONE_SIDE = LEVEL / 2
 UNLIKE = 0.15
 """A factor on which seeds act more than on the rest, beyond luck this rare, is tested against what they do to it. At
 0.05 settings matter falsely in 7% of the planted studies whose seeds do so, at 0.15 in 5 to 6%."""
+
+UNLIKE_VALUE = 0.02
+"""Runs of a value that spread more than all others, beyond luck this rare, count with a variance of their own."""
 
 
 class Role(StrEnum):
@@ -75,7 +78,7 @@ class Importance:
 class _Plan(NamedTuple):
     """What depends on the design alone. Contrasts are of runs [Q, R]: `own` of each factor that has any and, with a
     floor, of the interactions; `rest` of all that is not the factor. left [R, R], df: the noise. of_seeds: the runs of
-    each seed; none where not all arms ran from the same.
+    each seed; none where not all arms ran from the same. values: the runs of each value of a setting.
     """
 
     factors: list[Factor]
@@ -87,6 +90,7 @@ class _Plan(NamedTuple):
     df: int
     has_floor: bool
     of_seeds: list[NDArray[np.intp]]
+    values: list[NDArray[np.bool_]]
 
 
 def importance(runs: Runs, levels: Levels) -> Importance:
@@ -94,13 +98,11 @@ def importance(runs: Runs, levels: Levels) -> Importance:
     order = sorted(set(runs.arms))
     frozen = tuple((name, tuple(values.get(arm) for arm in order)) for name, values in levels.items())
     plan = _plan(runs.arms, runs.seeds, frozen)
-    rank = max(float(np.trace(plan.left)), 1.0)
-    by_units = float((plan.left * runs.covariance).sum()) / rank
-    noise = max(float(((plan.left @ runs.scores) ** 2).sum()) / rank, by_units, 0.0)
-    own = [_squares(runs, plan, each, (noise, by_units)) for each in plan.own]
-    rest = [_squares(runs, plan, each, (noise, by_units)) for each in plan.rest]
+    noise = _noise(runs, plan)
+    own = [_squares(runs, plan, each, noise) for each in plan.own]
+    rest = [_squares(runs, plan, each, noise) for each in plan.rest]
     why = _trouble(runs, plan, own)
-    floor = noise * len(order)
+    floor = float(noise.of_run.mean()) * len(order)
     levels_tested = [math.nan] * len(own) if why else _levels([each.p() for each in own])
     found = {
         name: _share(name, one, other, floor, level)
@@ -108,7 +110,7 @@ def importance(runs: Runs, levels: Levels) -> Importance:
     }
     shares = [_with_notes(factor, found.get(factor.name)) for factor in plan.factors]
     shares.sort(key=lambda share: -share.share if math.isfinite(share.share) else 1.0)
-    total = _squares(runs, plan, plan.everything, (noise, by_units)).true + floor
+    total = _squares(runs, plan, plan.everything, noise).true + floor
     lump = [found[INTERACTIONS]] if INTERACTIONS in found else []
     return Importance([*shares, *lump], floor / total if total > 0 else math.nan, plan.has_floor, why)
 
@@ -146,6 +148,11 @@ def _plan(
         design.df if has_floor else interactions.shape[1],
         has_floor,
         [np.flatnonzero(np.equal(seeds, seed)) for seed in sorted(set(seeds))] if same and has_floor else [],
+        [
+            np.array([of[arm] == value for arm in arms])
+            for of in levels.values()
+            for value in dict.fromkeys(of.values())
+        ],
     )
 
 
@@ -156,29 +163,50 @@ def _without(space: Array, contrasts: Array) -> Array:
     return np.asarray(left[:, sizes > 1e-6])
 
 
-def _squares(runs: Runs, plan: _Plan, contrasts: Array, noise: tuple[float, float]) -> Squares:
-    """`noise`: the variance of a run around what is expected of it, and the part of it that units make."""
-    of_run, by_units = noise
-    of_run, df = _seeds_on(runs, plan, contrasts, of_run)
-    lengths = contrasts @ contrasts.T
-    units = contrasts @ runs.covariance @ contrasts.T - by_units * lengths
-    return squares(contrasts @ runs.scores, of_run * lengths, units, (df, runs.units - 1))
-
-
-def _seeds_on(runs: Runs, plan: _Plan, contrasts: Array, noise: float) -> tuple[float, float]:
-    """The noise of these contrasts and its degrees of freedom: the pooled one or, where seeds act on what is compared
-    more than on the rest, beyond luck, what they do to it. It takes all arms from the same seeds.
+def _noise(runs: Runs, plan: _Plan) -> Noise:
+    """One variance for all runs or, where those of some value of a setting spread otherwise than the rest, beyond luck,
+    one for them and one for the rest.
     """
+    squared, share = (plan.left @ runs.scores) ** 2, np.diag(plan.left)
+    rank = max(float(share.sum()), 1.0)
+    by_units = max(float((plan.left * runs.covariance).sum()) / rank, 0.0)
+    everyone = np.ones(len(squared), bool)
+    rarest, found = UNLIKE_VALUE, Noise(everyone * max(float(squared.sum()) / rank, by_units), by_units, [])
+    found.groups.append((everyone, float(plan.df)))
+    for value in plan.values if plan.df > 1 else []:
+        dfs = np.array([share[value].sum(), share[~value].sum()]) * plan.df / rank
+        if dfs.min() < 1:
+            continue
+        seen = [max(float(squared[of].sum() / share[of].sum()), by_units, NOTHING) for of in (value, ~value)]
+        luck = float(special.fdtrc(*dfs, seen[0] / seen[1]))
+        if luck < rarest:
+            groups = [(value, float(dfs[0])), (~value, float(dfs[1]))]
+            rarest, found = luck, Noise(np.where(value, *seen), by_units, groups)
+    return found
+
+
+def _squares(runs: Runs, plan: _Plan, contrasts: Array, noise: Noise) -> Squares:
+    training, df = _seeds_on(runs, plan, contrasts, noise)
+    units = contrasts @ runs.covariance @ contrasts.T - noise.by_units * contrasts @ contrasts.T
+    return squares(contrasts @ runs.scores, training, units, (df, runs.units - 1))
+
+
+def _seeds_on(runs: Runs, plan: _Plan, contrasts: Array, noise: Noise) -> tuple[Array, float]:
+    """What training anew makes of these contrasts and its degrees of freedom: of the noise or, where seeds act on what
+    is compared more than on the rest, beyond luck, what they do to it. It takes all arms from the same seeds.
+    """
+    usual, usual_df = noise.of(contrasts)
     df = (len(plan.of_seeds) - 1) * len(contrasts)
-    if df < 1 or df >= plan.df or noise <= 0:
-        return noise, float(max(plan.df, 1))
+    of_run = float(noise.of_run[0])
+    if len(noise.groups) > 1 or df < 1 or df >= plan.df or of_run <= 0:
+        return usual, usual_df
     weights = contrasts * len(plan.of_seeds)  # each run's part is its arm's mean over the seeds
     by_seed = np.array([weights[:, of] @ runs.scores[of] for of in plan.of_seeds])
     own = float(((by_seed - by_seed.mean(axis=0)) ** 2).sum()) / df
-    others = max(plan.df * noise - df * own, 0.0) / (plan.df - df)
+    others = max(plan.df * of_run - df * own, 0.0) / (plan.df - df)
     if own <= special.fdtri(df, plan.df - df, 1 - UNLIKE) * others:
-        return noise, float(plan.df)
-    return max(own, noise), float(df)
+        return usual, usual_df
+    return usual * max(own / of_run, 1.0), float(df)
 
 
 def _levels(ps: Sequence[float]) -> list[float]:

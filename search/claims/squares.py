@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 from search.claims.estimate import NOTHING, satterthwaite
@@ -42,6 +43,23 @@ class Squares(NamedTuple):
     def true(self) -> float:
         """An estimate without bias, but for that it is not negative."""
         return max(self.seen - self.expected, 0.0)
+
+
+class Noise(NamedTuple):
+    """of_run [R]: the variance of each run around what is expected of it. by_units: the part of it that units make.
+    groups: the runs whose variance was estimated together, and its degrees of freedom.
+    """
+
+    of_run: Array
+    by_units: float
+    groups: list[tuple[NDArray[np.bool_], float]]
+
+    def of(self, contrasts: Array) -> tuple[Array, float]:
+        """The covariance of contrasts [Q, R] of runs, and its degrees of freedom (Satterthwaite 1946)."""
+        parts = [(float((contrasts[:, runs] ** 2 @ self.of_run[runs]).sum()), df) for runs, df in self.groups]
+        spread = sum(part**2 / max(df, 1.0) for part, df in parts)
+        total = sum(part for part, _ in parts)
+        return (contrasts * self.of_run) @ contrasts.T, total**2 / spread if spread > 0 else 1.0
 
 
 def squares(contrasts: Array, training: Array, units: Array, df: tuple[float, float]) -> Squares:
