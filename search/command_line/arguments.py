@@ -27,6 +27,8 @@ EPILOG = """examples:
       add 50 trials to a study, finished or not
   python search/run.py --space results/backbones-emotion/manifest.json --name again
       run a recorded study again, as it was
+  python search/run.py --again results/backbones-emotion#0007
+      train one row of a study again, and say whether its curve is equal to the bit
   python search/run.py --space spaces/backbones.yaml --set search.sampler=random --set search.max_hours=2
       how the space is searched can be set as well
   python search/run.py --data faces.parquet --task male --quick
@@ -128,6 +130,12 @@ def _add_ways_to_begin(parser: argparse.ArgumentParser) -> None:
     )
     existing.add_argument(
         "--extend", type=int, metavar="N", help="go on with an existing run folder, with N more trials"
+    )
+    existing.add_argument(
+        "--again",
+        metavar="STUDY#ROW",
+        help="train a trial or a run of the final stage anew, as results/x#0007 or results/x#0007-seed13, and compare "
+        "its curve with the record; 0: equal to the bit, 1: it parted",
     )
     existing.add_argument(
         "--plan",
