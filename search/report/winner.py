@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from lssat.data.prepared.table import DatasetInfo
+from lssat.evaluation.scorecard import interval_in_words
 from lssat.task import Task
 from search.claims.chance import chance
 from search.report.final_table import FinalRow, plus_minus, tied
 from search.report.leaderboard import Row
+
+OF_WHAT = ": of the same model on other test images of such people"
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,6 @@ def of_search(row: Row, card: Mapping[str, Any]) -> Winner:
 def lines(winner: Winner, table: Sequence[FinalRow]) -> list[str]:
     """Who it is and what it reaches; what the kept weights reach; who is not told from it. `table`: the final stage."""
     card = winner.card
-    low, high = card["interval"]
     others = ", ".join(
         f"{key} {value:.4f}"
         for key, value in card.items()
@@ -66,8 +68,8 @@ def lines(winner: Winner, table: Sequence[FinalRow]) -> list[str]:
     found = [
         f"winner: {winner.name}, {winner.backbone}, {card['metric']} {winner.validation} on validation, {winner.test} "
         f"on test ({winner.over})",
-        f"  kept in best/: {winner.kept}, with {card['score']:.4f} on test (95% interval {low:.4f} to {high:.4f}: of "
-        "the same model on other test images of such people)",
+        f"  kept in best/: {winner.kept}, with {card['score']:.4f} on test ({interval_in_words(card)}"
+        f"{OF_WHAT if card['interval'] else ''})",
         f"  on test it also has {others}",
     ]
     if ties := tied(table):
@@ -91,13 +93,13 @@ def chance_line(winner: Winner, task: Task, info: DatasetInfo) -> str | None:
         chance(task.kind, metric, [info.counts[split][name] for name in task.classes], info.rows[split])
         for split in ("val", "test")
     )
-    low, high = winner.card["interval"]
+    bounds = winner.card["interval"]
     if winner.validation.value <= on_validation:
         return _no_better(on_validation, f"{winner.validation} on validation")
     if winner.test.value <= on_test:
         return _no_better(on_test, f"{winner.test} on test")
-    if low <= on_test:
-        return _no_better(on_test, f"on test its 95% interval is {low:.4f} to {high:.4f}")
+    if bounds and bounds[0] <= on_test:
+        return _no_better(on_test, f"on test its {interval_in_words(winner.card)}")
     return None
 
 
