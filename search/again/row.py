@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lssat.config import ConfigError, build, current_keys
+from lssat.config import ConfigError, current_keys
 from lssat.did_you_mean import did_you_mean, nearest
 from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest, read_manifest
@@ -71,7 +71,7 @@ def find(text: str) -> RecordedRun:
 def _check(record: TrialRecord, manifest: Manifest) -> None:
     """Raises ConfigError where the run cannot be trained anew, or has nothing to be compared with."""
     try:
-        build(record.sampled)
+        _ = record.config
         _ = record.resolved
     except (ConfigError, ValueError, KeyError, TypeError) as error:
         commit = manifest.content.get("commit")

@@ -19,7 +19,7 @@ def contents(folder):
 @pytest.mark.slow
 @pytest.mark.xdist_group("ray")
 def test_any_row_again_is_equal_to_the_bit_or_says_where_it_parted(tmp_path, table):  # noqa: F811
-    words = command(tmp_path, table, "--set", "search.scheduler=asha", trials=4, epochs=3, finalists=1)
+    words = command(tmp_path, table, "--set", "search.scheduler=promotion", trials=4, epochs=3, finalists=1)
     done = run(words, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     folder = tmp_path / "results" / "small-noise-bright"
