@@ -51,9 +51,10 @@ def _search(arguments: argparse.Namespace) -> int:
     folder = RunFolder(arguments.results.resolve() / name)
     cache = (arguments.storage or arguments.results).resolve() / ".data"  # streamed data are read on every node
     if arguments.plan:
+        from lssat.data.prepare.sample import training_images
         from search.plan.command import plan_study
 
-        plan_study(space, folder, cache, wanted.data.info)
+        plan_study(space, folder, cache, wanted.data.info, training_images)
         return 0
     goes_on = arguments.resume or arguments.extend is not None
     if arguments.extend is not None and not folder.has_begun:

@@ -34,7 +34,8 @@ EPILOG = """examples:
   python search/run.py --data faces.parquet --task male --quick
       a smoke run, in minutes: does everything run with these data?
   python search/run.py --space spaces/backbones.yaml --plan
-      what the study will take, in half a minute and without data; beside what it took where it has been run
+      what the study will take, and how predictable its textures are on a few hundred of the training images, in half
+      a minute and without preparing data; beside what it took where it has been run
 """
 
 
@@ -140,6 +141,7 @@ def _add_ways_to_begin(parser: argparse.ArgumentParser) -> None:
     existing.add_argument(
         "--plan",
         action="store_true",
-        help="only say what the study will take: trials, epochs, memory, time, disk; launches nothing",
+        help="only say what the study will take (trials, epochs, memory, time, disk) and how predictable its textures "
+        "are; launches nothing",
     )
     existing.add_argument("--overwrite", action="store_true", help="delete an existing run folder first")

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -22,10 +23,11 @@ from lssat.inputs.masking import patchify, random_mask
 from lssat.inputs.target import make_target
 from lssat.inputs.texture import stream_image
 from lssat.model.lssat import build_model
-from search.plan.sample import Images
 from search.space import drawable
 from search.space.definition import Space
 
+Images = npt.NDArray[np.uint8]
+"""[N, H, W, 3]"""
 TARGET_KEYS = (
     "streams",
     "auxiliary",
@@ -130,8 +132,7 @@ def measured(wanted: Sequence[Target], images: Images, seconds: float) -> list[P
 def payoff(target: Target, images: Images) -> Payoff:
     """Measured on three fifths, chosen on a fifth, told of the last fifth of the images."""
     config, unit = target.config, target.unit
-    pictures = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255
-    pictures = pictures[: _num_images(pictures, target)]
+    pictures = _pictures(images[: _num_images(images, target)])
     goal = make_target(pictures, config, unit, lambda image: image).float()
     seen = patchify(stream_image(pictures, config.masked_stream, config.texture), unit).float()
     generator = torch.Generator().manual_seed(0)
@@ -156,10 +157,13 @@ def payoff(target: Target, images: Images) -> Payoff:
     return Payoff(target, loss(constant, told), of_place, linear, loss(goal, told))
 
 
-def _num_images(pictures: Tensor, target: Target) -> int:
-    one = make_target(pictures[:1], target.config, target.unit, lambda image: image)
-    fits = min(MOST_PATCHES // one.shape[1], MOST_NUMBERS // one.numel())
-    return min(len(pictures), max(FEWEST_IMAGES, fits))
+def _num_images(images: Images, target: Target) -> int:
+    one = make_target(_pictures(images[:1]), target.config, target.unit, lambda image: image)
+    return max(FEWEST_IMAGES, min(MOST_PATCHES // one.shape[1], MOST_NUMBERS // one.numel()))
+
+
+def _pictures(images: Images) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255
 
 
 def _loss(prediction: Tensor, goal: Tensor, config: Config) -> float:

@@ -1,20 +1,14 @@
 """How predictable a target is: known of made pictures, and ordered on real faces as trained decoders order it."""
 
-import io
 import os
-from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
 from lssat.config import build
-from lssat.data.prepare.prepare import prepare
+from lssat.data.prepare.sample import training_images
 from search.plan.payoff import Target, measured, payoff, targets
 from search.plan.payoff_screen import line
-from search.plan.sample import training_images
 from search.space import file as space_file
 
 SPACE = """
@@ -98,52 +92,13 @@ def test_the_targets_of_a_space_are_all_that_it_can_draw(tmp_path):
     assert len(measured(found, noise(64, 64), 0.0)) == 1, "of those that there is no time for, none"
 
 
-@pytest.fixture
-def table(tmp_path):
-    """Training pictures are dark; those of validation and test are white."""
-    rows = {"image": [], "x": [], "split": []}
-    for index in range(140):
-        split = "train" if index < 100 else "val" if index < 120 else "test"
-        pixels = RANDOM.integers(0, 99, (32, 32, 3)) if split == "train" else np.full((32, 32, 3), 255) - index % 20
-        out = io.BytesIO()
-        Image.fromarray(pixels.astype(np.uint8)).save(out, "PNG")
-        for name, value in zip(rows, (out.getvalue(), index % 2, split), strict=True):
-            rows[name].append(value)
-    pq.write_table(pa.table(rows), tmp_path / "faces.parquet", row_group_size=30)
-    return tmp_path / "faces.parquet"
-
-
-@pytest.mark.parametrize("kind", ["table", "files", "prepared"])
-def test_training_images_are_read_and_no_others(tmp_path, table, kind):
-    source = table
-    if kind == "files":
-        content = pq.read_table(table).to_pylist()
-        for index, row in enumerate(content):
-            (tmp_path / f"{index}.png").write_bytes(row["image"])
-        source = tmp_path / "faces.csv"
-        lines = [f"{index}.png,{row['x']},{row['split']}\n" for index, row in enumerate(content)]
-        source.write_text("image,x,split\n" + "".join(lines))
-    data = build({"data.source": str(source), "data.task": "x", "data.image_size": 16, "masking.unit": 4}).data
-    if kind == "prepared":
-        prepare(data, tmp_path / "cache", lambda text: None)
-    images = training_images(data, tmp_path / "cache", 60, 60)
-    assert images.shape == (60, 16, 16, 3) and images.max() < 99
-    assert (images == training_images(data, tmp_path / "cache", 60, 60)).all()
-    assert training_images(data, tmp_path / "cache", 60, 0) is None, "one image says nothing"
-
-
-def test_synthetic_faces_are_drawn_as_they_will_be(tmp_path):
-    data = build({"data.num_images": 200, "data.image_size": 32, "masking.unit": 8}).data
-    assert training_images(data, tmp_path, 40, 60).shape == (40, 32, 32, 3)
-
-
 @pytest.mark.skipif("LSSAT_FACES" not in os.environ, reason="needs real faces: LSSAT_FACES=FILE.parquet")
-def test_real_faces_are_ordered_as_trained_decoders_order_them(tmp_path):
+def test_real_faces_are_ordered_as_trained_decoders_order_them():
     """RGB first, then histograms, then codes pixel by pixel (docs/results.md; a decoder: RGB 0.37 of a constant guess,
     LDP histogram 0.94, patches of 8).
     """
     data = build({"data.source": os.environ["LSSAT_FACES"], "data.task": "male", "data.image_size": 64}).data
-    images = training_images(data, Path(tmp_path), 600, 60)
+    images = training_images(data, None, 600, 60)
     found = {
         each: payoff(target(*each), images) for each in (("RGB",), ("LDP", "histogram"), ("LDP", "bits"), ("LDP",))
     }

@@ -1,4 +1,4 @@
-"""A few hundred training images before any data are prepared, or of those that are: what a plan can look at."""
+"""A few hundred training images, prepared or not: what can be looked at before a study."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from lssat.data.prepared.table import shard_paths
 from lssat.data.sources.listing import Listing, Record
 from lssat.data.sources.registry import open_listing
 from lssat.data.sources.source import SYNTHETIC, located
-from search.plan.data import newest_prepared
 
 Images = npt.NDArray[np.uint8]
 MOST_GROUPS = 8
@@ -31,13 +30,14 @@ FEWEST = 32
 """Images of which fewer say nothing."""
 
 
-def training_images(data: DataConfig, cache: Path, most: int, seconds: float) -> Images | None:
+def training_images(data: DataConfig, prepared: Path | None, most: int, seconds: float) -> Images | None:
     """Up to `most` training images [N, H, W, 3], as many as can be opened in so many seconds; None where there are too
-    few, or where faces would have to be cut out of videos first. Raises ConfigError.
+    few, or where faces would have to be cut out of videos first. `prepared`: where they were prepared earlier. Raises
+    ConfigError.
     """
     until, found = time.monotonic() + seconds, []
     with refuse_bombs():
-        for image in _encoded(data, cache, most):
+        for image in _encoded(data, prepared, most):
             try:
                 found.append(decode({"image": [image], "label": [0], "row": [0]}, data.image_size)["image"][0])
             except UnusableImage:  # the preparation says so
@@ -47,11 +47,11 @@ def training_images(data: DataConfig, cache: Path, most: int, seconds: float) ->
     return np.stack(found) if len(found) >= FEWEST else None
 
 
-def _encoded(data: DataConfig, cache: Path, most: int) -> Iterator[bytes]:
+def _encoded(data: DataConfig, prepared: Path | None, most: int) -> Iterator[bytes]:
     """Images as their files hold them, in a random order that is always the same."""
     source, draws = located(data.source), random.Random(SEED)
-    if prepared := newest_prepared(source, data, cache):
-        yield from _of_shards(shard_paths(prepared[0], "train"), most, draws)
+    if prepared:
+        yield from _of_shards(shard_paths(prepared, "train"), most, draws)
     elif source.kind == SYNTHETIC:
         from lssat.data.synthetic import generate
 
