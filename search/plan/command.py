@@ -74,7 +74,7 @@ def _payoffs(space: Space, cache: Path, read: ReadImages, console: Console) -> d
         console.print(f"  payoff    {NO_IMAGES}", soft_wrap=True)
         return {}
     found = measured(wanted, images, PAYOFF_SECONDS)
-    show_payoffs(found, len(images), len(wanted) - len(found), console)
+    show_payoffs(found, len(wanted) - len(found), console)
     return {f"{each.target.name}, {each.target.unit} px": round(each.of_constant, 4) for each in found}
 
 

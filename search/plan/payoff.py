@@ -67,11 +67,12 @@ class Target:
 
 @dataclass(frozen=True)
 class Payoff:
-    """Losses of a target on hidden patches of images that were not fitted: of a constant guess, of the place's mean, of
+    """Losses of a target on hidden patches of some of so many images, which were not fitted: of a constant guess, of the place's mean, of
     the best linear prediction, and of the target itself (0 but for histograms).
     """
 
     target: Target
+    images: int
     constant: float
     place: float
     predicted: float
@@ -154,7 +155,7 @@ def payoff(target: Target, images: Images) -> Payoff:
     is_better = predicted(best, chosen) < loss(place, chosen)
     of_place = loss(place, told)
     linear = predicted(best, told) if is_better else of_place
-    return Payoff(target, loss(constant, told), of_place, linear, loss(goal, told))
+    return Payoff(target, len(goal), loss(constant, told), of_place, linear, loss(goal, told))
 
 
 def _num_images(images: Images, target: Target) -> int:

@@ -19,18 +19,20 @@ NOTES = (
 WIDTH = 24
 
 
-def show_payoffs(found: Sequence[Payoff], num_images: int, num_left: int, console: Console) -> None:
+def show_payoffs(found: Sequence[Payoff], num_left: int, console: Console) -> None:
     """A line for each target, by size of patch. `num_left`: that there was no time for."""
     unit = 0
     for each in found:
         target = each.target
         if target.unit != unit:
             unit = target.unit
-            hidden = f"{target.ratio:.0%} of patches of {unit} px hidden, {num_images:,} training images"
-            console.print(f"  payoff    {hidden}")
+            most = max(other.images for other in found if other.target.unit == unit)
+            console.print(
+                f"  payoff    {target.ratio:.0%} of patches of {unit} px hidden, up to {most:,} training images"
+            )
         console.print(f"    {line(each)}")
     if num_left:
-        console.print(f"    no time was left for {num_left} more", style="yellow")
+        console.print(f"    no time was left for {num_left} more textures and sizes of patches", style="yellow")
     console.print(NOTES, style="dim")
 
 

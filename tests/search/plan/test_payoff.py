@@ -26,9 +26,9 @@ search: {num_trials: 4}
 RANDOM = np.random.default_rng(0)
 
 
-def target(stream="RGB", encoding="scaled", unit=8):
+def target(stream="RGB", encoding="scaled", ratio=0.6):
     settings = {"streams": f"MRGB/R{stream}/CRGB", "target.encoding": encoding}
-    return Target(f"{stream} {encoding}", build(settings), unit, 0.6)
+    return Target(f"{stream} {encoding}", build(settings), 8, ratio)
 
 
 def noise(number=200, side=32):
@@ -94,16 +94,15 @@ def test_the_targets_of_a_space_are_all_that_it_can_draw(tmp_path):
 
 @pytest.mark.skipif("LSSAT_FACES" not in os.environ, reason="needs real faces: LSSAT_FACES=FILE.parquet")
 def test_real_faces_are_ordered_as_trained_decoders_order_them():
-    """RGB first, then histograms, then codes pixel by pixel (docs/results.md; a decoder: RGB 0.37 of a constant guess,
-    LDP histogram 0.94, patches of 8).
+    """RGB first, then histograms, then codes pixel by pixel. Of a constant guess a decoder got to 0.37 with RGB and to
+    0.94 with LDP histograms (docs/results.md; 3/4 of patches of 8 hidden); lines get nearly as far.
     """
     data = build({"data.source": os.environ["LSSAT_FACES"], "data.task": "male", "data.image_size": 64}).data
     images = training_images(data, None, 600, 60)
-    found = {
-        each: payoff(target(*each), images) for each in (("RGB",), ("LDP", "histogram"), ("LDP", "bits"), ("LDP",))
-    }
-    shares = [each.share for each in found.values()]
-    assert shares == sorted(shares, reverse=True), shares
-    assert found["RGB",].of_constant == pytest.approx(0.37, abs=0.1)
-    assert found["LDP", "histogram"].of_constant == pytest.approx(0.94, abs=0.03)
-    assert found["LDP",].of_constant == pytest.approx(0.97, abs=0.03)
+    kinds = [("RGB", "scaled"), ("LDP", "histogram"), ("LDP", "bits"), ("LDP", "scaled")]
+    rgb, histogram, bits, scaled = (payoff(target(*kind, ratio=0.75), images) for kind in kinds)
+    assert rgb.share > histogram.share > max(bits.share, scaled.share), (rgb, histogram, bits, scaled)
+    assert rgb.of_constant < min(bits.of_constant, scaled.of_constant)
+    assert 0.37 < rgb.of_constant < 0.55
+    assert 0.94 < histogram.of_constant < 0.98
+    assert "hardly predictable" in line(scaled) and 0.94 < scaled.of_constant < 1
