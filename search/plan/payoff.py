@@ -67,8 +67,8 @@ class Target:
 
 @dataclass(frozen=True)
 class Payoff:
-    """Losses of a target on hidden patches of some of so many images, which were not fitted: of a constant guess, of the place's mean, of
-    the best linear prediction, and of the target itself (0 but for histograms).
+    """Losses of a target on hidden patches of some of so many images, which were not fitted: of a constant guess, of
+    the place's mean, of the best linear prediction, and of the target itself (0 but for histograms).
     """
 
     target: Target
