@@ -57,7 +57,7 @@ def run_again(run: RecordedRun, places: Places, console: Console) -> bool:
     record, config, last = run.record, run.record.config, run.record.num_epochs
     console.print(f"  run       {catalog.architecture(config.backbone)}, seed {config.seed}, {last} epochs on record")
     check_sockets(places.address)
-    prepared = _prepared(run, places, lambda text: console.print(f"  {text}", soft_wrap=True))
+    prepared = study_data(run, places, lambda text: console.print(f"  {text}", soft_wrap=True))
     try:
         connect(places.address, places.root)
         study = _open(run, config, prepared, places)
@@ -82,7 +82,7 @@ def run_again(run: RecordedRun, places: Places, console: Console) -> bool:
     return is_equal
 
 
-def _prepared(run: RecordedRun, places: Places, notify: Notify) -> Path:
+def study_data(run: RecordedRun, places: Places, notify: Notify) -> Path:
     """The study's own data: as they were prepared then or, where that is gone, prepared anew from a source that is
     still the same. Raises ConfigError.
     """
