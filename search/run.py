@@ -16,11 +16,12 @@ if not __package__:  # started as a script: Python put search/ on the path, wher
 from lssat.command import INTERRUPTED, exit_code, words_that_started
 from lssat.config import ConfigError
 from lssat.errors import UserError
+from lssat.files import make_folder
 from search.command_line.arguments import ROOT, parser
-from search.command_line.asked import asked, profile_found
+from search.command_line.asked import asked, pinned_source, profile_found, refuse_beside_again
 from search.command_line.backbones import backbone_table
 from search.record.folder import RunFolder, Storage
-from search.record.locking import claimed, folder_name
+from search.record.locking import claimed, folder_name, locked
 from search.record.manifest import read_manifest
 from search.space.quick import WARNING
 
@@ -31,14 +32,14 @@ MACHINE_FAILED = 3
 
 
 def main() -> int:
-    """Run a study; 0: done, 1: no winner or an unexpected error, 2: bad input, 3: the machine failed (`--resume`
-    goes on), 130: Ctrl-C, 143: SIGTERM, 129: SIGHUP.
+    """Run a study; 0: done, 1: no winner, a row that came out otherwise (`--again`) or an unexpected error, 2: bad
+    input, 3: the machine failed (`--resume` goes on), 130: Ctrl-C, 143: SIGTERM, 129: SIGHUP.
     """
     arguments = parser().parse_args()
     if arguments.backbones:
         print(backbone_table())
         return 0
-    return exit_code(lambda: _search(arguments))
+    return exit_code(lambda: _train_again(arguments) if arguments.again else _search(arguments))
 
 
 def _search(arguments: argparse.Namespace) -> int:
@@ -50,9 +51,10 @@ def _search(arguments: argparse.Namespace) -> int:
     folder = RunFolder(arguments.results.resolve() / name)
     cache = (arguments.storage or arguments.results).resolve() / ".data"  # streamed data are read on every node
     if arguments.plan:
+        from lssat.data.prepare.sample import training_images
         from search.plan.command import plan_study
 
-        plan_study(space, folder, cache, wanted.data.info)
+        plan_study(space, folder, cache, wanted.data.info, training_images)
         return 0
     goes_on = arguments.resume or arguments.extend is not None
     if arguments.extend is not None and not folder.has_begun:
@@ -89,6 +91,30 @@ def _search(arguments: argparse.Namespace) -> int:
                 return INTERRUPTED
             except Exception as error:
                 return _say_what_failed(error, folder, console)
+
+
+def _train_again(arguments: argparse.Namespace) -> int:
+    """Train one recorded run anew and compare; 0: equal to the bit, 1: not."""
+    from search.again.row import find
+    from search.report.screen import console_beside
+
+    refuse_beside_again(arguments)
+    found = find(arguments.again)
+    with locked(found.place):
+        make_folder(found.place.path)
+        with console_beside(found.place.log) as console:
+            console.print(f"L-SSAT Search  {found.name} again", style="bold")
+            from search.again.session import Places, run_again
+
+            storage = arguments.storage.resolve() if arguments.storage else None
+            cache = (storage or found.folder.path.parent) / ".data"
+            data = pinned_source(arguments)
+            try:
+                return 0 if run_again(found, Places(cache, data, storage, arguments.address, ROOT), console) else 1
+            except (UserError, KeyboardInterrupt):
+                raise
+            except Exception as error:
+                return _say_what_failed(error, found.place, console)
 
 
 def _say_what_failed(error: Exception, folder: RunFolder, console: Console) -> int:

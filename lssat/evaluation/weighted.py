@@ -11,8 +11,9 @@ from collections.abc import Callable
 import numpy as np
 from scipy.sparse import csr_array
 
-from lssat.evaluation.fairness import LEAST_ROWS, Groups
+from lssat.evaluation.fairness import Groups
 from lssat.evaluation.metrics import Array
+from lssat.evaluation.odds import LEAST_ROWS
 from lssat.evaluation.predictions import Predictions
 
 OfDraws = Callable[[Array], Array]

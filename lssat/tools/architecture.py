@@ -39,7 +39,8 @@ METHOD, STUDY = 456, 26
 """Left edges of the two packages."""
 LAYOUT = {  # box: pixels from its package's left edge, row, width
     "search commands": (0, -0.5, 380),
-    "search.command_line": (0, 0.24, 380),
+    "search.command_line": (0, 0.24, 184),
+    "search.again": (196, 0.24, 184),
     "search.study": (0, 0.98, 380),
     "search.planted": (0, 1.8, 120),
     "search.report": (130, 1.8, 120),

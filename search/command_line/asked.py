@@ -140,12 +140,38 @@ def _hides_gpus() -> str | None:
     return next((name for name, text in given.items() if text in NO_DEVICES or text.startswith("-")), None)
 
 
-def _pinned(arguments: argparse.Namespace) -> dict[str, Any]:
+def refuse_beside_again(arguments: argparse.Namespace) -> None:
+    """Raises ConfigError where a command line would change what `--again` trains: that is on record."""
+    given = {
+        "--set": bool(arguments.pins),
+        "--task": arguments.task is not None,
+        "--classes": arguments.classes is not None,
+        "--class-names": arguments.class_names is not None,
+        "--num-trials": arguments.num_trials is not None,
+        "--hours": arguments.hours is not None,
+        "--name": arguments.name is not None,
+        "--quick": arguments.quick,
+    }
+    if wrong := [option for option, is_there in given.items() if is_there]:
+        raise ConfigError(
+            f"`--again` trains a run as it is on record, so leave out {', '.join(f'`{option}`' for option in wrong)}; "
+            "`--data` may name where the data lie now"
+        )
+
+
+def pinned_source(arguments: argparse.Namespace) -> str | None:
+    """The data that a command line names, if any."""
     from lssat.data.sources.source import absolute
 
+    if arguments.data is None or arguments.data == "synthetic":
+        return None if arguments.data is None else str(arguments.data)
+    return str(absolute(arguments.data))
+
+
+def _pinned(arguments: argparse.Namespace) -> dict[str, Any]:
     pinned: dict[str, Any] = {}
-    if arguments.data is not None:
-        pinned[DATA_SOURCE] = arguments.data if arguments.data == "synthetic" else absolute(arguments.data)
+    if (source := pinned_source(arguments)) is not None:
+        pinned[DATA_SOURCE] = source
     if arguments.task is not None:
         pinned["data.task"] = arguments.task
     if arguments.classes is not None:

@@ -38,7 +38,7 @@ def estimate_data(data: DataConfig, cache: Path, listed: DatasetInfo | None = No
     `cache`: where prepared data sets are. Raises ConfigError.
     """
     source = located(data.source)
-    if prepared := _newest_prepared(source, data, cache):
+    if prepared := newest_prepared(source, data, cache):
         folder, info = prepared
         num_bytes = sum(path.stat().st_size for path in folder.glob("*.parquet"))
         return DataEstimate(info.rows, max(2, len(info.classes)), num_bytes, f"as prepared in {folder.name}")
@@ -59,7 +59,7 @@ def estimate_data(data: DataConfig, cache: Path, listed: DatasetInfo | None = No
     )
 
 
-def _newest_prepared(source: Source, data: DataConfig, cache: Path) -> tuple[Path, DatasetInfo] | None:
+def newest_prepared(source: Source, data: DataConfig, cache: Path) -> tuple[Path, DatasetInfo] | None:
     """The newest prepared data set of this name and task; a source that is a prepared one is taken as it is."""
     is_synthetic = source.kind == SYNTHETIC
     if not is_synthetic and (source.path / INFO_FILE).is_file():

@@ -53,7 +53,7 @@ def claimed(folder: RunFolder, *, resume: bool, overwrite: bool) -> Iterator[boo
     log where nobody was told what was wrong. What a kill left of a study that had not begun is begun anew. Nothing is
     ever deleted but what this module knows to be of a study that has not begun. Raises ConfigError.
     """
-    with _locked(folder):
+    with locked(folder):
         _bring_back(folder)
         replaced = _put_aside(folder) if overwrite and folder.has_begun else None
         if folder.has_begun and not resume:
@@ -87,7 +87,7 @@ def _settle(folder: RunFolder, replaced: Path | None, keeps_log: bool) -> None:
 
 
 @contextmanager
-def _locked(folder: RunFolder) -> Iterator[None]:
+def locked(folder: RunFolder) -> Iterator[None]:
     """Refuse a folder that another process works on. The system frees the lock when this process ends, however it
     ends.
     """

@@ -20,6 +20,7 @@ from lssat.config import ConfigError, current_keys
 from lssat.files import write_json
 from lssat.storage import StorageLost
 from search.record.folder import RunFolder, Storage
+from search.record.machine import machine
 from search.space.definition import Parameter, Space
 from search.space.settings import SearchConfig
 
@@ -237,6 +238,7 @@ def new_manifest(folder: RunFolder, space: Space, data: dict[str, Any], root: Pa
         "data": data,
         "seed": space.search.seed,
         "versions": _versions(),
+        "machine": machine(),
         "commit": _commit(root),
         "sessions": [],
         "test_opened": [],
@@ -292,6 +294,18 @@ def notify_of_other_versions(manifest: Manifest, notify: Notify) -> None:
     for package, version in _versions().items():
         if recorded.get(package) != version:
             notify(f"note: recorded with {package} {recorded.get(package)}, run with {version}")
+
+
+def differences_of_place(manifest: Manifest, root: Path) -> list[str]:
+    """What is not as it was when the study began: libraries, the machine, the code, as far as that is on record."""
+    content = manifest.content
+    found: list[str] = []
+    notify_of_other_versions(manifest, lambda text: found.append(text.removeprefix("note: ")))
+    then, now = content.get("machine", {}), machine()
+    found += [f"{part} {then[part]} then, {now[part]} now" for part in now if part in then and then[part] != now[part]]
+    if (commit := content.get("commit")) != (commit_now := _commit(root)):
+        found.append(f"code of commit {commit or 'unknown'} then, {commit_now or 'unknown'} now")
+    return found
 
 
 def _current_parameter(entry: Mapping[str, Any]) -> dict[str, Any]:

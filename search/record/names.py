@@ -11,5 +11,6 @@ LEADERBOARD, FINAL_TABLE = "leaderboard.csv", "finals.csv"
 SPEEDS = "speeds.json"
 BUNDLE, TENSORBOARD = "best", "tensorboard"
 PLANS = ".plans"  # beside the run folders, since what is planned need not have one yet
+AGAIN = "again"  # rows that were trained once more, apart from the record
 RAY = ".ray"
 OWNER = "run_folder.txt"  # in the storage: whose checkpoints these are, and what tells that it is there

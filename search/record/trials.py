@@ -69,6 +69,11 @@ class TrialRecord:
         """All settings of the trial."""
         return build(self.sampled)
 
+    @cached_property
+    def resolved(self) -> dict[str, Any]:
+        """All settings as the version that began the trial resolved them, by its own names."""
+        return dict(json.loads((self.folder / CONFIG).read_text())["resolved"])
+
     @property
     def epochs(self) -> list[EpochResult]:
         """The result of each epoch so far, in order, without panels."""
@@ -104,6 +109,11 @@ class TrialRecord:
     def span(self) -> tuple[float, float] | None:
         """When it started and when its last epoch ended, in seconds since 1970; None before the first epoch."""
         return (self._lines[0]["time"] - self._lines[0]["seconds"], self._lines[-1]["time"]) if self._lines else None
+
+    @property
+    def moments(self) -> list[tuple[float, float]]:
+        """When each epoch ended, in seconds since 1970, and the seconds trained until then."""
+        return [(float(line["time"]), float(line.get("seconds", 0.0))) for line in self._lines]
 
     @property
     def outcome(self) -> Outcome | None:

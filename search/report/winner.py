@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from lssat.data.prepared.table import DatasetInfo
+from lssat.evaluation.scorecard import interval_in_words
 from lssat.task import Task
 from search.claims.chance import chance
 from search.claims.words import Word
 from search.report.final_table import FinalRow
 from search.report.leaderboard import Row
 from search.report.told import Told, would_tell
+
+OF_WHAT = ": of the same model on other test images of such people"
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,6 @@ def lines(winner: Winner, table: Sequence[FinalRow], chance: str | None = None) 
     stage. `chance`: see `chance_line`; whatever is said of a guesser stands below it.
     """
     card = winner.card
-    low, high = card["interval"]
     others = ", ".join(
         f"{key} {value:.4f}"
         for key, value in card.items()
@@ -58,8 +60,8 @@ def lines(winner: Winner, table: Sequence[FinalRow], chance: str | None = None) 
     found = [
         f"winner: {winner.name}, {winner.backbone}, {card['metric']} {winner.validation:.4f} on validation, "
         f"{winner.test:.4f} on test ({winner.over})",
-        f"  kept in best/: {winner.kept}, with {card['score']:.4f} on test (95% interval {low:.4f} to {high:.4f}: of "
-        "the same model on other test images of such people)",
+        f"  kept in best/: {winner.kept}, with {card['score']:.4f} on test ({interval_in_words(card)}"
+        f"{OF_WHAT if card['interval'] else ''})",
         f"  on test it also has {others}",
     ]
     return [*found, *([chance] if chance else []), *_of_the_best(table), *_of_the_auxiliary_task(table)]
@@ -76,13 +78,13 @@ def chance_line(winner: Winner, task: Task, info: DatasetInfo) -> str | None:
         chance(task.kind, metric, [info.counts[split][name] for name in task.classes], info.rows[split])
         for split in ("val", "test")
     )
-    low, high = winner.card["interval"]
+    bounds = winner.card["interval"]
     if winner.validation <= on_validation:
         return _no_better(on_validation, f"{winner.validation:.4f} on validation")
     if winner.test <= on_test:
         return _no_better(on_test, f"{winner.test:.4f} on test")
-    if low <= on_test:
-        return _no_better(on_test, f"on test its 95% interval is {low:.4f} to {high:.4f}")
+    if bounds and bounds[0] <= on_test:
+        return _no_better(on_test, f"on test its {interval_in_words(winner.card)}")
     return None
 
 

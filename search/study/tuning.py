@@ -6,14 +6,16 @@ import logging
 import os
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import optuna
 from pyarrow.fs import LocalFileSystem
 from ray import tune
-from ray.tune.schedulers import FIFOScheduler
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from rich.console import Console
 
 from lssat.on_ray.machine_fault import MachineFailed
+from lssat.train.result import EpochResult, read_report
 from search.record.folder import Stage
 from search.record.trials import Status, TrialRecord
 from search.report import leaderboard
@@ -121,6 +123,29 @@ def train_again(study: Study, stage: Stage, names: Sequence[str], progress: Prog
         _train_listed(study, suggestions, Recorder(study, stage, progress), part)
 
 
+def train_copy(study: Study, stage: Stage, run: Suggestion, epochs: int, progress: Progress) -> None:
+    """Train one run from its seed, as far as so many epochs; its schedule stays that of all its epochs.
+
+    Raises MachineFailed, KeyboardInterrupt.
+    """
+    part = Part("training it again", "runs", 1)
+    _train_listed(study, [run], Recorder(study, stage, progress), part, UpTo(epochs))
+
+
+class UpTo(FIFOScheduler):  # type: ignore[misc]
+    """Stops every run after so many epochs."""
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__()
+        self._epochs = epochs
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Whether the run goes on; at its own end it ends by itself."""
+        message = read_report(result)
+        is_enough = isinstance(message, EpochResult) and message.epoch >= self._epochs and not message.is_last
+        return str(TrialScheduler.STOP if is_enough else TrialScheduler.CONTINUE)
+
+
 class ListedRuns:
     """Hands out the runs of a list, in order."""
 
@@ -150,8 +175,10 @@ def _train_stage(study: Study, stage: Stage, runs: Sequence[Suggestion], progres
     _settle(study, stage)
 
 
-def _train_listed(study: Study, runs: Sequence[Suggestion], recorder: Recorder, part: Part) -> None:
-    participants = Participants(ListedRuns(runs), FIFOScheduler(), [recorder, recorder.progress])
+def _train_listed(
+    study: Study, runs: Sequence[Suggestion], recorder: Recorder, part: Part, rungs: TrialScheduler | None = None
+) -> None:
+    participants = Participants(ListedRuns(runs), rungs or FIFOScheduler(), [recorder, recorder.progress])
     adaptor = Adaptor(study.space.search, participants, partial(study.folder.record, recorder.stage))
     with recorder.progress.shows(part):
         _tune(study, adaptor, recorder, len(runs))

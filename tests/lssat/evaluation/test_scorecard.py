@@ -1,15 +1,20 @@
 """Scores by video and subgroup against slow or independent computations."""
 
+import json
+
 import numpy as np
 import pytest
 from scipy.interpolate import interp1d
 from scipy.optimize import brentq
+from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, roc_curve
 
-from lssat.evaluation.fairness import by_subgroup, equalised_odds, worst_group
+from lssat.evaluation import uncertainty
+from lssat.evaluation.fairness import by_subgroup, worst_group
 from lssat.evaluation.metrics import calibration_error, confusion, equal_error_rate, evaluate_scores, one_score
+from lssat.evaluation.odds import equalised_odds
 from lssat.evaluation.predictions import Predictions
-from lssat.evaluation.scorecard import independent, scorecard
+from lssat.evaluation.scorecard import independent, scorecard, shown
 from lssat.evaluation.uncertainty import bootstrap
 from lssat.evaluation.units import RowTexts, of_videos
 from lssat.task import Task
@@ -84,39 +89,117 @@ def test_rows_without_a_video_are_scored_alone() -> None:
 
 
 def test_unequal_groups_are_seen_and_small_ones_left_out() -> None:
-    labels = np.tile([0, 1], 100)
-    groups = np.array(["f"] * 100 + ["m"] * 95 + ["x"] * 5)
+    labels = np.tile([0, 1], 250)
+    groups = np.array(["f"] * 250 + ["m"] * 245 + ["x"] * 5)
     logits = np.where(labels == 1, 1.0, -1.0)[:, None]
-    logits[100:150] *= -1  # of the men's 95 first rows, 50 are wrong
-    found = by_subgroup("binary", "accuracy", Predictions(logits, labels), groups, np.arange(200).astype(str))
+    logits[:20] *= -1
+    logits[250:350] *= -1  # of the men's 245 rows, 100 are wrong
+    found = by_subgroup("binary", "accuracy", Predictions(logits, labels), groups, np.arange(500).astype(str))
     assert found["unscored"] == ["x"]
-    assert (found["worst_group"], found["groups"]["f"]["score"]) == ("m", 1.0)
-    assert found["gap"] == pytest.approx(50 / 95)
+    assert (found["worst_group"], found["best_group"], found["groups"]["f"]["score"]) == ("m", "f", 230 / 250)
+    assert found["gap"] == pytest.approx(230 / 250 - 145 / 245)
     low, high = found["gap_interval"]
-    assert low < found["gap"] < high
-    rates = [np.flatnonzero(groups == name) for name in "fm"]
-    true_positive = 1 - (logits[rates[1], 0][labels[rates[1]] == 1] > 0).mean()
-    assert found["equalised_odds"] == pytest.approx(
-        max(true_positive, (logits[rates[1], 0][labels[rates[1]] == 0] > 0).mean())
-    )
-    assert equalised_odds("binary", Predictions(logits, labels), [rates[0], rates[0]]) == 0
+    assert 0 < low < found["gap"] < high and found["told"] == [["f", "m"]]
+    spread = np.sqrt(0.92 * 0.08 / 250 + (145 / 245) * (100 / 245) / 245)
+    assert high - low == pytest.approx(2 * 1.96 * spread, rel=0.15)
+    odds = found["equalised_odds_of"]
+    rates = [(logits[groups == name, 0][labels[groups == name] == true] > 0).mean() for true in (1, 0) for name in "fm"]
+    assert found["equalised_odds"] == pytest.approx(max(abs(rates[0] - rates[1]), abs(rates[2] - rates[3])))
+    assert odds["interval"][0] < found["equalised_odds"] < odds["interval"][1]
+    is_true = odds["rate"] == "true positives"
+    assert (odds["high"], odds["low"]) == (("f", "m") if is_true else ("m", "f"))
 
 
-def test_a_small_group_is_missing_from_some_resamples_which_do_not_count() -> None:
-    """Of 12 rows a resample often holds fewer than the 10 that are scored; of 10 rows of one person, sometimes none."""
-    logits, labels = drawn("binary", 60)
-    groups, unknown = np.array(["a"] * 48 + ["b"] * 12), np.full(60, "")
-    texts = RowTexts(unknown, unknown, {"g": groups})
-    task = Task("t", "binary", ("n", "y"), (30, 30), 60)
-    card = scorecard(task, "worst_group", Predictions(logits, labels), {}, texts)
-    low, high = card["interval"]
-    assert 0 <= low < high <= 1 and low <= card["score"] <= high
+def test_groups_that_are_the_same_have_a_gap_and_odds_of_nothing() -> None:
+    rows = np.arange(100)
+    labels, logits = np.tile([0, 1], 100), np.tile([-1.0, 1.0, 1.0, 1.0], 50)[:, None]
+    groups = np.repeat(["a", "b"], 100)
+    found = by_subgroup("binary", "accuracy", Predictions(logits, labels), groups, np.arange(200).astype(str))
+    assert (found["gap"], found["equalised_odds"], found["told"]) == (0, 0, [])
+    low, high = found["gap_interval"]
+    assert low == -high and high > 0
+    assert equalised_odds("binary", Predictions(logits, labels), {"a": rows}, groups) is None
 
-    labels = np.tile([0, 1], 30)
-    logits = np.where((labels == 1) ^ (groups == "b"), 1.0, -1.0)[:, None]
-    person = np.array([f"row {row}" for row in range(48)] + ["one person"] * 12)
+
+def equal_groups(random: np.random.Generator, number: int = 3) -> tuple[Predictions, np.ndarray, np.ndarray]:
+    """400 units in each group, three rows each that are alike, whose scores differ by luck alone."""
+    person = np.repeat(np.arange(400 * number), 3)
+    labels = np.repeat(random.integers(0, 2, 400 * number), 3)
+    is_right = np.repeat(random.random(400 * number) < 0.7, 3)
+    logits = np.where((labels == 1) == is_right, 1.0, -1.0)[:, None]
+    return Predictions(logits, labels), np.char.add("g", (person // 400).astype(str)), person.astype(str)
+
+
+@pytest.mark.slow
+def test_equal_groups_are_told_apart_in_one_sample_of_twenty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though best and worst are picked of three after the fact, and equalised odds of all rates."""
+    monkeypatch.setattr(uncertainty, "RESAMPLES", 250)
+    random, samples = np.random.default_rng(5), 300
+    told = told_odds = 0
+    for _ in range(samples):
+        predictions, groups, units = equal_groups(random)
+        found = by_subgroup("binary", "accuracy", predictions, groups, units)
+        told += found["gap_interval"][0] > 0
+        told_odds += found["equalised_odds_of"]["interval"][0] > 0
+        assert bool(found["told"]) >= (found["gap_interval"][0] > 0)
+    assert binomtest(told, samples, 0.05).pvalue > 0.001, told
+    assert told_odds <= 0.05 * samples + 3 * np.sqrt(0.05 * 0.95 * samples), told_odds
+
+
+def test_few_units_have_no_interval_but_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many rows they have: a person, two videos."""
+    logits, labels = drawn("binary", 600)
+    groups, unknown = np.array(["a"] * 300 + ["b"] * 300), np.full(600, "")
+    person = np.array([f"row {row}" for row in range(300)] + ["one person"] * 300)
     found = by_subgroup("binary", "accuracy", Predictions(logits, labels), groups, person)
-    assert found["gap"] == 1 and found["gap_interval"] == (1, 1), "a is always right, b never"
+    assert found["gap"] > 0 and found["gap_interval"] is None
+    assert found["gap_why"] == "too few independent units (1 in b; an interval takes 100 in each group)"
+    assert found["equalised_odds_of"]["interval"] is None and "(1; an" in found["equalised_odds_of"]["why"]
+    task = Task("t", "binary", ("n", "y"), (300, 300), 600)
+    for metric in ("accuracy", "worst_group"):
+        texts = RowTexts(person if metric == "worst_group" else unknown, np.repeat(["v", "w"], 300), {"g": groups})
+        card = scorecard(task, metric, Predictions(logits, labels), {}, texts)
+        assert card["interval"] is None and "too few independent units" in card["interval_why"]
+        lines = shown(card).splitlines()
+        assert "no interval: too few independent units (" in lines[0] and "nan" not in shown(card)
+        assert f"by g, {'balanced_accuracy' if metric == 'worst_group' else 'accuracy'}: a " in shown(card)
+        json.dumps(card, allow_nan=False)
+
+
+def test_the_worst_group_is_resampled_as_it_was_named() -> None:
+    """The lowest of equal groups is lower in every resample; the interval is around the one that was lowest."""
+    predictions, groups, units = equal_groups(np.random.default_rng(1), number=6)
+    unknown = np.full(len(units), "")
+    card = scorecard(
+        Task("t", "binary", ("n", "y"), (1, 1), 2),
+        "worst_group",
+        predictions,
+        {},
+        RowTexts(units, unknown, {"g": groups}),
+    )
+    low, high = card["interval"]
+    assert (low + high) / 2 == pytest.approx(card["score"])
+    assert low < 0.7 < high, "what is true of all six"
+    assert shown(card).startswith("worst_group by balanced_accuracy 0.")
+
+
+def test_what_is_shown_of_subgroups() -> None:
+    labels = np.tile([0, 1], 300)
+    groups = np.repeat(["f", "m"], 300)
+    random = np.random.default_rng(0)
+    logits = np.where((labels == 1) == (random.random(600) < 0.8), 1.0, -1.0)[:, None]
+    nobody = np.full(600, "")
+    task = Task("t", "binary", ("n", "y"), (1, 1), 2)
+    text = shown(
+        scorecard(task, "accuracy", Predictions(logits, labels), {}, RowTexts(nobody, nobody, {"sex": groups}))
+    )
+    assert "by sex, accuracy: f 0." in text and ", cannot be told from 0" in text
+    assert "positives of y, " in text
+    logits[:200] = np.where(labels[:200] == 1, -1.0, 1.0)[:, None]
+    text = shown(
+        scorecard(task, "accuracy", Predictions(logits, labels), {}, RowTexts(nobody, nobody, {"sex": groups}))
+    )
+    assert "worst f, best m, gap 0." in text and "cannot be told" not in text
 
 
 def test_a_label_that_is_the_group_itself_is_left_out() -> None:

@@ -110,6 +110,7 @@ def test_one_frame_a_video_is_scored_as_frames_are(video):
 @pytest.mark.parametrize("task", [Task("fake", "binary", ("no", "yes"), (5, 5), 10), DEEPFAKE])
 def test_only_deepfake_detection_is_scored_by_video(monkeypatch, task):
     monkeypatch.setattr(uncertainty, "RESAMPLES", 20)
+    monkeypatch.setattr(uncertainty, "FEWEST_UNITS", 10)
     predictions, texts = frames()
     whole, known = score_units(task, predictions, texts)
     assert (whole is predictions) == (task is not DEEPFAKE)

@@ -85,7 +85,7 @@ def test_epochs_of_the_final_stage():
     assert epochs.final(SearchConfig(finalists=3, final_seeds=4), 10) == 3 * 2 * 4 * 10
     assert epochs.final(SearchConfig(num_trials=2, finalists=3, final_seeds=4), 10) == 2 * 2 * 4 * 10
     assert epochs.final(SearchConfig(finalists=0), 10) == 0
-    assert epochs.final(SearchConfig(finalists=1, final_seeds=4, supervised=False), 10) == 1 * 4 * 10
+    assert epochs.final(SearchConfig(finalists=1, final_seeds=4, supervised="none"), 10) == 1 * 4 * 10
 
 
 @pytest.mark.parametrize(("num_trials", "finalists"), [(20, 2 * 5), (8, 8)])

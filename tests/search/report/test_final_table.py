@@ -63,14 +63,14 @@ def of_two_backbones(tmp_path):
 
 @pytest.mark.parametrize(("finalists", "arms"), [(1, ["0000", "0002"]), (2, ["0000", "0001", "0002"]), (0, [])])
 def test_the_best_of_each_backbone_are_finalists_where_they_are_wanted(of_two_backbones, finalists, arms):
-    runs = planned(of_two_backbones, finalists=finalists, finalists_per="backbone", supervised=False, final_seeds=2)
+    runs = planned(of_two_backbones, finalists=finalists, finalists_per="backbone", supervised="none", final_seeds=2)
     assert [run.name for run in runs] == [f"{arm}-seed{seed}" for seed in (1, 2) for arm in arms]
 
 
 def test_the_best_of_each_backbone_have_their_baselines_where_nobody_leaves_them_out(of_two_backbones):
     runs = planned(of_two_backbones, finalists=1, finalists_per="backbone", final_seeds=2)
     assert [run.arm.name for run in runs[:4]] == ["0000", "0000-supervised", "0002", "0002-supervised"]
-    table = [run.arm.name for run in planned(of_two_backbones, finalists=2, supervised=False, final_seeds=2)]
+    table = [run.arm.name for run in planned(of_two_backbones, finalists=2, supervised="none", final_seeds=2)]
     assert table == ["0000", "0001"] * 2
 
 

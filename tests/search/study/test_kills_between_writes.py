@@ -99,13 +99,14 @@ class Disk:
         return writes
 
     def ends(self):
-        """What a study comes to: leaderboard, final table, and what Optuna knows; epochs trained."""
+        """What a study comes to: leaderboard, final table in words, and what Optuna knows; epochs trained."""
         rows = leaderboard.rank(self.folder.records(Stage.SEARCH), self.space.search.objectives)
         runs = final_table.planned_runs(self.folder, rows, self.space.search)
         trials = self.open_study(None, self.folder.name, self.space).trials
         known = [(t.state, t.values, t.params, t.intermediate_values, t.constraints) for t in trials]
         epochs = {record.name: record.epochs for stage in Stage for record in self.folder.records(stage)}
-        return rows, final_table.final_table(self.folder, runs, rows, self.space.search), known, epochs
+        table = final_table.final_table(self.folder, runs, rows, self.space.search)
+        return rows, list(map(final_table.cells, table)), known, epochs
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,100 @@
+"""A few hundred training images, prepared or not: what can be looked at before a study."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+
+from lssat.config import DataConfig
+from lssat.data.images import UnusableImage
+from lssat.data.pictures import refuse_bombs
+from lssat.data.prepare.opening import open_entry, open_options
+from lssat.data.prepared.decoding import decode
+from lssat.data.prepared.table import shard_paths
+from lssat.data.sources.listing import Listing, Record
+from lssat.data.sources.registry import open_listing
+from lssat.data.sources.source import SYNTHETIC, located
+
+Images = npt.NDArray[np.uint8]
+MOST_GROUPS = 8
+"""Row groups of a table that are read: drawn at random, each is read as a whole."""
+SEED = 0
+FEWEST = 32
+"""Images of which fewer say nothing."""
+
+
+def training_images(data: DataConfig, prepared: Path | None, most: int, seconds: float) -> Images | None:
+    """Up to `most` training images [N, H, W, 3], as many as can be opened in so many seconds; None where there are too
+    few, or where faces would have to be cut out of videos first. `prepared`: where they were prepared earlier. Raises
+    ConfigError.
+    """
+    until, found = time.monotonic() + seconds, []
+    with refuse_bombs():
+        for image in _encoded(data, prepared, most):
+            try:
+                found.append(decode({"image": [image], "label": [0], "row": [0]}, data.image_size)["image"][0])
+            except UnusableImage:  # the preparation says so
+                continue
+            if len(found) == most or time.monotonic() > until:
+                break
+    return np.stack(found) if len(found) >= FEWEST else None
+
+
+def _encoded(data: DataConfig, prepared: Path | None, most: int) -> Iterator[bytes]:
+    """Images as their files hold them, in a random order that is always the same."""
+    source, draws = located(data.source), random.Random(SEED)
+    if prepared:
+        yield from _of_shards(shard_paths(prepared, "train"), most, draws)
+    elif source.kind == SYNTHETIC:
+        from lssat.data.synthetic import generate
+
+        orders = generate.plan(data.task, data.num_images, data.image_size, data.seed)
+        faces = [order for order in orders if order.split == "train"]
+        yield from (generate.draw(order).image for order in draws.sample(faces, len(faces)))
+    else:
+        listing = open_listing(source, data)
+        entries = [entry for entry in listing.entries if isinstance(entry, Record) and entry.split == "train"]
+        if listing.media == "table":
+            yield from _of_table(listing, entries, most, draws)
+        elif listing.media == "images":
+            options = open_options(listing)
+            for entry in draws.sample(entries, len(entries)):
+                yield from (row.image for row in open_entry(options, entry).rows)
+
+
+def _of_shards(paths: list[Path], most: int, draws: random.Random) -> Iterator[bytes]:
+    groups = [(path, group) for path in paths for group in range(pq.read_metadata(path).num_row_groups)]
+    chosen = draws.sample(groups, min(len(groups), MOST_GROUPS))
+    for path, group in chosen:
+        images = pq.ParquetFile(path).read_row_group(group, columns=["image"]).column(0)
+        yield from _some(images, range(len(images)), _share(most, len(chosen)), draws)
+
+
+def _of_table(listing: Listing, entries: list[Record], most: int, draws: random.Random) -> Iterator[bytes]:
+    table, column = pq.ParquetFile(listing.path), listing.info.options["image_column"]
+    ends = np.cumsum([table.metadata.row_group(group).num_rows for group in range(table.num_row_groups)])
+    rows_of: dict[int, list[int]] = {}
+    for entry in entries:
+        group = int(np.searchsorted(ends, entry.position, side="right"))
+        rows_of.setdefault(group, []).append(entry.position - (int(ends[group - 1]) if group else 0))
+    chosen = draws.sample(sorted(rows_of), min(len(rows_of), MOST_GROUPS))
+    for group in chosen:
+        images = table.read_row_group(group, columns=[column]).column(0)
+        yield from _some(images, rows_of[group], _share(most, len(chosen)), draws)
+
+
+def _share(most: int, num_groups: int) -> int:
+    """Of a row group: twice what is due, since others may hold less."""
+    return 2 * most // num_groups + 1
+
+
+def _some(images: Any, rows: Sequence[int], most: int, draws: random.Random) -> Iterator[bytes]:
+    found = (images[row].as_py() for row in draws.sample(rows, min(len(rows), most)))
+    yield from (image for image in found if image)

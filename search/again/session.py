@@ -1,0 +1,138 @@
+"""A recorded run trained anew: the same settings, seed and data by the same path, in a place of its own."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from lssat.command import Notify
+from lssat.config import Config, ConfigError
+from lssat.data.prepare.prepare import prepare
+from lssat.data.prepared.table import is_complete, read_info, read_texts
+from lssat.evaluation.units import RowTexts, texts_to_send
+from lssat.model import catalog
+from lssat.on_ray import driver
+from lssat.on_ray.ingest import open_splits
+from lssat.train.microbatch import AttemptRecord
+from search.again.curves import verdict
+from search.again.row import RecordedRun
+from search.record.folder import Storage
+from search.record.manifest import differences_of_place
+from search.space.definition import Space
+from search.space.settings import SearchConfig
+from search.strategy.forecast import Forecast
+from search.strategy.suggestion import Suggestion
+from search.study import tuning
+from search.study.capacity import concurrency
+from search.study.cluster import check_sockets, check_storage, connect
+from search.study.context import Study
+from search.study.progress import Progress
+from search.study.session import task_of
+
+ALONE = SearchConfig(num_trials=1, scheduler="none", finalists=0)
+"""How a single run is searched for: not at all."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """`cache`: of prepared data. `data`: where the source lies now, as `--data` names it. `storage`: of checkpoints.
+    `address`: of a Ray cluster; None: Ray on this machine. `root`: of the project's code.
+    """
+
+    cache: Path
+    data: str | None
+    storage: Path | None
+    address: str | None
+    root: Path
+
+
+def run_again(run: RecordedRun, places: Places, console: Console) -> bool:
+    """Train the run anew as far as its record goes, and compare: whether every epoch is equal to the bit.
+
+    The record is read, never written. Raises ConfigError, MachineFailed, KeyboardInterrupt.
+    """
+    record, config, last = run.record, run.record.config, run.record.num_epochs
+    console.print(f"  run       {catalog.architecture(config.backbone)}, seed {config.seed}, {last} epochs on record")
+    check_sockets(places.address)
+    prepared = study_data(run, places, lambda text: console.print(f"  {text}", soft_wrap=True))
+    try:
+        connect(places.address, places.root)
+        study = _open(run, config, prepared, places)
+        _begin_anew(study, run)
+        progress = Progress(console, Forecast(ALONE, last))
+        tuning.train_copy(study, run.stage, Suggestion(record.name, record.sampled), last, progress)
+    finally:
+        driver.stop()
+    study.storage.drop_ray()
+    study.storage.drop_resumable_state(run.stage, record.name)
+    copy = study.folder.record(run.stage, record.name)
+    is_equal, lines = verdict(record, copy.epochs)
+    if copy.outcome and copy.outcome.reason:
+        lines.append(f"now {copy.outcome.status}: {copy.outcome.reason}")
+    if not is_equal:
+        differing = [*differences_of_place(run.manifest, places.root), *run.changed_settings()]
+        lines.append(f"what differs: {'; '.join(differing) or 'nothing that is on record'}")
+    console.print(f"{run.name}: {lines[0]}", style="green" if is_equal else "yellow", soft_wrap=True)
+    for line in lines[1:]:
+        console.print(f"  {line}", soft_wrap=True)
+    console.print(f"  its curve and weights of now are in {copy.folder}", soft_wrap=True)
+    return is_equal
+
+
+def study_data(run: RecordedRun, places: Places, notify: Notify) -> Path:
+    """The study's own data: as they were prepared then or, where that is gone, prepared anew from a source that is
+    still the same. Raises ConfigError.
+    """
+    recorded = run.manifest.content["data"]
+    wanted = str(run.manifest.content["resolved"]["data"])
+    kept = Path(recorded["prepared"]) if "prepared" in recorded else None
+    for folder in [kept, places.cache / kept.name] if kept and places.data is None else []:
+        if is_complete(folder) and read_info(folder).fingerprint == wanted:
+            return folder
+    data = run.record.config.data
+    source = places.data or data.source
+    try:
+        folder = prepare(data.model_copy(update={"source": source}), places.cache, notify)
+    except ConfigError as error:
+        raise ConfigError(
+            f"the data of the study are gone: as they were prepared they are not in {kept}, and the source says: "
+            f"{error}. Restore either, or name where the source lies now by `--data`"
+        ) from None
+    if read_info(folder).fingerprint != wanted:
+        raise ConfigError(
+            f"the data in {source} are not those that the study was trained on: files, their content or their times "
+            "have changed; restore them (a copy must keep the times of its files, as `cp -a` does), or name a copy "
+            "of then by `--data`"
+        )
+    return folder
+
+
+def _open(run: RecordedRun, config: Config, prepared: Path, places: Places) -> Study:
+    """The study of this one run. Raises ConfigError where the machines cannot hold it."""
+    storage = Storage(places.storage / run.folder.name / run.place.name if places.storage else run.place.path)
+    if places.address:
+        storage.path.mkdir(parents=True, exist_ok=True)
+        check_storage(storage.path)
+    space = Space(run.manifest.space.profile, dict(run.record.sampled), (), {}, ALONE, {})
+    task, workers = task_of(read_info(prepared)), config.resources.num_workers
+    splits = open_splits(prepared, ("train", "val"), config.data.image_size, [workers])
+    texts = RowTexts.of_columns(read_texts(prepared, "val"), config.objective.subgroups)
+    study = Study(run.place, storage, space, task, prepared, splits, texts_to_send(task, texts))
+    concurrency([config.resources], study.is_streamed, None)
+    return study
+
+
+def _begin_anew(study: Study, run: RecordedRun) -> None:
+    """Delete what an earlier call left of this run, and let it begin with batches cut as on record."""
+    record, storage = run.record, study.storage
+    for folder in {study.folder.record(run.stage, record.name).folder, storage.checkpoints(run.stage, record.name)}:
+        shutil.rmtree(folder, ignore_errors=True)
+    storage.write_mark(study.folder)
+    first = record.epochs[0].micro_batches
+    if first != record.config.optim.accumulate:
+        folder = storage.checkpoints(run.stage, record.name)
+        folder.mkdir(parents=True)
+        AttemptRecord(folder, {}).keep(first)
