@@ -101,7 +101,8 @@ class Disk:
         trials = self.open_study(None, self.folder.name, self.space).trials
         known = [(t.state, t.values, t.params, t.intermediate_values, t.constraints) for t in trials]
         epochs = {record.name: record.epochs for stage in Stage for record in self.folder.records(stage)}
-        return rows, final_table.final_table(self.folder, runs), known, epochs
+        table = final_table.final_table(self.folder, runs, rows, self.space.search)
+        return rows, [final_table.cells(row) for row in table], known, epochs
 
 
 @pytest.fixture(autouse=True)
