@@ -77,7 +77,7 @@ def _why_no_claims(without: Sequence[str]) -> str:
     return (
         f"Neither which backbone suits which task nor whether one suits all can be told: {which} no final stage, and "
         "single trials differ by luck. Go on with `--resume --set search.finalists=1 --set "
-        "search.finalists_per=backbone`, as spaces/per_task.yaml has it."
+        "search.finalists_per=backbone --set search.supervised=none`, as spaces/per_task.yaml has it."
     )
 
 

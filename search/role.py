@@ -19,7 +19,8 @@ EPILOG = """example:
 
 Of a grid: the share of the variance of the score that each setting makes, with its interval, and whether it matters; a
 setting that never changed by itself is called confounded. Of another search: what its best trials have in common, which
-is no test. Scores are the best on validation."""
+is no test. Of both: what the texture does to each backbone and to all together, where the same was trained without it,
+from the final stage if there is one. Scores are the best on validation."""
 
 
 def main() -> int:

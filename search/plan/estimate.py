@@ -85,7 +85,7 @@ def make_plan(space: Space, data: DataEstimate, machine: Machine, seconds: float
         fits=what_fits(space.search, example.optim.epochs, per_epoch, len(config_of), baseline_epochs.expected)
         if hours and per_epoch
         else "",
-        seen=what_is_seen(space.search, data.rows["val"], data.spread),
+        seen=what_is_seen(space.search, data.rows["val"], data.spread, len(config_of)),
     )
 
 

@@ -15,6 +15,7 @@ from search.record.folder import RunFolder, Stage
 from search.record.manifest import read_manifest
 from search.record.names import MANIFEST
 from search.record.trials import Status
+from search.space.epochs import num_finalists
 from search.space.settings import SearchConfig
 
 FEWEST_DF = 4
@@ -29,12 +30,13 @@ class SeedSpread:
     study: str
 
 
-def what_is_seen(search: SearchConfig, rows: int, measured: SeedSpread | None) -> str:
-    """In words; empty where there is no final stage. `rows`: of validation."""
-    arms, seeds = 2 * min(search.finalists, search.num_trials), search.final_seeds
-    if not arms:
+def what_is_seen(search: SearchConfig, rows: int, measured: SeedSpread | None, backbones: int = 1) -> str:
+    """In words; empty where nothing is compared. `rows`: of validation. `backbones`: of the space."""
+    has_baselines = search.supervised != "none"
+    arms, seeds = num_finalists(search, backbones) * (1 + has_baselines), search.final_seeds
+    if arms < 2:
         return ""
-    stage = f"{arms} arms (finalists and their supervised baselines) x {seeds} seeds"
+    stage = f"{arms} arms (finalists{' and their supervised baselines' if has_baselines else ''}) x {seeds} seeds"
     if rows < FEWEST_UNITS:
         return f"{stage}: with {rows} validation rows no difference can be told; it takes {FEWEST_UNITS}"
     spread = Spread(seed=measured.sd, run=0.0) if measured else Spread()

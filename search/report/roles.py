@@ -93,7 +93,7 @@ def words_of_grid(found: Importance, num_complete: int, num_missing: int) -> str
     table = markdown_table(["setting", "share", "95% interval", "role"], rows, ["share", "95% interval"])
     notes = [
         "Shares are of the variance of one run's score over the grid. `matters`: the expected score over seeds and "
-        "validation images differs between its values; at most 5% of studies say so of any setting falsely."
+        "validation images differs between its values; about 5% of studies say so of any setting falsely."
     ]
     if num_missing:
         notes.append(

@@ -53,8 +53,8 @@ class SearchConfig(Section):
     finalists: Int = Field(
         3,
         ge=0,
-        description="best configurations that are trained anew, beside their supervised baselines, to choose the "
-        "winner; 0: no final stage",
+        description="best configurations (`search.finalists_per`) that are trained anew, beside their supervised "
+        "baselines (`search.supervised`), to choose the winner; 0: no final stage",
     )
     finalists_per: Literal["study", "backbone"] = Field(
         "study",
@@ -70,7 +70,7 @@ class SearchConfig(Section):
     final_seeds: Int = Field(
         5,
         ge=2,
-        description="fresh seeds that each finalist is trained with; the cost grows with them. 5 see differences a "
+        description="fresh seeds that each arm is trained with; the cost grows with them. 5 see differences a "
         "sixth smaller than 3 do, 10 a fifth smaller than 5 for twice the cost (docs/claims.md)",
     )
     margin: Float = Field(
