@@ -34,8 +34,8 @@ EPILOG = """examples:
   python search/run.py --data faces.parquet --task male --quick
       a smoke run, in minutes: does everything run with these data?
   python search/run.py --space spaces/backbones.yaml --plan
-      what the study will take, and how predictable its textures are on a few hundred of the training images, in half
-      a minute and without preparing data; beside what it took where it has been run
+      what the study will take, and how predictable its textures are on some of the training images, in about a minute
+      and without preparing data; beside what it took where it has been run
 """
 
 
