@@ -9,7 +9,7 @@ import numpy as np
 
 from lssat.markdown import markdown_table
 from search.claims.runs import Runs
-from search.planted.cells import Goal, missed_goals, percent
+from search.planted.cells import SEED, Goal, missed_goals, percent
 from search.planted.studies import Plant
 from search.planted.tally import Tally, tally, tally_earlier
 
@@ -95,13 +95,13 @@ def arm_tables(
     equals, leaders, found = [], [], {}
     for name, plant in kinds().items():
         print(name, file=sys.stderr)
-        new, old = tally(plant, studies), tally_earlier(plant, earlier)
+        new, old = tally(plant, studies, seed=SEED), tally_earlier(plant, earlier, seed=SEED)
         found[name] = new
         equals.append(_cells_of_equals(name, new, old))
         leaders.append(_cells_of_a_leader(name, new, old))
     drawn = []
     for seeds, units in DRAWN_BY_IMAGE:
-        of_files = tally(Plant(4, seeds, units), files, through_files)
+        of_files = tally(Plant(4, seeds, units), files, through_files, SEED)
         shares = (percent(of_files, what) for what in ("false", "pair holds", "shown holds"))
         drawn.append([f"{seeds} seeds, {units} images", *shares])
     sections = [

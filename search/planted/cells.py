@@ -10,6 +10,9 @@ from search.planted.tally import Tally
 Goal = tuple[str, str, Callable[[tuple[float, float]], bool]]
 """In words; what is counted; whether its limits miss it."""
 
+SEED = 1
+"""From which the page is drawn: not 0, by which some thresholds were chosen."""
+
 
 def percent(found: Tally, what: str) -> str:
     """The share of studies in which something was so, with its Monte Carlo limits."""

@@ -71,7 +71,7 @@ def tally_one_for_all(plant: Plant, truth: Truth, studies: int, seed: int = 0) -
     """Counts over so many studies of several tasks.
 
     false: something false is said. held: all bounds hold their regrets. all told: of every arm it is said, and rightly,
-    whether it suits all. first told: so of the first. earlier: something false is said by the rule before.
+    whether it suits all. earlier: something false is said by the rule before.
     """
     generator = np.random.default_rng(seed)
     found, planted = Tally(), truth(plant)
@@ -83,7 +83,6 @@ def tally_one_for_all(plant: Plant, truth: Truth, studies: int, seed: int = 0) -
         found.seen["false"] += False in told
         found.seen["held"] += _holds(said, planted)
         found.seen["all told"] += all(told) and None not in told
-        found.seen["first told"] += told[0] is True
         found.seen["earlier"] += _earlier_rule_is_false(runs, planted)
     return found
 

@@ -6,6 +6,7 @@ import sys
 
 from lssat.markdown import markdown_table
 from search.claims.power import smallest_gap
+from search.planted.cells import SEED
 from search.planted.power import named_gap
 from search.planted.studies import Plant
 
@@ -33,7 +34,7 @@ def power_table(studies: int) -> str:
     for arms in (4, 8):
         print(f"which difference {arms} arms show", file=sys.stderr)
         for seeds in SEEDS:
-            gaps = [named_gap(Plant(arms, seeds, units), studies) for units in UNITS]
+            gaps = [named_gap(Plant(arms, seeds, units), studies, SEED) for units in UNITS]
             cells = [f"{gap:.3f} ({gap / Plant().luck[0]:.1f})" for gap in gaps]
             rows.append([f"{arms} arms, {seeds} seeds", *cells, f"{smallest_gap(arms, seeds, 1000):.3f}"])
     header = ("study", *(f"{units} units" for units in UNITS), "reckoned")

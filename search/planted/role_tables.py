@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 
 from lssat.markdown import markdown_table
+from search.planted.cells import SEED, Goal, missed_goals, percent
 from search.planted.grids import Grid, tally_grid, tally_texture
 from search.planted.studies import Plant
-from search.planted.tally import Tally
 
 PROSE = """
 ## What role settings play (importance)
@@ -20,7 +20,6 @@ first setting. One run of each arm has no noise floor; where all these are from 
 - **false beside others**: the first two matter much, apart and together; the last, which does nothing, is said to.
 - **named at 4 SE**: the last has an effect of 4 standard errors, and is said to matter. **its share**: the interval
   then holds the true share of the variance. **all shares**: all intervals do, where the first two matter.
-
 """
 OF_TEXTURE = """
 ## Texture over backbones
@@ -32,8 +31,18 @@ Half of the arms have the texture, each on a backbone that the other half has wi
   effect, and yet is said to help or harm all. **differs**: the share in which it is told to differ between them.
 - **named at 4 SE**: it helps each backbone by 4 standard errors of the pooled effect, and is said to help them all.
   **pooled**: the interval of that holds the truth.
-
 """
+
+GOALS: tuple[Goal, ...] = (
+    ("false in more than 5%", "false", lambda limits: limits[0] > 0.05),
+    ("false beside others in more than 5%", "false beside others", lambda limits: limits[0] > 0.05),
+    ("named at 4 SE in less than 80%", "lead", lambda limits: limits[1] < 0.8),
+)
+GOALS_OF_TEXTURE: tuple[Goal, ...] = (
+    ("false in more than 5%", "false", lambda limits: limits[0] > 0.05),
+    ("false, torn, in more than 5%", "torn", lambda limits: limits[0] > 0.05),
+    ("named at 4 SE in less than 80%", "lead", lambda limits: limits[1] < 0.8),
+)
 
 
 def grids() -> dict[str, Grid]:
@@ -72,21 +81,18 @@ def textures() -> dict[str, Plant]:
 def role_tables(studies: int) -> str:
     """Markdown, of so many studies of each kind."""
     of_grids, of_textures = [], []
+    all_grids, all_textures = {}, {}
     for name, grid in grids().items():
         print(f"importance: {name}", file=sys.stderr)
-        found = tally_grid(grid, studies)
+        all_grids[name] = found = tally_grid(grid, studies, SEED)
         shown = ["false", "false beside others", "lead", *([] if grid.missing else ["holds", "others hold"])]
-        of_grids.append([name, *(_percent(found, what) for what in shown), *[""] * (5 - len(shown))])
+        of_grids.append([name, *(percent(found, what) for what in shown), *[""] * (5 - len(shown))])
     for name, plant in textures().items():
         print(f"texture: {name}", file=sys.stderr)
-        found = tally_texture(plant, studies)
-        of_textures.append([name, *(_percent(found, what) for what in ("false", "torn", "differs", "lead", "holds"))])
+        all_textures[name] = found = tally_texture(plant, studies, SEED)
+        of_textures.append([name, *(percent(found, what) for what in ("false", "torn", "differs", "lead", "holds"))])
     header = ("grid", "false", "false beside others", "named at 4 SE", "its share", "all shares")
     of_texture = ("study", "false", "false, torn", "differs", "named at 4 SE", "pooled")
     tables = [markdown_table(header, of_grids, header[1:]), markdown_table(of_texture, of_textures, of_texture[1:])]
-    return PROSE + tables[0] + OF_TEXTURE + tables[1]
-
-
-def _percent(found: Tally, what: str) -> str:
-    low, high = found.limits(what)
-    return f"{100 * found.share(what):.1f} ({100 * low:.1f} to {100 * high:.1f})"
+    importance = PROSE + missed_goals(GOALS, all_grids) + "\n" + tables[0]
+    return importance + OF_TEXTURE + missed_goals(GOALS_OF_TEXTURE, all_textures) + "\n" + tables[1]
