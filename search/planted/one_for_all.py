@@ -128,7 +128,7 @@ FAMILIES: dict[str, Family] = {
 
 
 def tally_families(
-    plant: Plant, truth: Truth, studies: int, families: Mapping[str, Family] = FAMILIES, seed: int = 0
+    plant: Plant, truth: Truth, studies: int, seed: int = 0, families: Mapping[str, Family] = FAMILIES
 ) -> Tally:
     """Counts over studies of which every family speaks: in how many each says something false, and in how many any."""
     generator = np.random.default_rng(seed)
