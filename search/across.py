@@ -52,8 +52,8 @@ def report(folders: Sequence[Path], margin: float = MARGIN) -> str:
     Raises ConfigError for folders without finished trials, fewer than two of them, or none of the same backbones in
     all.
     """
-    if not 0 <= margin < 1:
-        raise ConfigError(f"`--margin` must be a share of the score, 0 <= margin < 1, but got {margin}")
+    if not 0 < margin < 1:
+        raise ConfigError(f"`--margin` must be a share of the score, 0 < margin < 1, but got {margin}")
     names = _names(folders)
     studies = [read_task_study(folder, name) for name, folder in zip(names, folders, strict=True)]
     without = [study.name for study in studies if not study.finals]
@@ -61,7 +61,8 @@ def report(folders: Sequence[Path], margin: float = MARGIN) -> str:
         return "\n\n".join([_why_no_claims(without), *_notes(studies), single_scores(studies)])
     shared = _shared(studies, [study.finals for study in studies], "have final runs")
     found = {study.name: estimate(study.runs(shared)) for study in studies}
-    return "\n\n".join([*_notes(studies), which_suits_which(found, margin), which_suits_all(found, margin)])
+    rules = {study.name: study.rule(shared, margin) for study in studies}
+    return "\n\n".join([*_notes(studies), which_suits_which(found, rules), which_suits_all(found, margin)])
 
 
 def single_scores(studies: Sequence[TaskStudy]) -> str:

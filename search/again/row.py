@@ -18,7 +18,7 @@ EXAMPLE = "results/x#0007"
 
 @dataclass(frozen=True)
 class RecordedRun:
-    """A run that is on record in the study of `folder`: a trial, or a run of the final stage."""
+    """A run that is on record in the study of `folder`: a trial, or a run of a later stage."""
 
     folder: RunFolder
     stage: Stage
@@ -65,7 +65,7 @@ def find(text: str) -> RecordedRun:
             return RecordedRun(folder, stage, record, manifest)
     known = [record.name for stage in Stage for record in folder.records(stage)]
     there = nearest(name, known, "it has") if known else "it has none yet"
-    raise ConfigError(f"the study in {path} has no trial and no run of a final stage `{name}`; {there}")
+    raise ConfigError(f"the study in {path} has no trial and no run of a later stage `{name}`; {there}")
 
 
 def _check(record: TrialRecord, manifest: Manifest) -> None:

@@ -17,6 +17,7 @@ from search.record.names import MANIFEST
 from search.record.trials import Status
 from search.space.epochs import num_finalists
 from search.space.settings import SearchConfig
+from search.strategy.finalists import arm_and_seed
 
 FEWEST_DF = 4
 """Degrees of freedom from which a measured spread says more than an assumed one; smoke runs have 1."""
@@ -69,11 +70,11 @@ def measured_spread(results: Path, data: DataConfig) -> SeedSpread | None:
 def _spread(folder: RunFolder) -> tuple[int, float, str] | None:
     """Degrees of freedom, standard deviation after effects of arms and seeds, and the study's name."""
     records = [record for record in folder.records(Stage.FINAL) if record.status == Status.COMPLETE and record.last]
-    names = [record.name.rpartition("-seed") for record in records]
-    if len({arm for arm, _, _ in names}) < 2:
+    names = [arm_and_seed(record.name) for record in records]
+    if len({arm for arm, _ in names}) < 2:
         return None
     scores = np.array([record.last.best for record in records if record.last])
-    arms, seeds = tuple(arm for arm, _, _ in names), tuple(int(seed) for _, _, seed in names)
+    arms, seeds = tuple(arm for arm, _ in names), tuple(seed for _, seed in names)
     design = design_of(arms, seeds)
     if design.df < FEWEST_DF:
         return None

@@ -203,10 +203,9 @@ class Manifest:
     def continued(self, space: Space, num_added: int | None, keeps_num_trials: bool) -> Space:
         """The space of this study as it goes on.
 
-        Optuna's names of its parameters stay those that the study began with, and so does the number of seeds of the
-        final stage where nobody sets it. `num_added` trials are added to those
-        that it was asked for so far, extensions included; with `keeps_num_trials` it stays at those. Raises
-        ConfigError.
+        Optuna's names of its parameters stay those that the study began with, and so do the number of seeds and the
+        baselines of the final stage where nobody sets them. `num_added` trials are added to those that it was asked for
+        so far, extensions included; with `keeps_num_trials` it stays at those. Raises ConfigError.
         """
         is_grid = space.search.sampler == "grid"
         if num_added is not None and num_added < 1:
@@ -219,8 +218,8 @@ class Manifest:
             for each in space.parameters
         )
         search = space.search
-        if "final_seeds" not in search.model_fields_set:  # its default was another one before
-            search = search.model_copy(update={"final_seeds": self.space.search.final_seeds})
+        kept = {"final_seeds", "supervised"} - search.model_fields_set  # their defaults were others before
+        search = search.model_copy(update={name: getattr(self.space.search, name) for name in kept})
         space = replace(space, parameters=named, search=search)
         if is_grid or (num_added is None and not keeps_num_trials):
             return space
@@ -253,6 +252,7 @@ def read_manifest(path: Path, repair: str = "restore it from a copy") -> Manifes
         resolved = content["resolved"]["space"]
         content["resolved"]["space"] = {
             **resolved,
+            "search": {"supervised": "inherited", **resolved["search"]},  # a version before had no other
             "fixed": current_keys(resolved["fixed"]),
             "space": [_current_parameter(entry) for entry in resolved["space"]],
         }

@@ -7,7 +7,7 @@ it hopes for.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from lssat.config import ConfigError
 from lssat.markdown import markdown_table
@@ -15,10 +15,12 @@ from lssat.model import catalog
 from search.claims.factors import Levels, always_with
 from search.claims.importance import INTERACTIONS, Importance, Role, Share, importance
 from search.claims.pooled import Effect, Help, Pairs, Texture, texture
+from search.claims.runs import Runs
 from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest, read_manifest
 from search.record.trials import Status, TrialRecord
 from search.report.scored_runs import scored_runs
+from search.strategy.baselines import Baselines
 from search.strategy.finalists import Arm
 
 Arms = dict[str, tuple[str, int]]
@@ -45,21 +47,25 @@ def roles(folder: RunFolder) -> str:
         settings = _of_search(folder, manifest, complete)
     parts = [f"# What role each setting plays: {folder.name}\n", settings]
     finals = [record for record in folder.records(Stage.FINAL) if record.status == Status.COMPLETE]
-    if pairs := texture_pairs(finals, keys):
-        parts.append(_of_texture(folder, Stage.FINAL, _arms(finals, keys), pairs, len(complete)))
-    elif is_grid and (pairs := texture_pairs(complete, keys)):
-        parts.append(_of_texture(folder, Stage.SEARCH, _arms(complete, keys), pairs, 0))
+    search = manifest.space.search
+    if pairs := texture_pairs(finals, keys, Baselines(folder, search).of):
+        candidates = sum(record.last is not None for record in trials)  # the scheduler stops them on the same rows
+        runs = scored_runs(folder, Stage.FINAL, _arms(finals, keys))
+        parts.append(_of_texture(runs, pairs, candidates, search.margin))
+    elif is_grid and (pairs := texture_pairs(complete, keys, lambda arm: arm.baseline)):
+        runs = scored_runs(folder, Stage.SEARCH, _arms(complete, keys))
+        parts.append(_of_texture(runs, pairs, 0, search.margin))
     return "\n".join(parts)
 
 
-def texture_pairs(records: Sequence[TrialRecord], keys: Sequence[str]) -> Pairs:
-    """Backbone -> the arms whose auxiliary task rebuilds a texture, and for each of them the same without that task."""
+def texture_pairs(records: Sequence[TrialRecord], keys: Sequence[str], baseline_of: Callable[[Arm], Arm]) -> Pairs:
+    """Backbone -> the arms whose auxiliary task rebuilds a texture, and for each of them its baseline without it."""
     named = {arm_of(record, keys): record for record in records}
     arms = {name: Arm(name, record.sampled) for name, record in named.items()}
     without = {arm.baseline.identity: name for name, arm in arms.items() if not arm.config.trains_auxiliary}
     pairs: dict[str, tuple[list[str], list[str]]] = {}
     for name, arm in arms.items():
-        twin = without.get(arm.baseline.identity)
+        twin = without.get(baseline_of(arm).identity)
         if twin and arm.config.trains_auxiliary and any(stream in arm.config.streams for stream in TEXTURES):
             sides = pairs.setdefault(catalog.architecture(arm.config.backbone), ([], []))
             sides[0].append(name)
@@ -174,9 +180,9 @@ def _of_search(folder: RunFolder, manifest: Manifest, complete: Sequence[TrialRe
     return _section("Settings", [said, markdown_table(header, rows, header[1:3]), note])
 
 
-def _of_texture(folder: RunFolder, stage: Stage, arms: Arms, pairs: Pairs, candidates: int) -> str:
+def _of_texture(runs: Runs, pairs: Pairs, candidates: int, margin: float) -> str:
     try:
-        found = texture(scored_runs(folder, stage, arms), pairs, candidates)
+        found = texture(runs, pairs, candidates, margin)
     except ValueError as error:
         return _section("Texture", [f"Nothing can be said of the texture: {error}."])
     return words_of_texture(found, candidates)

@@ -14,6 +14,7 @@ from search.record.folder import RunFolder, Stage
 from search.record.trials import Status
 from search.report import leaderboard
 from search.report.scored_runs import scored_runs
+from search.report.told import Rule, seconds_of_a_seed
 from search.strategy.finalists import arm_and_seed
 
 
@@ -34,8 +35,14 @@ class TaskStudy:
 
     def runs(self, backbones: Sequence[str]) -> Runs:
         """The final runs of these backbones, which are the arms."""
-        arms = {name: (backbone, arm_and_seed(name)[1]) for backbone in backbones for name in self.finals[backbone]}
-        return scored_runs(self.folder, Stage.FINAL, arms)
+        return scored_runs(self.folder, Stage.FINAL, self._arms(backbones))
+
+    def rule(self, backbones: Sequence[str], margin: float) -> Rule:
+        """By which claims of them are told: what one more seed of each takes is known from those that there are."""
+        return Rule(margin, seconds_of_a_seed=seconds_of_a_seed(self.folder, Stage.FINAL, self._arms(backbones)))
+
+    def _arms(self, backbones: Sequence[str]) -> dict[str, tuple[str, int]]:
+        return {name: (backbone, arm_and_seed(name)[1]) for backbone in backbones for name in self.finals[backbone]}
 
 
 def read_task_study(path: Path, name: str) -> TaskStudy:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from lssat.markdown import markdown_table
-from search.claims.cost import cost_to_tell
 from search.claims.estimate import Estimate
 from search.claims.ranks import FEWEST_TASKS, critical_difference, mean_ranks
 from search.claims.regret import Regrets, one_for_all, regrets
 from search.claims.words import Claim, beside_best
+from search.report.told import Rule, told
 
 BOUNDS = (
     "How far behind the best of a task, and between which bounds, which all hold together in 95% of cases. The "
@@ -20,14 +21,17 @@ BOUNDS = (
 )
 
 
-def which_suits_which(found: Mapping[str, Estimate], margin: float) -> str:
-    """Each task's scores with what they say of each backbone, and what would tell more."""
-    claims = {task: {claim.arm: claim for claim in beside_best(of_task, margin)} for task, of_task in found.items()}
+def which_suits_which(found: Mapping[str, Estimate], rules: Mapping[str, Rule]) -> str:
+    """Each task's scores with what they say of each backbone, by the rule of the task, and what would tell more."""
+    claims = {
+        task: {claim.arm: claim for claim in beside_best(of_task, rules[task].margin)}
+        for task, of_task in found.items()
+    }
     rows = [
         [backbone, *(_cell(found[task], of_task[backbone]) for task, of_task in claims.items())]
         for backbone in _by_mean_score(found)
     ]
-    lines = [line for task, of_task in claims.items() for line in _said_of(task, found[task], of_task, margin)]
+    lines = [line for task, of_task in claims.items() for line in _said_of(task, found[task], of_task, rules[task])]
     title = "**Which backbone suits which task?** Mean scores of the final stage; differences to the task's best."
     return f"{title}\n\n{markdown_table(['backbone', *found], rows)}\n" + "\n".join(lines)
 
@@ -50,18 +54,18 @@ def _by_mean_score(found: Mapping[str, Estimate]) -> list[str]:
 
 def _cell(found: Estimate, claim: Claim) -> str:
     """`0.9461 worse (-0.0310 to -0.0052)`."""
-    bounds = f" ({claim.low:+.4f} to {claim.high:+.4f})" if claim.low == claim.low else ""
+    bounds = "" if math.isnan(claim.low) else f" ({claim.low:+.4f} to {claim.high:+.4f})"
     return f"{found.means[found.arms.index(claim.arm)]:.4f} {claim.word}{bounds}"
 
 
-def _said_of(task: str, found: Estimate, claims: Mapping[str, Claim], margin: float) -> Iterator[str]:
+def _said_of(task: str, found: Estimate, claims: Mapping[str, Claim], rule: Rule) -> Iterator[str]:
     """What a task's words rest on, or why there are none; and what it would take to tell more."""
     seeds = f"{min(found.runs)}" if min(found.runs) == max(found.runs) else f"{min(found.runs)} to {max(found.runs)}"
     why = next((claim.why for claim in claims.values() if claim.why), "")
     yield f"- {task}: {seeds} seeds, " + (f"cannot be told: {why}" if why else f"{found.units} validation units")
-    for claim in claims.values():
-        if cost := cost_to_tell(found, claim, margin):
-            yield f"  - {claim.arm} from {claim.beside}: {cost}"
+    for of in told(found, list(claims.values()), rule):
+        if of.cost:
+            yield f"  - {of.claim.arm} from {of.claim.beside}: {of.to_tell}"
 
 
 def _regret_rows(found: Regrets, margin: float) -> Iterator[list[str]]:

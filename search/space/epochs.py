@@ -101,6 +101,10 @@ def baselines(search: SearchConfig, epochs: int, num_backbones: int, num_rates: 
         number = min(number, num_rates)
         return finalists * epochs * number if number > 1 else 0.0
 
+    if search.finalists_per == "backbone":  # each has finalists of its own, and its own trials alone
+        runs, most = search.finalists * epochs if num_rates > 1 else 0, num_backbones * num_rates
+        usually = runs * min(usual * (1 - is_alone), most)
+        return Span(tried(least), usually, max(usually, runs * min(_most_complete(search, epochs), most)))
     usually = finalists * epochs * min(expected, num_rates) if num_rates > 1 else 0.0
     return Span(tried(least), usually, max(usually, tried(_most_complete(search, epochs))))
 

@@ -19,7 +19,7 @@ from search.record.folder import RunFolder, Stage
 from search.record.trials import Status, TrialRecord
 from search.space.definition import Parameter, Space, defaults
 from search.space.settings import SearchConfig
-from search.strategy.finalists import SUPERVISED, Arm
+from search.strategy.finalists import SUPERVISED, Arm, arm_and_seed
 from search.strategy.suggestion import Suggestion
 
 LR = "optim.lr"
@@ -61,7 +61,7 @@ class Baselines:
             self._tried[recipe_of(record)].append(Tried(record.config.optim.lr, record, is_of_search=False))
         self._kept: dict[str, tuple[str, float]] = {}  # by name of an arm, and by recipe: name and rate
         for record in folder.records(Stage.FINAL):
-            name = record.name.rpartition("-seed")[0]
+            name, _ = arm_and_seed(record.name)
             if f"-{SUPERVISED}" in name:
                 for key in (name, recipe_of(record)):
                     self._kept.setdefault(key, (name, record.config.optim.lr))
@@ -132,7 +132,8 @@ class Baselines:
         return begun + [Suggestion(f"{baseline.name}-lr{rate:.6g}", {**baseline.sampled, LR: rate}) for rate in rates]
 
     def _kept_of(self, finalist: Arm) -> tuple[str, float] | None:
-        return self._kept.get(finalist.baseline.name, self._kept.get(_recipe(finalist)))
+        by_recipe = self._kept.get(_recipe(finalist)) if self._kind == "tuned" else None
+        return self._kept.get(finalist.baseline.name, by_recipe)
 
 
 def recipe_of(record: TrialRecord) -> str:

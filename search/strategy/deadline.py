@@ -21,7 +21,7 @@ FEWEST_SEEDS = 2
 
 @dataclass(frozen=True)
 class _Trained:
-    """What is known of a trial. `group`: of which the best become finalists."""
+    """What is known of a trial."""
 
     epochs: int
     best: float

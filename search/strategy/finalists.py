@@ -28,7 +28,8 @@ class Arm:
 
     `name`: that of the trial whose configuration it is, or `<trial>-supervised` for its supervised baseline, with the
     classified stream where that is a texture (`0007-supervised-CLBP`). `supervised`: the name of the arm that is its
-    supervised baseline, among those of a final stage; its own where it is supervised itself.
+    supervised baseline, among those of a final stage; its own where it is supervised itself, or no baselines are
+    wanted.
     """
 
     name: str

@@ -137,12 +137,12 @@ def _tune_baselines(study: Study, rows: Sequence[leaderboard.Row], settings: Sea
     """Find the learning rate of each finalist's supervised baseline, and say it. Raises as `tuning` does."""
     chosen = final_table.planned_finalists(study.folder, rows, settings)
     if not chosen:
-        return
+        return tuning.train_baselines(study, [], progress)  # the forecast waits for none
     console = progress.console
     show_leaderboard(console, rows)
     runs = Baselines(study.folder, settings).runs(chosen, study.space)
     if runs:
-        console.print(f"supervised baselines of the best {len(chosen)}: {len(runs)} runs to find their learning rates")
+        console.print(f"{len(runs)} runs to find learning rates of supervised baselines")
     tuning.train_baselines(study, runs, progress)
     for line in Baselines(study.folder, settings).lines(chosen, study.space):
         console.print(f"  {line}", soft_wrap=True)

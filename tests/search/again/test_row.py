@@ -35,7 +35,7 @@ def test_what_is_no_row_is_told_how_rows_are_written(text):
 def test_names_that_are_nearly_right_are_listed(study):
     with pytest.raises(ConfigError, match=r"no study in .*faces-mael; did you mean `faces-male`"):
         find(f"{study.parent / 'faces-mael'}#0000")
-    with pytest.raises(ConfigError, match=r"no trial and no run of a final stage `0010`; did you mean `000"):
+    with pytest.raises(ConfigError, match=r"no trial and no run of a later stage `0010`; did you mean `000"):
         find(f"{study}#0010")
     with pytest.raises(ConfigError, match="it has `0000`, `0001`"):
         find(f"{study}#best")

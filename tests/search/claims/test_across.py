@@ -14,6 +14,7 @@ from search.claims.estimate import estimate
 from search.planted.studies import Plant, draw, with_truth
 from search.report import tasks_page
 from search.report.task_study import read_task_study
+from search.report.told import Rule
 from tests.search.records import epoch, record
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -113,7 +114,7 @@ def estimates(*truths):
 
 def test_words_stand_beside_scores_and_intervals_and_what_would_tell_beside_may_be_best():
     found = estimates([0.5, 0.1, 0.0], [0.1, 0.1, 0.0])
-    lines = tasks_page.which_suits_which(found, 0.01).splitlines()
+    lines = tasks_page.which_suits_which(found, dict.fromkeys(found, Rule(0.01))).splitlines()
     assert lines[2] == "| backbone | task 0 | task 1 |"
     assert lines[4].startswith("| arm 00 | 0.5") and " best |" in lines[4]
     assert " worse (-0." in lines[6]

@@ -105,6 +105,13 @@ def test_a_final_stage_per_backbone_has_finalists_of_each(num_trials, finalists)
         # three are complete: of both others one, or two, are of the same backbone as the finalist
         ({"grace_epochs": 3, "reduction_factor": 4}, 2, math.inf, Span(0, 20 * (2 / 4 * 2 + 1 / 4 * 3), 240)),
         ({"scheduler": "none", "max_epochs": 20}, 1, math.inf, Span(40, 40, 40)),
+        # twelve trials of four backbones: each is of one of them, so no more are tried for a finalist of each
+        (
+            {"scheduler": "none", "finalists_per": "backbone", "finalists": 1},
+            4,
+            math.inf,
+            Span(0, 120 * (1 - 0.75**11), 120),
+        ),
     ],
 )
 def test_epochs_in_which_baselines_are_tried(settings, num_backbones, num_rates, expected):

@@ -103,7 +103,7 @@ def test_the_texture_is_shown_by_backbone_and_over_all(tmp_path):
 def test_an_arm_is_paired_with_the_same_without_its_task(tmp_path):
     folder = grid(tmp_path / "grid", by_backbone)
     keys = ["backbone.name", "backbone.patch_size", "optim.lr", "auxiliary", "streams"]
-    pairs = texture_pairs(folder.records(Stage.SEARCH), keys)
+    pairs = texture_pairs(folder.records(Stage.SEARCH), keys, lambda arm: arm.baseline)
     assert len(pairs) == 3
     for having, without in pairs.values():
         assert len(having) == len(without) == 4
