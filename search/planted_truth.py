@@ -1,6 +1,6 @@
 """`python -m search.planted_truth`: say what may be said of studies whose truth is known, and write docs/claims.md.
 
-2,000 studies of each kind take about MINUTES minutes on one core.
+2,000 studies of each kind take about ten minutes on one core.
 """
 
 from __future__ import annotations

@@ -19,10 +19,10 @@ planted studies, in points of the score; in brackets, in standard deviations of 
 many validation units; `reckoned`: what `--plan` says beforehand (`search/claims/power.py`) of 1000 units.
 
 {table}
-The cost grows with the number of seeds. A third seed is worth it: half more cost, and what is seen shrinks by a third.
-From 3 to 5 two thirds more cost buy a sixth with 1000 units (a seventh with 300, a quarter with 4000: what the choice
-of units does no seed makes smaller), from 5 to 10 twice the cost buys a fifth. An arm that spreads more than the others
-is told from luck from 5 seeds on, too (its false claims above). So `search.final_seeds` is 5 by default.
+The cost grows with the number of seeds. A third seed is worth it: half more cost, and what is seen shrinks by a quarter
+or more. From 3 to 5 two thirds more cost buy a fifth with 1000 units (a seventh with 300, a quarter with 4000: what the
+choice of units does no seed makes smaller), from 5 to 10 twice the cost buys a fifth. An arm that spreads more than the
+others is told from luck from 5 seeds on, too (its false claims above). So `search.final_seeds` is 5 by default.
 """
 SEEDS = (2, 3, 4, 5, 7, 10)
 UNITS = (300, 1000, 4000)

@@ -71,7 +71,7 @@ class SearchConfig(Section):
         5,
         ge=2,
         description="fresh seeds that each arm is trained with; the cost grows with them. 5 see differences a "
-        "sixth smaller than 3 do, 10 a fifth smaller than 5 for twice the cost (docs/claims.md)",
+        "fifth smaller than 3 do, 10 another fifth for twice the cost (docs/claims.md)",
     )
     margin: Float = Field(
         0.01, gt=0, lt=1, description="final stage: arms whose expected scores differ by less are equivalent"
