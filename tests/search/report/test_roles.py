@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,9 @@ from search.record.folder import RunFolder, Stage, Storage
 from search.report.roles import roles, texture_pairs, words_of_grid, words_of_texture
 from search.space.file import load
 from search.space.grid import every_point
+from search.space.settings import SearchConfig
+from search.strategy.baselines import Baselines
+from search.strategy.finalists import Arm
 from search.strategy.searcher import open_study
 from tests.search.records import epoch, record
 
@@ -110,6 +114,18 @@ def test_an_arm_is_paired_with_the_same_without_its_task(tmp_path):
         for one, other in zip(having, without, strict=True):
             assert one.split(", auxiliary")[0] == other.split(", auxiliary")[0]
             assert "auxiliary=True" in one and "auxiliary=False" in other
+
+
+def test_a_baseline_with_a_learning_rate_of_its_own_is_paired(tmp_path):
+    folder = RunFolder(tmp_path / "finals")
+    network = {"backbone.name": "test_resnet", "data.image_size": 64, "masking.unit": 16}
+    joint = Arm("0007", {**network, "streams": "MRGB/RLDP/CRGB", "aux_weight": 0.5, "optim.lr": 1e-3})
+    baseline = replace(joint.baseline, sampled={**joint.baseline.sampled, "optim.lr": 4e-3})
+    for arm in (joint, baseline):
+        place = folder.path / Stage.FINAL / f"{arm.name}-seed9"
+        record(place, {**arm.sampled, "seed": 9}, [epoch(1, 0.8, epochs=1)], "complete")
+    pairs = texture_pairs(folder.records(Stage.FINAL), ["optim.lr"], Baselines(folder, SearchConfig()).of)
+    assert pairs == {"test_resnet": (["0007"], ["0007-supervised"])}
 
 
 def test_what_matters_is_said_in_a_sentence():
