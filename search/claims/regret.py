@@ -20,7 +20,7 @@ import numpy as np
 from search.claims.critical import LEVEL, two_sided_value
 from search.claims.estimate import NOTHING, Estimate, satterthwaite
 from search.claims.runs import Array
-from search.claims.words import LAST_BITS, MARGIN, NO_SPREAD
+from search.claims.words import LAST_BITS, MARGIN, NO_SPREAD, listed
 
 DRAWS = 20_000
 """Of the expected scores, for probabilities to within a percent."""
@@ -107,7 +107,7 @@ def one_for_all(found: Regrets, margin: float = MARGIN) -> str:
     """Whether one arm suits all tasks, in a sentence."""
     words = found.words(margin)
     suiting, possible, others, untold = ([arm for arm in words if words[arm] is word] for word in Suits)
-    not_these = f"{_listed(others)} {'does' if len(others) == 1 else 'do'} not" if others else ""
+    not_these = f"{listed(others)} {'does' if len(others) == 1 else 'do'} not" if others else ""
     if len(others) == len(words):
         return f"none suits all: each is more than {margin:g} behind the best in some task"
     if untold:
@@ -115,14 +115,12 @@ def one_for_all(found: Regrets, margin: float = MARGIN) -> str:
         return f"cannot be told ({why})" + (f"; but {not_these}" if not_these else "")
     if suiting:
         worst = max(found.high[:, found.arms.index(arm)].max() for arm in suiting)
-        claim = (
-            f"{_listed(suiting)} {'suits' if len(suiting) == 1 else 'suit'} all: at most {worst:.4f} behind the best"
-        )
-        maybe = f"{_listed(possible)} may, too" if possible else ""
+        claim = f"{listed(suiting)} {'suits' if len(suiting) == 1 else 'suit'} all: at most {worst:.4f} behind the best"
+        maybe = f"{listed(possible)} may, too" if possible else ""
         return "; ".join(filter(None, [claim, maybe, not_these]))
     if not others:
         return "cannot be told: each may suit all"
-    return f"{_listed(possible)} may suit all; {not_these}"
+    return f"{listed(possible)} may suit all; {not_these}"
 
 
 def _bounds(found: Estimate, level: float) -> tuple[Array, Array]:
@@ -175,8 +173,3 @@ def _root(variance: Array) -> Array:
     centred = np.eye(len(variance)) - 1 / len(variance)
     values, vectors = np.linalg.eigh(-centred @ variance @ centred / 2)
     return np.asarray(np.sqrt(np.maximum(values, 0))[:, None] * vectors.T)
-
-
-def _listed(names: list[str]) -> str:
-    """`a`, `a and b` or `a, b and c`."""
-    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))

@@ -57,19 +57,6 @@ class Runs:
         return [f"{arm} with seed {seed}" for arm, seed in zip(self.arms, self.seeds, strict=True)]
 
 
-def of_values(arms: Sequence[str], seeds: Sequence[int], values: Array) -> Runs:
-    """Runs whose score is a mean over units. values [R, units]: what each unit gives (1 for a right answer, say).
-
-    The bootstrap of a mean needs no drawing: its covariance is that of the values over their number.
-    """
-    if values.ndim != 2 or not values.size:
-        raise ValueError(f"values must be runs x units, but have the shape {values.shape}")
-    units = values.shape[1]
-    apart = values - values.mean(axis=1, keepdims=True)
-    covariance = apart @ apart.T / (units * max(units - 1, 1))
-    return Runs(tuple(arms), tuple(seeds), values.mean(axis=1), covariance, units)
-
-
 def of_predictions(
     arms: Sequence[str], seeds: Sequence[int], units: NDArray[np.generic], scores: Callable[[Array], Array]
 ) -> Runs:

@@ -26,6 +26,11 @@ LAST_BITS = 1e-9
 NO_SPREAD = "neither seeds nor units make any spread"
 
 
+def listed(names: Sequence[str]) -> str:
+    """`a`, `a and b` or `a, b and c`."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
 class Word(StrEnum):
     """What is said of an arm beside the best, or beside its baseline."""
 

@@ -16,6 +16,7 @@ from search.claims.factors import Levels, always_with
 from search.claims.importance import INTERACTIONS, Importance, Role, Share, importance
 from search.claims.pooled import Effect, Help, Pairs, Texture, texture
 from search.claims.runs import Runs
+from search.claims.words import listed
 from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest, read_manifest
 from search.record.trials import Status, TrialRecord
@@ -134,14 +135,14 @@ def _said(found: Importance) -> str:
 
 def _row(share: Share) -> list[str]:
     if share.role is Role.CONFOUNDED:
-        return [share.factor, "", "", f"confounded with {_listed(share.confounded)}"]
+        return [share.factor, "", "", f"confounded with {listed(share.confounded)}"]
     interval = "" if math.isnan(share.low) else f"{_percent(share.low)} to {_percent(share.high)}"
     return [share.factor, _percent(share.share), interval, share.role.value]
 
 
 def _of_values(shares: Sequence[Share]) -> list[str]:
     return [
-        f"Of {share.factor}, {_listed(share.apart)} never changed by itself, and is not compared."
+        f"Of {share.factor}, {listed(share.apart)} never changed by itself, and is not compared."
         for share in shares
         if share.apart
     ]
@@ -163,7 +164,7 @@ def _of_search(folder: RunFolder, manifest: Manifest, complete: Sequence[TrialRe
     rows = []
     for weight in found.weights:
         if weight.key in with_others:
-            rows.append([weight.key, "", "", f"confounded with {_listed(with_others[weight.key])}"])
+            rows.append([weight.key, "", "", f"confounded with {listed(with_others[weight.key])}"])
         elif weight.key != SEED:
             rows.append([weight.key, _percent(weight.share), f"{_percent(weight.low)} to {_percent(weight.high)}", ""])
     said = (
@@ -246,11 +247,7 @@ def _section(title: str, parts: Sequence[str]) -> str:
 
 
 def _names(shares: Sequence[Share]) -> str:
-    return _listed([share.factor for share in shares])
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return listed([share.factor for share in shares])
 
 
 def _percent(share: float) -> str:

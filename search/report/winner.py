@@ -10,7 +10,7 @@ from lssat.data.prepared.table import DatasetInfo
 from lssat.evaluation.scorecard import interval_in_words
 from lssat.task import Task
 from search.claims.chance import chance
-from search.claims.words import Word
+from search.claims.words import Word, listed
 from search.report.final_table import FinalRow
 from search.report.leaderboard import Row
 from search.report.told import Told, would_tell
@@ -106,13 +106,14 @@ def _beside_the_best(top: FinalRow, table: Sequence[FinalRow]) -> list[str]:
     if by_word[Word.BEST]:
         return [f"  {top.arm} is the best: every other arm is worse"]
     open_rows, equal, untold = by_word[Word.MAY_BE_BEST], by_word[Word.EQUIVALENT], by_word[Word.UNTOLD]
-    found = [f"  {_names(open_rows)} may be the best"]
+    found = [f"  {listed([row.arm for row in open_rows])} may be the best"]
     if rivals := [row.best for row in open_rows if row is not top]:
         found[0] += f": validation cannot tell them apart; {would_tell(rivals)}"
     if equal:
-        found.append(f"  equivalent to {top.arm} (apart by less than {top.best.rule.margin:g}): {_names(equal)}")
+        arms = listed([row.arm for row in equal])
+        found.append(f"  equivalent to {top.arm} (apart by less than {top.best.rule.margin:g}): {arms}")
     if untold:
-        found.append(f"  cannot be told of {_names(untold)}: {untold[0].best.to_tell}")
+        found.append(f"  cannot be told of {listed([row.arm for row in untold])}: {untold[0].best.to_tell}")
     near = [row for row in [*open_rows, *equal] if not row.failed]
     if len(near) > 1:
         smallest = min(near, key=lambda row: row.parameters or 0)
@@ -135,12 +136,6 @@ def _of_the_auxiliary_task(table: Sequence[FinalRow]) -> list[str]:
 
 def _differences(pairs: Sequence[Told]) -> str:
     return ", ".join(f"{of.claim.arm} ({of.plus_minus})" for of in pairs)
-
-
-def _names(rows: Sequence[FinalRow]) -> str:
-    """`a`, `a and b`, or `a, b and c`."""
-    *others, last = [row.arm for row in rows]
-    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _no_better(guessing: float, found: str) -> str:

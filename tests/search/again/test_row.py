@@ -45,11 +45,15 @@ def test_names_that_are_nearly_right_are_listed(study):
         find(f"{study}#../trials/0000")
 
 
-def test_settings_of_another_version_are_refused_with_the_version_to_take(study):
+def change_settings(study, part, key, value):
     path = study / "trials" / "0000" / "config.json"
     written = json.loads(path.read_text())
-    written["sampled"]["optim.warp"] = 3
+    written[part][key] = value
     path.write_text(json.dumps(written))
+
+
+def test_settings_of_another_version_are_refused_with_the_version_to_take(study):
+    change_settings(study, "sampled", "optim.warp", 3)
     with pytest.raises(ConfigError, match=r"not ones of this version \(unknown key `optim.warp`.*there$"):
         find(f"{study}#0000")
 
@@ -67,8 +71,5 @@ def test_a_manifest_that_is_none_is_refused(study):
 
 
 def test_a_default_that_has_changed_is_named(study):
-    path = study / "trials" / "0000" / "config.json"
-    written = json.loads(path.read_text())
-    written["resolved"]["optim.weight_decay"] = 0.123
-    path.write_text(json.dumps(written))
+    change_settings(study, "resolved", "optim.weight_decay", 0.123)
     assert any(line.startswith("optim.weight_decay 0.123 then") for line in find(f"{study}#0000").changed_settings())

@@ -7,7 +7,8 @@ import pytest
 
 from search.claims import runs
 from search.claims.estimate import estimate
-from search.claims.runs import Runs, of_predictions, of_values
+from search.claims.runs import Runs, of_predictions
+from tests.search.claims.values import of_values
 
 
 def study(arms=4, seeds=3, units=200, luck=0.02, seed=0):

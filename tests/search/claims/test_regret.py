@@ -10,8 +10,9 @@ from search.claims.critical import two_sided_value
 from search.claims.estimate import estimate
 from search.claims.ranks import critical_difference, mean_ranks
 from search.claims.regret import Suits, one_for_all, regrets
-from search.claims.runs import Runs, of_values
+from search.claims.runs import Runs
 from search.planted.studies import Plant, draw, with_truth
+from tests.search.claims.values import of_values
 
 
 def planted(*truths, seeds=5, units=4000, seed=0, arms=None):

@@ -9,9 +9,9 @@ import pytest
 from search.claims.cost import cost_to_tell
 from search.claims.critical import critical_value
 from search.claims.estimate import estimate
-from search.claims.runs import of_values
 from search.claims.words import Word, beside_baselines, beside_best
 from search.planted.studies import Plant, draw, with_truth
+from tests.search.claims.values import of_values
 
 
 def planted(plant, truth=None, seed=0):
