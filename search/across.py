@@ -18,8 +18,8 @@ from lssat.config import ConfigError
 from lssat.markdown import markdown_table
 from search.claims.estimate import estimate
 from search.claims.words import MARGIN
-from search.report.task_study import TaskStudy, read_task_study
-from search.report.tasks_page import which_suits_all, which_suits_which
+from search.findings.task_study import TaskStudy, read_task_study
+from search.findings.tasks_page import which_suits_all, which_suits_which
 
 EPILOG = """example:
   python search/across.py results/per_task-emotion results/per_task-attributes results/per_task-deepfake

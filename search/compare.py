@@ -19,11 +19,11 @@ from lssat.markdown import markdown_table
 from search.claims.estimate import estimate
 from search.claims.runs import Runs
 from search.claims.words import MARGIN, beside_baselines, beside_best
+from search.findings import leaderboard
+from search.findings.scored_runs import scored_runs
+from search.findings.told import Rule, seconds_of_a_seed, told
 from search.record.folder import RunFolder, Stage
 from search.record.trials import Status
-from search.report import leaderboard
-from search.report.scored_runs import scored_runs
-from search.report.told import Rule, seconds_of_a_seed, told
 
 EPILOG = """example:
   python search/compare.py results/texture_ablation-faces-male \\

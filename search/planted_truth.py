@@ -16,6 +16,7 @@ from lssat.command import exit_code, local_path
 from lssat.config import ConfigError
 from lssat.files import write_text
 from search.claims.runs import Runs
+from search.findings.scored_runs import scored_runs
 from search.planted.arm_tables import arm_tables
 from search.planted.files import write_study
 from search.planted.power_table import power_table
@@ -23,7 +24,6 @@ from search.planted.role_tables import role_tables
 from search.planted.studies import Plant, draw_answers
 from search.planted.task_tables import task_tables
 from search.record.folder import RunFolder, Stage
-from search.report.scored_runs import scored_runs
 
 OUTPUT = Path(__file__).parents[1] / "docs" / "claims.md"
 

@@ -60,7 +60,7 @@ def _search(arguments: argparse.Namespace) -> int:
     if arguments.extend is not None and not folder.has_begun:
         raise ConfigError(f"there is no study to extend in {folder.path}; leave `--extend` out")
     with claimed(folder, resume=goes_on, overwrite=arguments.overwrite) as resumes:
-        from search.report.screen import console_beside
+        from search.findings.screen import console_beside
 
         begun = read_manifest(folder.manifest) if resumes else None
         if begun:
@@ -96,7 +96,7 @@ def _search(arguments: argparse.Namespace) -> int:
 def _train_again(arguments: argparse.Namespace) -> int:
     """Train one recorded run anew and compare; 0: equal to the bit, 1: not."""
     from search.again.row import find
-    from search.report.screen import console_beside
+    from search.findings.screen import console_beside
 
     refuse_beside_again(arguments)
     found = find(arguments.again)

@@ -26,7 +26,7 @@ FORBIDDEN = [  # import rule, a module, and a line that it must not hold
     ("method", "lssat.bundle", "from search.record.folder import RunFolder"),
     ("ray", "search.plan.rates", "import ray"),
     ("ray", "lssat.train.loop", "from ray import train"),
-    ("optuna", "search.report.leaderboard", "import optuna"),
+    ("optuna", "search.findings.leaderboard", "import optuna"),
     ("optuna", "lssat.on_ray.worker", "import optuna"),
     ("tools", "lssat.evaluate", "from lssat.tools import catalog"),
     ("tools", "search.run", "from lssat.tools.catalog import generate"),
@@ -47,7 +47,7 @@ FORBIDDEN = [  # import rule, a module, and a line that it must not hold
     ("method-layers", "lssat.model.lssat", "from lssat.train import loop"),
     ("method-layers", "lssat.inputs.masking", "from lssat.model import decoder"),
     ("study-layers", "search.strategy.budget", "from search.study.context import Study"),
-    ("study-layers", "search.record.trials", "from search.report import leaderboard"),
+    ("study-layers", "search.record.trials", "from search.findings import leaderboard"),
     ("circles", "search.study.context", "from search.study.session import Sitting"),
 ]
 HEAVY = ("torch", "ray", "timm", "optuna")

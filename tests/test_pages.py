@@ -12,8 +12,8 @@ import pytest
 
 from lssat.command import COMMANDS
 from lssat.config import keys
-from search.report.final_table import CSV_COLUMNS
-from search.report.leaderboard import COLUMNS
+from search.findings.final_table import CSV_COLUMNS
+from search.findings.leaderboard import COLUMNS
 from search.space.settings import SearchConfig
 
 ROOT = Path(__file__).resolve().parents[1]

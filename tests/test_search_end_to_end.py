@@ -29,11 +29,11 @@ from rich.cells import cell_len
 from safetensors.numpy import load_file
 
 from lssat.evaluation.metrics import one_score
+from search.findings.picture import draw
+from search.findings.scored_runs import scored_runs
 from search.record.folder import RunFolder, Stage
 from search.record.predictions import read
 from search.record.trials import Status
-from search.report.picture import draw
-from search.report.scored_runs import scored_runs
 
 ROOT = Path(__file__).resolve().parents[1]
 SPACE = """

@@ -43,7 +43,7 @@ LAYOUT = {  # box: pixels from its package's left edge, row, width
     "search.again": (196, 0.24, 184),
     "search.study": (0, 0.98, 380),
     "search.planted": (0, 1.8, 120),
-    "search.report": (130, 1.8, 120),
+    "search.findings": (130, 1.8, 120),
     "search.plan": (260, 1.8, 120),
     "search.claims": (0, 2.6, 138),
     "search.strategy": (154, 2.6, 170),

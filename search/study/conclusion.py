@@ -15,14 +15,14 @@ from rich.console import Console
 
 from lssat.command import Notify, words_that_start
 from lssat.files import write_json
+from search.findings import final_table, leaderboard, winner
+from search.findings.final_table import FinalRow
+from search.findings.screen import show_final_table, show_leaderboard
+from search.findings.winner import Winner
 from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest
 from search.record.speeds import add_speed, network_of, read_speeds
 from search.record.trials import Status
-from search.report import final_table, leaderboard, winner
-from search.report.final_table import FinalRow
-from search.report.screen import show_final_table, show_leaderboard
-from search.report.winner import Winner
 from search.strategy.finalists import FinalRun
 from search.study.context import Study, split_texts
 

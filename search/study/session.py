@@ -20,11 +20,11 @@ from lssat.model import catalog
 from lssat.on_ray import driver
 from lssat.on_ray.ingest import open_splits
 from lssat.task import Task
+from search.findings import final_table, leaderboard
+from search.findings.screen import show_leaderboard
 from search.plan.command import compare_with_plan
 from search.record.folder import RunFolder, Stage, Storage
 from search.record.manifest import SCORED_BY, Manifest, new_manifest, notify_of_other_versions
-from search.report import final_table, leaderboard
-from search.report.screen import show_leaderboard
 from search.space.data_rules import check_objective
 from search.space.definition import Space
 from search.space.drawable import architectures, demands

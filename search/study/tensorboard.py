@@ -14,8 +14,8 @@ from torch.utils.tensorboard.summary import hparams
 from lssat.files import make_folder
 from lssat.model import catalog
 from lssat.train.result import BEST, EpochResult
+from search.findings.leaderboard import streams_of
 from search.record.folder import Stage
-from search.report.leaderboard import streams_of
 from search.space.definition import is_read_without_auxiliary
 from search.strategy.suggestion import Suggestion
 

@@ -16,9 +16,9 @@ from rich.console import Console
 
 from lssat.on_ray.machine_fault import MachineFailed
 from lssat.train.result import EpochResult, read_report
+from search.findings import leaderboard
 from search.record.folder import Stage
 from search.record.trials import Status, TrialRecord
-from search.report import leaderboard
 from search.space import epochs
 from search.space.drawable import architectures, demands
 from search.strategy.baselines import num_rates

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from search.claims.runs import Runs
-from search.report import final_table
-from search.report.told import Rule
+from search.findings import final_table
+from search.findings.told import Rule
 from search.strategy.finalists import Arm, FinalRun
 
 RULE = Rule(0.01)

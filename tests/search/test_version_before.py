@@ -17,10 +17,10 @@ import optuna
 import pytest
 
 from lssat.config import ConfigError
+from search.findings import leaderboard
 from search.record.folder import RunFolder, Stage
 from search.record.manifest import read_manifest
 from search.record.trials import Status
-from search.report import leaderboard
 
 ROOT = Path(__file__).resolve().parents[2]
 BEFORE = ROOT / "tests" / "fixtures" / "version_before"

@@ -11,10 +11,10 @@ import pytest
 from lssat.config import ConfigError
 from search import across
 from search.claims.estimate import estimate
+from search.findings import tasks_page
+from search.findings.task_study import read_task_study
+from search.findings.told import Rule
 from search.planted.studies import Plant, draw, with_truth
-from search.report import tasks_page
-from search.report.task_study import read_task_study
-from search.report.told import Rule
 from tests.search.records import epoch, record
 
 ROOT = Path(__file__).resolve().parents[3]

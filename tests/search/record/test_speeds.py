@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
+from search.findings import leaderboard
 from search.record.folder import RunFolder, Stage
 from search.record.speeds import add_speed, network_of, read_speeds
-from search.report import leaderboard
 from tests.search.records import epoch, record
 
 BASE = {"backbone.name": "test_vit", "data.image_size": 32, "masking.unit": 8}

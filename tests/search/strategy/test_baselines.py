@@ -4,8 +4,8 @@ import math
 
 import pytest
 
+from search.findings import final_table, leaderboard
 from search.record.folder import RunFolder, Stage
-from search.report import final_table, leaderboard
 from search.space import file as space_file
 from search.space.definition import Parameter
 from search.space.settings import SearchConfig

@@ -7,9 +7,9 @@ import optuna
 import pytest
 from rich.console import Console
 
+from search.findings import leaderboard
 from search.record.folder import RunFolder, Stage, Storage
 from search.record.trials import Status
-from search.report import leaderboard
 from search.space.file import load
 from search.strategy import budget, deadline, searcher
 from search.strategy.baselines import num_rates

@@ -17,10 +17,10 @@ from lssat.train import checkpoint
 from lssat.train.distributed import Distributed
 from lssat.train.learner import PREDICTIONS, load_predictions
 from lssat.train.loop import TrainingRun, fit
+from search.findings.scored_runs import scored_runs
 from search.record.folder import RunFolder, Stage, Storage
 from search.record.predictions import read
 from search.record.trials import Outcome, Status
-from search.report.scored_runs import scored_runs
 from search.study import tuning
 from search.study.context import Study
 from search.study.recorder import keep_predictions

@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from lssat.on_ray.machine_fault import MachineFailed
+from search.findings import final_table, leaderboard
 from search.record.folder import RunFolder, Stage, Storage
-from search.report import final_table, leaderboard
 from search.space.file import load
 from search.strategy import searcher
 from search.strategy.baselines import Baselines

@@ -12,7 +12,7 @@ from search.claims.estimate import Estimate
 from search.claims.ranks import FEWEST_TASKS, critical_difference, mean_ranks
 from search.claims.regret import Regrets, one_for_all, regrets
 from search.claims.words import Claim, beside_best
-from search.report.told import Rule, told
+from search.findings.told import Rule, told
 
 BOUNDS = (
     "How far behind the best of a task, and between which bounds, which all hold together in 95% of cases. The "

@@ -11,11 +11,11 @@ from lssat.evaluation.metrics import one_score
 from lssat.evaluation.predictions import Predictions
 from lssat.evaluation.units import RowTexts, of_videos
 from search.claims.estimate import estimate
+from search.findings.scored_runs import scored_runs
 from search.planted.files import write_study
 from search.planted.studies import Plant, draw_answers
 from search.record.folder import RunFolder, Stage
 from search.record.predictions import About, KeptPredictions, read, write
-from search.report.scored_runs import scored_runs
 from tests.search.records import epoch, record
 
 PLANT = Plant(arms=2, seeds=2, units=200)

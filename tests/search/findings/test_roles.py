@@ -12,9 +12,9 @@ import pytest
 from lssat.config import ConfigError
 from search.claims.importance import Importance, Role, Share
 from search.claims.pooled import Effect, Help, Texture
+from search.findings.roles import roles, texture_pairs, words_of_grid, words_of_texture
 from search.record import manifest
 from search.record.folder import RunFolder, Stage, Storage
-from search.report.roles import roles, texture_pairs, words_of_grid, words_of_texture
 from search.space.file import load
 from search.space.grid import every_point
 from search.space.settings import SearchConfig

@@ -11,9 +11,9 @@ from lssat.evaluation.scorecard import interval_in_words
 from lssat.task import Task
 from search.claims.chance import chance
 from search.claims.words import Word, listed
-from search.report.final_table import FinalRow
-from search.report.leaderboard import Row
-from search.report.told import Told, would_tell
+from search.findings.final_table import FinalRow
+from search.findings.leaderboard import Row
+from search.findings.told import Told, would_tell
 
 OF_WHAT = ": of the same model on other test images of such people"
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from rich.console import Console
 
 from lssat.console import Column, SafeConsole, Sheet
+from search.findings import final_table
+from search.findings.final_table import FinalRow
+from search.findings.leaderboard import Row, shown, winner
 from search.record.names import FINAL_TABLE, LEADERBOARD
 from search.record.trials import Status
-from search.report import final_table
-from search.report.final_table import FinalRow
-from search.report.leaderboard import Row, shown, winner
 
 WIDTH = 160  # columns, where the output is no terminal
 LEFT = ("arm", "backbone", "size", "pretrained", "streams", "encoding", "status", "verdict", "auxiliary")

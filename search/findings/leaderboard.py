@@ -11,11 +11,11 @@ from lssat.config import Config, TextureConfig
 from lssat.files import write_text
 from lssat.markdown import markdown_table
 from lssat.model import catalog
+from search.findings.csv_files import write_csv
 from search.record.folder import RunFolder, Stage
 from search.record.manifest import objectives_of, searched_keys_of
 from search.record.speeds import network_of, read_speeds
 from search.record.trials import Outcome, Status, TrialRecord
-from search.report.csv_files import write_csv
 from search.strategy.objectives import front
 
 INTERRUPTED = Outcome(Status.RUNNING, "interrupted or paused; `--resume` goes on")

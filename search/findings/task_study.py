@@ -10,11 +10,11 @@ from pathlib import Path
 
 from lssat.config import ConfigError
 from search.claims.runs import Runs
+from search.findings import leaderboard
+from search.findings.scored_runs import scored_runs
+from search.findings.told import Rule, seconds_of_a_seed
 from search.record.folder import RunFolder, Stage
 from search.record.trials import Status
-from search.report import leaderboard
-from search.report.scored_runs import scored_runs
-from search.report.told import Rule, seconds_of_a_seed
 from search.strategy.finalists import arm_and_seed
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from search.claims.estimate import estimate
 from search.claims.words import Word, beside_baselines, beside_best
+from search.findings.told import Rule, seconds_of_a_seed, told, would_tell
 from search.planted.studies import Plant, draw, with_truth
 from search.record.folder import RunFolder, Stage
-from search.report.told import Rule, seconds_of_a_seed, told, would_tell
 from tests.search.records import epoch, record
 
 MARGIN = 0.01

@@ -9,11 +9,11 @@ import pytest
 from rich.cells import cell_len
 
 from lssat.console import Column, SafeConsole, Sheet
+from search.findings import leaderboard
+from search.findings.screen import leaderboard_sheet, show_final_table, show_leaderboard
 from search.plan import screen as plan_screen
 from search.plan.backbone_estimates import BackboneEstimate
 from search.record.folder import RunFolder, Stage
-from search.report import leaderboard
-from search.report.screen import leaderboard_sheet, show_final_table, show_leaderboard
 from tests.search import final_stage
 from tests.search.records import epoch, record
 

@@ -1,6 +1,6 @@
 """The tables of a finished study as a picture.
 
-python -m search.report.picture results/backbones-emotion tables.svg
+python -m search.findings.picture results/backbones-emotion tables.svg
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from pathlib import Path
 from lssat.command import exit_code, local_path
 from lssat.config import ConfigError
 from lssat.console import SafeConsole
+from search.findings import final_table, leaderboard
+from search.findings.screen import final_sheet, leaderboard_sheet, show_final_table, show_leaderboard
 from search.record.folder import RunFolder
 from search.record.manifest import read_manifest
-from search.report import final_table, leaderboard
-from search.report.screen import final_sheet, leaderboard_sheet, show_final_table, show_leaderboard
 
 
 def main() -> int:
     """0: drawn, 2: no study."""
     parser = argparse.ArgumentParser(
-        prog="python -m search.report.picture",
+        prog="python -m search.findings.picture",
         description="Draw leaderboard and final stage of a study, as wide as they are.",
     )
     parser.add_argument("study", type=local_path, help="its folder, results/<name>")

@@ -17,10 +17,10 @@ from search.claims.importance import INTERACTIONS, Importance, Role, Share, impo
 from search.claims.pooled import Effect, Help, Pairs, Texture, texture
 from search.claims.runs import Runs
 from search.claims.words import listed
+from search.findings.scored_runs import scored_runs
 from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest, read_manifest
 from search.record.trials import Status, TrialRecord
-from search.report.scored_runs import scored_runs
 from search.strategy.baselines import Baselines
 from search.strategy.finalists import Arm
 

@@ -18,13 +18,13 @@ from lssat.train.result import EpochResult
 from search.claims.estimate import estimate
 from search.claims.runs import Runs
 from search.claims.words import LAST_BITS, beside_baselines, beside_best
+from search.findings.csv_files import write_csv
+from search.findings.leaderboard import Row as LeaderboardRow
+from search.findings.leaderboard import streams_of
+from search.findings.scored_runs import scored_runs
+from search.findings.told import Rule, Told, seconds_of_a_seed, told
 from search.record.folder import RunFolder, Stage
 from search.record.trials import Status
-from search.report.csv_files import write_csv
-from search.report.leaderboard import Row as LeaderboardRow
-from search.report.leaderboard import streams_of
-from search.report.scored_runs import scored_runs
-from search.report.told import Rule, Told, seconds_of_a_seed, told
 from search.space.settings import SearchConfig
 from search.strategy.baselines import Baselines
 from search.strategy.finalists import Arm, FinalRun, final_arms, final_runs, finalists

@@ -4,8 +4,8 @@ import csv
 
 import pytest
 
+from search.findings import leaderboard
 from search.record.folder import RunFolder, Stage
-from search.report import leaderboard
 from tests.search.records import epoch, record
 
 

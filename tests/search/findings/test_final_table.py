@@ -6,9 +6,9 @@ import pytest
 
 from lssat.config import TextureConfig
 from search.claims.words import Word
+from search.findings import final_table, leaderboard
+from search.findings.told import Rule
 from search.record.folder import RunFolder, Stage
-from search.report import final_table, leaderboard
-from search.report.told import Rule
 from search.space.settings import SearchConfig
 from search.strategy.finalists import Arm
 from tests.search import final_stage

@@ -10,10 +10,10 @@ import pytest
 from lssat.console import SafeConsole
 from lssat.data.prepared.table import DatasetInfo
 from lssat.task import Task
+from search.findings import final_table, leaderboard, winner
+from search.findings.screen import show_final_table
+from search.findings.told import Rule
 from search.record.folder import RunFolder, Stage
-from search.report import final_table, leaderboard, winner
-from search.report.screen import show_final_table
-from search.report.told import Rule
 from search.space.settings import SearchConfig
 from search.strategy.finalists import FinalRun
 from tests.search import final_stage
