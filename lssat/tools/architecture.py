@@ -38,13 +38,14 @@ MARGIN = 4
 METHOD, STUDY = 456, 26
 """Left edges of the two packages."""
 LAYOUT = {  # box: pixels from its package's left edge, row, width
-    "search commands": (0, -0.5, 380),
-    "search.command_line": (0, 0.24, 184),
-    "search.again": (196, 0.24, 184),
-    "search.study": (0, 0.98, 380),
-    "search.planted": (0, 1.8, 120),
-    "search.findings": (130, 1.8, 120),
-    "search.plan": (260, 1.8, 120),
+    "search commands": (0, -0.75, 380),
+    "search.command_line": (0, -0.08, 184),
+    "search.again": (196, -0.08, 184),
+    "search.study": (0, 0.58, 380),
+    "search.page": (60, 1.24, 260),
+    "search.planted": (0, 1.9, 120),
+    "search.findings": (130, 1.9, 120),
+    "search.plan": (260, 1.9, 120),
     "search.claims": (0, 2.6, 138),
     "search.strategy": (154, 2.6, 170),
     "search.record": (0, 3.5, 380),
