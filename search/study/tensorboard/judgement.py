@@ -18,7 +18,7 @@ from search.record.predictions import KeptPredictions
 from search.study.tensorboard.confusion_picture import Counts, draw
 from search.study.tensorboard.event_file import png_summary
 
-CONFUSION = "confusion"
+CONFUSION = "validation confusion"
 OUTCOMES = ("true positives", "false negatives", "false positives", "true negatives")
 
 

@@ -71,13 +71,13 @@ class Table:
             [Metric(tag, display_name=name) for tag, name in metrics.items()],
         )
 
-    def row(self, run: str, stage: Stage, record: TrialRecord) -> Any:
-        """The settings of a run that is over, and how it stands. `run`: what TensorBoard calls it."""
+    def row(self, stage: Stage, record: TrialRecord) -> Any:
+        """The settings of a run that is over, and how it stands. Its name is short: few letters of it are shown."""
         searched = [column.key for column in self.columns]
         shown = shown_settings(record.sampled, record.config, searched)
         shown |= {STAGE: STAGES[stage], STATUS: record.status.value}
         values = {column.name: column.value(shown[column.key]) for column in self.columns if column.key in shown}
-        return hparams_pb(values, trial_id=run, start_time_secs=record.span[0] if record.span else None)
+        return hparams_pb(values, f"{STAGES[stage]}/{record.name}", record.span[0] if record.span else None)
 
 
 def table_of(space: Space) -> Table:

@@ -27,7 +27,7 @@ from search.study.tensorboard.judgement import judgement
 from search.study.tensorboard.parts import TOTAL, tag
 from search.study.tensorboard.table import STAGES, Table, session_end, table_of
 
-PANEL = "reconstruction"
+PANEL = "validation reconstruction"
 BEGIN, END = f"{NAME}begin", f"{NAME}end"
 """What is written once a run. Both names come after those of the curves, which go on with the time."""
 
@@ -70,9 +70,8 @@ class TensorBoard:
 
     def _ending(self, record: TrialRecord, place: Path) -> Iterator[tuple[int, Any]]:
         """Its row of the table, its totals, its last panel, and how a finalist judges the validation rows."""
-        run = place.relative_to(self._folder).as_posix()
         yield 0, self._table.experiment(bool(record.config.objective.subgroups))
-        yield 0, self._table.row(run, self._stage, record)
+        yield 0, self._table.row(self._stage, record)
         yield 0, session_end(record.status, record.span[1] if record.span else None)
         last = record.last
         if last is None:
