@@ -28,8 +28,10 @@ from search.study.tensorboard.parts import TOTAL, tag
 from search.study.tensorboard.table import STAGES, Table, session_end, table_of
 
 PANEL = "validation reconstruction"
-BEGIN, END = f"{NAME}begin", f"{NAME}end"
-"""What is written once a run. Both names come after those of the curves, which go on with the time."""
+BEGIN, END = f"{NAME}0.begin", f"{NAME}end"
+"""What is written once a run. One name comes before and one after those of the curves, which go on with the time: a
+TensorBoard that watches never goes back to a file.
+"""
 
 
 class TensorBoard:
@@ -43,11 +45,11 @@ class TensorBoard:
 
     def add(self, suggestion: Suggestion, result: EpochResult) -> None:
         """Write the scalars of an epoch, and its panel if it is one of those that are kept."""
-        place = self._place(suggestion.name, suggestion.config)
         if suggestion.name not in self._writers:
-            self._writers[suggestion.name] = SummaryWriter(str(place))
+            place = self._place(suggestion.name, suggestion.config)
             if not (place / BEGIN).exists():
                 write_events(place / BEGIN, [(0, _config_text(suggestion.config))])
+            self._writers[suggestion.name] = SummaryWriter(str(place))
         writer = self._writers[suggestion.name]
         for key, value in result.scalars().items():
             if math.isfinite(value):

@@ -166,7 +166,7 @@ def test_a_run_that_goes_on_has_its_settings_and_its_row_once(study):
     assert Table(study).rows == {}
     record = train(study, Stage.SEARCH, suggestion, (3, 4), Status.STOPPED)
     run = "search/0000 test_resnet"
-    (ending,) = (study.folder.tensorboard / run).glob("*.end")
+    (ending,) = (study.folder.tensorboard / run).glob("*end")
     before = ending.read_bytes()
     TensorBoard(study.folder.tensorboard, Stage.SEARCH, study.space).end(record)
     assert ending.read_bytes() == before
@@ -177,6 +177,23 @@ def test_a_run_that_goes_on_has_its_settings_and_its_row_once(study):
     text = config.tensor_proto.string_val[0].decode()
     assert text.startswith("```yaml\n") and text.endswith("\n```")
     assert yaml.safe_load(text.removeprefix("```yaml").removesuffix("```")) == suggestion.config.flat()
+
+
+def test_a_tensorboard_that_watches_sees_each_epoch_and_the_end(study):
+    """It reads the files of a run in the order of their names, and never goes back to one."""
+    suggestion = Suggestion("0000", SAMPLED)
+    tensorboard = TensorBoard(study.folder.tensorboard, Stage.SEARCH, study.space)
+    record, events = study.folder.record(Stage.SEARCH, "0000").begin(SAMPLED, suggestion.config), None
+    for at in (1, 2, 3):
+        tensorboard.add(suggestion, epoch(at, 0.5))
+        record.append(epoch(at, 0.5), 1.0)
+        events = events or events_of(study, "search/0000 test_resnet")
+        events.Reload()
+        assert [point.step for point in events.Scalars("score/val/best")] == list(range(1, at + 1))
+    tensorboard.close("0000")
+    record.end(Outcome(Status.STOPPED))
+    tensorboard.end(record)
+    assert len(events.Reload().Tensors("total/epochs")) == 1
 
 
 def test_trials_that_paused_and_were_never_promoted_get_their_row_when_the_search_ends(study):
