@@ -23,14 +23,14 @@ from lssat.model import catalog
 from search.findings.leaderboard import streams_of
 from search.record.folder import Stage
 from search.record.trials import Status, TrialRecord
-from search.space.definition import Parameter, Space, is_read_without_auxiliary
+from search.space.definition import Space, is_read_without_auxiliary
 from search.space.drawable import architectures
 from search.study.tensorboard.parts import BEST_GAP_TAG, BEST_TAG, TOTAL
 
 STAGES = {Stage.SEARCH: "search", Stage.BASELINE: "baseline", Stage.FINAL: "final"}
 BACKBONE, STAGE, STATUS = "backbone", "stage", "status"
-SAID_BY_BACKBONE = ("backbone.family", "backbone.size")
-"""Keys that the name of the backbone says already: they come after the others."""
+SAID_BY_BACKBONE = ("backbone.family", "backbone.size", "backbone.name")
+"""Keys that the name of the backbone says already: they come last, since the first five are shown unasked."""
 OVER = [status.value for status in Status if status != Status.RUNNING]
 
 
@@ -82,13 +82,10 @@ class Table:
 
 def table_of(space: Space) -> Table:
     """The columns of a study: the backbone, the searched keys in the order of the space, stage and status."""
-    backbones = sorted(architectures(space))
-    others = [key for key in space.searched_keys if key not in SAID_BY_BACKBONE]
-    last = [key for key in space.searched_keys if key in SAID_BY_BACKBONE]
-    domains: dict[str, Domain] = {BACKBONE: Discrete(backbones)}
-    for key in (*others, *last):
-        domains[key] = _domain([parameter for parameter in space.parameters if parameter.key == key])
+    domains: dict[str, Domain] = {BACKBONE: Discrete(sorted(architectures(space)))}
+    domains |= {key: _domain(space, key) for key in space.searched_keys if key not in SAID_BY_BACKBONE}
     domains |= {STAGE: Discrete(list(STAGES.values())), STATUS: Discrete(OVER)}
+    domains |= {key: _domain(space, key) for key in space.searched_keys if key in SAID_BY_BACKBONE}
     return Table([Column(position, key, domain) for position, (key, domain) in enumerate(domains.items())])
 
 
@@ -115,14 +112,15 @@ def shown_settings(sampled: Mapping[str, Any], config: Config, searched: Sequenc
     return {BACKBONE: catalog.architecture(config.backbone), **found}
 
 
-def _domain(parameters: Sequence[Parameter]) -> Domain:
+def _domain(space: Space, key: str) -> Domain:
     """All that a key can be in a run, a supervised baseline among them."""
+    parameters = [parameter for parameter in space.parameters if parameter.key == key]
     choices = {choice for parameter in parameters for choice in parameter.choices}
     ends = {end for parameter in parameters if not parameter.choices for end in (parameter.low, parameter.high)}
     values = choices | ends
-    if parameters[0].key == "aux_weight":
+    if key == "aux_weight":
         values.add(0.0)
-    if parameters[0].key == "streams":
+    if key == "streams":
         values |= {f"none/{triple.rpartition('/')[2]}" for triple in choices}
     if all(isinstance(value, bool) for value in values):
         return Discrete(sorted(values))

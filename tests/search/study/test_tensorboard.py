@@ -49,8 +49,8 @@ SAMPLED = {
 }
 VIT = {**SAMPLED, "backbone.name": "test_vit", "backbone.patch_size": 8}
 SEARCHED = [
-    "backbone", "texture.lbp_points", "backbone.name", "streams", "aux_weight", "masking.ratio", "optim.lr",
-    "backbone.patch_size", "stage", "status",
+    "backbone", "texture.lbp_points", "streams", "aux_weight", "masking.ratio", "optim.lr", "backbone.patch_size",
+    "stage", "status", "backbone.name",
 ]  # fmt: skip
 
 
