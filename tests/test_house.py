@@ -66,6 +66,7 @@ RUN_FOLDER_NAMES = {
     "leaderboard.csv",
     "leaderboard.md",
     "speeds.json",
+    "reconstruction.png",
     "finals.csv",
     "predictions-validation.parquet",
     "predictions-test.parquet",

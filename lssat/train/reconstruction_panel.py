@@ -19,12 +19,12 @@ from lssat.train.distributed import to_device
 
 COLUMNS = ("image", "mask", "target", "prediction")
 NUM_FACES = 4
-TILE = 112
-"""Side in pixels of one picture."""
-CAPTION = 26
-"""Height in pixels of the line that names the columns."""
-LETTERS = 20
-"""Size of its font: TensorBoard shows pictures smaller by leaving out pixels, and a thinner stroke goes with them."""
+SIDE = 256
+"""About so many pixels wide a face is shown, so that a texture can be seen: each of its own is a square of pixels."""
+CAPTION, LETTERS = 0.23, 0.18
+"""Height of the line that names the columns, and size of its font, as parts of a column's width: TensorBoard shows
+pictures smaller by leaving out pixels, and a thinner stroke goes with them.
+"""
 
 
 @torch.no_grad()
@@ -53,15 +53,22 @@ def draw_panel(config: Config, model: LSSAT, rows: Rows, device: torch.device) -
 
 
 def sheet(tiles: Tensor) -> bytes:
-    """[N, 4, 3, H, W] -> PNG, with the names of the columns above."""
-    sheet = Image.new("RGB", (len(COLUMNS) * TILE, len(tiles) * TILE + CAPTION), "white")
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(LETTERS)
+    """[N, 4, 3, H, W] -> PNG, magnified, with the names of the columns above."""
+    height, width = (side * magnification(tiles.shape[-1]) for side in tiles.shape[-2:])
+    caption = round(CAPTION * width)
+    sheet = Image.new("RGB", (len(COLUMNS) * width, len(tiles) * height + caption), "white")
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(round(LETTERS * width))
     for column, name in enumerate(COLUMNS):
-        pen.text((column * TILE + 4, 1), name, fill="black", font=font)
+        pen.text((column * width + width // 28, 1), name, fill="black", font=font)
         for row, tile in enumerate(tiles[:, column]):
             pixels = (tile * 255).round().byte().permute(1, 2, 0).numpy()
-            picture = Image.fromarray(pixels).resize((TILE, TILE), Image.Resampling.NEAREST)
-            sheet.paste(picture, (column * TILE, row * TILE + CAPTION))
+            picture = Image.fromarray(pixels).resize((width, height), Image.Resampling.NEAREST)
+            sheet.paste(picture, (column * width, row * height + caption))
     out = io.BytesIO()
-    sheet.save(out, "PNG", optimize=True)
+    sheet.save(out, "PNG")
     return out.getvalue()
+
+
+def magnification(side: int) -> int:
+    """How many pixels each of a face so many pixels wide becomes in each direction: 4 of 64, 1 of 224."""
+    return max(1, round(SIDE / side))

@@ -1,7 +1,7 @@
 """What a training run says of itself: the result of an epoch, or why it ended before its last one.
 
 Both travel as flat mappings, since Ray Tune and the files of a run folder want those; `read_report` turns them back.
-The keys of an epoch are those of `metrics.jsonl` and of TensorBoard.
+The keys of an epoch are those of `metrics.jsonl`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class EpochResult:
         return self.epoch >= self.epochs
 
     def scalars(self) -> dict[str, float]:
-        """All that was measured, by its TensorBoard key."""
+        """All that was measured, by its key."""
         gap = {} if self.best_gap is None else {BEST_GAP: self.best_gap}
         return {**self.metrics, SCORE: self.score, BEST: self.best, **gap}
 

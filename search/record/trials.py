@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from lssat.config import Config, build, current_keys
-from lssat.files import append_json_line, write_json, write_text
+from lssat.files import append_json_line, write_json, write_text, write_whole
 from lssat.train.result import EpochResult, read_report
-from search.record.names import CONFIG, METRICS, OUTCOME, PREDICTIONS
+from search.record.names import CONFIG, METRICS, OUTCOME, PANEL, PREDICTIONS
 
 
 class Status(StrEnum):
@@ -101,6 +101,11 @@ class TrialRecord:
         return self.folder / PREDICTIONS[split]
 
     @property
+    def panel(self) -> Path:
+        """The picture of what its last epoch rebuilt; without the auxiliary task there is none."""
+        return self.folder / PANEL
+
+    @property
     def seconds(self) -> float:
         """That the trial has trained until its last epoch, pauses left out."""
         return float(self._lines[-1].get("seconds", 0.0)) if self._lines else 0.0
@@ -143,7 +148,12 @@ class TrialRecord:
         return TrialRecord(self.folder)
 
     def append(self, result: EpochResult, seconds: float) -> None:
-        """Add an epoch. `seconds`: that the trial has trained so far, pauses left out."""
+        """Add an epoch, whose panel takes the place of the one before. `seconds`: that the trial has trained so far,
+        pauses left out.
+        """
+        if result.panel:  # first: an epoch that is on record is not handed on again
+            panel = result.panel
+            write_whole(self.panel, lambda temporary: temporary.write_bytes(panel))
         lines = self._lines
         line = {**result.to_json(), "time": round(time.time(), 3), "seconds": round(seconds, 1)}
         append_json_line(self.folder / METRICS, line)

@@ -18,7 +18,7 @@ from search.strategy.suggestion import Suggestion, suggestion_of
 from search.study.context import Study
 from search.study.memory_kills import halve_rows_if_killed
 from search.study.progress import Progress
-from search.study.tensorboard import TensorBoard
+from search.study.tensorboard.writer import TensorBoard
 
 
 class Recorder(Callback):  # type: ignore[misc]
@@ -30,7 +30,7 @@ class Recorder(Callback):  # type: ignore[misc]
         self._storage = study.storage
         self.stage = stage
         self.progress = progress
-        self._tensorboard = TensorBoard(study.folder.tensorboard, stage, study.space.searched_keys)
+        self._tensorboard = tensorboard_of(study, stage)
         self._records: dict[str, TrialRecord] = {}
         self._started: dict[str, tuple[float, float]] = {}  # name -> clock now, seconds that it had trained before
 
@@ -60,6 +60,7 @@ class Recorder(Callback):  # type: ignore[misc]
             if outcome.status == Status.COMPLETE:
                 keep_predictions(self._study, self.stage, record)
             record.end(Outcome(outcome.status, outcome.reason, seconds))
+            self._tensorboard.end(record)
             self._storage.drop_resumable_state(self.stage, name)
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -80,6 +81,11 @@ class Recorder(Callback):  # type: ignore[misc]
         """A run whose process died goes on."""
         suggestion = suggestion_of(trial)
         halve_rows_if_killed(trial, self._storage.checkpoints(self.stage, suggestion.name), suggestion.config)
+
+
+def tensorboard_of(study: Study, stage: Stage) -> TensorBoard:
+    """What TensorBoard shows of a stage."""
+    return TensorBoard(study.folder.tensorboard, stage, study.space)
 
 
 def keep_predictions(study: Study, stage: Stage, record: TrialRecord) -> None:

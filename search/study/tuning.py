@@ -34,7 +34,7 @@ from search.study.capacity import concurrency
 from search.study.context import Study
 from search.study.progress import Part, Progress
 from search.study.reconcile_with_optuna import reconcile
-from search.study.recorder import Recorder, keep_predictions
+from search.study.recorder import Recorder, keep_predictions, tensorboard_of
 from search.study.trial import StageContext, resources_of, run_trial
 from search.study.tune_adaptor import Adaptor, Listener, Participants
 
@@ -213,13 +213,15 @@ def _raise_if_interrupted(adaptor: Adaptor) -> None:
 
 
 def _settle(study: Study, stage: Stage) -> None:
-    """Of runs that are over, keep the predictions and drop what only a run that goes on needs: a kill may have come
-    before either, and a trial that paused may not go on.
+    """Of runs that are over, keep the predictions, complete what TensorBoard shows, and drop what only a run that goes
+    on needs: a kill may have come before any of it, and a trial that paused may not go on.
     """
+    tensorboard = tensorboard_of(study, stage)
     for record in study.folder.records(stage):
         if record.status == Status.COMPLETE:
             keep_predictions(study, stage, record)
         if record.outcome:
+            tensorboard.end(record)
             study.storage.drop_resumable_state(stage, record.name)
 
 

@@ -5,7 +5,9 @@ import io
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lssat.config import build
 from lssat.data.prepared.decoding import read_resident
@@ -21,9 +23,10 @@ from search.findings.scored_runs import scored_runs
 from search.record.folder import RunFolder, Stage, Storage
 from search.record.predictions import read
 from search.record.trials import Outcome, Status
+from search.space.file import load
 from search.study import tuning
 from search.study.context import Study
-from search.study.recorder import keep_predictions
+from search.study.recorder import keep_predictions, tensorboard_of
 
 ROWS = 48
 SMALL = {
@@ -72,7 +75,9 @@ def study_of(tmp_path, task):
     counts = tuple(ROWS // len(classes) for _ in classes)
     folder = RunFolder(tmp_path / "results" / "s")
     storage = Storage(tmp_path / "elsewhere")
-    return Study(folder, storage, None, Task(task, kind, classes, counts, ROWS), tmp_path / "data", {}), settings
+    (tmp_path / "space.yaml").write_text(yaml.safe_dump({"fixed": SMALL, "space": {"optim.weight_decay": [0.0, 0.1]}}))
+    space = load(tmp_path / "space.yaml", "laptop", {}, {})
+    return Study(folder, storage, space, Task(task, kind, classes, counts, ROWS), tmp_path / "data", {}), settings
 
 
 def trained(study, settings, name="0000-seed0", stop_after=None, ends=True):
@@ -154,6 +159,20 @@ def test_a_study_that_goes_on_keeps_what_a_kill_came_before(hue):
     checkpoint.save(study.storage.best(Stage.FINAL, record.name), tensors={}, state={})
     tuning._settle(study, Stage.FINAL)
     assert record.predictions("val").read_bytes() == kept, "what is kept stays"
+
+
+def test_tensorboard_shows_of_a_finalist_alone_how_it_judges_the_rows(hue):
+    study, record = hue
+    tuning._settle(study, Stage.FINAL)
+    tensorboard_of(study, Stage.SEARCH).end(record)
+    for stage, classes, pictures in (
+        ("final", ["val/a", "val/b", "val/c"], ["validation confusion"]),
+        ("search", [], []),
+    ):
+        (run,) = (study.folder.tensorboard / stage).iterdir()
+        tags = EventAccumulator(str(run)).Reload().Tags()
+        assert [tag for tag in tags["tensors"] if tag.startswith("val/")] == classes
+        assert tags["images"] == pictures
 
 
 def test_a_run_that_is_not_complete_keeps_nothing(hue):
