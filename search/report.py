@@ -26,9 +26,10 @@ EPILOG = f"""examples:
   python search/report.py results/per_task-emotion results/per_task-attributes --out tasks
 
 {REPORT} is one file that any browser opens from disk; it holds all that it shows and asks for nothing, so that it
-can be sent and kept. {REPORT_CLAIMS} has its sentences for programs, {REPORT_PARTS}/ its tables (CSV, Markdown) and charts
-(SVG, PNG). A search writes all of it into its run folder when it ends or is interrupted; here it is made anew, of an
-unfinished study too. It shows faces of the data: leave them out with `--no-faces` where a reader must not see them."""
+can be sent and kept. {REPORT_CLAIMS} has its sentences for programs, {REPORT_PARTS}/ its tables (CSV, Markdown)
+and charts (SVG, PNG). A search writes all of it into its run folder when it ends or is interrupted; here it is made
+anew, of an unfinished study too. It shows faces of the data: leave them out with `--no-faces` where a reader must not
+see them."""
 
 
 def main() -> int:
