@@ -1,6 +1,9 @@
 // Charts are drawn one after the other, the first at once; those in folded sections when they are opened.
 const specs = JSON.parse(document.getElementById("charts").textContent);
 const options = {renderer: "svg", actions: false, tooltip: {theme: matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"}};
+// Rows of a chart have a height each, which is meant; Vega-Lite warns that it does not fit them into another.
+const warn = console.warn;
+console.warn = (...said) => { if (!said.some((each) => String(each).startsWith('Dropping "fit'))) warn(...said); };
 const drawn = new Set();
 async function draw(canvas) {
   if (drawn.has(canvas)) return;

@@ -2,18 +2,17 @@
 
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import optuna
-import pyarrow as pa
-import pyarrow.parquet as pq
 from PIL import Image
 
 from lssat.config import build
-from lssat.data.prepare.prepare import prepare
-from lssat.data.prepared.table import read_info, read_texts
+from lssat.data.prepared.table import DatasetInfo, Row, read_info, read_texts
+from lssat.data.prepared.writing import write_dataset
 from lssat.evaluation.metrics import evaluate_scores
 from lssat.evaluation.predictions import Predictions
 from lssat.evaluation.scorecard import scorecard
@@ -53,19 +52,21 @@ class Made:
 
 def faces(folder: Path, made: Made) -> Path:
     """Prepared data of pictures of noise, in a folder."""
-    generator, images, labels, splits = np.random.default_rng(0), [], [], []
+    info = DatasetInfo(
+        str(folder / "faces.csv"), "mood", "multiclass", made.classes, synthetic=False, fingerprint="made"
+    )
+    write_dataset(folder / "faces", _rows(made), info)
+    return folder / "faces"
+
+
+def _rows(made: Made) -> Iterator[Row]:
+    generator = np.random.default_rng(0)
     for split, count in {"train": 40, "val": made.units, "test": made.units}.items():
         for row in range(count):
             out, label = io.BytesIO(), row % len(made.classes)
             pixels = generator.integers(0, 60, (48, 48, 3)) + 60 * (label % 3)
             Image.fromarray(pixels.astype(np.uint8)).save(out, "JPEG")
-            images.append(out.getvalue())
-            labels.append(made.classes[label])
-            splits.append(split)
-    folder.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table({"image": images, "mood": labels, "split": splits}), folder / "faces.parquet")
-    config = build({"data.source": str(folder / "faces.parquet"), "data.task": "mood"})
-    return prepare(config.data, folder / ".data", lambda text: None)
+            yield Row(out.getvalue(), label, identity="", split=split)
 
 
 def study(path: Path, made: Made, prepared: Path) -> RunFolder:
@@ -151,16 +152,9 @@ class _Maker:
     def _kept(self, split: str, easy: float) -> predictions.KeptPredictions:
         """What somebody says who sees the classes dimly."""
         count, classes = self.made.units, len(self.info.classes)
-        row_labels = np.arange(count) % classes
-        names = np.array([self.info.classes.index(self._class(label)) for label in range(classes)])
-        labels = names[row_labels]
+        labels = np.arange(count) % classes
         logits = self.generator.normal(size=(count, classes)) + 2 * easy * np.eye(classes)[labels]
         objective = build({}).objective
         texts = split_texts(self.prepared, split)
         found = Predictions(logits.astype(np.float32), labels)
         return predictions.joined(texts, self.task, objective, found, range(count))
-
-    def _class(self, number: int) -> str:
-        from lssat.visible import on_one_line
-
-        return on_one_line(self.made.classes[number])
