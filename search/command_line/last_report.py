@@ -28,9 +28,14 @@ def leave_report(folder: RunFolder, begun: Manifest | None, console: Console) ->
                 console.print(f"  {'report':<21}{shlex.quote(from_here(folder.report))}", soft_wrap=True)
         except (Exception, KeyboardInterrupt) as error:
             words = shlex.join([*words_that_start("python search/report.py"), from_here(folder.path)])
-            why = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-            line = f"there is no report ({why.strip(': ')}); make it by: {words}"
+            line = f"there is no report of this session ({_why(error)}); make it by: {words}"
             console.print(" ".join(line.split()), style="yellow", soft_wrap=True)
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
 
 
 def _has_come_further(folder: RunFolder, begun: Manifest | None) -> bool:

@@ -6,6 +6,7 @@ import mimetypes
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -96,7 +97,8 @@ class Served:
         with self._lock:
             if path in ("/", f"/{REPORT}"):
                 return self._page(), "text/html; charset=utf-8"
-            files = {f"/{REPORT_PARTS}/{file.name}": file for file in (self.folder / REPORT_PARTS).glob("*")}
+            beside = (file for file in (self.folder / REPORT_PARTS).glob("*") if file.is_file())
+            files = {f"/{REPORT_PARTS}/{file.name}": file for file in beside}
             if path in files:
                 return files[path].read_bytes(), mimetypes.guess_type(path)[0] or "application/octet-stream"
         return None
@@ -127,7 +129,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Cache-Control", "no-store")
         self.send_header("X-Content-Type-Options", "nosniff")
         self.end_headers()
-        self.wfile.write(content)
+        with suppress(ConnectionError):  # the tab was closed meanwhile
+            self.wfile.write(content)
 
     def log_message(self, format: str, *arguments: object) -> None:
         """Say nothing of each request."""

@@ -96,7 +96,14 @@ def tab(folder: Path) -> Iterator[Tab]:
     """A tab of a browser whose settings lie in a folder."""
     (from_us, to_browser), (from_browser, to_us) = os.pipe(), os.pipe()
     shell = f'exec "$0" "$@" 3<&{from_us} 4>&{to_us}'
-    words = ["sh", "-c", shell, str(PROGRAM), *OPTIONS, f"--user-data-dir={folder}"]
+    words = [
+        "bash",
+        "-c",
+        shell,  # of sh, numbers of files may have one digit alone
+        str(PROGRAM),
+        *OPTIONS,
+        f"--user-data-dir={folder}",
+    ]
     browser = subprocess.Popen(words, pass_fds=(from_us, to_us), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     os.close(from_us)
     os.close(to_us)

@@ -3,6 +3,7 @@
 import json
 import re
 from html.parser import HTMLParser
+from urllib.parse import unquote
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.search.page.test_files import chart
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 ASKING = ("src", "href", "srcset", "action", "data", "poster", "formaction", "background", "ping")
-HOSTILE = "</script></style><script>alert(1)</script><img src=x onerror=alert(1)>\"'&{{ 7 * 7 }}\udcff\x1b[31m\u202e"
+HOSTILE = "%41</script></style><script>alert(1)</script><img src=x onerror=alert(1)>\"'&{{ 7 * 7 }}\udcff\x1b[31m\u202e"
 
 
 class Parsed(HTMLParser):
@@ -73,8 +74,12 @@ def test_every_link_leads_to_a_section_and_every_id_is_there_once(page):
     parsed = Parsed(page)
     ids = [attributes["id"] for _, attributes in parsed.elements if "id" in attributes]
     assert len(set(ids)) == len(ids)
-    links = [attributes["href"] for tag, attributes in parsed.elements if tag == "a"]
-    assert links and {link.removeprefix("#") for link in links} <= set(ids)
+    assert links(parsed) and links(parsed) <= set(ids)
+
+
+def links(page):
+    """Where they lead, as a browser reads it."""
+    return {unquote(attributes["href"]).removeprefix("#") for tag, attributes in page.elements if tag == "a"}
 
 
 def test_every_chart_has_a_place_and_every_place_a_chart(page):
@@ -106,6 +111,7 @@ def test_hostile_text_is_shown_everywhere_and_obeyed_nowhere():
     assert [tag for tag, _ in hostile.elements] == [tag for tag, _ in usual.elements]
     assert [sorted(each) for _, each in hostile.elements] == [sorted(each) for _, each in usual.elements]
     assert addresses(hostile) == []
+    assert links(hostile) <= {attributes.get("id") for _, attributes in hostile.elements}
     seen = HOSTILE.replace("\udcff\x1b", r"\xff\x1b").replace("\u202e", r"\u202e")
     assert hostile.text.count(seen) == usual.text.count("usual"), "none is lost"
     html(hostile_report(HOSTILE)).encode()  # text, as a whole

@@ -1,0 +1,42 @@
+"""The page in a real browser without a network: every chart is drawn, the console stays empty, nothing is asked for."""
+
+import pytest
+
+from search.page.files import write
+from search.page.report import report_of
+from tests.search.page.browser import needs_browser, tab
+from tests.search.page.test_page import HOSTILE, hostile_report
+
+pytestmark = needs_browser
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    """A tab without a page."""
+    with tab(tmp_path_factory.mktemp("browser")) as found:
+        yield found
+
+
+def test_a_page_on_disk_draws_every_chart_and_asks_for_nothing(opened, finished, tmp_path):
+    page = write(report_of([finished]), tmp_path)
+    opened.open(page.as_uri())
+    assert opened.value("document.querySelectorAll('[data-chart]').length") > 0
+    opened.value("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
+    opened.wait_for("[...document.querySelectorAll('[data-chart]')].every((each) => each.querySelector('svg'))")
+    assert opened.said == []
+    assert opened.requests == [page.as_uri()]
+
+
+def test_nothing_on_a_page_can_send_what_is_on_it(opened, finished, tmp_path):
+    opened.open(write(report_of([finished]), tmp_path).as_uri())
+    opened.value("window.blocked = []; addEventListener('securitypolicyviolation', (e) => blocked.push(e.blockedURI))")
+    opened.value("document.body.append(Object.assign(new Image(), {src: 'http://127.0.0.1:9/'}))")
+    opened.wait_for("blocked.length > 0")
+    opened.said.clear()
+
+
+def test_hostile_text_is_not_run(opened, tmp_path):
+    opened.open(write(hostile_report(HOSTILE), tmp_path).as_uri())
+    assert opened.value("document.querySelectorAll('main img').length") == 1, "the picture alone"
+    assert opened.value("document.querySelector('.canvas svg').textContent").count("alert(1)") > 0
+    assert opened.value("document.querySelectorAll('script').length") == 3
