@@ -2,6 +2,7 @@
 
 import _thread
 import io
+import json
 import shutil
 import threading
 from pathlib import Path
@@ -40,6 +41,16 @@ def left(folder, begun=None):
 def test_the_last_line_names_the_page(folder):
     assert left(folder) == "  report               moods/report.html\n"
     assert folder.report.exists()
+
+
+def test_charts_are_drawn_into_files_where_nobody_waits_for_the_end(folder):
+    left(folder)
+    assert list((folder.path / "report").glob("*.svg"))
+    manifest = read_manifest(folder.manifest)
+    manifest.content["sessions"][-1]["ended"] = None
+    folder.manifest.write_text(json.dumps(manifest.content))
+    left(folder)
+    assert folder.report.exists() and not list((folder.path / "report").glob("*.svg"))
 
 
 def test_a_session_that_goes_on_with_a_study_has_it_made_anew(folder):
