@@ -17,7 +17,7 @@ for (const fold of document.querySelectorAll("details"))
 addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((fold) => { fold.open = true; }));
 (async () => {
   for (const canvas of canvases().filter((each) => !isFolded(each))) {
-    await draw(canvas);
+    await draw(canvas).catch(console.error); // the others are drawn all the same
     await new Promise((resolve) => setTimeout(resolve));
   }
   document.documentElement.dataset.drawn = "yes";

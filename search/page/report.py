@@ -19,7 +19,7 @@ SECTIONS: tuple[Callable[[StudyOnPage], Section | None], ...] = (
 """Of each study, in the order of the page."""
 
 
-LACKING = "lacking"
+BROKEN = "broken"
 """Ends the id of the sentence that stands for a section."""
 
 
@@ -49,7 +49,7 @@ def _section(make: Callable[[StudyOnPage], Section | None], study: StudyOnPage) 
         return make(study)
     except Exception as error:
         why = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        said = Statement(f"{study.id}.{name}.{LACKING}", f"This part cannot be shown: {why}", is_warning=True)
+        said = Statement(f"{study.id}.{name}.{BROKEN}", f"This part cannot be shown: {why}", is_warning=True)
         return Section(name, name.replace("_", " ").capitalize(), [said])
 
 

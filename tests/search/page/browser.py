@@ -50,7 +50,10 @@ class Tab:
     def open(self, address: str) -> None:
         """Go there, and wait until all charts are drawn."""
         self._ask("Page.navigate", url=address)
-        self.wait_for("document.documentElement.dataset.drawn === 'yes'")
+        self.wait_for(
+            "document.readyState === 'complete' && "
+            "(document.documentElement.dataset.drawn === 'yes' || !document.getElementById('charts'))"
+        )
 
     def wait_for(self, condition: str, seconds: float = 30) -> None:
         """Until this is true on the page."""
@@ -86,7 +89,8 @@ class Tab:
 
     def _hear(self, event) -> None:
         if event["method"] == "Network.requestWillBeSent":
-            self.requests.append(event["params"]["request"]["url"])
+            address = event["params"]["request"]["url"]
+            self.requests += [] if address.startswith("data:") else [address]
         elif event["method"] in HEARD:
             self.said.append(json.dumps(event["params"]))
 

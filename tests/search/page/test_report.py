@@ -12,7 +12,7 @@ import pytest
 from lssat.config import ConfigError
 from search import report as command
 from search.page.document import Chart, Picture, Statement
-from search.page.report import LACKING, SECTIONS, _section, report_of
+from search.page.report import BROKEN, SECTIONS, _section, report_of
 from search.page.study import read_study
 from search.record.folder import Stage
 from tests.search.studies import Made, faces, study
@@ -63,7 +63,7 @@ def test_every_sentence_has_an_id_of_its_own_and_no_part_of_a_whole_study_is_lac
     said = [block.id for block in report_of([finished]).blocks if isinstance(block, Statement)]
     assert len(set(said)) == len(said)
     assert all(each.startswith("moods.") for each in said)
-    assert not [each for each in said if each.endswith(LACKING)]
+    assert not [each for each in said if each.endswith(BROKEN)]
 
 
 def test_a_report_is_the_same_each_time(finished):
@@ -175,7 +175,7 @@ def test_an_interrupted_study_names_who_leads_and_how_to_go_on(made, ends):
     said = sentences(report_of([made(ends=ends)]))
     assert "There is no winner yet" in said["open"] and "the test split is closed" in said["open"]
     assert "this is too high" in said["leading"]
-    assert "winner" not in said and not [each for each in said if each.endswith(LACKING)]
+    assert "winner" not in said and not [each for each in said if each.endswith(BROKEN)]
 
 
 def test_without_a_database_or_prepared_data_the_record_is_enough(copied):
@@ -184,7 +184,7 @@ def test_without_a_database_or_prepared_data_the_record_is_enough(copied):
     (copied / "manifest.json").write_text(json.dumps(manifest))
     assert not (copied / "study.db").exists()
     said = sentences(report_of([copied]))
-    assert "Take" in said["winner"] and not [each for each in said if each.endswith(LACKING)]
+    assert "Take" in said["winner"] and not [each for each in said if each.endswith(BROKEN)]
 
 
 @pytest.mark.parametrize("how", ["gone", "damaged"])
@@ -195,7 +195,7 @@ def test_without_predictions_it_says_why_nothing_is_claimed(copied, how):
     said = sentences(found)
     assert "Take" in said["winner"], "its score is on record"
     assert "cannot be told: " in said["best"] and "predictions" in said["best"]
-    assert not [each for each in said if each.endswith(LACKING)]
+    assert not [each for each in said if each.endswith(BROKEN)]
 
 
 def test_a_part_that_cannot_be_made_is_one_sentence_among_the_others(finished):
@@ -206,7 +206,7 @@ def test_a_part_that_cannot_be_made_is_one_sentence_among_the_others(finished):
     found = _section(section, read_study(finished, "s"))
     assert (found.id, found.title) == ("some_part", "Some part")
     (said,) = found.blocks
-    assert said.id == "s.some_part.lacking" and said.is_warning
+    assert said.id == "s.some_part.broken" and said.is_warning
     assert said.text.startswith("This part cannot be shown: KeyError")
 
 
