@@ -5,5 +5,9 @@ from setuptools import find_packages, setup
 setup(
     packages=[*find_packages(include=["lssat*", "search*"]), "search.spaces"],
     package_dir={"search.spaces": "spaces"},
-    package_data={"lssat": ["model/catalog.json"], "search.spaces": ["*.yaml", "*.json"]},
+    package_data={
+        "lssat": ["model/catalog.json"],
+        "search.page": ["*.j2", "*.css", "*.js"],
+        "search.spaces": ["*.yaml", "*.json"],
+    },
 )

@@ -20,6 +20,7 @@ from lssat.files import make_folder
 from search.command_line.arguments import ROOT, parser
 from search.command_line.asked import asked, pinned_source, profile_found, refuse_beside_again
 from search.command_line.backbones import backbone_table
+from search.command_line.last_report import leave_report
 from search.record.folder import RunFolder, Storage
 from search.record.locking import claimed, folder_name, locked
 from search.record.manifest import read_manifest
@@ -91,6 +92,8 @@ def _search(arguments: argparse.Namespace) -> int:
                 return INTERRUPTED
             except Exception as error:
                 return _say_what_failed(error, folder, console)
+            finally:
+                leave_report(folder, begun, console)
 
 
 def _train_again(arguments: argparse.Namespace) -> int:

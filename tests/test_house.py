@@ -51,7 +51,7 @@ FORBIDDEN = [  # import rule, a module, and a line that it must not hold
     ("circles", "search.study.context", "from search.study.session import Sitting"),
 ]
 HEAVY = ("torch", "ray", "timm", "optuna")
-COMMANDS_AT_ONCE = ("search.run", "search.compare", "search.across", "search.role")
+COMMANDS_AT_ONCE = ("search.run", "search.compare", "search.across", "search.report", "search.role")
 RUN_FOLDER_NAMES = {
     "trials",
     "baselines",
@@ -71,6 +71,8 @@ RUN_FOLDER_NAMES = {
     "predictions-validation.parquet",
     "predictions-test.parquet",
     "finals.md",
+    "report.html",
+    "report.json",
 }
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "Makefile"]
 PAGES += sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("spaces/*.yaml"), *ROOT.glob("cluster/*.yaml")])

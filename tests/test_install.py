@@ -71,6 +71,14 @@ def test_the_installed_spaces_are_those_of_the_clone(installed):
     }
 
 
+def test_every_file_of_the_packages_is_installed(installed):
+    """The page of a report is made of some that are no Python."""
+    words = ["git", "ls-files", "-z", "lssat", "search"]
+    tracked = subprocess.run(words, cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")
+    (packages,) = installed.parent.glob("lib/python*/site-packages")
+    assert not [name for name in filter(None, tracked) if not (packages / name).exists()]
+
+
 def test_a_space_of_the_current_folder_goes_before_the_one_that_comes_with_the_project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert space_path("spaces/paper.yaml") == ROOT / "spaces" / "paper.yaml"

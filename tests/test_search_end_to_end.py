@@ -149,6 +149,9 @@ def test_a_search_leaves_everything(tmp_path, table):
     for noise in ("pid=", "Traceback", "DeprecationWarning", "INFO"):
         assert noise not in done.stdout + done.stderr
     folder = tmp_path / "results" / "small-noise-bright"
+    assert done.stdout.splitlines()[-1].split() == ["report", "results/small-noise-bright/report.html"]
+    assert "Take " in next(said["text"] for said in json.loads((folder / "report.json").read_text())["claims"])
+    assert "report.py results/small-noise-bright --watch" in done.stdout
     rows = leaderboard(folder)
     assert len(rows) == 4
     assert rows[0]["status"] == "complete"
@@ -317,6 +320,7 @@ def test_an_interrupted_study_is_finished_by_resume(tmp_path, table, how):
     if how != signal.SIGKILL:
         assert process.returncode == 128 + how
         assert "--resume" in output
+        assert (folder / "report.html").exists() and output.splitlines()[-1].endswith("report.html")
     before = {name: (folder / "trials" / name / "metrics.jsonl").read_text() for name in finished}
     done = run([*words, "--resume"], tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
+
+from lssat.visible import visible
 
 Drawn = alt.Chart | alt.LayerChart | alt.FacetChart
 """What a section may make: its width is left to the place it is shown in."""
@@ -67,4 +70,19 @@ def values(rows: Sequence[Mapping[str, Any]]) -> alt.Data:
 def spec(chart: Drawn, width: int | None = None) -> dict[str, Any]:
     """Vega-Lite's form of a chart. `width`: in pixels; None: that of the place it is shown in."""
     found: dict[str, Any] = chart.properties(width=width or "container").to_dict()
-    return {**found, "autosize": {"type": "fit-x", "contains": "padding"}, "config": CONFIG}
+    del found["$schema"]  # an address, which nothing asks for
+    kept: dict[str, Any] = plain({**found, "autosize": {"type": "fit-x", "contains": "padding"}, "config": CONFIG})
+    return kept
+
+
+def plain(value: Any) -> Any:
+    """What JSON can hold, and a page can show, of a value of lists and mappings: names that are no text as escapes, and
+    None for numbers that there are not.
+    """
+    if isinstance(value, str):
+        return visible(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {plain(key): plain(one) for key, one in value.items()}
+    return [plain(one) for one in value] if isinstance(value, list | tuple) else value

@@ -2,41 +2,59 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import vl_convert
 
+from lssat.config import ConfigError
 from lssat.files import write_json, write_text, write_whole
 from lssat.markdown import markdown_table
 from search.findings.csv_files import write_csv
-from search.page.charts import WIDTH, spec
+from search.page.charts import WIDTH, plain, spec
 from search.page.document import Chart, Picture, Report, Statement, Table, shown
 from search.page.render import html
+from search.record.names import REPORT, REPORT_CLAIMS, REPORT_PARTS
 
 FORMAT = 1
 """Of report.json; raise it when a reader of before would misread it."""
-PAGE, CLAIMS, PARTS = "report.html", "report.json", "report"
 
 
-def write(report: Report, folder: Path) -> Path:
-    """Write all of it into a folder, and give the path of the page."""
-    page = folder / PAGE
-    write_text(page, html(report))
-    write_json(folder / CLAIMS, claims(report))
-    for block in report.blocks:
-        if isinstance(block, Table):
-            _write_table(block, folder / PARTS)
-        elif isinstance(block, Chart):
-            _write_chart(block, folder / PARTS)
-        elif isinstance(block, Picture):
-            _write_bytes(folder / PARTS / f"{block.name}.{block.suffix}", block.content)
-    return page
+def write(report: Report, folder: Path, draws_charts: bool = True) -> Path:
+    """Write all of it into a folder, and give the path of the page. What an earlier report left there and this one
+    lacks is deleted. `draws_charts`: into files too, which takes about as long as all the rest.
+
+    Raises ConfigError where it cannot be written.
+    """
+    earlier = _files_of(folder / REPORT_CLAIMS)
+    said = claims(report, draws_charts)
+    try:
+        for name in earlier - set(said["files"]):
+            (folder / REPORT_PARTS / name).unlink(missing_ok=True)
+        for block in report.blocks:
+            if isinstance(block, Table):
+                _write_table(block, folder / REPORT_PARTS)
+            elif isinstance(block, Chart) and draws_charts:
+                _write_chart(block, folder / REPORT_PARTS)
+            elif isinstance(block, Picture):
+                _write_bytes(folder / REPORT_PARTS / f"{block.name}.{block.suffix}", block.content)
+        write_json(folder / REPORT_CLAIMS, said)
+        write_text(folder / REPORT, html(report))
+    except OSError as error:
+        raise ConfigError(
+            f"the report cannot be written into {folder} ({error.strerror or error}); choose another folder by `--out`"
+        ) from error
+    return folder / REPORT
 
 
-def claims(report: Report) -> dict[str, Any]:
-    """What the page says, for programs: every sentence with its test, interval, margin and data."""
+def claims(report: Report, draws_charts: bool = True) -> dict[str, Any]:
+    """What the page says, for programs: every sentence with its test, interval, margin and data, and the names of the
+    files in `report/`.
+    """
     said = [
         {**asdict(block), "part": part.id, "section": section.id}
         for part in report.parts
@@ -44,8 +62,29 @@ def claims(report: Report) -> dict[str, Any]:
         for block in section.blocks
         if isinstance(block, Statement)
     ]
-    tables = [f"{PARTS}/{block.name}.csv" for block in report.blocks if isinstance(block, Table)]
-    return {"format": FORMAT, "title": report.title, "about": report.about, "claims": said, "tables": tables}
+    files = list(_names(report, draws_charts))
+    found: dict[str, Any] = plain(
+        {"format": FORMAT, "title": report.title, "about": report.about, "claims": said, "files": files}
+    )
+    return found
+
+
+def _names(report: Report, draws_charts: bool) -> Iterator[str]:
+    for block in report.blocks:
+        if isinstance(block, Table):
+            yield from (f"{block.name}.csv", f"{block.name}.md")
+        elif isinstance(block, Chart) and draws_charts:
+            yield from (f"{block.name}.svg", f"{block.name}.png")
+        elif isinstance(block, Picture):
+            yield f"{block.name}.{block.suffix}"
+
+
+def _files_of(path: Path) -> set[str]:
+    """The names of the files of an earlier report; none where there is none, or it is damaged."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        names = json.loads(path.read_text())["files"]
+        return {name for name in names if Path(name).name == name}
+    return set()
 
 
 def _write_table(table: Table, folder: Path) -> None:

@@ -1,6 +1,9 @@
 // Charts are drawn one after the other, the first at once; those in folded sections when they are opened.
 const specs = JSON.parse(document.getElementById("charts").textContent);
 const options = {renderer: "svg", actions: false, tooltip: {theme: matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"}};
+// Rows of a chart have a height each, which is meant; Vega-Lite warns that it does not fit them into another.
+const warn = console.warn;
+console.warn = (...said) => { if (!said.some((each) => String(each).startsWith('Dropping "fit'))) warn(...said); };
 const drawn = new Set();
 async function draw(canvas) {
   if (drawn.has(canvas)) return;
@@ -14,7 +17,7 @@ for (const fold of document.querySelectorAll("details"))
 addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((fold) => { fold.open = true; }));
 (async () => {
   for (const canvas of canvases().filter((each) => !isFolded(each))) {
-    await draw(canvas);
+    await draw(canvas).catch(console.error); // the others are drawn all the same
     await new Promise((resolve) => setTimeout(resolve));
   }
   document.documentElement.dataset.drawn = "yes";

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from search.page.document import Part, Report, Section
+from lssat.config import ConfigError
+from lssat.errors import UserError
+from search.page.document import Part, Report, Section, Statement
 from search.page.sections import answer, finalists, next_steps
 from search.page.study import StudyOnPage, read_study
 
@@ -17,11 +19,17 @@ SECTIONS: tuple[Callable[[StudyOnPage], Section | None], ...] = (
 """Of each study, in the order of the page."""
 
 
-def report_of(folders: Sequence[Path]) -> Report:
-    """The report of one study or several. Raises ConfigError where a folder holds none."""
+BROKEN = "broken"
+"""Ends the id of the sentence that stands for a section."""
+
+
+def report_of(folders: Sequence[Path], with_faces: bool = True) -> Report:
+    """The report of one study or several. `with_faces`: with pictures of faces, which not everyone may be shown. Raises
+    ConfigError where a folder holds none.
+    """
     names = names_of(folders)
     studies = [
-        read_study(folder, name, is_one_of_several=len(folders) > 1)
+        read_study(folder, name, is_one_of_several=len(folders) > 1, with_faces=with_faces)
         for name, folder in zip(names, folders, strict=True)
     ]
     parts = [_part(study) for study in studies]
@@ -30,8 +38,19 @@ def report_of(folders: Sequence[Path]) -> Report:
 
 
 def _part(study: StudyOnPage) -> Part:
-    sections = [found for each in SECTIONS if (found := each(study))]
+    sections = [found for each in SECTIONS if (found := _section(each, study))]
     return Part(study.id, study.id if study.is_one_of_several else "", sections)
+
+
+def _section(make: Callable[[StudyOnPage], Section | None], study: StudyOnPage) -> Section | None:
+    """A section or, where it cannot be made, the sentence that says so: one damaged file must not take all away."""
+    name = make.__module__.rpartition(".")[2]
+    try:
+        return make(study)
+    except Exception as error:
+        why = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        said = Statement(f"{study.id}.{name}.{BROKEN}", f"This part cannot be shown: {why}", is_warning=True)
+        return Section(name, name.replace("_", " ").capitalize(), [said])
 
 
 def about(studies: Sequence[StudyOnPage]) -> str:
@@ -67,5 +86,8 @@ def _opened(study: StudyOnPage) -> str:
 
 
 def names_of(folders: Sequence[Path]) -> list[str]:
-    """The folders' names without what they begin with alike: `emotion` of `per_task-emotion`."""
-    return [folder.resolve().name for folder in folders]
+    """The folders' names. Raises ConfigError where two are alike: no sentence could say which it is of."""
+    names = [folder.resolve().name for folder in folders]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"each run folder must have a name of its own, but got {', '.join(names)}")
+    return names

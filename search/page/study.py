@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,18 +24,24 @@ from search.strategy.finalists import FinalRun
 @dataclass(frozen=True)
 class StudyOnPage:
     """A study, finished or not. id: what names its part of the page, and begins the names of its files where there are
-    several studies.
+    several studies. with_faces: whether pictures of faces are shown.
     """
 
     id: str
     folder: RunFolder
     manifest: Manifest
     is_one_of_several: bool = False
+    with_faces: bool = True
 
     @cached_property
+    def records(self) -> dict[Stage, list[TrialRecord]]:
+        """What has begun, by stage."""
+        return {stage: self.folder.records(stage) for stage in Stage}
+
+    @property
     def trials(self) -> list[TrialRecord]:
         """Of the search."""
-        return self.folder.records(Stage.SEARCH)
+        return self.records[Stage.SEARCH]
 
     @cached_property
     def rows(self) -> list[leaderboard.Row]:
@@ -83,8 +90,8 @@ class StudyOnPage:
         return Task(info.task, info.kind, info.classes, (), info.rows["train"]) if info else None
 
     def file(self, name: str) -> str:
-        """The name of a table or picture of this study, unlike those of others on the page."""
-        return f"{self.id}-{name}" if self.is_one_of_several else name
+        """The name of a table or picture of this study, unlike those of others on the page, that any disk can hold."""
+        return re.sub(r"[^\w.+-]", "_", f"{self.id}-{name}" if self.is_one_of_several else name)
 
     @property
     def data(self) -> dict[str, Any]:
@@ -97,12 +104,26 @@ class StudyOnPage:
         return self.manifest.space.searched_keys
 
 
-def read_study(path: Path, id: str, is_one_of_several: bool = False) -> StudyOnPage:
-    """The study in a run folder. Raises ConfigError where there is none."""
+def read_study(path: Path, id: str, is_one_of_several: bool = False, with_faces: bool = True) -> StudyOnPage:
+    """The study in a run folder. Raises ConfigError where there is none, or its records cannot be read."""
     folder = RunFolder(path)
     if not folder.manifest.exists():
         raise ConfigError(f"there is no study in {path}; give the folder of a run, results/<name>")
-    return StudyOnPage(id, folder, read_manifest(folder.manifest), is_one_of_several)
+    study = StudyOnPage(id, folder, read_manifest(folder.manifest), is_one_of_several, with_faces)
+    for record in (each for records in study.records.values() for each in records):
+        _check(record)
+    return study
+
+
+def _check(record: TrialRecord) -> None:
+    """Raises ConfigError where the record of a run is damaged."""
+    try:
+        _ = record.config, record.last, record.outcome
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"the record in {record.folder} is damaged ({type(error).__name__}: {str(error).splitlines()[0][:100]}); "
+            "restore it from a copy, or move it out of the run folder"
+        ) from error
 
 
 def _info(path: Path) -> DatasetInfo | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import socket
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -93,6 +94,25 @@ class RunFolder:
     def final_page(self) -> Path:
         """The same as Markdown."""
         return self.final_table.with_suffix(".md")
+
+    @property
+    def report(self) -> Path:
+        """The page that a study ends with: see `search.page`."""
+        return self.path / names.REPORT
+
+    @property
+    def state(self) -> tuple[tuple[str, int, int], ...]:
+        """Changes whenever the study has come further, and costs no reading: times and sizes of what tells it."""
+        runs = (self.path / stage for stage in Stage)
+        told = [
+            path for run in runs for name in (names.METRICS, names.OUTCOME) for path in sorted(run.glob(f"*/{name}"))
+        ]
+        found = []
+        for path in [self.manifest, self.speeds, *told]:
+            with suppress(FileNotFoundError):
+                status = path.stat()
+                found.append((str(path), status.st_mtime_ns, status.st_size))
+        return tuple(found)
 
     @property
     def speeds(self) -> Path:

@@ -11,6 +11,7 @@ BEGINNING = ".beginning"  # there until the study has begun: nothing of worth is
 LEADERBOARD, FINAL_TABLE = "leaderboard.csv", "finals.csv"
 SPEEDS = "speeds.json"
 BUNDLE, TENSORBOARD = "best", "tensorboard"
+REPORT, REPORT_CLAIMS, REPORT_PARTS = "report.html", "report.json", "report"  # the page, what it says, its tables
 PLANS = ".plans"  # beside the run folders, since what is planned need not have one yet
 AGAIN = "again"  # rows that were trained once more, apart from the record
 RAY = ".ray"

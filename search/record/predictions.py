@@ -110,7 +110,7 @@ def write(path: Path, kept: KeptPredictions) -> None:
 def read(path: Path) -> KeptPredictions:
     """Raises ConfigError where the file is not there, or not one that `write` wrote."""
     try:
-        table = pq.ParquetFile(path).read()
+        table = pq.ParquetFile(pa.BufferReader(path.read_bytes())).read()  # the folder's name need not be UTF-8
         about = json.loads(table.schema.metadata[METADATA])
         if about.pop("format") != FORMAT:
             raise ValueError(f"it is of another format than {FORMAT}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from lssat.command import from_here, words_that_start
 from lssat.config import ConfigError
 from lssat.data.prepare.prepare import prepare
 from lssat.data.prepared.table import SPLITS, DatasetInfo, changed_fingerprint, read_info, read_texts
@@ -90,6 +92,7 @@ def run(session: Session, console: Console) -> bool:
         study = _open(session, prepared, task_of(info))
         data = {**_summary(info), SCORED_BY: scored_by, "prepared": str(prepared)}
         manifest = _begin(session, data)  # everything is checked
+        _say_how_to_watch(session.folder, console)
         progress = tuning.begin_progress(study, console)
         tuning.search(study, deadline, progress)
         rows = leaderboard.of_folder(session.folder)
@@ -258,6 +261,11 @@ def _introduce(console: Console, info: DatasetInfo, prepared: Path, space: Space
     searched = ", ".join(space.searched_keys) or "nothing"
     search = space.search
     console.print(f"  search    {search.num_trials} trials by {search.sampler} and {search.scheduler} over {searched}")
+
+
+def _say_how_to_watch(folder: RunFolder, console: Console) -> None:
+    command = shlex.join([*words_that_start("python search/report.py"), from_here(folder.path), "--watch"])
+    console.print(f"  watch     {command}", soft_wrap=True)
 
 
 def _counts(info: DatasetInfo, split: str) -> str:
