@@ -6,13 +6,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from search.page.document import Part, Report, Section
-from search.page.sections import answer, finalists, next_steps
+from search.page.sections import answer, curves, finalists, next_steps, trials
 from search.page.study import StudyOnPage, read_study
 
 SECTIONS: tuple[Callable[[StudyOnPage], Section | None], ...] = (
     answer.section,
     next_steps.section,
     finalists.section,
+    trials.section,
+    curves.section,
 )
 """Of each study, in the order of the page."""
 

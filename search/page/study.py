@@ -13,7 +13,7 @@ from lssat.data.prepared.table import DatasetInfo, read_info
 from lssat.task import Task
 from search.findings import final_table, leaderboard, winner
 from search.findings.final_table import FinalRow
-from search.findings.winner import Winner
+from search.findings.winner import Chosen, Winner
 from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest, read_manifest
 from search.record.trials import Status, TrialRecord
@@ -32,9 +32,14 @@ class StudyOnPage:
     is_one_of_several: bool = False
 
     @cached_property
+    def records(self) -> dict[Stage, list[TrialRecord]]:
+        """What has begun, by stage."""
+        return {stage: self.folder.records(stage) for stage in Stage}
+
+    @property
     def trials(self) -> list[TrialRecord]:
         """Of the search."""
-        return self.folder.records(Stage.SEARCH)
+        return self.records[Stage.SEARCH]
 
     @cached_property
     def rows(self) -> list[leaderboard.Row]:
@@ -65,6 +70,11 @@ class StudyOnPage:
         return winner.of_study(self.folder, self.manifest, self.rows, self.runs, self.table)
 
     @cached_property
+    def chosen(self) -> Chosen | None:
+        """The run that validation chooses so far, whether or not it was tested."""
+        return winner.chosen(self.folder, self.rows, self.runs)
+
+    @cached_property
     def prepared(self) -> Path | None:
         """The prepared data, where they still are what the study saw."""
         path = Path(str(self.manifest.content["data"].get("prepared", "")))
@@ -81,6 +91,13 @@ class StudyOnPage:
         """The task as far as scores need to know it."""
         info = self.info
         return Task(info.task, info.kind, info.classes, (), info.rows["train"]) if info else None
+
+    @cached_property
+    def metric(self) -> str:
+        """What a score on validation is; "score" where the data, which decide it, are gone."""
+        if not self.task or not self.trials:
+            return "score"
+        return self.task.score_metric(self.trials[0].config.objective.metric)
 
     def file(self, name: str) -> str:
         """The name of a table or picture of this study, unlike those of others on the page."""

@@ -1,0 +1,149 @@
+"""How learning curves are drawn: a line for each run with a mark where it ended early, legible up to 500 runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+import altair as alt
+
+from search.page.charts import Drawn, values
+from search.page.groups import colour, legend
+from search.record.trials import Status, TrialRecord
+
+MANY = 3000
+"""Points to hover over above which a chart is drawn on a canvas: as elements they would be slow."""
+IN_BROWSER = "isFinite(containerSize()[0])"
+"""Files have no place that sets their width, and nobody to hover over them."""
+HEIGHT = 320
+CROWDED = 40
+"""Lines above which each is thin and pale."""
+SHAPES = {
+    Status.STOPPED: "cross",
+    Status.RUNNING: "circle",
+    Status.INFEASIBLE: "square",
+    Status.FAILED: "triangle-down",
+}
+
+
+class Line(TypedDict):
+    """The curve of a run: its name t, backbone b, group g, status x and whether it is dashed d; epochs e and scores s,
+    None where a score is no number. Names are short and values lists since 25,000 points shall travel in a page.
+    """
+
+    t: str
+    b: str
+    g: str
+    x: str
+    d: bool
+    e: list[int]
+    s: list[float | None]
+
+
+def line(record: TrialRecord, backbone: str, group: str, is_dashed: bool = False) -> Line:
+    """The curve of a run that has epochs."""
+    results = record.epochs
+    epochs, scores = [result.epoch for result in results], [rounded(result.score) for result in results]
+    status = record.status.value
+    return {"t": record.name, "b": backbone, "g": group, "x": status, "d": is_dashed, "e": epochs, "s": scores}
+
+
+def rounded(value: float) -> float | None:
+    """To four digits; None of what is no number, which JSON lacks."""
+    return float(f"{value:.4g}") if math.isfinite(value) else None
+
+
+def ended_early(lines: Sequence[Line]) -> list[str]:
+    """How those of them ended that lack epochs."""
+    return [status.value for status in SHAPES if any(of["x"] == status for of in lines)]
+
+
+def drawn(lines: Sequence[Line], tint: alt.Color, title: str) -> Drawn:
+    """The last line is above the others, and thick. `tint`: the colours of groups; `title`: what a score is."""
+    most = max(epoch for of in lines for epoch in of["e"])
+    x, y = epochs(most), alt.Y("s:Q", title=title, scale=alt.Scale(zero=False))
+    base = alt.Chart().transform_flatten(["e", "s"]).encode(x=x, y=y)
+    ends = alt.Chart(values(_ends(lines))).encode(x=x, y=y)
+    marks = [_marked(ends, ended_early(lines))] if ended_early(lines) else []
+    layers = [_curves(base, lines, tint), *marks, _to_hover(base)]
+    chart = alt.layer(*layers, data=values(lines)).properties(height=HEIGHT)  # the data of all layers but the marks
+    if sum(len(of["e"]) for of in lines) > MANY:
+        chart = chart.properties(usermeta={"embedOptions": {"renderer": "canvas"}})
+    return chart
+
+
+def _curves(base: alt.Chart, lines: Sequence[Line], tint: alt.Color) -> Drawn:
+    """Strokes have opacity instead of lines: to draw 500 of these into a picture takes 16 seconds."""
+    is_crowded = len(lines) > CROWDED
+    is_last, is_complete = f"datum.t == '{lines[-1]['t']}'", f"datum.x == '{Status.COMPLETE}'"
+    whole, early = (0.6, 0.25) if is_crowded else (0.95, 0.4)
+    found: alt.Chart = base.mark_line(point=max(len(of["e"]) for of in lines) == 1).encode(
+        color=tint,
+        detail="t:N",
+        strokeWidth=alt.condition(is_last, alt.value(3), alt.value(1 if is_crowded else 1.5)),
+        strokeOpacity=alt.when(is_last)
+        .then(alt.value(1))
+        .when(is_complete)
+        .then(alt.value(whole))
+        .otherwise(alt.value(early)),
+    )
+    if any(of["d"] for of in lines):
+        found = found.encode(strokeDash=alt.condition("datum.d", alt.value([5, 4]), alt.value([1, 0])))
+    return found
+
+
+def epochs(most: int) -> alt.X:
+    """The axis of epochs, of which there are at most so many."""
+    return alt.X(
+        "e:Q", title="epoch", axis=alt.Axis(tickMinStep=1, format="d"), scale=alt.Scale(domain=[1, max(most, 2)])
+    )
+
+
+def _ends(lines: Sequence[Line]) -> list[dict[str, Any]]:
+    """The last score of each line that ended early."""
+    return [
+        {"g": of["g"], "x": of["x"], "e": pairs[-1][0], "s": pairs[-1][1]}
+        for of in lines
+        if of["x"] != Status.COMPLETE
+        and (pairs := [pair for pair in zip(of["e"], of["s"], strict=True) if pair[1] is not None])
+    ]
+
+
+def _marked(ends: alt.Chart, names: Sequence[str]) -> Drawn:
+    scale = alt.Scale(domain=names, range=[SHAPES[Status(name)] for name in names])
+    shape = alt.Shape("x:N", scale=scale, title="ended early", legend=legend(names))
+    found: alt.Chart = ends.mark_point(size=50, opacity=0.9, filled=True).encode(color="g:N", shape=shape)
+    return found
+
+
+def _to_hover(base: alt.Chart) -> Drawn:
+    said = {"t:N": "run", "b:N": "backbone", "x:N": "status", "e:Q": "epoch"}
+    tooltip = [
+        *(alt.Tooltip(field, title=name) for field, name in said.items()),
+        alt.Tooltip("s:Q", title="score", format=".4f"),
+    ]
+    found: alt.Chart = (
+        base.transform_filter(IN_BROWSER).mark_point(opacity=0, filled=True, size=110).encode(tooltip=tooltip)
+    )
+    return found
+
+
+def losses(points: Sequence[dict[str, Any]]) -> Drawn:
+    """Of one run: epochs e, values v, and what each is of, d."""
+    names = sorted({point["d"] for point in points})
+    tooltip = [
+        alt.Tooltip(field, title=name) for field, name in {"d:N": "split", "e:Q": "epoch", "v:Q": "loss"}.items()
+    ]
+    found: alt.Chart = (
+        alt.Chart(values(points))
+        .mark_line(point=True)
+        .encode(
+            x=epochs(max(point["e"] for point in points)),
+            y=alt.Y("v:Q", title="loss", scale=alt.Scale(zero=False)),
+            color=colour("d", names, "split"),
+            tooltip=tooltip,
+        )
+        .properties(height=180)
+    )
+    return found
