@@ -8,9 +8,11 @@ from collections.abc import Sequence
 import altair as alt
 
 from search.findings.leaderboard import Row
-from search.page.charts import COLOURS
+from search.page.charts import COLOURS, INK
 
 OTHER, GREY = "other", "#8d8d8d"
+PHONE = 330
+"""Pixels that a chart has there."""
 
 
 def family_of(row: Row) -> str:
@@ -32,11 +34,20 @@ def colour(field: str, names: Sequence[str], title: str) -> alt.Color:
     return alt.Color(f"{field}:N", scale=scale, title=title, legend=legend(domain))
 
 
-def legend(names: Sequence[str]) -> alt.Legend:
-    """Above the chart, in as many columns as its width has room for."""
-    widest = 7 * max(map(len, names), default=1) + 34
-    columns = alt.ExprRef(f"max(1, floor(width / {widest}))")
-    return alt.Legend(orient="top", columns=columns, labelLimit=320, symbolOpacity=1, symbolStrokeWidth=2.5)
+def legend(names: Sequence[str], of_shapes: bool = False) -> alt.Legend:
+    """In as many columns as a phone has room for: columns that follow the width push the title out of the chart.
+    That of shapes is below, since two beside each other are too wide.
+    """
+    widest = 7 * max(map(len, names), default=1) + 30
+    return alt.Legend(
+        orient="bottom" if of_shapes else "top",
+        columns=max(1, PHONE // widest),
+        labelLimit=PHONE,
+        symbolOpacity=1,
+        symbolStrokeWidth=2.5,
+        titleFontWeight="normal",
+        symbolFillColor=INK if of_shapes else alt.Undefined,
+    )
 
 
 def _paired(domain: Sequence[str]) -> list[tuple[str, str]]:

@@ -12,11 +12,11 @@ from search.page.charts import Drawn, values
 from search.page.groups import colour, legend
 from search.record.trials import Status, TrialRecord
 
-MANY = 3000
-"""Points to hover over above which a chart is drawn on a canvas: as elements they would be slow."""
 IN_BROWSER = "isFinite(containerSize()[0])"
 """Files have no place that sets their width, and nobody to hover over them."""
 HEIGHT = 320
+CELLS = 80
+"""Of the height of a chart, in each of which one line at an epoch can be pointed at."""
 CROWDED = 40
 """Lines above which each is thin and pale."""
 SHAPES = {
@@ -66,11 +66,9 @@ def drawn(lines: Sequence[Line], tint: alt.Color, title: str) -> Drawn:
     base = alt.Chart().transform_flatten(["e", "s"]).encode(x=x, y=y)
     ends = alt.Chart(values(_ends(lines))).encode(x=x, y=y)
     marks = [_marked(ends, ended_early(lines))] if ended_early(lines) else []
-    layers = [_curves(base, lines, tint), *marks, _to_hover(base)]
-    chart = alt.layer(*layers, data=values(lines)).properties(height=HEIGHT)  # the data of all layers but the marks
-    if sum(len(of["e"]) for of in lines) > MANY:
-        chart = chart.properties(usermeta={"embedOptions": {"renderer": "canvas"}})
-    return chart
+    layers = [_curves(base, lines, tint), *marks, _to_hover(base, lines)]
+    of_all_but_marks = values([{**of, "r": place} for place, of in enumerate(lines)])
+    return alt.layer(*layers, data=of_all_but_marks).properties(height=HEIGHT)
 
 
 def _curves(base: alt.Chart, lines: Sequence[Line], tint: alt.Color) -> Drawn:
@@ -112,21 +110,32 @@ def _ends(lines: Sequence[Line]) -> list[dict[str, Any]]:
 
 def _marked(ends: alt.Chart, names: Sequence[str]) -> Drawn:
     scale = alt.Scale(domain=names, range=[SHAPES[Status(name)] for name in names])
-    shape = alt.Shape("x:N", scale=scale, title="ended early", legend=legend(names))
+    shape = alt.Shape("x:N", scale=scale, title="ended early", legend=legend(names, of_shapes=True))
     found: alt.Chart = ends.mark_point(size=50, opacity=0.9, filled=True).encode(color="g:N", shape=shape)
     return found
 
 
-def _to_hover(base: alt.Chart) -> Drawn:
+def _to_hover(base: alt.Chart, lines: Sequence[Line]) -> Drawn:
+    """Points that cannot be seen. Of those so near that nobody could tell which he points at, that of the line above
+    the others: 25,000 would be slow.
+    """
     said = {"t:N": "run", "b:N": "backbone", "x:N": "status", "e:Q": "epoch"}
-    tooltip = [
-        *(alt.Tooltip(field, title=name) for field, name in said.items()),
-        alt.Tooltip("s:Q", title="score", format=".4f"),
-    ]
+    score = alt.Tooltip("s:Q", title="score", format=".4f")
     found: alt.Chart = (
-        base.transform_filter(IN_BROWSER).mark_point(opacity=0, filled=True, size=110).encode(tooltip=tooltip)
+        base.transform_filter(f"{IN_BROWSER} && isValid(datum.s)")
+        .transform_calculate(cell=f"floor(datum.s * {CELLS / max(_height(lines), 1e-9):.6g})")
+        .transform_window(place="row_number()", groupby=["e", "cell"], sort=[{"field": "r", "order": "descending"}])
+        .transform_filter("datum.place == 1")
+        .mark_point(opacity=0, filled=True, size=110)
+        .encode(tooltip=[*(alt.Tooltip(field, title=name) for field, name in said.items()), score])
     )
     return found
+
+
+def _height(lines: Sequence[Line]) -> float:
+    """From the lowest score to the highest."""
+    scores = [score for of in lines for score in of["s"] if score is not None]
+    return max(scores, default=1.0) - min(scores, default=0.0)
 
 
 def losses(points: Sequence[dict[str, Any]]) -> Drawn:

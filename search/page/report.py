@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from search.page.document import Part, Report, Section
-from search.page.sections import answer, curves, finalists, next_steps, trials
+from search.page.sections import answer, cost, curves, data, failures, finalists, front, manifest, next_steps, trials
 from search.page.study import StudyOnPage, read_study
 
 SECTIONS: tuple[Callable[[StudyOnPage], Section | None], ...] = (
@@ -15,6 +15,11 @@ SECTIONS: tuple[Callable[[StudyOnPage], Section | None], ...] = (
     finalists.section,
     trials.section,
     curves.section,
+    cost.section,
+    front.section,
+    data.section,
+    failures.section,
+    manifest.section,
 )
 """Of each study, in the order of the page."""
 

@@ -1,0 +1,106 @@
+"""What failed, did not fit or was cut short, each with its reason and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from lssat.model import catalog
+from search.findings.leaderboard import INTERRUPTED
+from search.page.document import Block, Section, Statement, Table
+from search.page.sections.cost import STAGES
+from search.page.study import StudyOnPage
+from search.record.folder import Stage
+from search.record.names import LOG
+from search.record.trials import Status, TrialRecord
+
+NOT_WELL = (Status.FAILED, Status.INFEASIBLE, Status.RUNNING)
+TO_DO = {
+    Status.FAILED: f"read what it printed in {LOG}",
+    Status.INFEASIBLE: "nothing, as the search goes on without it; it fits with what its reason names",
+    Status.RUNNING: "go on with --resume",
+}
+DIVERGED = "its training diverged: search lower rates (optim.lr), or train in float32 (optim.precision)"
+
+
+@dataclass(frozen=True)
+class Unwell:
+    """A run that has no full result."""
+
+    stage: Stage
+    record: TrialRecord
+
+    @property
+    def reason(self) -> str:
+        """Why, as far as is on record."""
+        return (self.record.outcome or INTERRUPTED).reason or "no reason is on record"
+
+    @property
+    def to_do(self) -> str:
+        """What the reader can do about it."""
+        if self.record.status == Status.FAILED and "not a number" in self.reason:
+            return DIVERGED
+        lost = "; its arm cannot win" if self.stage is Stage.FINAL and self.record.status != Status.RUNNING else ""
+        return TO_DO[self.record.status] + lost
+
+
+def section(study: StudyOnPage) -> Section | None:
+    """None where all is well."""
+    found = [
+        Unwell(stage, record)
+        for stage, records in study.records.items()
+        for record in records
+        if record.status in NOT_WELL
+    ]
+    return Section("failures", "Failures", list(_blocks(study, found))) if found else None
+
+
+def _blocks(study: StudyOnPage, found: Sequence[Unwell]) -> Iterator[Block]:
+    yield from _statements(study, found)
+    yield Table(
+        study.file("failures"),
+        "What failed, did not fit or was cut short",
+        ["stage", "run", "backbone", "status", "epochs", "reason", "what to do"],
+        [
+            [
+                STAGES[each.stage],
+                each.record.name,
+                catalog.architecture(each.record.config.backbone),
+                each.record.status.value,
+                each.record.num_epochs,
+                each.reason,
+                each.to_do,
+            ]
+            for each in sorted(found, key=lambda each: NOT_WELL.index(each.record.status))
+        ],
+    )
+    yield Table(
+        study.file("statuses"),
+        "How all runs ended",
+        ["stage", *(status.value for status in Status)],
+        [
+            [STAGES[stage], *(sum(record.status == status for record in records) for status in Status)]
+            for stage, records in study.records.items()
+            if records
+        ],
+    )
+
+
+def _statements(study: StudyOnPage, found: Sequence[Unwell]) -> Iterator[Statement]:
+    said = {
+        Status.FAILED: "failed",
+        Status.INFEASIBLE: "did not fit into memory",
+        Status.RUNNING: "trained when this page was made, had paused, or were cut short",
+    }
+    for status, words in said.items():
+        reasons = [each.reason for each in found if each.record.status == status]
+        if not reasons:
+            continue
+        commonest = max(dict.fromkeys(reasons), key=reasons.count)
+        named = "" if status is Status.RUNNING else f" The commonest reason ({reasons.count(commonest)}): {commonest}."
+        yield Statement(
+            f"{study.id}.failures.{status}",
+            f"{len(reasons)} of {sum(map(len, study.records.values()))} runs {words}.{named}",
+            data=f"{study.file('failures')}.csv",
+            is_warning=status is Status.FAILED,
+        )
