@@ -28,8 +28,8 @@ def few(names: Sequence[str]) -> dict[str, str]:
 
 
 def colour(field: str, names: Sequence[str], title: str) -> alt.Color:
-    """The colour of each of few groups, with a legend that finds room on a phone."""
-    domain = sorted(set(names) - {OTHER}) + ([OTHER] if OTHER in names else [])
+    """The colour of each of few groups, in their order, with a legend that finds room on a phone."""
+    domain = [name for name in dict.fromkeys(names) if name != OTHER] + ([OTHER] if OTHER in names else [])
     scale = alt.Scale(domain=domain, range=[GREY if name == OTHER else colour for name, colour in _paired(domain)])
     return alt.Color(f"{field}:N", scale=scale, title=title, legend=legend(domain))
 
@@ -38,7 +38,7 @@ def legend(names: Sequence[str], of_shapes: bool = False) -> alt.Legend:
     """In as many columns as a phone has room for: columns that follow the width push the title out of the chart.
     That of shapes is below, since two beside each other are too wide.
     """
-    widest = 7 * max(map(len, names), default=1) + 30
+    widest = round(6.5 * max(map(len, names), default=1)) + 28
     return alt.Legend(
         orient="bottom" if of_shapes else "top",
         columns=max(1, PHONE // widest),

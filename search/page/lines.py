@@ -92,10 +92,10 @@ def _curves(base: alt.Chart, lines: Sequence[Line], tint: alt.Color) -> Drawn:
 
 
 def epochs(most: int) -> alt.X:
-    """The axis of epochs, of which there are at most so many."""
-    return alt.X(
-        "e:Q", title="epoch", axis=alt.Axis(tickMinStep=1, format="d"), scale=alt.Scale(domain=[1, max(most, 2)])
-    )
+    """The axis of epochs, of which there are at most so many: whole ones have a tick."""
+    step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, most) if most <= 12 * step)
+    axis = alt.Axis(values=[1, *range(max(step, 2), most + 1, step)], format="d")
+    return alt.X("e:Q", title="epoch", axis=axis, scale=alt.Scale(domain=[1, max(most, 2)]))
 
 
 def _ends(lines: Sequence[Line]) -> list[dict[str, Any]]:

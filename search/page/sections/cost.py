@@ -86,8 +86,8 @@ def _cells(study: StudyOnPage, records: Sequence[TrialRecord]) -> list[Cell]:
 def _chart(study: StudyOnPage, backbones: Sequence[str]) -> Chart:
     shown = backbones[:SHOWN]
     rows = [
-        {"backbone": backbone, "stage": name, "hours": round(seconds / 3600, 5), "runs": runs}
-        for stage, name in STAGES.items()
+        {"backbone": backbone, "stage": name, "place": place, "seconds": round(seconds, 1), "runs": runs}
+        for place, (stage, name) in enumerate(STAGES.items())
         for backbone in shown
         if (of := [r for r in study.records[stage] if catalog.architecture(r.config.backbone) == backbone])
         for seconds, runs in [(sum(map(seconds_of, of)), len(of))]
@@ -101,15 +101,18 @@ def _chart(study: StudyOnPage, backbones: Sequence[str]) -> Chart:
 
 
 def _bars(rows: Sequence[dict[str, object]], order: Sequence[str]) -> Drawn:
-    stages = list(dict.fromkeys(str(row["stage"]) for row in rows))
+    stages = [str(row["stage"]) for row in rows]
+    unit, seconds = ("hours", 3600) if max(float(str(row["seconds"])) for row in rows) > 3600 else ("minutes", 60)
     found: alt.Chart = (
         alt.Chart(values(rows))
+        .transform_calculate(time=f"datum.seconds / {seconds}")
         .mark_bar()
         .encode(
-            x=alt.X("hours:Q", title="hours of training"),
+            x=alt.X("time:Q", title=f"{unit} of training", axis=alt.Axis(tickCount=6)),
             y=alt.Y("backbone:N", sort=list(order), title=None),
             color=colour("stage", stages, "stage"),
-            tooltip=["backbone:N", "stage:N", "runs:Q", alt.Tooltip("hours:Q", format=".3f")],
+            order="place:Q",
+            tooltip=["backbone:N", "stage:N", "runs:Q", alt.Tooltip("time:Q", title=unit, format=".2f")],
         )
         .properties(height={"step": STEP})
     )

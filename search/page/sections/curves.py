@@ -18,6 +18,8 @@ from search.strategy.finalists import SUPERVISED, arm_and_seed
 
 LOSS = "_loss"
 SPLITS = {"train", "val"}
+FEW = 3
+"""Trials below which nothing is said of most of them."""
 
 
 def section(study: StudyOnPage) -> Section | None:
@@ -47,7 +49,7 @@ def _statements(study: StudyOnPage) -> Iterator[Statement]:
     complete = {row.trial for row in study.complete}
     runs = [record for record in study.trials if record.name in complete and record.num_epochs > 1]
     rising = sum(record.best_epoch == record.num_epochs for record in runs)
-    if rising > len(runs) / 2:
+    if len(runs) >= FEW and rising > len(runs) / 2:
         yield Statement(
             f"{study.id}.curves.rising",
             f"{rising} of {len(runs)} complete trials had their best score at their last epoch, so that more epochs "
@@ -71,7 +73,7 @@ def _trials(study: StudyOnPage) -> Chart:
     return Chart(
         study.file("curves"),
         "How did the trials learn, and where were they stopped?",
-        drawn(lines, colour("g", list(group.values()), title), f"{study.metric} on validation"),
+        drawn(lines, colour("g", sorted(group.values()), title), f"{study.metric} on validation"),
         " ".join(filter(None, notes)),
     )
 
@@ -100,7 +102,7 @@ def _finals(study: StudyOnPage) -> Chart:
     return Chart(
         study.file("curves_of_finals"),
         "How did the final runs learn?",
-        drawn(lines, colour("g", list(group.values()), "arm"), f"{study.metric} on validation"),
+        drawn(lines, colour("g", sorted(group.values()), "arm"), f"{study.metric} on validation"),
         "A line for each arm and seed. Dashed: supervised, without the auxiliary task.",
     )
 

@@ -12,7 +12,7 @@ from search.page.document import Block, Cell, Section, Statement, Table
 from search.page.study import StudyOnPage
 
 FIRST = 10
-KINDS = {"identity": "person", "video": "video", "image": "image (nearly the same)"}
+KINDS = {"identity": "person", "video": "video", "image": "near-duplicate image"}
 
 
 def section(study: StudyOnPage) -> Section:
@@ -35,13 +35,13 @@ def _gone(study: StudyOnPage) -> Iterator[Block]:
 
 def _rows(study: StudyOnPage, info: DatasetInfo) -> Iterator[Block]:
     whose = "rendered by this project, so that scores say nothing of real faces" if info.synthetic else "not synthetic"
-    together = info.options.get("kept_together")
     splits = {"as given": "as the data give them"}.get(str(info.options.get("splits")), info.options.get("splits"))
-    notes = [f"Splits: {splits}" if splits else "", f"kept together in one split: {together}" if together else ""]
+    together = info.options.get("kept_together")
+    notes = [f" Splits: {splits}." if splits else "", f" Kept together in a split: {together}." if together else ""]
     name = study.file("classes_of_data")
     yield Statement(
         f"{study.id}.data.rows",
-        f"{sum(info.rows.values()):,} images, {whose}. {'; '.join(filter(None, notes))}".rstrip() + ".",
+        f"{sum(info.rows.values()):,} images, {whose}.{''.join(notes)}",
         data=f"{name}.csv",
     )
     counts: list[list[Cell]] = [
@@ -87,11 +87,11 @@ def _leaks(study: StudyOnPage, prepared: Path) -> Iterator[Block]:
         return
     counts = {words: sum(leak[0] == words for leak in leaks) for words in KINDS.values()}
     found = ", ".join(f"{words}: {count:,}" for words, count in counts.items() if count)
-    with_test = sum("test" in leak[1:] for leak in leaks)
+    with_test = sum("test" in (leak[1], leak[3]) for leak in leaks)
     yield Statement(
         id,
-        f"The same is in two splits {len(leaks):,} times ({found}), {with_test:,} of them in test: scores may be too "
-        "high.",
+        f"{len(leaks):,} {'pair' if len(leaks) == 1 else 'pairs'} of rows in two splits share something ({found}), "
+        f"{with_test:,} of them with test: scores may be too high.",
         data=f"{name}.csv",
         is_warning=True,
     )

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 from lssat.model import catalog
 from search.findings.leaderboard import INTERRUPTED
-from search.page.document import Block, Section, Statement, Table
+from search.page.document import Block, Cell, Section, Statement, Table
 from search.page.sections.cost import STAGES
 from search.page.study import StudyOnPage
 from search.record.folder import Stage
 from search.record.names import LOG
 from search.record.trials import Status, TrialRecord
 
+NAMED = 4
+"""Runs with a reason that stand beside it."""
 NOT_WELL = (Status.FAILED, Status.INFEASIBLE, Status.RUNNING)
 TO_DO = {
     Status.FAILED: f"read what it printed in {LOG}",
@@ -57,23 +59,7 @@ def section(study: StudyOnPage) -> Section | None:
 
 def _blocks(study: StudyOnPage, found: Sequence[Unwell]) -> Iterator[Block]:
     yield from _statements(study, found)
-    yield Table(
-        study.file("failures"),
-        "What failed, did not fit or was cut short",
-        ["stage", "run", "backbone", "status", "epochs", "reason", "what to do"],
-        [
-            [
-                STAGES[each.stage],
-                each.record.name,
-                catalog.architecture(each.record.config.backbone),
-                each.record.status.value,
-                each.record.num_epochs,
-                each.reason,
-                each.to_do,
-            ]
-            for each in sorted(found, key=lambda each: NOT_WELL.index(each.record.status))
-        ],
-    )
+    yield _reasons(study, found)
     yield Table(
         study.file("statuses"),
         "How all runs ended",
@@ -84,6 +70,36 @@ def _blocks(study: StudyOnPage, found: Sequence[Unwell]) -> Iterator[Block]:
             if records
         ],
     )
+    yield Table(
+        study.file("failures"),
+        "Each of them",
+        ["stage", "run", "backbone", "status", "epochs", "reason"],
+        [
+            [
+                STAGES[each.stage],
+                each.record.name,
+                catalog.architecture(each.record.config.backbone),
+                each.record.status.value,
+                each.record.num_epochs,
+                each.reason,
+            ]
+            for each in sorted(found, key=lambda each: NOT_WELL.index(each.record.status))
+        ],
+        shown=10,
+    )
+
+
+def _reasons(study: StudyOnPage, found: Sequence[Unwell]) -> Table:
+    """Each reason once, the commonest first."""
+    alike: dict[tuple[str, str, str], list[str]] = {}
+    for each in found:
+        alike.setdefault((each.record.status.value, each.reason, each.to_do), []).append(each.record.name)
+    rows: list[list[Cell]] = [
+        [status, len(names), reason, to_do, ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")]
+        for (status, reason, to_do), names in sorted(alike.items(), key=lambda of: -len(of[1]))
+    ]
+    columns = ["status", "number", "reason", "what to do", "runs"]
+    return Table(study.file("reasons"), "What failed, did not fit or was cut short, and what to do", columns, rows)
 
 
 def _statements(study: StudyOnPage, found: Sequence[Unwell]) -> Iterator[Statement]:
@@ -93,14 +109,10 @@ def _statements(study: StudyOnPage, found: Sequence[Unwell]) -> Iterator[Stateme
         Status.RUNNING: "trained when this page was made, had paused, or were cut short",
     }
     for status, words in said.items():
-        reasons = [each.reason for each in found if each.record.status == status]
-        if not reasons:
-            continue
-        commonest = max(dict.fromkeys(reasons), key=reasons.count)
-        named = "" if status is Status.RUNNING else f" The commonest reason ({reasons.count(commonest)}): {commonest}."
-        yield Statement(
-            f"{study.id}.failures.{status}",
-            f"{len(reasons)} of {sum(map(len, study.records.values()))} runs {words}.{named}",
-            data=f"{study.file('failures')}.csv",
-            is_warning=status is Status.FAILED,
-        )
+        if number := sum(each.record.status == status for each in found):
+            yield Statement(
+                f"{study.id}.failures.{status}",
+                f"{number} of {sum(map(len, study.records.values()))} runs {words}.",
+                data=f"{study.file('failures')}.csv",
+                is_warning=status is Status.FAILED,
+            )

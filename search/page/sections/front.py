@@ -16,10 +16,10 @@ from search.page.study import StudyOnPage
 from search.strategy.objectives import front
 
 TITLES = {
-    "parameters": ("Is a higher score worth more parameters?", "parameters of the encoder", "few parameters"),
-    "flops": ("Is a higher score worth more operations?", "operations to classify one image", "few operations"),
-    "gap": ("Is a higher score fair?", "gap between subgroups", "a small gap"),
-    "images_per_s": ("Is a higher score worth a slower network?", "images classified per second", "speed"),
+    "parameters": ("Is a higher score worth more parameters?", "parameters of the encoder", "as few parameters"),
+    "flops": ("Is a higher score worth more operations?", "operations to classify one image", "as few operations"),
+    "gap": ("Is a higher score fair?", "gap between subgroups", "as small a gap"),
+    "images_per_s": ("Is a higher score worth a slower network?", "images classified per second", "as much speed"),
 }
 """Of each cost the question, its axis, and what is weighed against the score."""
 MORE_IS_BETTER = ("score", "images_per_s")
@@ -71,7 +71,7 @@ def _blocks(study: StudyOnPage, weighed: Sequence[Weighed], objectives: Sequence
     yield _statement(study, first, objectives)
     yield Table(
         study.file("front"),
-        "The Pareto front" if several else f"Trials that no other beats in both score and {TITLES[first.cost][2]}",
+        "The Pareto front" if several else f"Beaten by none in score and {first.cost}",
         ["trial", "backbone", "score", *(each.cost for each in weighed)],
         [
             [row.trial, row.backbone, row.score, *(getattr(row, each.cost) for each in weighed)]
@@ -84,13 +84,16 @@ def _blocks(study: StudyOnPage, weighed: Sequence[Weighed], objectives: Sequence
 
 
 def _statement(study: StudyOnPage, first: Weighed, objectives: Sequence[str]) -> Statement:
-    of_all = f"{len(first.best)} of {len(first.rows)} complete trials"
     if len(objectives) > 1:
-        said = f"{of_all} are on the Pareto front of {listed(list(objectives))}: no other is at least as good in all."
+        said = (
+            f"{len(first.best)} of {len(first.rows)} complete trials are on the Pareto front of "
+            f"{listed(list(objectives))}: no other is at least as good in all and better in one."
+        )
     else:
         said = (
-            f"{of_all} are beaten by none in both score and {TITLES[first.cost][2]}. The study did not search for "
-            "that, and each is a single run: a description, no comparison."
+            f"Of {len(first.rows)} complete trials no other has as high a score with {TITLES[first.cost][2]} as "
+            f"{listed([row.trial for row in first.best])}. The study did not search for that, and each is a single "
+            "run: a description, no comparison."
         )
     return Statement(f"{study.id}.front", said, "validation, one run each", data=f"{study.file('front')}.csv")
 
@@ -133,7 +136,7 @@ def _points(weighed: Weighed, title: str, is_joined: bool) -> Drawn:
         alt.Tooltip("cost:Q", title=weighed.cost, format=","),
     ]
     points = base.mark_point(filled=True, size=70, opacity=0.8).encode(
-        color=colour("family", list(group.values()), "backbone family"), tooltip=tooltip
+        color=colour("family", sorted(group.values()), "backbone family"), tooltip=tooltip
     )
     on_front = base.transform_filter("datum.front")
     rings = on_front.mark_point(filled=False, size=190, color=INK, strokeWidth=1.5).encode(tooltip=tooltip)
