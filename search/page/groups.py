@@ -44,9 +44,10 @@ def legend(names: Sequence[str], of_shapes: bool = False) -> alt.Legend:
         columns=max(1, PHONE // widest),
         labelLimit=PHONE,
         symbolOpacity=1,
-        symbolStrokeWidth=2.5,
-        titleFontWeight="normal",
+        symbolType=alt.Undefined if of_shapes else "circle",
         symbolFillColor=INK if of_shapes else alt.Undefined,
+        symbolStrokeWidth=0,
+        titleFontWeight="normal",
     )
 
 

@@ -59,28 +59,30 @@ def ended_early(lines: Sequence[Line]) -> list[str]:
     return [status.value for status in SHAPES if any(of["x"] == status for of in lines)]
 
 
-def drawn(lines: Sequence[Line], tint: alt.Color, title: str) -> Drawn:
-    """The last line is above the others, and thick. `tint`: the colours of groups; `title`: what a score is."""
+def drawn(lines: Sequence[Line], tint: alt.Color, title: str, thick: str) -> Drawn:
+    """The last line is above the others. `tint`: the colours of groups; `title`: what a score is; `thick`: the run that
+    shall be seen at once.
+    """
     most = max(epoch for of in lines for epoch in of["e"])
     x, y = epochs(most), alt.Y("s:Q", title=title, scale=alt.Scale(zero=False))
     base = alt.Chart().transform_flatten(["e", "s"]).encode(x=x, y=y)
     ends = alt.Chart(values(_ends(lines))).encode(x=x, y=y)
     marks = [_marked(ends, ended_early(lines))] if ended_early(lines) else []
-    layers = [_curves(base, lines, tint), *marks, _to_hover(base, lines)]
+    layers = [_curves(base, lines, tint, thick), *marks, _to_hover(base, lines)]
     of_all_but_marks = values([{**of, "r": place} for place, of in enumerate(lines)])
     return alt.layer(*layers, data=of_all_but_marks).properties(height=HEIGHT)
 
 
-def _curves(base: alt.Chart, lines: Sequence[Line], tint: alt.Color) -> Drawn:
+def _curves(base: alt.Chart, lines: Sequence[Line], tint: alt.Color, thick: str) -> Drawn:
     """Strokes have opacity instead of lines: to draw 500 of these into a picture takes 16 seconds."""
     is_crowded = len(lines) > CROWDED
-    is_last, is_complete = f"datum.t == '{lines[-1]['t']}'", f"datum.x == '{Status.COMPLETE}'"
+    is_thick, is_complete = f"datum.t == '{thick}'", f"datum.x == '{Status.COMPLETE}'"
     whole, early = (0.6, 0.25) if is_crowded else (0.95, 0.4)
     found: alt.Chart = base.mark_line(point=max(len(of["e"]) for of in lines) == 1).encode(
         color=tint,
         detail="t:N",
-        strokeWidth=alt.condition(is_last, alt.value(3), alt.value(1 if is_crowded else 1.5)),
-        strokeOpacity=alt.when(is_last)
+        strokeWidth=alt.condition(is_thick, alt.value(3), alt.value(1 if is_crowded else 1.5)),
+        strokeOpacity=alt.when(is_thick)
         .then(alt.value(1))
         .when(is_complete)
         .then(alt.value(whole))

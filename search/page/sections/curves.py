@@ -66,14 +66,14 @@ def _trials(study: StudyOnPage) -> Chart:
     lines = [line(records[row.trial], row.backbone, group[row.trial]) for row in rows]
     without = len(study.rows) - len(rows)
     notes = [
-        "A line for each trial; point at one to see which it is.",
+        "A line for each trial, thick that of the first in the ranking; point at one to see which it is.",
         "Marks: where a trial ended early, its line is pale." if ended_early(lines) else "",
         f"Without an epoch, and not here: {without}." if without else "",
     ]
     return Chart(
         study.file("curves"),
         "How did the trials learn, and where were they stopped?",
-        drawn(lines, colour("g", sorted(group.values()), title), f"{study.metric} on validation"),
+        drawn(lines, colour("g", sorted(group.values()), title), f"{study.metric} on validation", rows[-1].trial),
         " ".join(filter(None, notes)),
     )
 
@@ -88,10 +88,10 @@ def _group_of(rows: Sequence[Row]) -> tuple[dict[str, str], str]:
 
 
 def _finals(study: StudyOnPage) -> Chart:
-    """The winner is drawn last, and the arms that the table of finalists names before others."""
-    places = {row.arm: place for place, row in enumerate(study.table)}
+    """The run that validation chose is drawn last."""
+    chosen = study.chosen.run if study.chosen else ""
     records = [record for record in study.records[Stage.FINAL] if record.num_epochs]
-    records.sort(key=lambda record: (-places.get(arm_and_seed(record.name)[0], len(places)), record.name))
+    records.sort(key=lambda record: (record.name == chosen, record.name))
     backbones = [catalog.architecture(record.config.backbone) for record in records]
     arms = [f"{arm_and_seed(record.name)[0]} {name}" for record, name in zip(records, backbones, strict=True)]
     group = few(arms)
@@ -102,8 +102,9 @@ def _finals(study: StudyOnPage) -> Chart:
     return Chart(
         study.file("curves_of_finals"),
         "How did the final runs learn?",
-        drawn(lines, colour("g", sorted(group.values()), "arm"), f"{study.metric} on validation"),
-        "A line for each arm and seed. Dashed: supervised, without the auxiliary task.",
+        drawn(lines, colour("g", sorted(group.values()), "arm"), f"{study.metric} on validation", chosen),
+        "A line for each arm and seed. Dashed: supervised, without the auxiliary task."
+        + (f" Thick: {chosen}, which validation chose." if chosen in {record.name for record in records} else ""),
     )
 
 

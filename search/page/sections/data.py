@@ -6,8 +6,7 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from lssat.data.prepare.audit import LEAKS_FILE
-from lssat.data.prepared.table import SPLITS, DatasetInfo
+from lssat.data.prepared.table import LEAKS_FILE, SPLITS, DatasetInfo
 from search.page.document import Block, Cell, Section, Statement, Table
 from search.page.study import StudyOnPage
 

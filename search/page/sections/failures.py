@@ -19,7 +19,7 @@ NAMED = 4
 NOT_WELL = (Status.FAILED, Status.INFEASIBLE, Status.RUNNING)
 TO_DO = {
     Status.FAILED: f"read what it printed in {LOG}",
-    Status.INFEASIBLE: "nothing, as the search goes on without it; it fits with what its reason names",
+    Status.INFEASIBLE: "nothing: the search goes on without it; to have it, change what its reason names",
     Status.RUNNING: "go on with --resume",
 }
 DIVERGED = "its training diverged: search lower rates (optim.lr), or train in float32 (optim.precision)"
@@ -72,7 +72,7 @@ def _blocks(study: StudyOnPage, found: Sequence[Unwell]) -> Iterator[Block]:
     )
     yield Table(
         study.file("failures"),
-        "Each of them",
+        "Each of these runs",
         ["stage", "run", "backbone", "status", "epochs", "reason"],
         [
             [

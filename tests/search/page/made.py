@@ -11,7 +11,7 @@ from tests.search.records import record
 
 SPACE = """
 fixed:
-  {{data.image_size: 64, masking.unit: 16, optim.epochs: 4, objective.subgroups: [Male], data.source: /home/me/faces.csv}}
+  {{data.image_size: 64, masking.unit: 16, optim.epochs: 4, objective.subgroups: [Male], data.source: /me/faces.csv}}
 space:
   backbone.name: [test_resnet, test_convnext, test_efficientnet]
   optim.lr: {{low: 1.0e-4, high: 1.0e-2, log: true}}

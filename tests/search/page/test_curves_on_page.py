@@ -7,7 +7,7 @@ import pytest
 
 from search.page.charts import spec
 from search.page.document import Chart, Statement
-from search.page.groups import few
+from search.page.groups import colour, few
 from search.page.lines import drawn
 from search.page.sections import curves
 from search.record.folder import Stage
@@ -114,7 +114,7 @@ def test_losses_are_those_of_the_run_that_validation_chose(tmp_path):
 def test_final_runs_have_a_chart_of_their_own_with_supervised_ones_dashed(tmp_path):
     folder = begun(tmp_path / "s")
     trial(folder, "0000", [epoch(n, 0.4) for n in range(1, 5)], "complete")
-    for name in ("0000-seed1", "0000-supervised-seed1"):
+    for name in ("0000-seed1", "0000-supervised-seed1"):  # not planned, as the space has no final stage: none is chosen
         trial(folder, name, [epoch(n, 0.4) for n in range(1, 5)], "complete", Stage.FINAL)
     found = charts(folder)
     assert {name: line["d"] for name, line in lines(found["curves_of_finals"]).items()} == {
@@ -140,9 +140,9 @@ def test_500_trials_of_50_epochs_take_less_than_one_and_a_half_megabytes():
          "e": list(range(1, 51)), "s": [0.1234 + n / 10_000] * 50}
         for n in range(500)
     ]  # fmt: skip
-    from search.page.groups import colour
-
-    text = json.dumps(spec(drawn(made, colour("g", ["efficientnet"], "family"), "score")), separators=(",", ":"))
+    text = json.dumps(
+        spec(drawn(made, colour("g", ["efficientnet"], "family"), "score", "0499")), separators=(",", ":")
+    )
     assert len(text) < 1_500_000
 
 
