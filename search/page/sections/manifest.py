@@ -11,6 +11,7 @@ from lssat.command import from_here
 from search.page.document import Block, Cell, Section, Statement, Table
 from search.page.study import StudyOnPage
 from search.record.manifest import DATA_SOURCE
+from search.record.names import MANIFEST
 from search.space.definition import Parameter, defaults
 from search.space.settings import SearchConfig
 
@@ -55,13 +56,15 @@ def _sessions(study: StudyOnPage) -> Table:
     return Table(study.file("sessions"), "Sessions", ["started", "ended", "command"], rows)
 
 
-def _openings(study: StudyOnPage) -> Table:
+def _openings(study: StudyOnPage) -> Table | Statement:
     rows = [
         [opening["time"], opening["chosen"], ", ".join(opening["results"]) or "nothing: it was cut short"]
         for opening in study.manifest.content["test_opened"]
     ]
-    title = "Openings of the test split" if rows else "The test split was never opened"
-    return Table(study.file("test_opened"), title, ["time", "chosen before", "scored"], rows)
+    if not rows:
+        return Statement(f"{study.id}.made.closed", "The test split was never opened.", data=MANIFEST)
+    columns = ["time", "chosen before", "scored"]
+    return Table(study.file("test_opened"), "Openings of the test split", columns, rows)
 
 
 def _space(study: StudyOnPage) -> Table:
@@ -89,7 +92,7 @@ def _settings(study: StudyOnPage) -> Table:
     pinned = [[key, _value(key, value)] for key, value in space.fixed.items() if value != usual.get(key)]
     of_sizes = [[f"{key} of {size}", str(value)] for size, row in space.resources.items() for key, value in row.items()]
     search = [
-        [f"search.{name}", str(value)]
+        [f"search.{name}", _value(name, value)]
         for name, value in space.search.model_dump().items()
         if value != SearchConfig.model_fields[name].default
     ]
@@ -99,4 +102,6 @@ def _settings(study: StudyOnPage) -> Table:
 
 def _value(key: str, value: Any) -> str:
     """Of where the data lay, the name alone: the page may travel."""
-    return Path(str(value)).name if key == DATA_SOURCE else str(value)
+    if key == DATA_SOURCE:
+        return Path(str(value)).name
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -12,8 +12,9 @@ def tables(folder):
 
 
 def test_only_settings_that_are_not_the_defaults_are_shown(tmp_path):
-    rows = dict(tables(begun(tmp_path / "s"))["settings"].rows)
+    rows = dict(tables(begun(tmp_path / "s", "score, flops"))["settings"].rows)
     assert rows["optim.epochs"] == "4"
+    assert rows["search.objectives"] == "score, flops"
     assert rows["search.sampler"] == "random"
     assert "search.seed" not in rows
     assert "optim.precision" not in rows
@@ -51,7 +52,9 @@ def test_sessions_and_openings_are_those_of_the_manifest(tmp_path):
 
 
 def test_a_test_split_that_stayed_closed_is_said_to_be(tmp_path):
-    assert tables(begun(tmp_path / "s"))["test_opened"].title == "The test split was never opened"
+    section = manifest.section(on_page(begun(tmp_path / "s")))
+    assert of_kind(section, Statement)["made.closed"].text == "The test split was never opened."
+    assert "test_opened" not in of_kind(section, Table)
 
 
 def test_the_study_can_be_run_again_from_its_manifest(tmp_path):
