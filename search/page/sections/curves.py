@@ -12,7 +12,6 @@ from search.page.groups import colour, family_of, few
 from search.page.lines import drawn, ended_early, line, losses, rounded
 from search.page.study import StudyOnPage
 from search.record.folder import Stage
-from search.record.names import LEADERBOARD
 from search.record.trials import Status
 from search.strategy.finalists import SUPERVISED, arm_and_seed
 
@@ -44,7 +43,7 @@ def _statements(study: StudyOnPage) -> Iterator[Statement]:
         yield Statement(
             f"{study.id}.curves.stopped",
             f"{stopped} of {len(study.rows)} trials were stopped before their last epoch; they cannot win.",
-            data=LEADERBOARD,
+            data=f"{study.file('trials')}.csv",
         )
     complete = {row.trial for row in study.complete}
     runs = [record for record in study.trials if record.name in complete and record.num_epochs > 1]
@@ -54,7 +53,7 @@ def _statements(study: StudyOnPage) -> Iterator[Statement]:
             f"{study.id}.curves.rising",
             f"{rising} of {len(runs)} complete trials had their best score at their last epoch, so that more epochs "
             "may raise it.",
-            data=LEADERBOARD,
+            data=f"{study.file('trials')}.csv",
         )
 
 
