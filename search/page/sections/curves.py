@@ -42,7 +42,7 @@ def _statements(study: StudyOnPage) -> Iterator[Statement]:
     if stopped:
         yield Statement(
             f"{study.id}.curves.stopped",
-            f"{stopped} of {len(study.rows)} trials were stopped before their last epoch; they cannot win.",
+            f"Stopped before the last epoch, so that they cannot win: {stopped} of {len(study.rows)} trials.",
             data=f"{study.file('trials')}.csv",
         )
     complete = {row.trial for row in study.complete}

@@ -104,15 +104,15 @@ def _reasons(study: StudyOnPage, found: Sequence[Unwell]) -> Table:
 
 def _statements(study: StudyOnPage, found: Sequence[Unwell]) -> Iterator[Statement]:
     said = {
-        Status.FAILED: "failed",
-        Status.INFEASIBLE: "did not fit into memory",
-        Status.RUNNING: "trained when this page was made, had paused, or were cut short",
+        Status.FAILED: "Failed",
+        Status.INFEASIBLE: "Did not fit into memory",
+        Status.RUNNING: "Not ended when this page was made, but running, paused or cut short",
     }
     for status, words in said.items():
         if number := sum(each.record.status == status for each in found):
             yield Statement(
                 f"{study.id}.failures.{status}",
-                f"{number} of {sum(map(len, study.records.values()))} runs {words}.",
+                f"{words}: {number} of {sum(map(len, study.records.values()))} runs.",
                 data=f"{study.file('failures')}.csv",
                 is_warning=status is Status.FAILED,
             )

@@ -40,11 +40,21 @@ def trial(folder, name, results, status=None, stage=Stage.SEARCH, **sampled):
     return record(folder.path / stage / name, {**fixed, **keys}, results, status, reason)
 
 
-def dataset(folder, rejects=(), leaks=(), synthetic=False):
+def dataset(folder, rejects=(), leaks=(), synthetic=False, allow_leaks=True):
     """The prepared data of such a study, without its pictures."""
     counts = {split: {"no": number // 4, "yes": number - number // 4} for split, number in ROWS.items()}
     info = DatasetInfo(
-        "faces.csv", "male", "binary", ("no", "yes"), synthetic, (), "x", {"leaks": len(leaks)}, ROWS, counts, rejects
+        "faces.csv",
+        "male",
+        "binary",
+        ("no", "yes"),
+        synthetic,
+        (),
+        "x",
+        {"allow_leaks": allow_leaks},
+        ROWS,
+        counts,
+        rejects,
     )
     folder.mkdir()
     (folder / "dataset.json").write_text(info.to_json())

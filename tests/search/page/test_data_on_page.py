@@ -38,8 +38,16 @@ def test_leaks_are_listed_with_those_that_touch_test(tmp_path):
     assert said.text.startswith(
         "3 pairs of rows in two splits share something (person: 1, near-duplicate image: 2), 1 of"
     )
+    assert "scores may be too high" in said.text
     assert said.is_warning
     assert [row[1:] for row in of_kind(found, Table)["leaks"].rows] == [list(leak[1:]) for leak in LEAKS]
+
+
+def test_leaks_that_nobody_allowed_are_too_few_to_warn_of(tmp_path):
+    said = of_kind(section(tmp_path, leaks=LEAKS[:1], allow_leaks=False), Statement)["data.leaks"]
+    assert "1 pair of rows in two splits share something" in said.text
+    assert "so few do not show in a score" in said.text
+    assert not said.is_warning
 
 
 def test_without_leaks_and_rejects_two_sentences_say_so(tmp_path):

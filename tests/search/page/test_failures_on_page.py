@@ -38,6 +38,6 @@ def test_each_reason_stands_once_with_what_to_do(tmp_path):
     ]  # fmt: skip
     assert tables["statuses"].rows == [["search", 1, 0, 1, 6, 2], ["final stage", 0, 0, 0, 0, 1]]
     said = of_kind(section, Statement)
-    assert said["failures.failed"].text == "3 of 11 runs failed."
+    assert said["failures.failed"].text == "Failed: 3 of 11 runs."
     assert said["failures.failed"].is_warning
-    assert said["failures.infeasible"].text == "6 of 11 runs did not fit into memory."
+    assert said["failures.infeasible"].text == "Did not fit into memory: 6 of 11 runs."
