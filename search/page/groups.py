@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import altair as alt
 
@@ -27,28 +28,23 @@ def few(names: Sequence[str]) -> dict[str, str]:
     return {name: name if place < alone else OTHER for place, name in enumerate(ordered)}
 
 
-def colour(field: str, names: Sequence[str], title: str) -> alt.Color:
+def colour(field: str, names: Sequence[str], title: str, symbol: str = "circle") -> alt.Color:
     """The colour of each of few groups, in their order, with a legend that finds room on a phone."""
     domain = [name for name in dict.fromkeys(names) if name != OTHER] + ([OTHER] if OTHER in names else [])
     scale = alt.Scale(domain=domain, range=[GREY if name == OTHER else colour for name, colour in _paired(domain)])
-    return alt.Color(f"{field}:N", scale=scale, title=title, legend=legend(domain))
+    shown = alt.Legend(orient="top", symbolType=symbol, symbolOpacity=1, symbolStrokeWidth=2.5, **_fitting(domain))
+    return alt.Color(f"{field}:N", scale=scale, title=title, legend=shown)
 
 
-def legend(names: Sequence[str], of_shapes: bool = False) -> alt.Legend:
-    """In as many columns as a phone has room for: columns that follow the width push the title out of the chart.
-    That of shapes is below, since two beside each other are too wide.
-    """
+def legend_of_shapes(names: Sequence[str]) -> alt.Legend:
+    """Below the chart, since two legends beside each other are too wide."""
+    return alt.Legend(orient="bottom", symbolFillColor=INK, symbolStrokeWidth=0, **_fitting(names))
+
+
+def _fitting(names: Sequence[str]) -> dict[str, Any]:
+    """In as many columns as a phone has room for: columns that follow the width push the title out of the chart."""
     widest = round(6.5 * max(map(len, names), default=1)) + 28
-    return alt.Legend(
-        orient="bottom" if of_shapes else "top",
-        columns=max(1, PHONE // widest),
-        labelLimit=PHONE,
-        symbolOpacity=1,
-        symbolType=alt.Undefined if of_shapes else "circle",
-        symbolFillColor=INK if of_shapes else alt.Undefined,
-        symbolStrokeWidth=0,
-        titleFontWeight="normal",
-    )
+    return {"columns": max(1, PHONE // widest), "labelLimit": PHONE, "titleFontWeight": "normal"}
 
 
 def _paired(domain: Sequence[str]) -> list[tuple[str, str]]:

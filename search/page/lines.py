@@ -9,12 +9,14 @@ from typing import Any, TypedDict
 import altair as alt
 
 from search.page.charts import Drawn, values
-from search.page.groups import colour, legend
+from search.page.groups import colour, legend_of_shapes
 from search.record.trials import Status, TrialRecord
 
 IN_BROWSER = "isFinite(containerSize()[0])"
 """Files have no place that sets their width, and nobody to hover over them."""
 HEIGHT = 320
+STROKE = "stroke"
+"""Of a legend: the symbol of a line."""
 CELLS = 80
 """Of the height of a chart, in each of which one line at an epoch can be pointed at."""
 CROWDED = 40
@@ -112,7 +114,7 @@ def _ends(lines: Sequence[Line]) -> list[dict[str, Any]]:
 
 def _marked(ends: alt.Chart, names: Sequence[str]) -> Drawn:
     scale = alt.Scale(domain=names, range=[SHAPES[Status(name)] for name in names])
-    shape = alt.Shape("x:N", scale=scale, title="ended early", legend=legend(names, of_shapes=True))
+    shape = alt.Shape("x:N", scale=scale, title="ended early", legend=legend_of_shapes(names))
     found: alt.Chart = ends.mark_point(size=50, opacity=0.9, filled=True).encode(color="g:N", shape=shape)
     return found
 
@@ -152,7 +154,7 @@ def losses(points: Sequence[dict[str, Any]]) -> Drawn:
         .encode(
             x=epochs(max(point["e"] for point in points)),
             y=alt.Y("v:Q", title="loss", scale=alt.Scale(zero=False)),
-            color=colour("d", names, "split"),
+            color=colour("d", names, "split", STROKE),
             tooltip=tooltip,
         )
         .properties(height=180)

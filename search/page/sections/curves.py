@@ -9,7 +9,7 @@ from lssat.model import catalog
 from search.findings.leaderboard import Row
 from search.page.document import Block, Chart, Section, Statement
 from search.page.groups import colour, family_of, few
-from search.page.lines import drawn, ended_early, line, losses, rounded
+from search.page.lines import STROKE, drawn, ended_early, line, losses, rounded
 from search.page.study import StudyOnPage
 from search.record.folder import Stage
 from search.record.trials import Status
@@ -72,7 +72,9 @@ def _trials(study: StudyOnPage) -> Chart:
     return Chart(
         study.file("curves"),
         "How did the trials learn, and where were they stopped?",
-        drawn(lines, colour("g", sorted(group.values()), title), f"{study.metric} on validation", rows[-1].trial),
+        drawn(
+            lines, colour("g", sorted(group.values()), title, STROKE), f"{study.metric} on validation", rows[-1].trial
+        ),
         " ".join(filter(None, notes)),
     )
 
@@ -101,7 +103,7 @@ def _finals(study: StudyOnPage) -> Chart:
     return Chart(
         study.file("curves_of_finals"),
         "How did the final runs learn?",
-        drawn(lines, colour("g", sorted(group.values()), "arm"), f"{study.metric} on validation", chosen),
+        drawn(lines, colour("g", sorted(group.values()), "arm", STROKE), f"{study.metric} on validation", chosen),
         "A line for each arm and seed. Dashed: supervised, without the auxiliary task."
         + (f" Thick: {chosen}, which validation chose." if chosen in {record.name for record in records} else ""),
     )
