@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,8 +21,8 @@ def family_of(row: Row) -> str:
 
 
 def few(names: Sequence[str]) -> dict[str, str]:
-    """Each name as itself; where there are more than colours, the rarest as "other"."""
-    ordered = [name for name, _ in Counter(names).most_common()]
+    """Each name, the best first, as itself; where there are more than colours, the last ones as "other"."""
+    ordered = list(dict.fromkeys(names))
     alone = len(ordered) if len(ordered) <= len(COLOURS) else len(COLOURS) - 1
     return {name: name if place < alone else OTHER for place, name in enumerate(ordered)}
 

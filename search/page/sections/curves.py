@@ -80,11 +80,13 @@ def _trials(study: StudyOnPage) -> Chart:
 
 
 def _group_of(rows: Sequence[Row]) -> tuple[dict[str, str], str]:
-    """What tells lines apart: the backbone's family or, of one family, how the trials ended."""
+    """What tells lines apart, the best of which is the last: the backbone's family or, of one family, how the trials
+    ended.
+    """
     families = {row.trial: family_of(row) for row in rows}
     if len(set(families.values())) == 1:
         return {row.trial: row.status.value for row in rows}, "status"
-    shown = few(list(families.values()))
+    shown = few(list(families.values())[::-1])
     return {trial: shown[family] for trial, family in families.items()}, "backbone family"
 
 
@@ -92,10 +94,11 @@ def _finals(study: StudyOnPage) -> Chart:
     """The run that validation chose is drawn last."""
     chosen = study.chosen.run if study.chosen else ""
     records = [record for record in study.records[Stage.FINAL] if record.num_epochs]
-    records.sort(key=lambda record: (record.name == chosen, record.name))
+    places = {row.arm: place for place, row in enumerate(study.table)}
+    records.sort(key=lambda record: (record.name == chosen, -places.get(arm_and_seed(record.name)[0], len(places))))
     backbones = [catalog.architecture(record.config.backbone) for record in records]
     arms = [f"{arm_and_seed(record.name)[0]} {name}" for record, name in zip(records, backbones, strict=True)]
-    group = few(arms)
+    group = few(arms[::-1])
     lines = [
         line(record, backbone, group[arm], SUPERVISED in record.name)
         for record, backbone, arm in zip(records, backbones, arms, strict=True)

@@ -146,9 +146,16 @@ def test_500_trials_of_50_epochs_take_less_than_one_and_a_half_megabytes():
     assert len(text) < 1_500_000
 
 
-def test_families_beyond_the_colours_are_others_and_the_commonest_keep_theirs():
-    names = [f"family{n}" for n in range(12) for _ in range(12 - n)]
+def test_families_beyond_the_colours_are_others_and_those_of_the_best_keep_theirs(tmp_path):
+    names = [f"family{n}" for n in range(12)] * 2
     found = few(names)
-    assert [found[f"family{n}"] for n in range(7)] == [f"family{n}" for n in range(7)]
+    assert [found[f"family{n}"] for n in range(7)] == names[:7]
     assert {found[f"family{n}"] for n in range(7, 12)} == {"other"}
-    assert few(names[:3]) == {"family0": "family0"}
+    assert few(names[:3]) == {name: name for name in names[:3]}
+    folder = begun(tmp_path / "s")
+    for place in range(10):
+        best = epoch(1, 0.5 + place / 100, epochs=1)
+        trial(folder, f"000{place}", [best], "complete", backbone__name=f"test_resnet.{place}" if place else "test_vit")
+    shown = {line["b"]: line["g"] for line in lines(charts(folder)["curves"]).values()}
+    assert shown["test_resnet.9"] == "test_resnet.9"
+    assert shown["test_vit"] == "other"
