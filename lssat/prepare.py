@@ -13,10 +13,9 @@ from lssat.command import command_parser, exit_code, local_path
 from lssat.config import ConfigError, DataConfig, build
 from lssat.console import SafeConsole
 from lssat.data.parallel import Spread, in_processes
-from lssat.data.prepare.audit import LEAKS_FILE
 from lssat.data.prepare.look import FOLDERS, is_class_folder
 from lssat.data.prepare.prepare import Preparation, write
-from lssat.data.prepared.table import INFO_FILE, SPLITS, read_info
+from lssat.data.prepared.table import INFO_FILE, LEAKS_FILE, SPLITS, read_info
 from lssat.data.prepared.writing import REJECTS_FILE
 from lssat.data.sources.source import OPTIONS, OWN, absolute, located
 from lssat.visible import visible

@@ -100,7 +100,7 @@ def console_beside(log: Path) -> Iterator[Console]:
 def show_leaderboard(console: Console, rows: Sequence[Row]) -> None:
     """The ranked trials as a table, without the columns that are empty or alike in all rows."""
     leaderboard_sheet(rows).show(console)
-    if alike := [f"{column.name} {column.cells[0]}" for column in _columns(rows) if _is_alike(column)]:
+    if alike := alike_in_all(rows):
         console.print(f"  alike in all rows: {', '.join(alike)}", style="dim")
     for row in rows:
         if row.reason:
@@ -115,6 +115,11 @@ def leaderboard_sheet(rows: Sequence[Row]) -> Sheet:
     ]
     kept = [column for column in _columns(rows) if not _is_alike(column)]
     return Sheet("Leaderboard (ranked on validation)", kept, styles, LEADERBOARD)
+
+
+def alike_in_all(rows: Sequence[Row]) -> list[str]:
+    """The settings that several rows have alike, with their value: said once, they need no column."""
+    return [f"{column.name} {column.cells[0]}" for column in _columns(rows) if _is_alike(column)]
 
 
 def show_final_table(console: Console, rows: Sequence[FinalRow]) -> None:

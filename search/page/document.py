@@ -134,9 +134,11 @@ class Report:
 
 
 def shown(cell: Any) -> str:
-    """A cell in words: four places of a score, no places of a large number."""
+    """A cell in words: four places of a score, no places of a large number, the first digits of a tiny one."""
     if cell is None:
         return ""
+    if isinstance(cell, float) and 0 < abs(cell) < 0.001:
+        return f"{cell:.2g}"
     if isinstance(cell, float):
         return f"{cell:.4f}" if abs(cell) < 100 else f"{cell:,.0f}"
     return f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else str(cell)

@@ -8,13 +8,20 @@ from pathlib import Path
 from lssat.config import ConfigError
 from lssat.errors import UserError
 from search.page.document import Part, Report, Section, Statement
-from search.page.sections import answer, finalists, next_steps
+from search.page.sections import answer, cost, curves, data, failures, finalists, front, manifest, next_steps, trials
 from search.page.study import StudyOnPage, read_study
 
 SECTIONS: tuple[Callable[[StudyOnPage], Section | None], ...] = (
     answer.section,
     next_steps.section,
     finalists.section,
+    trials.section,
+    curves.section,
+    cost.section,
+    front.section,
+    data.section,
+    failures.section,
+    manifest.section,
 )
 """Of each study, in the order of the page."""
 

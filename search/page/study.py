@@ -14,7 +14,7 @@ from lssat.data.prepared.table import DatasetInfo, read_info
 from lssat.task import Task
 from search.findings import final_table, leaderboard, winner
 from search.findings.final_table import FinalRow
-from search.findings.winner import Winner
+from search.findings.winner import Chosen, Winner
 from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest, read_manifest
 from search.record.trials import Status, TrialRecord
@@ -72,6 +72,11 @@ class StudyOnPage:
         return winner.of_study(self.folder, self.manifest, self.rows, self.runs, self.table)
 
     @cached_property
+    def chosen(self) -> Chosen | None:
+        """The run that validation chooses so far, whether or not it was tested."""
+        return winner.chosen(self.folder, self.rows, self.runs)
+
+    @cached_property
     def prepared(self) -> Path | None:
         """The prepared data, where they still are what the study saw."""
         path = Path(str(self.manifest.content["data"].get("prepared", "")))
@@ -88,6 +93,13 @@ class StudyOnPage:
         """The task as far as scores need to know it."""
         info = self.info
         return Task(info.task, info.kind, info.classes, (), info.rows["train"]) if info else None
+
+    @cached_property
+    def metric(self) -> str:
+        """What a score on validation is; "score" where the data, which decide it, are gone."""
+        if not self.task or not self.trials:
+            return "score"
+        return self.task.score_metric(self.trials[0].config.objective.metric)
 
     def file(self, name: str) -> str:
         """The name of a table or picture of this study, unlike those of others on the page, that any disk can hold."""

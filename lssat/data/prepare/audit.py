@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from lssat.config import ConfigError
 from lssat.data.prepared.hashing import Hashes, Thumbnails, hashes_of
-from lssat.data.prepared.table import SPLITS, DatasetInfo, shard_paths
+from lssat.data.prepared.table import LEAKS_FILE, SPLITS, DatasetInfo, shard_paths
 from lssat.files import write_text
 from lssat.visible import on_one_line
 
@@ -33,7 +33,6 @@ LEAST_CONTRAST = 2.0  # standard deviation in grey levels; flatter pictures all 
 BLOCK_PAIRS = 1 << 17  # pairs of hashes compared at once: as many as a core's cache holds
 COMPARED = 4096  # pairs of thumbnails correlated at once
 NAMED = 5  # leaks of each kind in the message
-LEAKS_FILE = "leaks.csv"
 
 
 class Leak(NamedTuple):

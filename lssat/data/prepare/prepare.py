@@ -17,12 +17,13 @@ from filelock import FileLock, Timeout
 from lssat.command import Notify
 from lssat.config import ConfigError, DataConfig
 from lssat.data.parallel import Spread, in_processes, start_fork_server
-from lssat.data.prepare.audit import LEAKS_FILE, check_leaks
+from lssat.data.prepare.audit import check_leaks
 from lssat.data.prepare.opening import read_table
 from lssat.data.prepare.progress import Progress
 from lssat.data.prepare.resumable import begin_or_go_on, write_listing
 from lssat.data.prepared.table import (
     INFO_FILE,
+    LEAKS_FILE,
     READING,
     SPLITS,
     DatasetInfo,

@@ -19,6 +19,8 @@ from lssat.visible import on_one_line
 
 SPLITS = ("train", "val", "test")
 INFO_FILE = "dataset.json"
+LEAKS_FILE = "leaks.csv"
+"""Beside it: what is in two splits, a line for each pair of rows; `lssat.data.prepare.audit` writes it."""
 READING = 2
 """Of pictures and tables; raise it when they are read differently, so that no folder of before is taken."""
 Label = int | tuple[int, ...]

@@ -1,0 +1,64 @@
+"""How a study was made, as its manifest says, without what says nothing."""
+
+import json
+
+from search.page.document import Statement, Table
+from search.page.sections import manifest
+from tests.search.page.made import begun, of_kind, on_page
+
+
+def tables(folder):
+    return of_kind(manifest.section(on_page(folder)), Table)
+
+
+def test_only_settings_that_are_not_the_defaults_are_shown(tmp_path):
+    rows = dict(tables(begun(tmp_path / "s", "score, flops"))["settings"].rows)
+    assert rows["optim.epochs"] == "4"
+    assert rows["search.objectives"] == "score, flops"
+    assert rows["search.sampler"] == "random"
+    assert "search.seed" not in rows
+    assert "optim.precision" not in rows
+
+
+def test_the_folder_of_the_data_does_not_travel_with_the_page(tmp_path):
+    found = tables(begun(tmp_path / "s"))
+    assert dict(found["settings"].rows)["data.source"] == "faces.csv"
+    assert dict(found["made_with"].rows)["data"] == "faces.csv"
+
+
+def test_what_was_searched_is_shown_with_its_range(tmp_path):
+    rows = {row[0]: row[1] for row in tables(begun(tmp_path / "s"))["space"].rows}
+    assert rows == {
+        "backbone.name": "test_resnet, test_convnext, test_efficientnet",
+        "optim.lr": "0.0001 to 0.01, logarithmic",
+    }
+
+
+def test_sessions_and_openings_are_those_of_the_manifest(tmp_path):
+    folder = begun(tmp_path / "s")
+    content = json.loads(folder.manifest.read_text())
+    content["test_opened"] = [
+        {"time": "2026-01-02", "chosen": "0001", "results": {"0001": {"score": 0.5}, "0002": {"score": 0.4}}},
+        {"time": "2026-01-03", "chosen": "0003", "results": {}},
+    ]
+    content["sessions"][0] = {"command": ["python3", "search/run.py", "--name", "a b"], "started": "1", "ended": None}
+    folder.manifest.write_text(json.dumps(content))
+    found = tables(folder)
+    assert found["test_opened"].rows == [
+        ["2026-01-02", "0001", "0001, 0002"],
+        ["2026-01-03", "0003", "nothing: it was cut short"],
+    ]
+    assert found["sessions"].rows == [["1", manifest.UNKNOWN, "python search/run.py --name 'a b'"]]
+
+
+def test_a_test_split_that_stayed_closed_is_said_to_be(tmp_path):
+    section = manifest.section(on_page(begun(tmp_path / "s")))
+    assert of_kind(section, Statement)["made.closed"].text == "The test split was never opened."
+    assert "test_opened" not in of_kind(section, Table)
+
+
+def test_the_study_can_be_run_again_from_its_manifest(tmp_path):
+    folder = begun(tmp_path / "my study")
+    section = manifest.section(on_page(folder))
+    assert section.is_folded
+    assert "--name 'my study-again'" in of_kind(section, Statement)["made.again"].command
