@@ -66,11 +66,32 @@ def confusion(logits: Array, labels: Array) -> Array:
     return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
+def probabilities(kind: str, logits: Array) -> Array:
+    """[N, K] logits -> [N, classes]: of a binary task both classes, of a multi-label one each label by itself."""
+    logits = logits.astype(float)
+    if kind == "multiclass":
+        return np.asarray(softmax(logits, axis=1))
+    return np.asarray(expit(np.concatenate([-logits, logits], axis=1) if kind == "binary" else logits))
+
+
+def predicted_labels(kind: str, logits: Array) -> Array:
+    """What logits say, in the form of labels: [N] of classes, of a multi-label task [N, K] of 0/1."""
+    if kind == "multiclass":
+        return np.asarray(logits.argmax(1))
+    positive = (logits > 0).astype(int)
+    return positive[:, 0] if kind == "binary" else positive
+
+
+def bin_of(probability: Array) -> Array:
+    """Which of BINS bins each probability is in [N]; 1 is in the last."""
+    return np.asarray(np.minimum((probability * BINS).astype(int), BINS - 1))
+
+
 def calibration_error(probability: Array, happened: Array) -> float:
     """Mean distance of probability [N] and frequency over BINS bins, weighted by their rows (expected calibration
     error).
     """
-    bins = np.minimum((probability * BINS).astype(int), BINS - 1)
+    bins = bin_of(probability)
     rows = np.bincount(bins, minlength=BINS)
     gaps = np.bincount(bins, probability, BINS) - np.bincount(bins, happened.astype(float), BINS)
     return float(np.abs(gaps).sum() / rows.sum())
