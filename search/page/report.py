@@ -7,21 +7,31 @@ from pathlib import Path
 
 from search.page.document import Part, Report, Section
 from search.page.sections import answer, finalists, next_steps
+from search.page.sections.classes import calibration, subgroups, tables
+from search.page.sections.faces import doubtful, mistakes, reconstructions
 from search.page.study import StudyOnPage, read_study
 
 SECTIONS: tuple[Callable[[StudyOnPage], Section | None], ...] = (
     answer.section,
     next_steps.section,
     finalists.section,
+    tables.section,
+    calibration.section,
+    subgroups.section,
+    reconstructions.section,
+    mistakes.section,
+    doubtful.section,
 )
 """Of each study, in the order of the page."""
 
 
-def report_of(folders: Sequence[Path]) -> Report:
-    """The report of one study or several. Raises ConfigError where a folder holds none."""
+def report_of(folders: Sequence[Path], with_faces: bool = True) -> Report:
+    """The report of one study or several. `with_faces`: with pictures of faces, which not everyone may be shown. Raises
+    ConfigError where a folder holds none.
+    """
     names = names_of(folders)
     studies = [
-        read_study(folder, name, is_one_of_several=len(folders) > 1)
+        read_study(folder, name, is_one_of_several=len(folders) > 1, with_faces=with_faces)
         for name, folder in zip(names, folders, strict=True)
     ]
     parts = [_part(study) for study in studies]

@@ -13,7 +13,8 @@ from lssat.data.prepared.table import DatasetInfo, read_info
 from lssat.task import Task
 from search.findings import final_table, leaderboard, winner
 from search.findings.final_table import FinalRow
-from search.findings.winner import Winner
+from search.findings.winner import Chosen, Winner
+from search.page.predicted import Predicted
 from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest, read_manifest
 from search.record.trials import Status, TrialRecord
@@ -23,13 +24,14 @@ from search.strategy.finalists import FinalRun
 @dataclass(frozen=True)
 class StudyOnPage:
     """A study, finished or not. id: what names its part of the page, and begins the names of its files where there are
-    several studies.
+    several studies. with_faces: whether pictures of faces are shown.
     """
 
     id: str
     folder: RunFolder
     manifest: Manifest
     is_one_of_several: bool = False
+    with_faces: bool = True
 
     @cached_property
     def trials(self) -> list[TrialRecord]:
@@ -65,6 +67,16 @@ class StudyOnPage:
         return winner.of_study(self.folder, self.manifest, self.rows, self.runs, self.table)
 
     @cached_property
+    def chosen(self) -> Chosen | None:
+        """The run that validation chooses so far, whether or not it was tested."""
+        return winner.chosen(self.folder, self.rows, self.runs)
+
+    @cached_property
+    def predicted(self) -> Predicted:
+        """What runs say of each validation image."""
+        return Predicted.of(self.folder, self.chosen, self.runs, self.data["fingerprint"])
+
+    @cached_property
     def prepared(self) -> Path | None:
         """The prepared data, where they still are what the study saw."""
         path = Path(str(self.manifest.content["data"].get("prepared", "")))
@@ -97,12 +109,12 @@ class StudyOnPage:
         return self.manifest.space.searched_keys
 
 
-def read_study(path: Path, id: str, is_one_of_several: bool = False) -> StudyOnPage:
+def read_study(path: Path, id: str, is_one_of_several: bool = False, with_faces: bool = True) -> StudyOnPage:
     """The study in a run folder. Raises ConfigError where there is none."""
     folder = RunFolder(path)
     if not folder.manifest.exists():
         raise ConfigError(f"there is no study in {path}; give the folder of a run, results/<name>")
-    return StudyOnPage(id, folder, read_manifest(folder.manifest), is_one_of_several)
+    return StudyOnPage(id, folder, read_manifest(folder.manifest), is_one_of_several, with_faces)
 
 
 def _info(path: Path) -> DatasetInfo | None:
