@@ -43,7 +43,7 @@ def _blocks(study: StudyOnPage, kept: Units) -> Iterator[Block]:
         "Do probabilities mean what they say?",
         diagram(events[:MOST_EVENTS]),
         f"Of the {kept.called} that were given a probability, how many were so. On the diagonal: as many as foretold; "
-        f"below it: too sure. Dots are larger the more {kept.called} they stand for; bars are 95% intervals of each "
+        f"below it: fewer. Dots are larger the more {kept.called} they stand for; bars are 95% intervals of each "
         f"frequency (Wilson), as if {kept.called} were independent. {_which(events)}{of_what[0].upper()}{of_what[1:]}.",
     )
     if len(events) > 1:

@@ -16,7 +16,7 @@ MOST_DRAWN = 16
 """Classes whose names and numbers fit beside each other."""
 STEP = 38
 """Pixels of a row."""
-DARK = 0.55
+DARK = 0.8
 """The share from which a cell is so dark that its number must be white."""
 
 

@@ -9,6 +9,7 @@ import altair as alt
 
 from search.page.charts import COLOURS, Drawn, values
 from search.page.document import Block, Cell, Chart, Section, Statement, Table
+from search.page.predicted import named
 from search.page.study import StudyOnPage
 
 RULE = "bootstrap over persons, or else videos or images; the intervals of all pairs of groups hold together"
@@ -26,7 +27,7 @@ def section(study: StudyOnPage) -> Section | None:
 
 def _blocks(study: StudyOnPage, subgroups: Mapping[str, Any]) -> Iterator[Block]:
     for column, found in subgroups.items():
-        yield from _said(f"{study.id}.subgroups.{column}", column, found)
+        yield from _said(f"{study.id}.subgroups.{column}", column, found, study.data["task"])
     rows = [row for column, found in subgroups.items() for row in _rows(column, found)]
     metric = next(iter(subgroups.values()))["metric"].replace("_", " ")
     scored = [row for row in rows if row["score"] is not None]
@@ -35,8 +36,8 @@ def _blocks(study: StudyOnPage, subgroups: Mapping[str, Any]) -> Iterator[Block]
             study.file("subgroups_chart"),
             "Which groups are served worse?",
             _points(scored, metric),
-            f"{metric} on test, by the kept weights. Scores have no intervals: whether those of two groups overlap "
-            "says little of their difference, whose interval is above.",
+            f"{metric[0].upper()}{metric[1:]} on test, by the kept weights; dots are larger the more units a "
+            "group has. Scores have no intervals: whether those of two groups overlap says little of their difference, whose interval is above.",
         )
     columns = ("column", "group", "images", "units", "score")
     cells: list[list[Cell]] = [[row[key] for key in ("column", "group", "rows", "units", "score")] for row in rows]
@@ -51,7 +52,7 @@ def _blocks(study: StudyOnPage, subgroups: Mapping[str, Any]) -> Iterator[Block]
     )
 
 
-def _said(id: str, column: str, found: Mapping[str, Any]) -> Iterator[Statement]:
+def _said(id: str, column: str, found: Mapping[str, Any], task: str) -> Iterator[Statement]:
     """The gap between the best and the worst group, and equalised odds."""
     if "gap" not in found:
         yield Statement(f"{id}.gap", f"Groups by {column} cannot be compared: fewer than two can be scored.")
@@ -65,13 +66,14 @@ def _said(id: str, column: str, found: Mapping[str, Any]) -> Iterator[Statement]
         _pair(found["gap_interval"]),
         data="best/test.json",
     )
-    if other := [pair for pair in found["told"] if pair != [found["best_group"], found["worst_group"]]]:
-        pairs = ", ".join(f"{high} above {low}" for high, low in other)
-        yield Statement(f"{id}.told", f"More than luck as well: {pairs}.", RULE, data="best/test.json")
+    if told := found["told"]:
+        pairs = ", ".join(f"{high} above {low}" for high, low in told)
+        yield Statement(f"{id}.told", f"Differences by {column} that are more than luck: {pairs}.", RULE, data="best/test.json")
     if odds := found["equalised_odds_of"]:
+        (of_class,) = named(task, [odds["class"]])
         yield Statement(
             f"{id}.odds",
-            f"Equalised odds by {column}: {odds['rate']} of {odds['class']} are more frequent for {odds['high']} than "
+            f"Equalised odds by {column}: {odds['rate']} of {of_class} are more frequent for {odds['high']} than "
             f"for {odds['low']} by {found['equalised_odds']:.4f}{_untold(odds['interval'], odds['why'])}.",
             RULE,
             _pair(odds["interval"]),
@@ -98,12 +100,13 @@ def _rows(column: str, found: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 def _points(rows: list[dict[str, Any]], metric: str) -> Drawn:
     columns = list(dict.fromkeys(row["column"] for row in rows))
     legend = alt.Legend(title=None) if len(columns) > 1 else None
-    points = alt.Chart(values(rows)).mark_point(filled=True, size=90, opacity=1)
+    points = alt.Chart(values(rows)).mark_point(filled=True, opacity=1)
     drawn: Drawn = points.encode(
         y=alt.Y("name:N", sort=None, title=None),
         x=alt.X("score:Q", title=metric, scale=alt.Scale(zero=False)),
         color=alt.Color("column:N", scale=alt.Scale(range=COLOURS), legend=legend),
         shape=alt.Shape("column:N", legend=legend),
+        size=alt.Size("units:Q", scale=alt.Scale(range=[30, 220]), legend=None),
         tooltip=["name:N", alt.Tooltip("score:Q", format=".4f"), "rows:Q", "units:Q"],
     ).properties(height={"step": STEP})
     return drawn

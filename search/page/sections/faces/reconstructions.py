@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from PIL import Image
 
+from lssat.model import catalog
 from search.page.document import Block, Picture, Section, Statement
 from search.page.sections.faces import labelled
 from search.page.study import StudyOnPage
@@ -65,11 +66,11 @@ def _of_other_arms(study: StudyOnPage) -> list[TrialRecord]:
 
 
 def _picture(study: StudyOnPage, record: TrialRecord, is_small: bool) -> Picture:
-    config, content = record.config, record.panel.read_bytes()
+    content, backbone = record.panel.read_bytes(), catalog.architecture(record.config.backbone)
     is_light = not is_small and len(content) <= MOST_BYTES
     return Picture(
         study.file(f"reconstruction-{record.name}"),
-        f"{record.name}: {config.backbone}, {config.streams}",
+        f"{record.name}: {backbone}, {record.config.streams}",
         content if is_light else _lighter(content, SMALL if is_small else LARGE),
         f"faces, their hidden patches, and what {record.name} rebuilt of them",
         "" if is_small else CAPTION,
