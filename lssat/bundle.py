@@ -33,7 +33,7 @@ WEIGHTS = "weights.safetensors"
 CONFIG = "config.json"
 LABELS = "labels.json"  # the task: its kind and classes
 PREPROCESSING = "preprocessing.json"  # what an image must go through, for those who do without this package
-VALIDATION = "validation.json"  # the epoch that was kept, as it was reported
+VALIDATION = "validation.json"  # the epoch that was kept, as it was reported, and its tables by class
 TEST = "test.json"  # the scorecard on the test split, which whoever opens that split adds
 
 
@@ -54,8 +54,9 @@ class Scored(NamedTuple):
     predictions: Predictions
 
 
-def export(trained: Path, bundle: Path) -> None:
-    """A `best` checkpoint -> a bundle, in the place of another, if any, whose test results go with it.
+def export(trained: Path, bundle: Path, by_class: Mapping[str, Any] | None = None) -> None:
+    """A `best` checkpoint -> a bundle, in the place of another, if any, whose test results go with it. `by_class`: its
+    tables on validation (`evaluation.classes`), where its predictions are known.
 
     The old weights are deleted first and the new ones come last, so that a folder that has weights is a whole bundle,
     of one run, whenever this stops. Raises CheckpointError.
@@ -81,7 +82,7 @@ def export(trained: Path, bundle: Path) -> None:
     write_json(bundle / CONFIG, config.model_dump())
     write_json(bundle / LABELS, state.task.to_json())
     write_json(bundle / PREPROCESSING, preprocessing)
-    write_json(bundle / VALIDATION, state.result.to_json())
+    write_json(bundle / VALIDATION, {**state.result.to_json(), **(by_class or {})})
     write_whole(bundle / WEIGHTS, lambda temporary: write_tensors(weights, temporary))
 
 

@@ -558,7 +558,7 @@ def _check_scores_of_videos(words, folder):
         result = json.loads(line)
         assert result["val/score"] == result["val/auc"] and "val/frame_auc" in result
     card = json.loads((folder / "best" / "test.json").read_text())
-    assert sum(map(sum, card["confusion"].values())) == card["video"]["videos"] == 16
+    assert sum(map(sum, card["confusion"]["counts"])) == card["video"]["videos"] == 16
     assert card["auc"] == card["video"]["auc"]
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text())

@@ -10,6 +10,7 @@ import numpy as np
 
 from lssat.evaluation.metrics import Array, confusion, evaluate_scores
 from lssat.evaluation.predictions import Predictions
+from lssat.evaluation.units import RowTexts, score_units, scored_by
 from lssat.task import Task
 
 TRUTH, PREDICTION = "truth", "prediction"
@@ -91,25 +92,27 @@ def scores_by_class(task: Task, predictions: Predictions) -> dict[str, ClassScor
     return {name: table.scores()[name] for name, table in confusion_by_attribute(task, predictions).items()}
 
 
-def tables_by_class(task: Task, predictions: Predictions) -> dict[str, Any]:
+def tables_by_class(task: Task, predictions: Predictions, texts: RowTexts) -> dict[str, Any]:
     """What a scorecard has by class, as JSON: `classes` and `confusion`, of a multi-label task `labels`.
 
-    Of each label there are the binary scores too (`metrics.evaluate_scores`), None where all or none have it.
+    `scored_by`: what is counted, "row" or "video". Of each label there are the binary scores too
+    (`metrics.evaluate_scores`), None where all or none have it. `texts`: in the order of the predictions.
     """
-    by_class = {name: scores._asdict() for name, scores in scores_by_class(task, predictions).items()}
+    units, _ = score_units(task, predictions, texts)
+    by_class = {name: scores._asdict() for name, scores in scores_by_class(task, units).items()}
+    counted = {"scored_by": scored_by(task, texts)}
     if task.kind != "multilabel":
-        return {"classes": by_class, "confusion": confusion_of(task, predictions).to_json()}
-    confused = confusion_by_attribute(task, predictions)
-    return {
-        "labels": {
-            name: {
-                **_binary_scores(predictions.logits[:, [column]], predictions.labels[:, column]),
-                **by_class[name],
-                "confusion": confused[name].to_json(),
-            }
-            for column, name in enumerate(task.classes)
+        return {**counted, "classes": by_class, "confusion": confusion_of(task, units).to_json()}
+    confused = confusion_by_attribute(task, units)
+    labels = {
+        name: {
+            **_binary_scores(units.logits[:, [column]], units.labels[:, column]),
+            **by_class[name],
+            "confusion": confused[name].to_json(),
         }
+        for column, name in enumerate(task.classes)
     }
+    return {**counted, "labels": labels}
 
 
 def _binary_scores(logits: Array, labels: Array) -> dict[str, float | None]:

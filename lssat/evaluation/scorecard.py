@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from lssat.evaluation.classes import tables_by_class
 from lssat.evaluation.fairness import by_subgroup, worst_group, worst_group_interval
-from lssat.evaluation.metrics import Array, confusion, evaluate_scores, one_score
+from lssat.evaluation.metrics import Array, evaluate_scores, one_score
 from lssat.evaluation.predictions import Predictions
 from lssat.evaluation.uncertainty import bootstrap, too_few
 from lssat.evaluation.units import RowTexts, of_videos, score_units
@@ -22,7 +23,7 @@ def scorecard(
     video, are resampled together. Where there are too few of those it is None, and `interval_why` says so. `scores`: of
     the whole split, which are copied. `texts`: in the order of the rows.
 
-    Where the task is scored by video, the table of confusion and the subgroups count videos as well.
+    Where the task is scored by video, the tables by class and by subgroup count videos as well.
     """
     units, known = score_units(task, predictions, texts)
     grouped, known_grouped = score_units(task, predictions, texts, by_group=True)
@@ -45,14 +46,8 @@ def scorecard(
         "interval": bounds,
         "interval_why": why,
         **scores,
+        **tables_by_class(task, predictions, texts),
     }
-    if task.kind == "multilabel":
-        logits, labels = units
-        columns = enumerate(task.classes)
-        card["labels"] = {name: evaluate_scores("binary", logits[:, [k]], labels[:, k]) for k, name in columns}
-    else:
-        table = zip(task.classes, confusion(*units), strict=True)
-        card["confusion"] = {name: row.tolist() for name, row in table}
     if task.kind == "binary" and texts.has_videos:
         videos, _ = of_videos(predictions, texts)
         card["video"] = {"videos": float(len(videos.labels)), **evaluate_scores(task.kind, *videos)}
@@ -89,7 +84,7 @@ def interval_in_words(card: Mapping[str, Any]) -> str:
 
 
 def shown(card: Mapping[str, Any]) -> str:
-    """The scorecard as lines for the screen."""
+    """The scorecard as lines for the screen, but for its tables by class."""
     by = f" by {card['group_metric']}" if card["metric"] == "worst_group" else ""
     lines = [f"{card['metric']}{by} {card['score']:.4f} ({interval_in_words(card)})"]
     lines += [
@@ -99,11 +94,6 @@ def shown(card: Mapping[str, Any]) -> str:
     ]
     if "video" in card:
         lines.append("by video: " + ", ".join(f"{name} {value:.4g}" for name, value in card["video"].items()))
-    for name, row in card.get("confusion", {}).items():
-        lines.append(f"  {name:<20}" + "".join(f"{count:>7}" for count in row))
-    for name, values in card.get("labels", {}).items():
-        chosen = ("accuracy", "balanced_accuracy", "auc")
-        lines.append(f"  {name:<24}" + ", ".join(f"{key} {values[key]:.4f}" for key in chosen))
     for name, found in card.get("subgroups", {}).items():
         lines += _shown_subgroups(name, found)
     return "\n".join(lines)

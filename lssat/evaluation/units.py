@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy.special import expit, logit
@@ -45,6 +46,11 @@ class RowTexts:
 def scores_videos(task: Task, texts: RowTexts) -> bool:
     """Whether the rows of a split are scored by the videos that they are frames of."""
     return task.is_deepfake and texts.has_videos
+
+
+def scored_by(task: Task, texts: RowTexts) -> Literal["row", "video"]:
+    """What a score of a split is taken over."""
+    return "video" if scores_videos(task, texts) else "row"
 
 
 def score_units(

@@ -30,11 +30,13 @@ def named(task: str, classes: Sequence[str]) -> tuple[str, ...]:
 class Units:
     """What is scored as one, images or videos, with what a run says of each.
 
-    rows [N]: where in the split each is; of a video its first frame. texts [N]: as of the predictions. of_rows: what
-    the run says of each row, in the order of the split; `row_texts` are theirs.
+    metric: by which runs are ranked, or their groups of people where the worst of these counts. rows [N]: where in the
+    split each is; of a video its first frame. texts [N]: as of the predictions. of_rows: what the run says of each row,
+    in the order of the split; `row_texts` are theirs.
     """
 
     task: Task
+    metric: str
     predictions: Predictions
     rows: Array
     texts: RowTexts
@@ -48,7 +50,7 @@ class Units:
         task = replace(task, classes=named(task.name, task.classes))
         numbered = replace(texts, groups={**texts.groups, ROW: np.arange(len(predictions.labels))})
         units, known = score_units(task, predictions, numbered)
-        return cls(task, units, known.groups[ROW], known, predictions, texts)
+        return cls(task, task.group_metric(kept.about.metric), units, known.groups[ROW], known, predictions, texts)
 
     @property
     def are_videos(self) -> bool:

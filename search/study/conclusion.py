@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from lssat.command import Notify, from_here, words_that_start
+from lssat.config import ConfigError
 from lssat.files import write_json
 from search.findings import final_table, leaderboard, winner
 from search.findings.final_table import FinalRow
@@ -20,7 +21,7 @@ from search.findings.screen import show_final_table, show_leaderboard
 from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest
 from search.record.speeds import add_speed, network_of, read_speeds
-from search.record.trials import Status
+from search.record.trials import Status, TrialRecord
 from search.strategy.finalists import FinalRun
 from search.study.context import Study, split_texts
 
@@ -135,7 +136,7 @@ def open_test(
     test_result = folder.bundle / TEST
     if has_scorecard and not new and _holds(test_result, known[chosen]):
         return known
-    export(choice.trained[chosen], folder.bundle)
+    export(choice.trained[chosen], folder.bundle, _by_class_on_validation(folder.record(choice.stage, chosen)))
     if new or not has_scorecard:  # else a winner of earlier finalists is the winner again
         notify(f"scoring {_runs(len(new) + (not has_scorecard))} on test ...")
         manifest.open_test(chosen)
@@ -144,6 +145,20 @@ def open_test(
         known |= found
     write_json(test_result, known[chosen])
     return known
+
+
+def _by_class_on_validation(record: TrialRecord) -> dict[str, Any]:
+    """The tables by class of the epoch that is kept; nothing where a version before kept no predictions of it, or they
+    are damaged.
+    """
+    from lssat.evaluation.classes import tables_by_class
+    from search.record import predictions
+
+    try:
+        kept = predictions.read(record.predictions("val"))
+    except ConfigError:
+        return {}
+    return tables_by_class(kept.about.scored_task, kept.predictions, kept.texts)
 
 
 def _score_on_test(

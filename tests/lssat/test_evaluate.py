@@ -3,6 +3,7 @@
 import io
 import itertools
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -126,7 +127,10 @@ def test_search_finalists_and_the_winners_scorecard_say_the_same(tmp_path, monke
         for name in ("auc", "accuracy"):
             assert card[name] == card["video"][name] == pytest.approx(best.metrics[f"val/{name}"])
         assert card["frame_auc"] == pytest.approx(best.metrics["val/frame_auc"])
-        assert sum(map(sum, card["confusion"].values())) == card["video"]["videos"] == ROWS / 2
+        assert sum(map(sum, card["confusion"]["counts"])) == card["video"]["videos"] == ROWS / 2
+    assert card["scored_by"] == ("video" if task.is_deepfake else "row")
+    assert list(card["labels" if task.kind == "multilabel" else "classes"]) == list(task.classes)
+    json.dumps(card, allow_nan=False)
 
 
 def test_the_command_builds_the_model_once_and_says_what_the_bundle_scores(tmp_path, monkeypatch, capsys):
@@ -151,7 +155,12 @@ def test_the_command_builds_the_model_once_and_says_what_the_bundle_scores(tmp_p
         name: np.array([f"test-{n}" if name == "identity" else "" for n in range(16)]) for name in ("identity", "video")
     }
     assert card["score"] == pytest.approx(score_bundle(open_bundle(tmp_path / "best"), data, texts).result["score"])
-    assert f"{card['score']:.4f}" in capsys.readouterr().out
+    assert f"{card['score']:.4f}" in (said := capsys.readouterr().out)
+    assert "truth \\ prediction" in said and "counted in rows" in said
+    for name, row in zip(("no", "yes"), card["confusion"]["counts"], strict=True):
+        assert [name, *map(str, row)] in [re.findall(r"\w+", line) for line in said.splitlines()]
+        scores = [f"{card['classes'][name][score]:.4f}" for score in ("precision", "recall", "f1")]
+        assert any(re.findall(r"[\w.]+", line)[:4] == [name, *scores] for line in said.splitlines())
 
 
 @pytest.mark.parametrize("command", ["evaluate", "prepare"])

@@ -121,8 +121,9 @@ def test_only_deepfake_detection_is_scored_by_video(monkeypatch, task):
     assert card["score"] == card["auc"]
     by_name = uncertainty.bootstrap(independent(known), lambda rows: one_score("binary", "auc", *whole.of(rows)))
     assert card["interval"] == by_name, "what is drawn twice counts twice"
-    confusion = np.array(list(card["confusion"].values()))
-    assert confusion.sum() == len(whole.labels)
+    assert card["scored_by"] == ("video" if task is DEEPFAKE else "row")
+    confusion = np.array(card["confusion"]["counts"])
+    assert sum(scores["support"] for scores in card["classes"].values()) == confusion.sum() == len(whole.labels)
     assert confusion.trace() / confusion.sum() == pytest.approx(card["accuracy"])
 
 

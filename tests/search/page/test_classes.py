@@ -43,7 +43,7 @@ def charts_in(section):
 
 
 def cells_of(chart):
-    return {(cell["truth"], cell["prediction"]): cell["count"] for cell in chart.chart.layer[0].data["values"]}
+    return {(cell["truth"], cell["prediction"]): cell["count"] for cell in render.spec(chart.chart)["data"]["values"]}
 
 
 @pytest.mark.parametrize("task", ["hue", "male"])

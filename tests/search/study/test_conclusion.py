@@ -15,13 +15,16 @@ from lssat.config import build
 from lssat.data.prepare.prepare import prepare
 from lssat.data.prepared.decoding import read_resident
 from lssat.data.prepared.table import read_info, shard_paths
+from lssat.evaluation.classes import Confusion
 from lssat.evaluation.metrics import one_score
 from lssat.train.distributed import Distributed
+from lssat.train.learner import load_predictions
 from lssat.train.loop import TrainingRun, fit
 from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest
-from search.record.predictions import read
+from search.record.predictions import joined, read, write
 from search.study.conclusion import Choice, open_test
+from search.study.context import split_texts
 from search.study.session import task_of
 
 SMALL = {
@@ -49,14 +52,19 @@ def prepared(tmp_path_factory):
     )
 
 
-def test_fewer_finalists_than_before_bring_back_an_earlier_winner(tmp_path, prepared):
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, prepared):
+    """The best checkpoints of two runs."""
+    folder = tmp_path_factory.mktemp("trained")
     train, val = (read_resident(shard_paths(prepared, split), 32) for split in ("train", "val"))
-    trained = {}
     for seed, name in enumerate("ab"):
         config, task = build({**SMALL, "seed": seed}), task_of(read_info(prepared))
-        run = TrainingRun(config, task, train, val, Distributed(torch.device("cpu")), tmp_path / name)
+        run = TrainingRun(config, task, train, val, Distributed(torch.device("cpu")), folder / name)
         fit(run, lambda result: None)
-        trained[name] = tmp_path / name / "best"
+    return {name: folder / name / "best" for name in "ab"}
+
+
+def test_fewer_finalists_than_before_bring_back_an_earlier_winner(tmp_path, prepared, trained):
     folder = RunFolder(tmp_path)
     record = Manifest(folder.manifest, {"test_opened": [], "sessions": [{}]})
     said = []
@@ -85,3 +93,55 @@ def test_fewer_finalists_than_before_bring_back_an_earlier_winner(tmp_path, prep
         kept = read(folder.record(Stage.FINAL, name).predictions("test"))
         assert (kept.about.split, kept.about.data) == ("test", read_info(prepared).fingerprint)
         assert one_score("binary", result["metric"], *kept.predictions) == pytest.approx(result["score"], abs=1e-12)
+
+
+def as_before(card):
+    """A scorecard as the version before wrote it: the table of confusion alone, by the names of true classes."""
+    table = card["confusion"]
+    kept = {name: value for name, value in card.items() if name not in ("classes", "scored_by")}
+    return kept | {"confusion": dict(zip(table["classes"], table["counts"], strict=True))}
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_study_that_a_version_before_ended_keeps_its_test_results_and_does_not_look_again(
+    tmp_path, prepared, trained, killed
+):
+    folder = RunFolder(tmp_path)
+    record = Manifest(folder.manifest, {"test_opened": [], "sessions": [{}]})
+    choice = Choice("a", "a", {"a": trained["a"]}, Stage.FINAL)
+    card = open_test(folder, prepared, record, choice, lambda text: None)["a"]
+    old = as_before(card)
+    assert old["confusion"].keys() == {"0", "1"} and Confusion.from_json(old["confusion"]).counts.sum() == 20
+    record.record_test({"a": old})
+    (folder.bundle / "test.json").write_text(json.dumps(old))
+    looks = json.dumps(record.content["test_opened"])
+    if killed:
+        (folder.bundle / "test.json").unlink()
+    said = []
+    assert open_test(folder, prepared, record, choice, said.append) == {"a": old}
+    assert json.loads((folder.bundle / "test.json").read_text()) == json.loads(json.dumps(old))
+    assert (json.dumps(record.content["test_opened"]), said) == (looks, [])
+
+
+def test_the_winner_says_by_class_what_it_got_on_validation_where_that_was_kept(tmp_path, prepared, trained):
+    folder, task = RunFolder(tmp_path), task_of(read_info(prepared))
+    record = Manifest(folder.manifest, {"test_opened": [], "sessions": [{}]})
+    result, (predictions, positions) = load_predictions(trained["a"])
+    path = folder.record(Stage.FINAL, "a").predictions("val")
+    path.parent.mkdir(parents=True)
+    write(path, joined(split_texts(prepared, "val"), task, build(SMALL).objective, predictions, positions))
+
+    def exported():
+        (folder.bundle / "test.json").unlink(missing_ok=True)
+        open_test(folder, prepared, record, Choice("a", "a", {"a": trained["a"]}, Stage.FINAL), lambda text: None)
+        return json.loads((folder.bundle / "validation.json").read_text())
+
+    found = exported()
+    assert found.items() >= result.to_json().items() and found["scored_by"] == "row"
+    counts = np.array(found["confusion"]["counts"])
+    assert counts.sum() == 20 and counts.trace() / 20 == pytest.approx(found["val/accuracy"])
+    assert [scores["support"] for scores in found["classes"].values()] == [10, 10]
+    path.write_bytes(path.read_bytes()[:-100])
+    assert exported() == result.to_json(), "damaged predictions are no reason to have no winner"
+    path.unlink()
+    assert exported() == result.to_json()

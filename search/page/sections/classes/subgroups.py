@@ -37,7 +37,8 @@ def _blocks(study: StudyOnPage, subgroups: Mapping[str, Any]) -> Iterator[Block]
             "Which groups are served worse?",
             _points(scored, metric),
             f"{metric[0].upper()}{metric[1:]} on test, by the kept weights; dots are larger the more units a "
-            "group has. Scores have no intervals: whether those of two groups overlap says little of their difference, whose interval is above.",
+            "group has. Scores have no intervals: whether those of two groups overlap says little of their difference, "
+            "whose interval is above.",
         )
     columns = ("column", "group", "images", "units", "score")
     cells: list[list[Cell]] = [[row[key] for key in ("column", "group", "rows", "units", "score")] for row in rows]
@@ -68,7 +69,9 @@ def _said(id: str, column: str, found: Mapping[str, Any], task: str) -> Iterator
     )
     if told := found["told"]:
         pairs = ", ".join(f"{high} above {low}" for high, low in told)
-        yield Statement(f"{id}.told", f"Differences by {column} that are more than luck: {pairs}.", RULE, data="best/test.json")
+        yield Statement(
+            f"{id}.told", f"Differences by {column} that are more than luck: {pairs}.", RULE, data="best/test.json"
+        )
     if odds := found["equalised_odds_of"]:
         (of_class,) = named(task, [odds["class"]])
         yield Statement(

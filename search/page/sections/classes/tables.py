@@ -64,8 +64,8 @@ def by_class(study: StudyOnPage) -> ByClass | None:
     if kept is None:
         return None
     of_what = f"on validation ({study.predicted.run}, which leads so far)"
-    card = tables_by_class(kept.task, kept.predictions)
-    return ByClass(card, kept.task.group_metric("auto"), of_what, kept.called, "")
+    card = tables_by_class(kept.task, kept.of_rows, kept.row_texts)
+    return ByClass(card, kept.metric, of_what, kept.called, "")
 
 
 def _of_classes(study: StudyOnPage, found: ByClass) -> Iterator[Block]:
