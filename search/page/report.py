@@ -7,7 +7,7 @@ from pathlib import Path
 
 from search.page.document import Part, Report, Section
 from search.page.sections import answer, finalists, next_steps
-from search.page.sections.classes import calibration, subgroups, tables
+from search.page.sections.classes import by_class, calibration, subgroups
 from search.page.sections.faces import doubtful, mistakes, reconstructions
 from search.page.study import StudyOnPage, read_study
 
@@ -15,7 +15,7 @@ SECTIONS: tuple[Callable[[StudyOnPage], Section | None], ...] = (
     answer.section,
     next_steps.section,
     finalists.section,
-    tables.section,
+    by_class.section,
     calibration.section,
     subgroups.section,
     reconstructions.section,

@@ -9,8 +9,7 @@ from lssat.evaluation.metrics import evaluate_scores
 from search.page import render
 from search.page.document import Chart
 from search.page.report import report_of
-from search.page.sections.classes import calibration, subgroups, tables
-from search.page.sections.classes.tables import by_class
+from search.page.sections.classes import by_class, calibration, subgroups
 from search.page.study import StudyOnPage
 from search.record.folder import Stage
 from search.record.manifest import Manifest
@@ -49,7 +48,7 @@ def cells_of(chart):
 @pytest.mark.parametrize("task", ["hue", "male"])
 def test_the_table_by_class_says_the_numbers_of_the_scorecard_by_name(tmp_path, task):
     study, _ = studied(tmp_path, task)
-    card, section = study.winner.card, tables.section(study)
+    card, section = study.winner.card, by_class.section(study)
     names = [f"male {name}" for name in KINDS[task][1]] if task == "male" else list(KINDS[task][1])
     found = {row.pop("class"): row for row in tables_in(section)["by_class"]}
     assert list(found) == names
@@ -64,19 +63,19 @@ def test_the_table_by_class_says_the_numbers_of_the_scorecard_by_name(tmp_path, 
 
 def test_in_the_chart_of_confusion_a_row_is_a_true_class(tmp_path):
     study, _ = studied(tmp_path, "hue")
-    cells = cells_of(charts_in(tables.section(study))["confusion"])
+    cells = cells_of(charts_in(by_class.section(study))["confusion"])
     for truth, row in zip(
         study.winner.card["confusion"]["classes"], study.winner.card["confusion"]["counts"], strict=True
     ):
         assert [cells[truth, prediction] for prediction in ("a", "b", "c")] == row
         assert sum(row) == np.count_nonzero(labels("hue") == "abc".index(truth))
-    spec = render.spec(charts_in(tables.section(study))["confusion"].chart)
+    spec = render.spec(charts_in(by_class.section(study))["confusion"].chart)
     assert spec["layer"][0]["encoding"]["y"]["title"] == "truly"
     assert spec["layer"][0]["encoding"]["x"]["title"] == "taken for"
 
 
 def test_the_most_frequent_mistakes_come_first_and_hits_are_none(tmp_path):
-    found = tables_in(tables.section(studied(tmp_path, "hue")[0]))["confused"]
+    found = tables_in(by_class.section(studied(tmp_path, "hue")[0]))["confused"]
     assert [row["images"] for row in found] == sorted((row["images"] for row in found), reverse=True)
     assert all(row["truth"] != row["prediction"] for row in found)
 
@@ -85,12 +84,12 @@ def test_a_table_of_confusion_of_the_version_before_is_read(tmp_path):
     study, _ = studied(tmp_path, "hue")
     card = study.winner.card["confusion"]
     before = with_card(study, confusion=dict(zip(card["classes"], card["counts"], strict=True)))
-    assert tables_in(tables.section(before)) == tables_in(tables.section(study))
+    assert tables_in(by_class.section(before)) == tables_in(by_class.section(study))
 
 
 def test_until_test_is_opened_the_numbers_are_of_validation_and_say_so(tmp_path):
     study, said = studied(tmp_path, "hue", is_tested=False)
-    section = tables.section(study)
+    section = by_class.section(study)
     recalls = [row["recall"] for row in tables_in(section)["by_class"]]
     own = evaluate_scores("multiclass", said, labels("hue"))
     assert np.mean(recalls) == pytest.approx(own["balanced_accuracy"], abs=1e-6)
@@ -99,7 +98,7 @@ def test_until_test_is_opened_the_numbers_are_of_validation_and_say_so(tmp_path)
 
 def test_attributes_are_ranked_by_the_metric_that_selects_and_have_all_their_scores(tmp_path):
     study, _ = studied(tmp_path, "traits")
-    section = tables.section(study)
+    section = by_class.section(study)
     found = tables_in(section)["by_attribute"]
     scores = [row["balanced_accuracy"] for row in found]
     assert scores == sorted(scores, reverse=True)
@@ -112,7 +111,7 @@ def test_attributes_are_ranked_by_the_metric_that_selects_and_have_all_their_sco
 def test_attributes_of_a_version_before_have_the_columns_that_it_wrote(tmp_path):
     study, _ = studied(tmp_path, "traits")
     old = {name: {"accuracy": 0.8, "balanced_accuracy": 0.7, "auc": 0.9} for name in ("hat", "beard")}
-    found = tables_in(tables.section(with_card(study, labels=old)))["by_attribute"]
+    found = tables_in(by_class.section(with_card(study, labels=old)))["by_attribute"]
     assert set(found[0]) == {"attribute", "accuracy", "balanced_accuracy", "auc"}
 
 
@@ -164,7 +163,7 @@ def test_a_gap_without_interval_says_why_and_one_group_is_no_comparison(tmp_path
 def test_without_predictions_the_numbers_of_test_stay_and_a_sentence_says_what_is_lacking(tmp_path):
     study, _ = studied(tmp_path, "male")
     study.folder.record(Stage.FINAL, study.chosen.run).predictions("val").unlink()
-    assert tables_in(tables.section(study))["by_class"]
+    assert tables_in(by_class.section(study))["by_class"]
     assert said_in(calibration.section(study)) == {
         "calibration.lacking": "Calibration and curves cannot be shown: run 0000-seed1 has no kept predictions "
         "(predictions-validation.parquet)."
@@ -177,7 +176,7 @@ def test_a_study_without_a_run_of_full_budget_has_none_of_these_sections(tmp_pat
         for record in study.folder.records(stage):
             (record.folder / "outcome.json").unlink()
     begun = StudyOnPage(study.id, study.folder, study.manifest)
-    assert by_class(begun) is None
+    assert by_class.section(begun) is None
     assert calibration.section(begun) is None
     assert subgroups.section(begun) is None
 

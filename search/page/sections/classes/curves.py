@@ -17,7 +17,8 @@ MOST_CURVES = len(COLOURS)
 HEIGHT = 340
 DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 4], [10, 2], [1, 3], [6, 2, 1, 2]]
 """So that curves are told apart without their colours."""
-LEGEND = alt.Legend(columns=2, symbolType="stroke", symbolStrokeWidth=2.5, symbolSize=300, labelLimit=300)
+LONG = 18
+"""Letters of which two names fit beside each other on a phone."""
 UNIT = alt.Scale(domain=[0, 1])
 TENTHS = alt.Axis(values=[0, 0.2, 0.4, 0.6, 0.8, 1], format=".1f")
 
@@ -60,6 +61,8 @@ def lines(curves: Sequence[Curve], axes: tuple[str, str], area: str, is_stair: b
         for place, (x, y) in enumerate(zip(curve.x, curve.y, strict=True))
     ]
     order = list(named.values())
+    columns = 2 if max(map(len, order)) <= LONG else 1
+    legend = alt.Legend(columns=columns, symbolType="stroke", symbolStrokeWidth=2.5, symbolSize=300, labelLimit=300)
     found: Drawn = (
         alt.Chart(values(rows))
         .mark_line(strokeWidth=2, interpolate="step-before" if is_stair else "linear")
@@ -68,10 +71,10 @@ def lines(curves: Sequence[Curve], axes: tuple[str, str], area: str, is_stair: b
             y=alt.Y("y:Q", title=axes[1], scale=UNIT, axis=TENTHS),
             order="order:Q",
             color=alt.Color(
-                "curve:N", sort=order, scale=alt.Scale(domain=order, range=COLOURS), title=area, legend=LEGEND
+                "curve:N", sort=order, scale=alt.Scale(domain=order, range=COLOURS), title=area, legend=legend
             ),
             strokeDash=alt.StrokeDash(
-                "curve:N", sort=order, scale=alt.Scale(domain=order, range=DASHES), legend=LEGEND
+                "curve:N", sort=order, scale=alt.Scale(domain=order, range=DASHES), legend=legend
             ),
             tooltip=["curve:N", "x:Q", "y:Q"],
         )

@@ -21,8 +21,8 @@ LARGE, SMALL = 1200, 600
 """Widths in pixels of others."""
 QUALITY = 88
 CAPTION = (
-    "From left to right: the image, what the encoder saw, what was to be rebuilt, what was rebuilt. The same faces of "
-    "validation and the same hidden patches in every run."
+    "From left to right: the image, what the encoder saw, what was to be rebuilt, what was rebuilt, after the last "
+    "epoch. The same faces of validation and the same hidden patches in every run."
 )
 
 

@@ -45,7 +45,7 @@ class ByClass:
 
 def section(study: StudyOnPage) -> Section | None:
     """On test once a winner was chosen, before that on validation; None where there are neither scores nor a run."""
-    found = by_class(study)
+    found = scores_of(study)
     if found is None:
         return None
     is_by_label = "labels" in found.card
@@ -53,7 +53,7 @@ def section(study: StudyOnPage) -> Section | None:
     return Section("classes", "By attribute" if is_by_label else "By class", list(blocks))
 
 
-def by_class(study: StudyOnPage) -> ByClass | None:
+def scores_of(study: StudyOnPage) -> ByClass | None:
     """The numbers that the section shows."""
     units = "videos" if study.data.get("scored_by") == "video" else "images"
     if study.winner:
