@@ -59,7 +59,7 @@ def scores_of(study: StudyOnPage) -> ByClass | None:
     if study.winner:
         card = study.winner.card
         of_what = f"on test ({study.predicted.run}, whose weights are kept)"
-        return ByClass(card, card["group_metric"], of_what, units, "best/test.json")
+        return ByClass(card, card["group_metric"], of_what, units, study.folder.manifest.name)
     kept = study.predicted.of_run
     if kept is None:
         return None

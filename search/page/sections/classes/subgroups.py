@@ -27,7 +27,7 @@ def section(study: StudyOnPage) -> Section | None:
 
 def _blocks(study: StudyOnPage, subgroups: Mapping[str, Any]) -> Iterator[Block]:
     for column, found in subgroups.items():
-        yield from _said(f"{study.id}.subgroups.{column}", column, found, study.data["task"])
+        yield from _said(study, column, found)
     rows = [row for column, found in subgroups.items() for row in _rows(column, found)]
     metric = next(iter(subgroups.values()))["metric"].replace("_", " ")
     scored = [row for row in rows if row["score"] is not None]
@@ -53,8 +53,9 @@ def _blocks(study: StudyOnPage, subgroups: Mapping[str, Any]) -> Iterator[Block]
     )
 
 
-def _said(id: str, column: str, found: Mapping[str, Any], task: str) -> Iterator[Statement]:
+def _said(study: StudyOnPage, column: str, found: Mapping[str, Any]) -> Iterator[Statement]:
     """The gap between the best and the worst group, and equalised odds."""
+    id, file = f"{study.id}.subgroups.{column}", study.folder.manifest.name
     if "gap" not in found:
         yield Statement(f"{id}.gap", f"Groups by {column} cannot be compared: fewer than two can be scored.")
         return
@@ -65,22 +66,20 @@ def _said(id: str, column: str, found: Mapping[str, Any], task: str) -> Iterator
         f"{found['gap']:.4f} below {found['best_group']}{_untold(found['gap_interval'], found['gap_why'])}.",
         RULE,
         _pair(found["gap_interval"]),
-        data="best/test.json",
+        data=file,
     )
     if told := found["told"]:
         pairs = ", ".join(f"{high} above {low}" for high, low in told)
-        yield Statement(
-            f"{id}.told", f"Differences by {column} that are more than luck: {pairs}.", RULE, data="best/test.json"
-        )
+        yield Statement(f"{id}.told", f"Differences by {column} that are more than luck: {pairs}.", RULE, data=file)
     if odds := found["equalised_odds_of"]:
-        (of_class,) = named(task, [odds["class"]])
+        (of_class,) = named(study.data["task"], [odds["class"]])
         yield Statement(
             f"{id}.odds",
             f"Equalised odds by {column}: {odds['rate']} of {of_class} are more frequent for {odds['high']} than "
             f"for {odds['low']} by {found['equalised_odds']:.4f}{_untold(odds['interval'], odds['why'])}.",
             RULE,
             _pair(odds["interval"]),
-            data="best/test.json",
+            data=file,
         )
 
 
