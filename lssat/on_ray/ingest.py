@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,20 +21,11 @@ from lssat.config import ConfigError
 from lssat.data.prepared.decoding import decode
 from lssat.data.prepared.rows import Arrays, ResidentRows, Rows, StreamedRows, mixed
 from lssat.data.prepared.shards import GROUP_ROWS
-from lssat.data.prepared.table import shard_paths
+from lssat.data.prepared.table import RowGroup, row_groups, shard_paths
 
 MEMORY_SHARE = 0.4  # of the smallest node's object store that decoded data may fill; the rest is for what flows
 SHUFFLE_ROWS = 2048  # streamed rows that are mixed
 PREFETCHED = 2  # blocks that are fetched ahead of the one that is used
-
-
-class RowGroup(NamedTuple):
-    """A row group of a shard: its file, its index in that file, where its first row is in the split, and its rows."""
-
-    path: str
-    row_group: int
-    start: int
-    rows: int
 
 
 @dataclass(frozen=True)
@@ -93,7 +84,7 @@ def open_splits(
     """
     _set_context()
     paths = {name: shard_paths(folder, name) for name in names}
-    groups = {name: _row_groups(paths[name]) for name in names}
+    groups = {name: row_groups(paths[name]) for name in names}
     num_rows = {name: sum(group.rows for group in groups[name]) for name in names}
     fits = _fits_in_memory(sum(num_rows.values()) * image_size**2 * 3)
     for name in names:
@@ -153,18 +144,6 @@ def _check_shares(name: str, num_workers: int, most: int, resident: bool) -> Non
         f"`resources.num_workers` must be at most {most}, because split `{name}` has {most} "
         f"{'images' if resident else streamed_unit}, but got {num_workers}"
     )
-
-
-def _row_groups(paths: list[Path]) -> tuple[RowGroup, ...]:
-    groups: list[RowGroup] = []
-    start = 0
-    for path in paths:
-        metadata = pq.read_metadata(path)
-        for index in range(metadata.num_row_groups):
-            rows = metadata.row_group(index).num_rows
-            groups.append(RowGroup(str(path), index, start, rows))
-            start += rows
-    return tuple(groups)
 
 
 def _streamed(groups: list[dict[str, Any]]) -> Dataset:

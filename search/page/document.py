@@ -86,7 +86,9 @@ class Chart:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of faces. content: the file, of a type that browsers show. name: of its file. alt: what is on it."""
+    """A picture of faces. content: the file, of a type that browsers show. name: of its file. alt: what is on it.
+    is_pixelated: its pixels are squares, however large it is shown. is_small: several stand beside each other.
+    """
 
     name: str
     title: str
@@ -94,6 +96,8 @@ class Picture:
     alt: str
     caption: str = ""
     suffix: str = "png"
+    is_pixelated: bool = False
+    is_small: bool = False
 
 
 Block = Statement | Table | Chart | Picture

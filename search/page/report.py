@@ -9,12 +9,20 @@ from lssat.config import ConfigError
 from lssat.errors import UserError
 from search.page.document import Part, Report, Section, Statement
 from search.page.sections import answer, cost, curves, data, failures, finalists, front, manifest, next_steps, trials
+from search.page.sections.classes import by_class, calibration, subgroups
+from search.page.sections.faces import doubtful, mistakes, reconstructions
 from search.page.study import StudyOnPage, read_study
 
 SECTIONS: tuple[Callable[[StudyOnPage], Section | None], ...] = (
     answer.section,
     next_steps.section,
     finalists.section,
+    by_class.section,
+    calibration.section,
+    subgroups.section,
+    reconstructions.section,
+    mistakes.section,
+    doubtful.section,
     trials.section,
     curves.section,
     cost.section,

@@ -15,6 +15,7 @@ from lssat.task import Task
 from search.findings import final_table, leaderboard, winner
 from search.findings.final_table import FinalRow
 from search.findings.winner import Chosen, Winner
+from search.page.predicted import Predicted
 from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest, read_manifest
 from search.record.trials import Status, TrialRecord
@@ -75,6 +76,11 @@ class StudyOnPage:
     def chosen(self) -> Chosen | None:
         """The run that validation chooses so far, whether or not it was tested."""
         return winner.chosen(self.folder, self.rows, self.runs)
+
+    @cached_property
+    def predicted(self) -> Predicted:
+        """What runs say of each validation image."""
+        return Predicted.of(self.folder, self.chosen, self.runs, self.data["fingerprint"])
 
     @cached_property
     def prepared(self) -> Path | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -55,6 +56,15 @@ class Reject(NamedTuple):
     def shown(self) -> Reject:
         """For lists and messages: on one line, and in text that every file can hold."""
         return Reject(on_one_line(self.row) if isinstance(self.row, str) else self.row, on_one_line(self.reason))
+
+
+class RowGroup(NamedTuple):
+    """A row group of a shard: its file, its index in that file, where its first row is in the split, and its rows."""
+
+    path: str
+    row_group: int
+    start: int
+    rows: int
 
 
 @dataclass(frozen=True)
@@ -123,6 +133,29 @@ def is_complete(folder: Path) -> bool:
 def shard_paths(folder: Path, split: str) -> list[Path]:
     """The shards of one split, in order."""
     return sorted(folder.glob(f"{split}-*.parquet"))
+
+
+def row_groups(paths: Sequence[Path]) -> tuple[RowGroup, ...]:
+    """Those of the shards of a split, in its order."""
+    groups: list[RowGroup] = []
+    start = 0
+    for path in paths:
+        metadata = pq.read_metadata(path)
+        for index in range(metadata.num_row_groups):
+            rows = metadata.row_group(index).num_rows
+            groups.append(RowGroup(str(path), index, start, rows))
+            start += rows
+    return tuple(groups)
+
+
+def read_images(folder: Path, split: str, rows: Sequence[int]) -> list[bytes]:
+    """The files of the pictures in these rows of a split, which are counted from 0; only their row groups are read."""
+    found: dict[int, bytes] = {}
+    for group in row_groups(shard_paths(folder, split)):
+        if inside := {row for row in rows if group.start <= row < group.start + group.rows}:
+            images = pq.ParquetFile(group.path).read_row_group(group.row_group, columns=["image"])["image"]
+            found |= {row: images[row - group.start].as_py() for row in inside}
+    return [found[row] for row in rows]
 
 
 def read_texts(folder: Path, split: str) -> dict[str, npt.NDArray[Any]]:

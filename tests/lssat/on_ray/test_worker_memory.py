@@ -18,7 +18,8 @@ import numpy as np
 import ray
 from ray import tune
 from lssat.config import build
-from lssat.on_ray.ingest import RowGroup, Split
+from lssat.data.prepared.table import RowGroup
+from lssat.on_ray.ingest import Split
 from lssat.on_ray.worker import Run, train_run
 from lssat.task import Task
 

@@ -12,7 +12,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from lssat.config import ConfigError
-from lssat.data.prepared.table import DatasetInfo, Label, Reject, Row, is_complete, read_info, shard_paths
+from lssat.data.prepared.table import (
+    DatasetInfo,
+    Label,
+    Reject,
+    Row,
+    is_complete,
+    read_images,
+    read_info,
+    shard_paths,
+)
 from lssat.data.prepared.writing import write_dataset
 from tests.lssat.data.shards import read_split
 
@@ -52,6 +61,14 @@ def test_rows_come_back_in_order_in_shards_of_2048_and_groups_of_256(tmp_path: P
         Row(*values, "train")
         for values in zip(*(table[name].to_pylist() for name in ("image", "label", "identity")), strict=True)
     ] == rows[:4700]
+
+
+def test_pictures_are_found_by_their_row_in_whatever_shard_or_group_they_are(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "set", [*rows_of("train", 4700), *rows_of("val", 4), *rows_of("test", 4)], INFO)
+    wanted = [4699, 0, 2047, 2048, 255, 256, 0]
+    found = read_images(tmp_path / "set", "train", wanted)
+    assert found == [f"train {row}".encode() for row in wanted]
+    assert read_images(tmp_path / "set", "val", []) == []
 
 
 def test_multilabel_rows_keep_one_value_per_label_and_count_positives(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Sections on classes and groups: which are found and which are not, whether probabilities mean what they say."""
