@@ -33,6 +33,17 @@ class TaskStudy:
     data: str
     profile: str
 
+    @property
+    def unequally_tuned(self) -> str:
+        """That it is so, in words; empty where it is not."""
+        counts = self.tuned.values()
+        if min(counts) == max(counts):
+            return ""
+        return (
+            f"tuned its backbones by unequal numbers of trials ({min(counts)} to {max(counts)}), which favours those "
+            "with more"
+        )
+
     def runs(self, backbones: Sequence[str]) -> Runs:
         """The final runs of these backbones, which are the arms."""
         return scored_runs(self.folder, Stage.FINAL, self._arms(backbones))
@@ -55,11 +66,22 @@ def read_task_study(path: Path, name: str) -> TaskStudy:
         raise ConfigError(
             f"{path} cannot be read: {type(error).__name__}: {error}; it was written by another version, or is damaged"
         ) from None
+    return _task_study(folder, name, rows, finals)
+
+
+def task_study(folder: RunFolder, name: str, rows: Sequence[leaderboard.Row]) -> TaskStudy:
+    """The study whose trials rank as `rows` say. Raises ConfigError where none is complete."""
+    return _task_study(folder, name, rows, _finals(folder, rows))
+
+
+def _task_study(
+    folder: RunFolder, name: str, rows: Sequence[leaderboard.Row], finals: Mapping[str, Sequence[str]]
+) -> TaskStudy:
     if not rows:
-        raise ConfigError(f"{path} is no run folder of this project; give results/<name> of a finished search")
+        raise ConfigError(f"{folder.name} is no run folder of this project; give results/<name> of a finished search")
     complete = [(row.backbone, row.score) for row in rows if row.status == Status.COMPLETE and row.score is not None]
     if not complete:
-        raise ConfigError(f"{path} has no complete trial; go on with its search (`--resume`)")
+        raise ConfigError(f"{folder.name} has no complete trial; go on with its search (`--resume`)")
     single = {backbone: score for backbone, score in reversed(complete)}  # ranked from the best to the worst
     tuned = Counter(backbone for backbone, _ in complete)
     return TaskStudy(name, folder, single, tuned, finals, *_origin(folder))

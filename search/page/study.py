@@ -13,6 +13,8 @@ from lssat.data.prepared.table import DatasetInfo, read_info
 from lssat.task import Task
 from search.findings import final_table, leaderboard, winner
 from search.findings.final_table import FinalRow
+from search.findings.roles.study_runs import StudyRuns
+from search.findings.task_study import TaskStudy, task_study
 from search.findings.winner import Winner
 from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest, read_manifest
@@ -35,6 +37,16 @@ class StudyOnPage:
     def trials(self) -> list[TrialRecord]:
         """Of the search."""
         return self.folder.records(Stage.SEARCH)
+
+    @cached_property
+    def finished(self) -> StudyRuns:
+        """What was trained to the end, for what is said of settings and texture."""
+        return StudyRuns(self.folder, self.manifest, self.trials)
+
+    @cached_property
+    def as_task(self) -> TaskStudy:
+        """The study as one task among several. Raises ConfigError where no trial is complete."""
+        return task_study(self.folder, self.id, self.rows)
 
     @cached_property
     def rows(self) -> list[leaderboard.Row]:

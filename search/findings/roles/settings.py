@@ -75,10 +75,10 @@ def _of_grid(runs: StudyRuns) -> GridSettings:
 def _of_search(runs: StudyRuns) -> SearchSettings:
     from search.strategy.importance import describe
 
-    database, parameters = runs.folder.study_db, runs.manifest.space.parameters
+    parameters = runs.manifest.space.parameters
     if not runs.folder.has_begun:
-        raise ConfigError(f"{database} is not there; restore it")
-    found = describe(database, {each.name: each.key for each in parameters})
+        raise ConfigError(f"{runs.folder.study_db.name} is not there; restore it")
+    found = describe(runs.folder.study_db, {each.name: each.key for each in parameters})
     ranked = [*runs.complete, *(record for record in runs.trials if record.status == Status.STOPPED)]
     columns = {key: tuple(_value(record, key) for record in ranked) for key in runs.keys}
     constant = [key for key, column in columns.items() if len(set(column)) == 1]
