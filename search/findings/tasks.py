@@ -88,8 +88,8 @@ class Tasks:
         apart = critical_difference(len(arms), count)
         if count < FEWEST_TASKS:
             return (
-                f"Ranks are not compared: over {count} tasks, mean ranks would have to lie {apart:.1f} apart (Nemenyi), of "
-                f"{len(arms) - 1} at most. From {FEWEST_TASKS} tasks on they are."
+                f"Ranks are not compared: over {count} tasks, mean ranks would have to lie {apart:.1f} apart "
+                f"(Nemenyi), of {len(arms) - 1} at most. From {FEWEST_TASKS} tasks on they are."
             )
         of_arms = mean_ranks(np.array([of_task.found.means for of_task in self.each.values()]))
         listed = ", ".join(f"{arms[arm]} {of_arms[arm]:.2f}" for arm in np.argsort(of_arms))

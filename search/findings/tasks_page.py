@@ -1,4 +1,4 @@
-"""Several tasks as Markdown: which backbone suits which, and does one suit all? Words have their intervals beside them."""
+"""Several tasks as Markdown: which backbone suits which, and does one suit all? Intervals stand beside the words."""
 
 from __future__ import annotations
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from search.findings.tasks import names_of
 from search.page.document import Part, Report, Section
-from search.page.sections import answer, finalists, next_steps
+from search.page.sections import answer, backbones, finalists, next_steps, settings, tasks, texture
 from search.page.study import StudyOnPage, read_study
 
 SECTIONS: tuple[Callable[[StudyOnPage], Section | None], ...] = (
     answer.section,
     next_steps.section,
     finalists.section,
+    settings.section,
+    backbones.section,
+    texture.section,
 )
 """Of each study, in the order of the page."""
 
@@ -24,7 +28,9 @@ def report_of(folders: Sequence[Path]) -> Report:
         read_study(folder, name, is_one_of_several=len(folders) > 1)
         for name, folder in zip(names, folders, strict=True)
     ]
-    parts = [_part(study) for study in studies]
+    margin = min(study.manifest.space.search.margin for study in studies)
+    together = tasks.part(studies, margin)
+    parts = [*([together] if together else []), *(_part(study) for study in studies)]
     title = studies[0].folder.name if len(studies) == 1 else ", ".join(names)
     return Report(title, about(studies), facts(studies), parts)
 
@@ -64,8 +70,3 @@ def _rows(study: StudyOnPage) -> str:
 def _opened(study: StudyOnPage) -> str:
     times = study.manifest.num_openings
     return "never" if times == 0 else "once, after the choice" if times == 1 else f"{times} times, after each choice"
-
-
-def names_of(folders: Sequence[Path]) -> list[str]:
-    """The folders' names without what they begin with alike: `emotion` of `per_task-emotion`."""
-    return [folder.resolve().name for folder in folders]

@@ -13,6 +13,7 @@ from search.findings.roles import settings, texture
 from search.findings.roles.settings import GridSettings, SearchSettings, settings_of
 from search.findings.roles.study_runs import SEED, StudyRuns
 from search.findings.roles.texture import TextureEffects, texture_of
+from search.findings.scored_runs import StageRuns
 from search.record.folder import RunFolder, Stage
 from search.record.manifest import read_manifest
 
@@ -20,7 +21,7 @@ from search.record.manifest import read_manifest
 def roles(folder: RunFolder) -> str:
     """Markdown. Raises ConfigError for what is no study, or one that tells nothing yet."""
     manifest = read_manifest(folder.manifest, "give a run folder of this project, `results/<name>`")
-    runs = StudyRuns(folder, manifest, folder.records(Stage.SEARCH))
+    runs = StudyRuns(folder, manifest, folder.records(Stage.SEARCH), StageRuns(folder, Stage.FINAL))
     if not runs.complete:
         raise ConfigError(f"{folder.path} has no trial with its full budget; let the study go on with `--resume`")
     parts = [f"# What role each setting plays: {folder.name}\n", _settings(runs), _texture(runs)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from search.claims.runs import Runs
-from search.findings.scored_runs import scored_runs
+from search.findings.scored_runs import StageRuns, scored_runs
 from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest
 from search.record.trials import Status, TrialRecord
@@ -17,11 +17,12 @@ SEED = "seed"
 
 @dataclass(frozen=True)
 class StudyRuns:
-    """`trials`: all of the search, however they ended."""
+    """`trials`: all of the search, however they ended. `scored`: the final stage."""
 
     folder: RunFolder
     manifest: Manifest
     trials: Sequence[TrialRecord]
+    scored: StageRuns
 
     @cached_property
     def complete(self) -> list[TrialRecord]:
@@ -46,21 +47,20 @@ class StudyRuns:
     @cached_property
     def of_search(self) -> Runs:
         """The scores of the complete trials. Raises ValueError where they cannot be compared."""
-        return self._scored(Stage.SEARCH, self.complete)
+        return scored_runs(self.folder, Stage.SEARCH, self._arms(self.complete))
 
     @cached_property
     def of_finals(self) -> Runs:
         """The same of the final stage."""
-        return self._scored(Stage.FINAL, self.finals)
+        return self.scored.of(self._arms(self.finals))
 
     def arm_of(self, record: TrialRecord) -> str:
         """What a run trained, whatever its seed."""
         return arm_of(record, self.keys)
 
-    def _scored(self, stage: Stage, records: Sequence[TrialRecord]) -> Runs:
-        return scored_runs(
-            self.folder, stage, {record.name: (self.arm_of(record), record.config.seed) for record in records}
-        )
+    def _arms(self, records: Sequence[TrialRecord]) -> dict[str, tuple[str, int]]:
+        """Run -> its arm and its seed."""
+        return {record.name: (self.arm_of(record), record.config.seed) for record in records}
 
 
 def arm_of(record: TrialRecord, keys: Sequence[str]) -> str:
