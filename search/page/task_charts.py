@@ -29,8 +29,13 @@ def heat_map(found: Tasks) -> Chart:
                 }
             )
     base = alt.Chart(values(rows)).encode(
-        x=alt.X("task:N", sort=list(found.each), title=None, axis=alt.Axis(orient="top", labelAngle=0, domain=False)),
-        y=alt.Y("backbone:N", sort=found.backbones, title=None, axis=alt.Axis(domain=False)),
+        x=alt.X(
+            "task:N",
+            sort=list(found.each),
+            title=None,
+            axis=alt.Axis(orient="top", labelAngle=0, domain=False, ticks=False),
+        ),
+        y=alt.Y("backbone:N", sort=found.backbones, title=None, axis=alt.Axis(domain=False, ticks=False)),
     )
     cells = base.mark_rect(opacity=0.3, cornerRadius=4).encode(
         color=alt.Color("word:N", scale=colour_of_word(rows), title=None),

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lssat.config import ConfigError
+from search.claims.regret import Suits
 from search.claims.words import Word, listed
-from search.findings import tasks_page
 from search.findings.task_study import TaskStudy
 from search.findings.tasks import Compared, Tasks, notes, shared, tasks_of, why_no_claims
 from search.findings.told import Told, would_tell
@@ -21,6 +21,10 @@ ID = "together"
 """Of the part, and of all statements in it."""
 TITLE = "Which backbone suits which task?"
 REGRETS = "bounds of regrets that hold for all backbones and tasks together in 95% of cases (Edwards and Hsu)"
+BOUNDS = (
+    "`at least` and `at most` are bounds that hold for all backbones and tasks together in 95% of cases; the "
+    "probabilities are those of somebody who knew nothing beforehand."
+)
 TABLE, ALL = "tasks", "tasks_together"
 """Names of the tables."""
 
@@ -78,10 +82,23 @@ def _answer(found: Tasks) -> Iterator[Statement]:
     which = "; ".join(f"{task}: {_best_of(of_task)}" for task, of_task in found.each.items())
     yield Statement(f"{ID}.which", f"{which}.", BESIDE_BEST, margin=found.margin, data=f"{TABLE}.csv")
     yield _one_for_all(found, "all")
-    still_open = {task: _rivals(of_task) for task, of_task in found.each.items() if _rivals(of_task)}
-    if still_open:
-        more = "; ".join(f"{task}: {would_tell(rivals)}" for task, rivals in still_open.items())
-        yield Statement(f"{ID}.more", f"What would tell more, by task. {more}.", data=f"{TABLE}.csv")
+    yield Statement(f"{ID}.more", " ".join(_open(found)) or "At this margin nothing is left open.", data=f"{TABLE}.csv")
+
+
+def _open(found: Tasks) -> Iterator[str]:
+    """What would tell more of each task, and on which tasks it hangs whether one suits all."""
+    costs = {
+        task: would_tell(rivals)
+        for task, of_task in found.each.items()
+        if not of_task.why and (rivals := _rivals(of_task))
+    }
+    if costs:
+        yield f"What would tell more? {'; '.join(f'{task}: {cost}' for task, cost in costs.items())}."
+    of_all, words = found.regrets, found.regrets.words(found.margin)
+    for backbone in (backbone for backbone in by_regret(found) if words[backbone] is Suits.MAY_SUIT):
+        highest = of_all.high[:, of_all.arms.index(backbone)]
+        hangs_on = [task for task, high in zip(of_all.tasks, highest, strict=True) if high > found.margin]
+        yield f"Whether {backbone} suits all hangs on {listed(hangs_on)}."
 
 
 def _one_for_all(found: Tasks, what: str) -> Statement:
@@ -118,9 +135,11 @@ def _blocks(of_all: Tasks) -> Iterator[Block]:
         )
     yield Table(
         TABLE,
-        "Mean scores of the final stage, and differences to the best of the task",
-        ("task", "backbone", "seeds", "mean", "difference", "low", "high", "verdict", "would tell"),
-        [_row(task, of_task, told) for task, of_task in of_all.each.items() for told in of_task.told],
+        "Mean scores of the final stage, differences to the best of the task, and bounds of how far behind it",
+        ("task", "backbone", "mean", "difference", "low", "high", "verdict", "at least", "at most"),
+        [_row(of_all, task, told) for task, of_task in of_all.each.items() for told in of_task.told],
+        "`low` and `high` bound the difference and hold for their task; `at least` and `at most` bound how far behind "
+        "the best it lies, hold for all tasks together, and are wider.",
         best=_tops(of_all),
         shown=40,
     )
@@ -137,38 +156,46 @@ def _tops(found: Tasks) -> list[int]:
     return [place * count for place in range(len(found.each))]
 
 
-def _row(task: str, of_task: Compared, told: Told) -> Sequence[Cell]:
-    claim = told.claim
-    seeds = of_task.found.runs[of_task.found.arms.index(claim.arm)]
+def _row(found: Tasks, task: str, told: Told) -> Sequence[Cell]:
+    claim, of_task, of_all = told.claim, found.each[task], found.regrets
+    place, number = of_all.arms.index(claim.arm), of_all.tasks.index(task)
     bounds = (None, None) if told.half is None or told.difference is None else (claim.low, claim.high)
-    said = (claim.word.value, told.to_tell)
-    return [task, claim.arm, seeds, of_task.mean(claim.arm), told.difference, *bounds, *said]
+    behind = [_finite(of[number, place]) if task not in of_all.troubles else None for of in (of_all.low, of_all.high)]
+    return [task, claim.arm, of_task.mean(claim.arm), told.difference, *bounds, claim.word.value, *behind]
 
 
 def _together(found: Tasks) -> Table:
     of_all, words = found.regrets, found.regrets.words(found.margin)
     best, near = (None, None) if of_all.troubles else (of_all.best_in_all, of_all.near_in_all(found.margin))
-    columns = ["backbone"]
-    for task in of_all.tasks:
-        columns += [task, f"{task} least", f"{task} most"]
     rows: list[Sequence[Cell]] = []
     for backbone in by_regret(found):
         place = of_all.arms.index(backbone)
-        own: list[Cell] = [backbone]
-        for number in range(len(of_all.tasks)):
-            high = float(of_all.high[number, place])
-            is_known = math.isfinite(high)
-            low = float(of_all.low[number, place])
-            own += [float(of_all.seen[number, place]), low if is_known else None, high if is_known else None]
+        seen = of_all.seen[:, place]
+        bounds = [_finite(of[:, place].max()) if not of_all.troubles else None for of in (of_all.low, of_all.high)]
         shares = [None if of is None else float(of[place]) for of in (best, near)]
-        rows.append([*own, *shares, str(words[backbone])])
+        worst = of_all.tasks[int(seen.argmax())]
+        rows.append([backbone, float(seen.max()), worst, *bounds, *shares, words[backbone].value])
     return Table(
         ALL,
-        "How far behind the best of each task, between which bounds",
-        (*columns, "best in all", f"within {found.margin:g} in all", "verdict"),
+        "How far behind the best of a task, where that is farthest",
+        (
+            "backbone",
+            "behind",
+            "in",
+            "at least",
+            "at most",
+            "best in all",
+            f"within {found.margin:g} in all",
+            "verdict",
+        ),
         rows,
-        tasks_page.BOUNDS.replace(", above,", ""),
+        f"{BOUNDS} A backbone suits all where it is at most {found.margin:g} behind in every task, and does not where "
+        "it is at least that far behind in some task.",
     )
+
+
+def _finite(number: float) -> float | None:
+    return float(number) if math.isfinite(number) else None
 
 
 def _described(studies: Sequence[TaskStudy]) -> Iterator[Block]:
