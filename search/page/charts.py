@@ -82,12 +82,12 @@ def differences(rows: Sequence[Mapping[str, Any]], margin: float, title: str) ->
     base = alt.Chart(values(rows)).encode(y=alt.Y("name:N", sort=order, title=None))
     band = alt.Chart(values([{"from": -margin, "to": margin}])).mark_rect(opacity=0.12, color=INK)
     bars = base.mark_rule(strokeWidth=2.5).encode(
-        x=alt.X("low:Q", title=title), x2="high:Q", color=alt.Color("word:N", scale=colour_of_word(rows), legend=None)
+        x=alt.X("low:Q", title=title), x2="high:Q", color=alt.Color("word:N", scale=colour_of_word(rows), title=None)
     )
     points = base.mark_point(filled=True, size=90, opacity=1).encode(
         x="difference:Q",
         color=alt.Color("word:N", scale=colour_of_word(rows), title=None),
-        shape=alt.Shape("word:N", legend=None),
+        shape=alt.Shape("word:N", scale=alt.Scale(domain=colour_of_word(rows).domain), title=None),
         tooltip=[
             "name:N",
             "word:N",

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from search.findings.tasks import names_of
 from search.page.document import Part, Report, Section
-from search.page.sections import answer, backbones, finalists, next_steps, settings, tasks, texture
+from search.page.sections import answer, finalists, next_steps
+from search.page.sections.questions import backbones, settings, tasks, texture
 from search.page.study import StudyOnPage, read_study
 
 SECTIONS: tuple[Callable[[StudyOnPage], Section | None], ...] = (

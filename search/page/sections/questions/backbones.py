@@ -196,7 +196,7 @@ def _scatter(rows: Sequence[Mapping[str, Any]]) -> Drawn:
     )
     points = base.mark_point(filled=True, size=90, opacity=1).encode(
         color=alt.Color("word:N", title=None, scale=alt.Scale(domain=words, range=colours)),
-        shape=alt.Shape("word:N", legend=None, scale=alt.Scale(domain=words)),
+        shape=alt.Shape("word:N", title=None, scale=alt.Scale(domain=words)),
         tooltip=["name:N", "word:N", alt.Tooltip("score:Q", format=".4f"), alt.Tooltip("parameters:Q", format=",")],
     )
     labels = base.mark_text(dy=-11).encode(text="name:N")

@@ -13,9 +13,9 @@ from search.findings.task_study import TaskStudy
 from search.findings.tasks import Compared, Tasks, notes, shared, tasks_of, why_no_claims
 from search.findings.told import Told, would_tell
 from search.page.document import Block, Cell, Part, Section, Statement, Table
+from search.page.sections.questions.task_charts import by_regret, heat_map, regrets
 from search.page.statements import BESIDE_BEST
 from search.page.study import StudyOnPage
-from search.page.task_charts import by_regret, heat_map, regrets
 
 ID = "together"
 """Of the part, and of all statements in it."""
@@ -58,8 +58,9 @@ def _found(studies: Sequence[StudyOnPage], margin: float) -> _Found:
     for study in studies:
         try:
             read.append(study.as_task)
-        except ConfigError as error:
-            left_out.append(f"{study.id} is left out: {error}.")
+        except (ValueError, KeyError, OSError) as error:  # no complete trial, or damaged files
+            why = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
+            left_out.append(f"{study.id} is left out: {why}.")
     if len(read) < 2:
         return _Found(read, None, "fewer than two studies have a complete trial", left_out)
     said = [*left_out, *notes(read)]

@@ -22,8 +22,8 @@ from search.page.study import StudyOnPage
 
 TITLE = "Which role does each setting play?"
 BY_SHARES = (
-    "interval: of its share of the variance; F test against seeds and validation units (Brunner, Dette, Munk), all "
-    "settings together at 5% (Holm)"
+    "share of the variance; F test against seeds and validation units (Brunner, Dette, Munk), all settings together at "
+    "5% (Holm)"
 )
 BY_PED_ANOVA = "description, no test: conditional PED-ANOVA"
 """By which rule it is said."""
