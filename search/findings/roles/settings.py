@@ -100,7 +100,8 @@ def claims_of_grid(of: GridSettings) -> dict[str, str]:
             "validation images; other seeds and other images may give others."
         )
     else:
-        said |= {share.factor: f"{share.factor} matters." for share in _of_role(found, Role.MATTERS)}
+        for share in _of_role(found, Role.MATTERS):
+            said[share.factor] = f"{share.factor} matters: it makes {share.share:.0%} of the variance of a run's score."
         if untold := _of_role(found, Role.UNTOLD):
             said["untold"] = f"Of {listed([share.factor for share in untold])} it cannot be told."
     if not found.has_floor:

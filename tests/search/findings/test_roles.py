@@ -134,7 +134,9 @@ def test_what_matters_is_said_in_a_sentence():
     told = Share("optim.lr", 0.4, 0.2, 0.6, Role.MATTERS)
     untold = Share("backbone.name", 0.1, 0.0, 0.3, Role.UNTOLD, (), ("test_vit",))
     said = words_of_grid(GridSettings(Importance([told, untold], 0.5, True, ""), 12, 0))
-    assert "optim.lr matters. Of backbone.name it cannot be told." in said
+    assert (
+        "optim.lr matters: it makes 40% of the variance of a run's score. Of backbone.name it cannot be told." in said
+    )
     assert "| optim.lr | 40% | 20% to 60% | matters |" in said
     assert "| training anew (the floor) | 50% |" in said
     assert "Of backbone.name, test_vit never changed by itself" in said

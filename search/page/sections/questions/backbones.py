@@ -72,12 +72,12 @@ def _claims(study: StudyOnPage, compared: Compared, found: Mapping[str, Backbone
     for told in compared.told:
         yield of_claim(told, f"{study.id}.backbones.{told.claim.arm}", f"{name}.csv")
     if unequally := study.as_task.unequally_tuned:
-        yield Statement(f"{study.id}.backbones.tuned", f"The study {unequally}.", data="leaderboard.csv")
+        yield Statement(f"{study.id}.backbones.tuned", f"The study {unequally}.", data=study.folder.leaderboard.name)
     if left_out := [backbone for backbone in found if backbone not in compared.found.arms]:
         yield Statement(
             f"{study.id}.backbones.left_out",
             f"Not compared, because they have no finished runs {FINAL}: {_some(left_out)}.",
-            data="leaderboard.csv",
+            data=study.folder.leaderboard.name,
         )
     margin = compared.told[0].rule.margin
     if not compared.why:

@@ -72,7 +72,7 @@ def test_shares_intervals_and_roles_are_those_of_the_claims(compared):
         assert row[:4] == [share.factor, *bounds]
     matters = [share for share in shares if share.role is Role.MATTERS]
     assert [share.factor for share in matters] == ["backbone.name"]
-    assert said["settings.backbone.name"].text == "backbone.name matters."
+    assert said["settings.backbone.name"].text.startswith("backbone.name matters: it makes ")
     assert said["settings.backbone.name"].interval == (matters[0].low, matters[0].high)
     assert table.rows[-1][0] == "training anew (the floor)"
 
