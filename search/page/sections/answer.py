@@ -25,11 +25,11 @@ def _of_winner(study: StudyOnPage, found: Winner) -> Iterator[Statement]:
         f"{study.id}.winner",
         f"Take {found.backbone} ({found.name}): {card['metric']} {found.validation:.4f} on validation and "
         f"{found.test:.4f} on test, {found.over}.",
-        f"kept in best/: {found.kept}; on test {card['score']:.4f}, {interval_in_words(card)}",
-        data="best/test.json",
+        f"kept in {study.folder.bundle.name}/: {found.kept}; on test {card['score']:.4f}, {interval_in_words(card)}",
+        data=study.folder.manifest.name,
     )
     if study.task and study.info and (warning := winner.chance_line(found, study.task, study.info)):
-        yield Statement(f"{study.id}.chance", _sentence([warning]), data="best/test.json", is_warning=True)
+        yield Statement(f"{study.id}.chance", _sentence([warning]), data=study.folder.manifest.name, is_warning=True)
     if lines := winner.of_the_best(study.table):
         yield Statement(f"{study.id}.best", _sentence(lines), "finalists, on validation", data=_data(study))
     elif len(study.table) < 2:
@@ -51,7 +51,7 @@ def _so_far(study: StudyOnPage) -> Iterator[Statement]:
             f"{study.id}.leading",
             f"So far trial {best.trial} ({best.backbone}) leads with {best.score:.4f} on validation: one run, picked "
             "as the highest of many, so that this is too high.",
-            data="leaderboard.csv",
+            data=study.folder.leaderboard.name,
         )
 
 
