@@ -32,7 +32,7 @@ def main() -> int:
 
 
 def _print(path: Path) -> None:
-    from search.findings.roles import roles  # SciPy is slow to import; mistakes are told at once
+    from search.findings.roles.page import roles  # SciPy is slow to import; mistakes are told at once
 
     print(roles(RunFolder(path)))
 

@@ -91,7 +91,7 @@ def _pooled_variance(runs: Runs, design: Design) -> float:
     if design.df < 1:
         return 0.0
     rank = np.trace(design.left)
-    seen = ((design.left @ runs.scores) ** 2).sum() / rank
+    seen = (design.left_of(runs.scores) ** 2).sum() / rank
     by_units = (design.left * runs.covariance).sum() / rank
     return float(max(seen, by_units, 0.0))
 
@@ -102,7 +102,8 @@ def _replace_unlike(seed_variance: Array, seed_df: Array, runs: Runs, design: De
     The pooled s^2 stays that of all arms: what is left after the most spread arms are taken out would be too small.
     """
     pooled = _pooled_variance(runs, design)
-    own = [_own_variance(arm, runs, design) for arm in design.arms]
+    squares = float((design.left_of(runs.scores) ** 2).sum())
+    own = [_own_variance(arm, runs, design, squares) for arm in design.arms]
     if not any(own):
         return
     per_run = [found or (pooled, float(design.df)) for found in own]
@@ -115,9 +116,9 @@ def _replace_unlike(seed_variance: Array, seed_df: Array, runs: Runs, design: De
     seed_df[counts] = satterthwaite(variance[:, None], df[:, None], variance[None], df[None])[counts]
 
 
-def _own_variance(arm: str, runs: Runs, design: Design) -> tuple[float, float] | None:
+def _own_variance(arm: str, runs: Runs, design: Design, of_all: float) -> tuple[float, float] | None:
     """(s^2, its degrees of freedom) of an arm's runs where it is larger than that of all others beyond luck, by the F
-    test of what the arm adds to the squares that are left.
+    test of what the arm adds to the squares that are left, `of_all` in all.
     """
     others = np.array([name != arm for name in runs.arms])
     kept = np.flatnonzero(others)
@@ -128,8 +129,8 @@ def _own_variance(arm: str, runs: Runs, design: Design) -> tuple[float, float] |
     if not rest.shares_seeds or df < 1 or rest.df < 1:
         return None
     scores, count = runs.scores[others], len(design.arms)
-    squares = float(((rest.left @ scores) ** 2).sum())
-    added = float(((design.left @ runs.scores) ** 2).sum()) - squares
+    squares = float((rest.left_of(scores) ** 2).sum())
+    added = of_all - squares
     by_units = float((design.left * runs.covariance).sum()) / design.df
     of_others = max(squares / rest.df, by_units)
     luck = UNLIKE if df >= FEW else UNLIKE_OF_FEW

@@ -70,14 +70,18 @@ def complement(space: Array) -> Array:
 
 def always_with(columns: Mapping[str, Column]) -> dict[str, tuple[str, ...]]:
     """Of trials that are no grid: each setting that is a matter of another one, with those that decide it. columns:
-    the value in each trial. A setting with a value of its own in nearly every trial decides nothing.
+    the value in each trial. A setting with a value of its own in nearly every trial decides nothing, nor does one that
+    is drawn for some values of the other only, and has several there: the other decides.
     """
     found = {}
     for name, column in columns.items():
         others = [
             other
             for other, values in columns.items()
-            if other != name and 1 < len(set(values)) <= len(values) / 2 and determines(values, column)
+            if other != name
+            and 1 < len(set(values)) <= len(values) / 2
+            and determines(values, column)
+            and (determines(column, values) or not _is_drawn_for_some(values, column))
         ]
         if others:
             found[name] = tuple(others)
@@ -138,8 +142,11 @@ def _within(own: Column, used: Array, others: Sequence[Column]) -> tuple[Array, 
 
 def _hangs_on(column: Column, own: Column) -> bool:
     """Whether a factor is a matter of this one: its value goes with this one's, or it is there for some values only."""
-    if determines(own, column):
-        return True
+    return determines(own, column) or _is_drawn_for_some(column, own)
+
+
+def _is_drawn_for_some(column: Column, own: Column) -> bool:
+    """Whether a factor is there for some values of this one only."""
     there = {value: False for value in own if value is not None}
     for value, other in zip(own, column, strict=True):
         if value is not None:

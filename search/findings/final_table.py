@@ -21,7 +21,7 @@ from search.claims.words import LAST_BITS, beside_baselines, beside_best
 from search.findings.csv_files import write_csv
 from search.findings.leaderboard import Row as LeaderboardRow
 from search.findings.leaderboard import streams_of
-from search.findings.scored_runs import scored_runs
+from search.findings.scored_runs import StageRuns
 from search.findings.told import Rule, Told, seconds_of_a_seed, told
 from search.record.folder import RunFolder, Stage
 from search.record.trials import Status
@@ -120,12 +120,16 @@ def winning_arm(runs: Sequence[FinalRun], results: Mapping[str, EpochResult]) ->
 
 
 def final_table(
-    folder: RunFolder, runs: Sequence[FinalRun], rows: Sequence[LeaderboardRow], search: SearchConfig
+    folder: RunFolder,
+    runs: Sequence[FinalRun],
+    rows: Sequence[LeaderboardRow],
+    search: SearchConfig,
+    scored: StageRuns | None = None,
 ) -> list[FinalRow]:
     """The arms, the winner first, those with failed runs last; none where nobody may win. Reads validation scores only.
 
     `rows`: the trials. Finalists were picked of all that have a score: the scheduler stops trials on the same
-    validation set.
+    validation set. `scored`: the final stage, where it is read for more than this table.
     """
     results = complete_runs(folder, runs)
     winner = winning_arm(runs, results)
@@ -134,7 +138,7 @@ def final_table(
     arms = {run.name: (run.arm.name, run.seed) for run in runs if run.name in results}
     candidates = sum(row.score is not None for row in rows)
     rule = Rule(search.margin, candidates, seconds_of_a_seed(folder, Stage.FINAL, arms))
-    table = table_of(scored_runs(folder, Stage.FINAL, arms), runs, winner, rule)
+    table = table_of((scored or StageRuns(folder, Stage.FINAL)).of(arms), runs, winner, rule)
     parameters = {run.arm.name: results[run.name].parameters for run in runs if run.name in results}
     return [replace(row, parameters=parameters[row.arm]) for row in table]
 

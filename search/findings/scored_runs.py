@@ -7,6 +7,7 @@ Where predictions are missing, damaged or do not fit, the scores stay and `lacki
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,6 +51,34 @@ def scored_runs(folder: RunFolder, stage: Stage, arms: Mapping[str, tuple[str, i
         nothing = np.zeros((len(scores), len(scores)))
         return Runs(tuple(names), tuple(seeds), np.array(list(scores.values())), nothing, 0, str(reason))
     return found
+
+
+class StageRuns:
+    """The runs of a stage, whose predictions are read once, however many comparisons of some of them are asked for."""
+
+    def __init__(self, folder: RunFolder, stage: Stage) -> None:
+        self._folder, self._stage = folder, stage
+
+    def of(self, arms: Mapping[str, tuple[str, int]]) -> Runs:
+        """What `scored_runs` gives of these."""
+        kept = [name for name in arms if name in self._places]
+        if not kept or self._all.lacking:  # of fewer runs nothing may be lacking
+            return scored_runs(self._folder, self._stage, arms)
+        places = [self._places[name] for name in kept]
+        names, seeds = zip(*(arms[name] for name in kept), strict=True)
+        covariance = self._all.covariance[np.ix_(places, places)]
+        return Runs(names, seeds, self._all.scores[places], covariance, self._all.units)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """Where each complete run stands in all of them."""
+        records = self._folder.records(self._stage)
+        names = [record.name for record in records if record.status == Status.COMPLETE and record.last]
+        return {name: place for place, name in enumerate(names)}
+
+    @cached_property
+    def _all(self) -> Runs:
+        return scored_runs(self._folder, self._stage, {name: (name, 0) for name in self._places})
 
 
 def _read(name: str, folder: RunFolder, stage: Stage) -> KeptPredictions:

@@ -11,7 +11,7 @@ from pathlib import Path
 from lssat.config import ConfigError
 from search.claims.runs import Runs
 from search.findings import leaderboard
-from search.findings.scored_runs import scored_runs
+from search.findings.scored_runs import StageRuns
 from search.findings.told import Rule, seconds_of_a_seed
 from search.record.folder import RunFolder, Stage
 from search.record.trials import Status
@@ -22,7 +22,7 @@ from search.strategy.finalists import arm_and_seed
 class TaskStudy:
     """`single`: backbone -> score of its best complete trial. `tuned`: backbone -> how many of its trials are complete.
     `finals`: backbone -> names of the complete final runs of its best trial that has any. `data`, `profile`: what the
-    manifest says; empty where there is none.
+    manifest says; empty where there is none. `scored`: the final stage.
     """
 
     name: str
@@ -32,10 +32,22 @@ class TaskStudy:
     finals: Mapping[str, Sequence[str]]
     data: str
     profile: str
+    scored: StageRuns
+
+    @property
+    def unequally_tuned(self) -> str:
+        """That it is so, in words; empty where it is not."""
+        counts = self.tuned.values()
+        if min(counts) == max(counts):
+            return ""
+        return (
+            f"tuned its backbones by unequal numbers of trials ({min(counts)} to {max(counts)}), which favours those "
+            "with more"
+        )
 
     def runs(self, backbones: Sequence[str]) -> Runs:
         """The final runs of these backbones, which are the arms."""
-        return scored_runs(self.folder, Stage.FINAL, self._arms(backbones))
+        return self.scored.of(self._arms(backbones))
 
     def rule(self, backbones: Sequence[str], margin: float) -> Rule:
         """By which claims of them are told: what one more seed of each takes is known from those that there are."""
@@ -55,14 +67,29 @@ def read_task_study(path: Path, name: str) -> TaskStudy:
         raise ConfigError(
             f"{path} cannot be read: {type(error).__name__}: {error}; it was written by another version, or is damaged"
         ) from None
+    return _task_study(folder, name, rows, finals, StageRuns(folder, Stage.FINAL))
+
+
+def task_study(folder: RunFolder, name: str, rows: Sequence[leaderboard.Row], scored: StageRuns) -> TaskStudy:
+    """The study whose trials rank as `rows` say. Raises ConfigError where none is complete."""
+    return _task_study(folder, name, rows, _finals(folder, rows), scored)
+
+
+def _task_study(
+    folder: RunFolder,
+    name: str,
+    rows: Sequence[leaderboard.Row],
+    finals: Mapping[str, Sequence[str]],
+    scored: StageRuns,
+) -> TaskStudy:
     if not rows:
-        raise ConfigError(f"{path} is no run folder of this project; give results/<name> of a finished search")
+        raise ConfigError(f"{folder.name} is no run folder of this project; give results/<name> of a finished search")
     complete = [(row.backbone, row.score) for row in rows if row.status == Status.COMPLETE and row.score is not None]
     if not complete:
-        raise ConfigError(f"{path} has no complete trial; go on with its search (`--resume`)")
+        raise ConfigError(f"{folder.name} has no complete trial; go on with its search (`--resume`)")
     single = {backbone: score for backbone, score in reversed(complete)}  # ranked from the best to the worst
     tuned = Counter(backbone for backbone, _ in complete)
-    return TaskStudy(name, folder, single, tuned, finals, *_origin(folder))
+    return TaskStudy(name, folder, single, tuned, finals, *_origin(folder), scored)
 
 
 def _finals(folder: RunFolder, rows: Sequence[leaderboard.Row]) -> dict[str, list[str]]:

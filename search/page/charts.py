@@ -9,6 +9,7 @@ from typing import Any
 import altair as alt
 
 from lssat.visible import visible
+from search.findings.told import Told
 
 Drawn = alt.Chart | alt.LayerChart | alt.FacetChart
 """What a section may make: its width is left to the place it is shown in."""
@@ -24,10 +25,18 @@ SAID = {
     "equivalent": "#5aa5b5",
     "cannot be told": "#8d8d8d",
     "worse": "#e08a1e",
+    "helps": "#2a9d6f",
+    "harms": "#e08a1e",
+    "matters": "#2a9d6f",
+    "suits all": "#2a9d6f",
+    "may suit all": "#3b82c4",
+    "does not suit all": "#e08a1e",
 }
-"""The colour of each word of `search.claims.words.Word`, everywhere the same."""
+"""The colour of each word that claims are made in, everywhere the same."""
 WIDTH = 720
 """Pixels, where nothing else sets the width: in files."""
+STEP = 30
+"""Pixels of a row of a chart."""
 INK = "currentColor"
 """Whatever colour the text of the page has."""
 
@@ -57,14 +66,50 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def colour_of_word() -> alt.Scale:
-    """The scale of what is said of an arm."""
-    return alt.Scale(domain=list(SAID), range=list(SAID.values()))
+def colour_of_word(rows: Sequence[Mapping[str, Any]]) -> alt.Scale:
+    """The scale of what is said in these rows, by their `word`."""
+    said = {str(row["word"]) for row in rows}
+    domain = [word for word in SAID if word in said]
+    return alt.Scale(domain=domain, range=[SAID[word] for word in domain])
 
 
 def values(rows: Sequence[Mapping[str, Any]]) -> alt.Data:
     """The data of a chart, a mapping for each mark."""
     return alt.Data(values=list(rows))  # type: ignore[no-untyped-call]
+
+
+def differences(rows: Sequence[Mapping[str, Any]], margin: float, title: str) -> Drawn:
+    """Points with intervals, one a row, beside the margin. Each row: name, difference, low, high, word."""
+    order = [str(row["name"]) for row in rows]
+    base = alt.Chart(values(rows)).encode(y=alt.Y("name:N", sort=order, title=None))
+    band = alt.Chart(values([{"from": -margin, "to": margin}])).mark_rect(opacity=0.12, color=INK)
+    bars = base.mark_rule(strokeWidth=2.5).encode(
+        x=alt.X("low:Q", title=title), x2="high:Q", color=alt.Color("word:N", scale=colour_of_word(rows), title=None)
+    )
+    points = base.mark_point(filled=True, size=90, opacity=1).encode(
+        x="difference:Q",
+        color=alt.Color("word:N", scale=colour_of_word(rows), title=None),
+        shape=alt.Shape("word:N", scale=alt.Scale(domain=colour_of_word(rows).domain), title=None),
+        tooltip=[
+            "name:N",
+            "word:N",
+            *(alt.Tooltip(f"{key}:Q", format="+.4f") for key in ("difference", "low", "high")),
+        ],
+    )
+    return alt.layer(band.encode(x="from:Q", x2="to:Q"), bars, points).properties(height={"step": STEP})
+
+
+def point(name: str, told: Told) -> dict[str, object]:
+    """A row of `differences`: an arm beside another. Where nothing is known of the difference there is no interval."""
+    claim = told.claim
+    known = told.half is not None
+    return {
+        "name": name,
+        "difference": claim.difference,
+        "low": claim.low if known else None,
+        "high": claim.high if known else None,
+        "word": claim.word.value,
+    }
 
 
 def spec(chart: Drawn, width: int | None = None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from lssat.visible import visible
 from search.page.charts import spec
@@ -46,9 +46,18 @@ def _templates() -> Environment:
     found = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
-    found.filters.update(shown=lambda cell: visible(shown(cell)), inlined=_inlined, kind=_kind)
+    found.filters.update(shown=lambda cell: visible(shown(cell)), inlined=_inlined, kind=_kind, coded=_coded)
     found.finalize = lambda value: visible(value) if type(value) is str else value
     return found
+
+
+def _coded(text: str) -> Markup:
+    """A sentence in which what stands in backticks, as in Markdown, is code."""
+    parts = visible(text).split("`")
+    if len(parts) % 2 == 0:  # one that is never closed
+        return escape("`".join(parts))
+    marks = (Markup("<code>{}</code>") if place % 2 else Markup("{}") for place in range(len(parts)))
+    return Markup("").join(mark.format(part) for mark, part in zip(marks, parts, strict=True))
 
 
 def _kind(block: Block) -> str:

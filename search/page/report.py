@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lssat.config import ConfigError
 from lssat.errors import UserError
+from search.findings.tasks import names_of
 from search.page.document import Part, Report, Section, Statement
 from search.page.sections import answer, cost, curves, data, failures, finalists, front, manifest, next_steps, trials
 from search.page.sections.classes import by_class, calibration, subgroups
 from search.page.sections.faces import doubtful, mistakes, reconstructions
+from search.page.sections.questions import backbones, settings, tasks, texture
 from search.page.study import StudyOnPage, read_study
 
 SECTIONS: tuple[Callable[[StudyOnPage], Section | None], ...] = (
     answer.section,
     next_steps.section,
     finalists.section,
+    settings.section,
+    backbones.section,
+    texture.section,
     by_class.section,
     calibration.section,
     subgroups.section,
@@ -47,7 +51,9 @@ def report_of(folders: Sequence[Path], with_faces: bool = True) -> Report:
         read_study(folder, name, is_one_of_several=len(folders) > 1, with_faces=with_faces)
         for name, folder in zip(names, folders, strict=True)
     ]
-    parts = [_part(study) for study in studies]
+    margin = min(study.manifest.space.search.margin for study in studies)
+    together = tasks.part(studies, margin)
+    parts = [*([together] if together else []), *(_part(study) for study in studies)]
     title = studies[0].folder.name if len(studies) == 1 else ", ".join(names)
     return Report(title, about(studies), facts(studies), parts)
 
@@ -98,11 +104,3 @@ def _rows(study: StudyOnPage) -> str:
 def _opened(study: StudyOnPage) -> str:
     times = study.manifest.num_openings
     return "never" if times == 0 else "once, after the choice" if times == 1 else f"{times} times, after each choice"
-
-
-def names_of(folders: Sequence[Path]) -> list[str]:
-    """The folders' names. Raises ConfigError where two are alike: no sentence could say which it is of."""
-    names = [folder.resolve().name for folder in folders]
-    if len(set(names)) < len(names):
-        raise ConfigError(f"each run folder must have a name of its own, but got {', '.join(names)}")
-    return names

@@ -17,7 +17,7 @@ SAID = {
     Word.BETTER: "{arm} is better than {beside}",
     Word.WORSE: "{arm} is worse than {beside}",
     Word.EQUIVALENT: "{arm} and {beside} are equivalent",
-    Word.UNTOLD: "whether {arm} and {beside} differ cannot be told",
+    Word.UNTOLD: "Whether {arm} and {beside} differ cannot be told",
 }
 
 

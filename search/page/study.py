@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,9 @@ from lssat.data.prepared.table import DatasetInfo, read_info
 from lssat.task import Task
 from search.findings import final_table, leaderboard, winner
 from search.findings.final_table import FinalRow
+from search.findings.roles.study_runs import StudyRuns
+from search.findings.scored_runs import StageRuns
+from search.findings.task_study import TaskStudy, task_study
 from search.findings.winner import Chosen, Winner
 from search.page.predicted import Predicted
 from search.record.folder import RunFolder, Stage
@@ -45,6 +49,21 @@ class StudyOnPage:
         return self.records[Stage.SEARCH]
 
     @cached_property
+    def final_scores(self) -> StageRuns:
+        """The runs of the final stage, for all that compares some of them."""
+        return StageRuns(self.folder, Stage.FINAL)
+
+    @cached_property
+    def finished(self) -> StudyRuns:
+        """What was trained to the end, for what is said of settings and texture."""
+        return StudyRuns(self.folder, self.manifest, self.trials, self.final_scores)
+
+    @cached_property
+    def as_task(self) -> TaskStudy:
+        """The study as one task among several. Raises ConfigError where no trial is complete."""
+        return task_study(self.folder, self.id, self.rows, self.final_scores)
+
+    @cached_property
     def rows(self) -> list[leaderboard.Row]:
         """The leaderboard, with test scores where there are any."""
         tested = {name: float(result["score"]) for name, result in self.manifest.test_results.items()}
@@ -63,7 +82,9 @@ class StudyOnPage:
     @cached_property
     def table(self) -> list[FinalRow]:
         """The final stage, the winner first; empty while nobody may win."""
-        found = final_table.final_table(self.folder, self.runs, self.rows, self.manifest.space.search)
+        found = final_table.final_table(
+            self.folder, self.runs, self.rows, self.manifest.space.search, self.final_scores
+        )
         tested = {name: float(result["score"]) for name, result in self.manifest.test_results.items()}
         return final_table.with_test(found, self.runs, tested)
 
@@ -106,6 +127,12 @@ class StudyOnPage:
         if not self.task or not self.trials:
             return "score"
         return self.task.score_metric(self.trials[0].config.objective.metric)
+
+    @property
+    def resume(self) -> str:
+        """What goes on with the study, as one would type it."""
+        again = shlex.join(["python", *self.manifest.command])
+        return again if "--resume" in self.manifest.command else f"{again} --resume"
 
     def file(self, name: str) -> str:
         """The name of a table or picture of this study, unlike those of others on the page, that any disk can hold."""

@@ -11,13 +11,14 @@ from __future__ import annotations
 import math
 import warnings
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import optuna
 from optuna.importance import PedAnovaImportanceEvaluator
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from lssat.config import ConfigError
@@ -77,7 +78,7 @@ def describe(database: Path, keys: Mapping[str, str]) -> Description:
         num_complete = sum("stopped" not in trial.user_attrs for trial in chosen)
         drawn.append(_shares(chosen, num_complete, keys))
     weights = [_weight(key, share, [of.get(key, 0.0) for of in drawn]) for key, share in shares.items()]
-    weights.sort(key=lambda weight: -weight.share)
+    weights.sort(key=lambda weight: (-weight.share, weight.key))
     return Description(len(complete), len(stopped), _num_top(len(ranked), len(complete)), weights)
 
 
@@ -98,13 +99,45 @@ def _num_top(trials: int, complete: int) -> int:
     return min(max(math.ceil(TOP * trials), FEWEST_AT_THE_TOP), complete, trials - 1)
 
 
+class _Drawn(optuna.Study):
+    """A study of these trials, where the same may be there more than once. A storage would copy each of them with its
+    distributions, which takes longer than everything else.
+    """
+
+    def __init__(self, trials: Sequence[FrozenTrial]) -> None:
+        storage = optuna.storages.InMemoryStorage()
+        name = storage.get_study_name_from_id(storage.create_new_study([StudyDirection.MAXIMIZE]))
+        super().__init__(name, storage)
+        self._drawn = [_numbered(trial, number) for number, trial in enumerate(trials)]
+
+    def get_trials(self, deepcopy: bool = True, states: Container[TrialState] | None = None) -> list[FrozenTrial]:
+        """All of them, which are complete."""
+        return list(self._drawn)
+
+
+def _numbered(trial: FrozenTrial, number: int) -> FrozenTrial:
+    """The same trial under another number; the evaluator tells trials apart by it."""
+    return FrozenTrial(
+        number=number,
+        trial_id=number,
+        state=trial.state,
+        value=trial.value,
+        datetime_start=trial.datetime_start,
+        datetime_complete=trial.datetime_complete,
+        params=trial.params,
+        distributions=trial.distributions,
+        user_attrs=trial.user_attrs,
+        system_attrs=trial.system_attrs,
+        intermediate_values=trial.intermediate_values,
+    )
+
+
 def _shares(trials: Sequence[FrozenTrial], complete: int, keys: Mapping[str, str]) -> dict[str, float]:
     """Key -> its part of all importance; empty where no trial is complete."""
     top = _num_top(len(trials), complete)
     if top < 1:
         return {}
-    study = optuna.create_study(direction="maximize")
-    study.add_trials(trials)
+    study = _Drawn(trials)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of settings that few trials drew: their spread shows it
         found = PedAnovaImportanceEvaluator(target_quantile=top / len(trials)).evaluate(study)

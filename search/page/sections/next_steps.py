@@ -18,8 +18,7 @@ def section(study: StudyOnPage) -> Section:
 
 def _steps(study: StudyOnPage) -> Iterator[Statement]:
     folder = from_here(study.folder.path)
-    again = shlex.join(["python", *study.manifest.command])
-    resume = again if "--resume" in study.manifest.command else f"{again} --resume"
+    resume = study.resume
     if not study.winner:
         yield Statement(f"{study.id}.next.resume", "Go on with the study.", command=resume)
         return

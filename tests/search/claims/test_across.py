@@ -13,6 +13,7 @@ from search import across
 from search.claims.estimate import estimate
 from search.findings import tasks_page
 from search.findings.task_study import read_task_study
+from search.findings.tasks import compared, tasks
 from search.findings.told import Rule
 from search.planted.studies import Plant, draw, with_truth
 from tests.search.records import epoch, record
@@ -104,17 +105,18 @@ def test_backbones_that_were_tuned_more_are_named(tmp_path, folders):
     assert "unequal" not in across.report(even)
 
 
-def estimates(*truths):
+def several(*truths):
     generator = np.random.default_rng(0)
-    return {
+    found = {
         f"task {number}": estimate(with_truth(draw(Plant(len(truth), 5, 1000), generator), np.array(truth)))
         for number, truth in enumerate(truths)
     }
+    return tasks({task: compared(of_task, Rule(0.01)) for task, of_task in found.items()}, 0.01)
 
 
 def test_words_stand_beside_scores_and_intervals_and_what_would_tell_beside_may_be_best():
-    found = estimates([0.5, 0.1, 0.0], [0.1, 0.1, 0.0])
-    lines = tasks_page.which_suits_which(found, dict.fromkeys(found, Rule(0.01))).splitlines()
+    found = several([0.5, 0.1, 0.0], [0.1, 0.1, 0.0])
+    lines = tasks_page.which_suits_which(found).splitlines()
     assert lines[2] == "| backbone | task 0 | task 1 |"
     assert lines[4].startswith("| arm 00 | 0.5") and " best |" in lines[4]
     assert " worse (-0." in lines[6]
@@ -123,7 +125,7 @@ def test_words_stand_beside_scores_and_intervals_and_what_would_tell_beside_may_
 
 
 def test_regrets_have_bounds_probabilities_and_a_sentence():
-    page = tasks_page.which_suits_all(estimates([0.5, 0.1, 0.0], [0.5, 0.1, 0.0]), 0.01)
+    page = tasks_page.which_suits_all(several([0.5, 0.1, 0.0], [0.5, 0.1, 0.0]))
     assert "Within 0.01 of the best in every task: arm 00 suits all: at most 0.0000 behind the best" in page
     assert "| arm 00 | 0.0000 (0.0000 to 0.0000) | 0.0000 (0.0000 to 0.0000) | 100% | 100% | suits all |" in page
     assert "| 0% | 0% | does not suit all |" in page
@@ -131,7 +133,7 @@ def test_regrets_have_bounds_probabilities_and_a_sentence():
 
 
 def test_from_eight_tasks_on_mean_ranks_are_compared():
-    page = tasks_page.which_suits_all(estimates(*[[0.5, 0.1, 0.0]] * 8), 0.01)
+    page = tasks_page.which_suits_all(several(*[[0.5, 0.1, 0.0]] * 8))
     assert "Mean ranks over 8 tasks: arm 00 1.00, arm 01 2.00, arm 02 3.00." in page
     assert "differ (Nemenyi, 5%)" in page and "not compared" not in page
 

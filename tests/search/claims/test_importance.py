@@ -187,3 +187,8 @@ def test_of_a_search_what_another_setting_decides_is_found():
         "encoding": tuple("sbsbbs"),
     }
     assert always_with(columns) == {"patch": ("family",), "family": ("patch",)}
+
+
+def test_what_is_drawn_for_one_value_only_does_not_decide_it():
+    columns = {"family": tuple("vvrrvrvv"), "patch": ("8", "16", None, None, "8", None, "16", "8")}
+    assert always_with(columns) == {}

@@ -12,7 +12,9 @@ import pytest
 from lssat.config import ConfigError
 from search.claims.importance import Importance, Role, Share
 from search.claims.pooled import Effect, Help, Texture
-from search.findings.roles import roles, texture_pairs, words_of_grid, words_of_texture
+from search.findings.roles.page import roles, words_of_grid, words_of_texture
+from search.findings.roles.settings import GridSettings
+from search.findings.roles.texture import TextureEffects, texture_pairs
 from search.record import manifest
 from search.record.folder import RunFolder, Stage, Storage
 from search.space.file import load
@@ -131,8 +133,10 @@ def test_a_baseline_with_a_learning_rate_of_its_own_is_paired(tmp_path):
 def test_what_matters_is_said_in_a_sentence():
     told = Share("optim.lr", 0.4, 0.2, 0.6, Role.MATTERS)
     untold = Share("backbone.name", 0.1, 0.0, 0.3, Role.UNTOLD, (), ("test_vit",))
-    said = words_of_grid(Importance([told, untold], 0.5, True, ""), 12, 0)
-    assert "optim.lr matters. Of backbone.name it cannot be told." in said
+    said = words_of_grid(GridSettings(Importance([told, untold], 0.5, True, ""), 12, 0))
+    assert (
+        "optim.lr matters: it makes 40% of the variance of a run's score. Of backbone.name it cannot be told." in said
+    )
     assert "| optim.lr | 40% | 20% to 60% | matters |" in said
     assert "| training anew (the floor) | 50% |" in said
     assert "Of backbone.name, test_vit never changed by itself" in said
@@ -149,7 +153,8 @@ def test_what_matters_is_said_in_a_sentence():
 )
 def test_what_the_texture_does_is_said_in_a_sentence(word, sentence):
     each = [Effect(name, 0.01, -0.01, 0.03, Help.UNTOLD) for name in ("vit", "swin")]
-    said = words_of_texture(Texture(each, Effect("all of them", 0.01, 0.0, 0.02, word), True, ""), 12)
+    found = Texture(each, Effect("all of them", 0.01, 0.0, 0.02, word), True, "")
+    said = words_of_texture(TextureEffects(found, 12, 0.01))
     assert sentence in said
     assert "It does not do the same to each." in said
     assert "picked out of 12 trials" in said
