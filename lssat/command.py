@@ -28,6 +28,7 @@ COMMANDS = {
     "python search/compare.py": "lssat-compare",
     "python search/across.py": "lssat-across",
     "python search/role.py": "lssat-role",
+    "python search/dashboard.py": "lssat-dashboard",
     "python -m lssat.prepare": "lssat-prepare",
     "python -m lssat.evaluate": "lssat-evaluate",
 }

@@ -18,7 +18,7 @@ from typing import Any
 from lssat.config import Config, build, current_keys
 from lssat.files import append_json_line, write_json, write_text
 from lssat.train.result import EpochResult, read_report
-from search.record.names import CONFIG, METRICS, OUTCOME, PREDICTIONS
+from search.record.names import CONFIG, METRICS, OUTCOME, PANEL, PREDICTIONS
 
 
 class Status(StrEnum):
@@ -99,6 +99,16 @@ class TrialRecord:
     def predictions(self, split: str) -> Path:
         """The file of what its best epoch says of each row of `val` or `test`: see `search.record.predictions`."""
         return self.folder / PREDICTIONS[split]
+
+    @property
+    def panel(self) -> Path:
+        """The picture of image, mask, target and prediction of its latest epoch; old records have none."""
+        return self.folder / PANEL
+
+    @property
+    def started(self) -> float:
+        """When it began or last went on, in seconds since 1970: `begin` writes the settings each time."""
+        return (self.folder / CONFIG).stat().st_mtime
 
     @property
     def seconds(self) -> float:
