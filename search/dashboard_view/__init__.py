@@ -1,1 +1,4 @@
-"""A study as Optuna's dashboard shows it to people: made from the record, apart from the study that is searched."""
+"""A study as people see it in optuna-dashboard.
+
+It is made from the record, apart from the study of Optuna's that is searched.
+"""

@@ -51,6 +51,8 @@ class StudyView:
         known = self._records
         self._records = {}
         for record in self._folder.records(Stage.SEARCH):
+            if not record.name.isdecimal():  # somebody's copy of one
+                continue
             times = _times(record.folder)
             is_as_known = record.name in known and known[record.name][0] == times
             self._records[record.name] = known[record.name] if is_as_known else (times, record)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -39,8 +39,7 @@ class Shown:
     def trial(self, record: TrialRecord, row: Row, standing: Standing) -> FrozenTrial:
         """A trial. What it did not draw it has no parameter of."""
         settings = {key: record.sampled[key] for key in self.distributions if key in record.sampled}
-        others = self.distributions.keys() | self.common
-        own = {key: value for key, value in record.sampled.items() if key not in others}
+        own = {key: value for key, value in record.sampled.items() if key not in self._elsewhere}
         reached = values(self.objectives, record.last) if record.last else None
         has_values = standing.state in (TrialState.COMPLETE, TrialState.PRUNED) and _are_defined(reached)
         # One without a value cannot be complete to Optuna: a version before may not have measured an objective.
@@ -61,9 +60,14 @@ class Shown:
             intermediate_values={result.epoch: _rounded(result.best) for result in record.epochs},
         )
 
+    @property
+    def _elsewhere(self) -> Set[str]:
+        """The keys that are parameters, or attributes of the study."""
+        return self.distributions.keys() | self.common
+
     def _facts(self, record: TrialRecord, row: Row, standing: Standing) -> dict[str, Any]:
-        """What is known of a trial, but for what is one of its parameters."""
-        cells = {name: value for name, value in row.cells().items() if name in FACTS and name not in self.distributions}
+        """What is known of a trial, but for what is a parameter or common to all."""
+        cells = {name: value for name, value in row.cells().items() if name in FACTS and name not in self._elsewhere}
         facts = {**_said(standing), **cells, "seconds": record.seconds if record.num_epochs else None}
         return {name: _rounded(value) for name, value in facts.items() if value not in (None, "")}
 
