@@ -134,13 +134,13 @@ class _Study:
         listed = ", ".join(f"{count} {word}" for word, count in counts.most_common())
         has_ended = self.manifest.content["sessions"][-1]["ended"] is not None
         stands = "runs now" if self.runs else "has ended" if has_ended else "was interrupted; `--resume` goes on"
+        anew = f": what was trained anew is in `{self.folder.final_page.name}`" * self.folder.final_page.exists()
         return (
             f"**{sum(counts.values())} trials**: {listed}. The search {stands}.\n\n"
-            "- A value is a trial's best on validation, from one seed. The best of many is the luckiest too: what was "
-            f"trained anew is in `{self.folder.final_page.name}`, and how sure it is.\n"
+            f"- A score is a trial's best on validation, from one seed. The best of many is the luckiest too{anew}.\n"
             "- A curve is the best score so far, by epoch, which is what trials are stopped by.\n"
             "- Each trial's note says how it stands, why, and what it would take.\n"
-            f"- This is a view, made of the record in `results/{self.folder.name}`. Nothing can be written here."
+            "- This is a view of the study's record. Nothing can be written here."
         )
 
 
