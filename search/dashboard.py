@@ -5,6 +5,7 @@ python search/dashboard.py results/<name>
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def main() -> int:
 def _serve(path: Path, port: int) -> None:
     from search.dashboard_view.server import serve  # the dashboard is slow to import; mistakes are told at once
 
-    serve(RunFolder(path), port, lambda line: print(line, flush=True))
+    serve(RunFolder(Path(os.path.abspath(path))), port, lambda line: print(line, flush=True))
 
 
 if __name__ == "__main__":

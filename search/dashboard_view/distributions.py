@@ -32,7 +32,8 @@ def _union(parameters: Sequence[Parameter], drawn: Sequence[Any]) -> BaseDistrib
     if not ranges or not all(map(_is_number, choices)):
         return CategoricalDistribution(tuple(dict.fromkeys(choices)))
     values = [*choices, *(bound for each in ranges for bound in (each.low, each.high))]
-    low, high, log = min(values), max(values), all(each.log for each in ranges)
+    low, high = min(values), max(values)
+    log = low > 0 and all(each.log for each in ranges)
     same = {(each.low, each.high, each.step) for each in ranges} == {(low, high, ranges[0].step)}
     step = ranges[0].step if same and len(ranges) == len(parameters) else None
     if all(isinstance(value, int) for value in values):

@@ -65,7 +65,7 @@ def _over(record: TrialRecord, outcome: Outcome) -> Standing:
         Status.STOPPED: f"It was behind the others at {_reached(record)}, so the rest of its budget went to them.",
         Status.INFEASIBLE: "One row at a time does not fit into memory. It takes a device with more, smaller images "
         "(`data.image_size`) or a smaller backbone.",
-        Status.FAILED: "The study's log says what happened.",
+        Status.FAILED: "The study's log may say more.",
     }
     return Standing(STATES[outcome.status], outcome.status.value, outcome.reason, outlooks[outcome.status])
 
@@ -81,9 +81,10 @@ def _open(record: TrialRecord, search: Search) -> Standing:
     if is_started and not (is_at_rung and record.moments[-1][0] >= record.started):
         return Standing(TrialState.RUNNING, "running", "", f"It has reached {reached}.")
     if is_at_rung:
-        outlook = f"It goes on once it is among the best that reached this epoch (1 in {search.reduction_factor})"
-        return Standing(TrialState.WAITING, "paused", f"at {reached}", f"{outlook}{'' if runs else f'; {GOES_ON}'}.")
-    outlook = "The session that runs now goes on with it." if runs else f"{GOES_ON} from there."
+        waits = f"It waits until it is among the best that reach this epoch (1 in {search.reduction_factor})"
+        outlook = f"{waits}." if runs else f"{waits}; {GOES_ON} with the search."
+        return Standing(TrialState.WAITING, "paused", f"at {reached}", outlook)
+    outlook = "The session that runs now goes on with it." if runs else f"{GOES_ON} with it from there."
     return Standing(TrialState.WAITING, "interrupted", f"after {reached}", outlook)
 
 

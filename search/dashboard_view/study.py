@@ -136,7 +136,7 @@ class _Study:
         stands = "runs now" if self.runs else "has ended" if has_ended else "was interrupted; `--resume` goes on"
         anew = f": what was trained anew is in `{self.folder.final_page.name}`" * self.folder.final_page.exists()
         return (
-            f"**{sum(counts.values())} trials**: {listed}. The search {stands}.\n\n"
+            f"**{sum(counts.values())} trials**: {listed}. The study {stands}.\n\n"
             f"- A score is a trial's best on validation, from one seed. The best of many is the luckiest too{anew}.\n"
             "- A curve is the best score so far, by epoch, which is what trials are stopped by.\n"
             "- Each trial's note says how it stands, why, and what it would take.\n"

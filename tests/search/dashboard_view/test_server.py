@@ -105,14 +105,15 @@ def test_a_port_that_cannot_be_had_is_said_in_a_sentence(port):
             server(lambda environ, start_response: [], port)
 
 
-def start(*words):
-    command = [sys.executable, "search/dashboard.py", *map(str, words)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def start(folder, *words):
+    """The command, in the folder that it is about."""
+    command = [sys.executable, ROOT / "search" / "dashboard.py", ".", *words]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def test_the_command_serves_until_ctrl_c(tmp_path):
     folder, _ = all_that_can_become_of_a_trial(tmp_path / "s")
-    with start(folder.path, "--port", 0) as process:
+    with start(folder.path, "--port", "0") as process:
         address = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())[0]
         assert len(get(address)["trials"]) == 6
         process.send_signal(signal.SIGINT)

@@ -222,6 +222,7 @@ def test_the_panel_of_a_trial_is_its_artifact_under_a_name_of_its_own_time(tmp_p
         ([{"low": 0.0, "high": 0.5, "step": 0.25}], [0.25], FloatDistribution(0.0, 0.5, step=0.25)),
         ([{"low": 0.4, "high": 0.8}, {"choices": (0.9,)}], [0.5, 0.9], FloatDistribution(0.4, 0.9)),
         ([{"low": 0.4, "high": 0.8}, {"choices": (None,)}], [0.5], CategoricalDistribution((None, 0.5))),
+        ([{"low": 0.4, "high": 0.8, "log": True}, {"choices": (0.0,)}], [], FloatDistribution(0.0, 0.8)),
         ([{"low": 0.4, "high": 0.8}], [0.3], FloatDistribution(0.3, 0.8)),  # an older version drew it
     ],
 )
