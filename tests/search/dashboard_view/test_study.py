@@ -107,7 +107,9 @@ def test_running_is_what_runs_now(tmp_path):
     """Of a session that runs: what it has begun or gone on with runs, but for what has paused since."""
     folder, space = begun(tmp_path / "s")
     trial(folder, space, 0, VIT | LBP, [0.1, 0.2])  # begun, no rung
-    trial(folder, space, 1, RESNET | LBP, [0.3])  # paused at the first rung
+    paused = trial(folder, space, 1, RESNET | LBP, [])
+    wait_for_the_clock()
+    paused.append(epoch(1, 0.3, epochs=9), 1.0)  # the first rung
     went_on = trial(folder, space, 2, RESNET | LDP, [0.4])  # paused there and then promoted
     wait_for_the_clock()
     went_on.begin(went_on.sampled, went_on.config)
