@@ -29,6 +29,7 @@ COMMANDS = {
     "python search/across.py": "lssat-across",
     "python search/role.py": "lssat-role",
     "python search/report.py": "lssat-report",
+    "python search/dashboard.py": "lssat-dashboard",
     "python -m lssat.prepare": "lssat-prepare",
     "python -m lssat.evaluate": "lssat-evaluate",
 }

@@ -28,6 +28,7 @@ FORBIDDEN = [  # import rule, a module, and a line that it must not hold
     ("ray", "lssat.train.loop", "from ray import train"),
     ("optuna", "search.findings.leaderboard", "import optuna"),
     ("optuna", "lssat.on_ray.worker", "import optuna"),
+    ("optuna", "search.findings.roles", "import optuna_dashboard"),
     ("tools", "lssat.evaluate", "from lssat.tools import catalog"),
     ("tools", "search.run", "from lssat.tools.catalog import generate"),
     ("instant", "search.space.rules", "import torch"),
@@ -51,7 +52,14 @@ FORBIDDEN = [  # import rule, a module, and a line that it must not hold
     ("circles", "search.study.context", "from search.study.session import Sitting"),
 ]
 HEAVY = ("torch", "ray", "timm", "optuna")
-COMMANDS_AT_ONCE = ("search.run", "search.compare", "search.across", "search.report", "search.role")
+COMMANDS_AT_ONCE = (
+    "search.run",
+    "search.compare",
+    "search.across",
+    "search.dashboard",
+    "search.report",
+    "search.role",
+)
 RUN_FOLDER_NAMES = {
     "trials",
     "baselines",

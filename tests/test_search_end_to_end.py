@@ -17,7 +17,6 @@ import sys
 import termios
 import time
 from pathlib import Path
-from wsgiref.util import setup_testing_defaults
 
 import numpy as np
 import psutil
@@ -577,9 +576,10 @@ def _check_scores_of_videos(words, folder):
 @pytest.mark.slow
 @pytest.mark.xdist_group("ray")
 def test_several_objectives_by_nsga2_and_the_dashboard(tmp_path, table):
-    """The front is on the leaderboard, and the study opens in Optuna's dashboard as it is."""
+    """The front on the leaderboard is that of Optuna's dashboard."""
     import optuna
-    from optuna_dashboard import wsgi
+
+    from search.dashboard_view.study import StudyView
 
     pins = [
         "--set",
@@ -595,15 +595,11 @@ def test_several_objectives_by_nsga2_and_the_dashboard(tmp_path, table):
     folder = tmp_path / "results" / "small-noise-bright"
     rows = leaderboard(folder)
     assert "True" in {row["pareto"] for row in rows}
-    storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'study.db'}")
-    answered, request = [], {"PATH_INFO": "/api/studies"}
-    setup_testing_defaults(request)
-    body = b"".join(wsgi(storage)(request, lambda status, headers, error=None: answered.append(status)))
-    assert answered == ["200 OK"]
-    (summary,) = json.loads(body)["study_summaries"]
-    assert (summary["study_name"], summary["directions"]) == (folder.name, ["maximize", "minimize"])
-    states = {
-        f"{trial.number:04d}": trial.state.name
-        for trial in optuna.load_study(study_name=folder.name, storage=storage).trials
-    }
+    (tmp_path / "panels").mkdir()
+    storage = StudyView(RunFolder(folder), tmp_path / "panels").changed()
+    study = optuna.load_study(study_name=folder.name, storage=storage)
+    assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
+    on_front = {f"{trial.number:04d}" for trial in study.best_trials}
+    assert on_front == {row["trial"] for row in rows if row["pareto"] == "True"}
+    states = {f"{trial.number:04d}": trial.state.name for trial in study.trials}
     assert states == {row["trial"]: {"complete": "COMPLETE", "stopped": "PRUNED"}[row["status"]] for row in rows}

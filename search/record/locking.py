@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -91,7 +92,7 @@ def locked(folder: RunFolder) -> Iterator[None]:
     """Refuse a folder that another process works on. The system frees the lock when this process ends, however it
     ends.
     """
-    lock = FileLock(folder.path.with_name(f".{folder.name}.lock"), timeout=0)
+    lock = FileLock(_lock_of(folder), timeout=0)
     try:
         folder.path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
@@ -109,6 +110,25 @@ def locked(folder: RunFolder) -> Iterator[None]:
         with suppress(OSError):  # whoever has opened it meanwhile sees that it is no file any more, and makes another
             Path(lock.lock_file).unlink()
         lock.release()
+
+
+def is_locked(folder: RunFolder) -> bool:
+    """Whether a process works on it now. A lock that nobody holds was left by a kill."""
+    try:
+        file = os.open(_lock_of(folder), os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
+def _lock_of(folder: RunFolder) -> Path:
+    return folder.path.with_name(f".{folder.name}.lock")
 
 
 def _begin(folder: RunFolder) -> None:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ MAY_CHANGE = (
     "margin",
 )
 """Settings of the search that may change when a study goes on: how long and how wide it is, and how it is told."""
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%S%z"
 DATA_SOURCE = "data.source"
 THE_DATA = "the data"
 SCORED_BY = "scored_by"
@@ -79,6 +81,11 @@ class Manifest:
     def command(self) -> list[str]:
         """What was typed to begin the study, without the interpreter."""
         return list(map(str, self.content["sessions"][0]["command"][1:]))
+
+    @property
+    def session_began(self) -> float:
+        """When the latest session began, in seconds since 1970."""
+        return datetime.strptime(self.content["sessions"][-1]["started"], TIME_FORMAT).timestamp()
 
     @cached_property
     def space(self) -> Space:
@@ -325,7 +332,7 @@ def _as_json(space: Space) -> dict[str, Any]:
 
 
 def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+    return time.strftime(TIME_FORMAT)
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

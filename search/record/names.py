@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TRIALS, BASELINES, FINALS = "trials", "baselines", "finals"
 CONFIG, METRICS, OUTCOME = "config.json", "metrics.jsonl", "outcome.json"
-PANEL = "reconstruction.png"
+PANEL = "reconstruction.png"  # of the latest epoch that made one
 PREDICTIONS = {"val": "predictions-validation.parquet", "test": "predictions-test.parquet"}  # by split
 STUDY, MANIFEST, LOG = "study.db", "manifest.json", "log.txt"
 BEGINNING = ".beginning"  # there until the study has begun: nothing of worth is in the folder yet

@@ -106,6 +106,11 @@ class TrialRecord:
         return self.folder / PANEL
 
     @property
+    def started(self) -> float:
+        """When it began or last went on, in seconds since 1970: `begin` writes the settings each time."""
+        return (self.folder / CONFIG).stat().st_mtime
+
+    @property
     def seconds(self) -> float:
         """That the trial has trained until its last epoch, pauses left out."""
         return float(self._lines[-1].get("seconds", 0.0)) if self._lines else 0.0

@@ -38,6 +38,9 @@ STATES = {
 }
 """What Optuna is told of a trial that ended. An infeasible one breaks a constraint as well."""
 
+BROKEN = "failed"
+"""The attribute of a trial of Optuna's that never began, because its keys break a rule: which one."""
+
 
 def trial_name(number: int) -> str:
     """The name of Optuna's trial of that number."""
@@ -59,6 +62,14 @@ def storage_of(database: Path) -> optuna.storages.RDBStorage:
 
     # The path is no part of the URL, in which `?`, `#`, `%` and `{` would have a meaning.
     return optuna.storages.RDBStorage("sqlite:///study.db", engine_kwargs={"creator": connect})
+
+
+def broken_points(database: Path) -> dict[int, str]:
+    """Number of each trial of a study whose keys broke a rule, so that it never began -> what was said of them."""
+    storage = storage_of(database)
+    (name, *_) = optuna.get_all_study_names(storage)
+    failed = storage.get_all_trials(storage.get_study_id_from_name(name), deepcopy=False, states=(TrialState.FAIL,))
+    return {trial.number: str(trial.user_attrs[BROKEN]) for trial in failed if BROKEN in trial.user_attrs}
 
 
 def create_study(storage: optuna.storages.BaseStorage, name: str, space: Space) -> optuna.Study:
@@ -195,7 +206,7 @@ def sample(study: optuna.Study, space: Space, trial: Trial) -> Suggestion | None
     try:
         catalog.architecture(suggestion.config.backbone)
     except ConfigError as error:
-        trial.set_user_attr("failed", str(error))
+        trial.set_user_attr(BROKEN, str(error))
         study.tell(trial, state=TrialState.FAIL)
         return None
     trial.set_user_attr("config", json.dumps(suggestion.sampled))
