@@ -11,7 +11,7 @@ from lssat.evaluation.metrics import one_score
 from lssat.evaluation.predictions import Predictions
 from lssat.evaluation.units import RowTexts, of_videos
 from search.claims.estimate import estimate
-from search.findings.scored_runs import scored_runs
+from search.findings.scored_runs import StageRuns, scored_runs
 from search.planted.files import write_study
 from search.planted.studies import Plant, draw_answers
 from search.record.folder import RunFolder, Stage
@@ -220,3 +220,23 @@ def test_one_unit_and_too_few_of_a_class_are_said(tmp_path):
 def test_a_file_without_rows_of_its_own_is_no_study(study):
     pq.write_table(pq.ParquetFile(path_of(study)).read()[:0], path_of(study))
     assert f"the predictions of {RUN}" in runs_of(study).lacking
+
+
+def test_runs_that_are_read_once_give_each_comparison_what_it_reads_itself(study):
+    folder, arms = study
+    once = StageRuns(folder, Stage.FINAL)
+    for names in (arms, [name for name in arms if name.endswith("seed0")], [RUN]):
+        wanted = {name: ("renamed " + arms[name][0], arms[name][1]) for name in names}
+        found, expected = once.of(wanted), scored_runs(folder, Stage.FINAL, wanted)
+        assert (found.arms, found.seeds, found.units, found.lacking) == (expected.arms, expected.seeds, PLANT.units, "")
+        assert found.scores == pytest.approx(expected.scores)
+        assert found.covariance == pytest.approx(expected.covariance)
+
+
+def test_predictions_that_one_run_lacks_keep_nothing_from_a_comparison_of_others(study):
+    path_of(study).unlink()
+    once = StageRuns(study[0], Stage.FINAL)
+    others = {name: arm for name, arm in study[1].items() if name != RUN}
+    assert not once.of(others).lacking and RUN in once.of(study[1]).lacking
+    with pytest.raises(ValueError, match="none of the 1 asked for is"):
+        once.of({"0009-seed0": ("a", 0)})

@@ -159,7 +159,7 @@ def _description(study: StudyOnPage, found: Mapping[str, Backbone]) -> Iterator[
             "name": backbone,
             "score": of.best.score,
             "parameters": of.best.parameters,
-            "word": "full budget" if of.best.status == Status.COMPLETE else "stopped earlier, or not ended",
+            "word": "full budget" if of.best.status == Status.COMPLETE else "stopped or open",
         }
         for backbone, of in found.items()
     ]

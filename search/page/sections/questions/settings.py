@@ -135,7 +135,7 @@ def _bars(rows: Sequence[Mapping[str, Any]], title: str) -> Drawn:
     base = alt.Chart(values(known)).encode(y=alt.Y("name:N", sort=order, title=None))
     colour = alt.Color("word:N", scale=colour_of_word(rows), legend=None)
     bars = base.mark_bar(size=16, opacity=0.75).encode(
-        x=alt.X("share:Q", title=title, axis=alt.Axis(format="%"), scale=alt.Scale(domainMin=0)),
+        x=alt.X("share:Q", title=title, axis=alt.Axis(format="%", tickCount=5), scale=alt.Scale(domainMin=0)),
         color=alt.condition("datum.word == ''", alt.value(COLOURS[0]), colour),
         tooltip=["name:N", *(alt.Tooltip(f"{key}:Q", format=".1%") for key in ("share", "low", "high"))],
     )

@@ -132,7 +132,7 @@ def _blocks(of_all: Tasks) -> Iterator[Block]:
         worse = [told.claim.arm for told in of_task.told if told.claim.word is Word.WORSE]
         said = f"{task}: {_best_of(of_task)}" + (f"; {listed(worse)} worse" if worse else "")
         yield Statement(
-            f"{ID}.{task}", f"{said} ({of_task.rests_on}).", BESIDE_BEST, None, of_all.margin, f"{TABLE}.csv"
+            f"{ID}.task.{task}", f"{said} ({of_task.rests_on}).", BESIDE_BEST, None, of_all.margin, f"{TABLE}.csv"
         )
     yield Table(
         TABLE,
