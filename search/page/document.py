@@ -30,6 +30,12 @@ class Statement:
     command: str = ""
     is_warning: bool = False
 
+    @property
+    def interval_in_words(self) -> str:
+        """Both ends, with their signs where it is of a difference, which has a margin."""
+        sign = "" if self.margin is None else "+"
+        return " to ".join(f"{end:{sign}.4f}" for end in self.interval or ())
+
 
 @dataclass(frozen=True)
 class Table:
