@@ -78,10 +78,10 @@ def confusion_of(task: Task, predictions: Predictions) -> Confusion:
 
 def confusion_by_attribute(task: Task, predictions: Predictions) -> dict[str, Confusion]:
     """Of each label of a multi-label task: those without it and those with it."""
-    (logits, labels), attributes = predictions, enumerate(task.classes)
+    logits, labels = predictions
     return {
         name: Confusion((f"not {name}", name), confusion(logits[:, [column]], labels[:, column]))
-        for column, name in attributes
+        for column, name in enumerate(task.classes)
     }
 
 
@@ -99,18 +99,18 @@ def tables_by_class(task: Task, predictions: Predictions, texts: RowTexts) -> di
     (`metrics.evaluate_scores`), None where all or none have it. `texts`: in the order of the predictions.
     """
     units, _ = score_units(task, predictions, texts)
-    by_class = {name: scores._asdict() for name, scores in scores_by_class(task, units).items()}
     counted = {"scored_by": scored_by(task, texts)}
     if task.kind != "multilabel":
-        return {**counted, "classes": by_class, "confusion": confusion_of(task, units).to_json()}
-    confused = confusion_by_attribute(task, units)
+        table = confusion_of(task, units)
+        classes = {name: scores._asdict() for name, scores in table.scores().items()}
+        return {**counted, "classes": classes, "confusion": table.to_json()}
     labels = {
         name: {
             **_binary_scores(units.logits[:, [column]], units.labels[:, column]),
-            **by_class[name],
-            "confusion": confused[name].to_json(),
+            **table.scores()[name]._asdict(),
+            "confusion": table.to_json(),
         }
-        for column, name in enumerate(task.classes)
+        for column, (name, table) in enumerate(confusion_by_attribute(task, units).items())
     }
     return {**counted, "labels": labels}
 

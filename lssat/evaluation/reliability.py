@@ -42,7 +42,8 @@ def reliability(task: Task, predictions: Predictions) -> list[Reliability]:
     error.
 
     Bins are equal in width, BINS of them, since that error is taken over the same: it is the mean distance of both
-    numbers of a bin, weighted by rows. Bins of equal mass would show another error than the one that is told.
+    numbers of a bin, weighted by rows. Bins of equal mass would show another error than the one that is told. Where
+    videos are scored, give what `units.score_units` makes of the rows: frames of a video are not independent.
     """
     (logits, labels), probability = predictions, probabilities(task.kind, predictions.logits)
     if task.kind == "multiclass":

@@ -155,12 +155,11 @@ def test_the_command_builds_the_model_once_and_says_what_the_bundle_scores(tmp_p
         name: np.array([f"test-{n}" if name == "identity" else "" for n in range(16)]) for name in ("identity", "video")
     }
     assert card["score"] == pytest.approx(score_bundle(open_bundle(tmp_path / "best"), data, texts).result["score"])
-    assert f"{card['score']:.4f}" in (said := capsys.readouterr().out)
-    assert "truth \\ prediction" in said and "counted in rows" in said
-    for name, row in zip(("no", "yes"), card["confusion"]["counts"], strict=True):
-        assert [name, *map(str, row)] in [re.findall(r"\w+", line) for line in said.splitlines()]
-        scores = [f"{card['classes'][name][score]:.4f}" for score in ("precision", "recall", "f1")]
-        assert any(re.findall(r"[\w.]+", line)[:4] == [name, *scores] for line in said.splitlines())
+    said = capsys.readouterr().out
+    assert f"{card['score']:.4f}" in said and "truth \\ prediction" in said and "counted in rows" in said
+    rows_on_screen = [re.findall(r"[\w.]+", line) for line in said.splitlines()]
+    for name, counts in zip(("no", "yes"), card["confusion"]["counts"], strict=True):
+        assert [name, *map(str, counts)] in rows_on_screen
 
 
 @pytest.mark.parametrize("command", ["evaluate", "prepare"])

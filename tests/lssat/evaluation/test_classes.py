@@ -15,6 +15,7 @@ from lssat.evaluation.classes import (
 )
 from lssat.evaluation.metrics import evaluate_scores
 from lssat.evaluation.predictions import Predictions
+from lssat.evaluation.units import RowTexts
 from lssat.task import Task
 
 SCORES = ("precision", "recall", "f1")
@@ -22,6 +23,11 @@ SCORES = ("precision", "recall", "f1")
 
 def task(kind, *classes):
     return Task("t", kind, classes, (1,) * len(classes), len(classes))
+
+
+def tables(asked, predictions):
+    nothing = np.full(len(predictions.labels), "")
+    return tables_by_class(asked, predictions, RowTexts(nothing, nothing, {}))
 
 
 def of_classes(predicted, truth, classes):
@@ -109,17 +115,17 @@ def test_the_order_of_rows_changes_nothing_and_that_of_classes_only_the_order():
     random = np.random.default_rng(2)
     logits, labels = random.normal(size=(300, 5)), random.integers(0, 5, 300)
     asked = task("multiclass", *"abcde")
-    found = tables_by_class(asked, Predictions(logits, labels))
-    assert tables_by_class(asked, Predictions(logits, labels).of(random.permutation(300))) == found
+    found = tables(asked, Predictions(logits, labels))
+    assert tables(asked, Predictions(logits, labels).of(random.permutation(300))) == found
     order = random.permutation(5)
     renamed = task("multiclass", *(asked.classes[each] for each in order))
     moved = Predictions(logits[:, order], np.argsort(order)[labels])
-    assert tables_by_class(renamed, moved)["classes"] == found["classes"]
+    assert tables(renamed, moved)["classes"] == found["classes"]
 
 
 def test_the_table_says_its_axes_and_is_read_back():
     asked, predictions = task("multiclass", "truth", "rows", "counts"), of_classes([0, 1, 1, 2], [0, 0, 1, 2], 3)
-    card = json.loads(json.dumps(tables_by_class(asked, predictions), allow_nan=False))
+    card = json.loads(json.dumps(tables(asked, predictions), allow_nan=False))
     assert card["confusion"] == {
         "rows": "truth",
         "columns": "prediction",
@@ -147,7 +153,7 @@ def test_a_table_by_a_version_before_is_read():
 def test_labels_keep_the_scores_that_they_had_and_say_none_where_there_is_none():
     asked, predictions = attributes(3)
     predictions.labels[:, 1] = 0
-    labels = json.loads(json.dumps(tables_by_class(asked, predictions), allow_nan=False))["labels"]
+    labels = json.loads(json.dumps(tables(asked, predictions), allow_nan=False))["labels"]
     for column in (0, 2):
         of_one = evaluate_scores("binary", predictions.logits[:, [column]], predictions.labels[:, column])
         assert labels[f"attribute {column}"].items() >= of_one.items()
@@ -156,3 +162,14 @@ def test_labels_keep_the_scores_that_they_had_and_say_none_where_there_is_none()
     assert lacking["support"] == 0 and lacking["precision"] == 0 and lacking["predicted"] > 0
     assert lacking.keys() == labels["attribute 0"].keys()
     assert np.sum(lacking["confusion"]["counts"]) == 500
+
+
+def test_frames_of_a_video_count_once_in_deepfake_detection_and_else_each():
+    """Two videos of three frames, one of each class, and a still that is real."""
+    logits = np.array([3.0, -1, 3, -2, -2, 1, 2])[:, None]
+    predictions = Predictions(logits, np.array([1, 1, 1, 0, 0, 0, 0]))
+    texts = RowTexts(np.full(7, ""), np.array([*"aaabbb", ""]), {})
+    found = tables_by_class(Task("deepfake", "binary", ("real", "fake"), (1, 1), 2), predictions, texts)
+    assert (found["scored_by"], found["confusion"]["counts"]) == ("video", [[1, 1], [0, 1]])
+    found = tables_by_class(Task("glasses", "binary", ("no", "yes"), (1, 1), 2), predictions, texts)
+    assert (found["scored_by"], found["confusion"]["counts"]) == ("row", [[2, 2], [1, 2]])

@@ -133,3 +133,19 @@ def test_no_mistake_is_lost_where_probabilities_are_1():
     predictions = Predictions(np.full((5, 1), 60.0), np.zeros(5, int))
     assert [each.row for each in worst_mistakes("binary", predictions, 3)] == [0, 1, 2]
     assert worst_mistakes("binary", predictions, 1)[0].confidence == 1
+
+
+def test_labels_that_were_spoilt_are_the_ones_that_good_models_doubt():
+    """Twenty of two thousand labels are wrong; three models see what is true, each with errors of its own."""
+    random = np.random.default_rng(4)
+    truth, spoilt = random.integers(0, 5, 2000), random.choice(2000, 20, replace=False)
+    labels = truth.copy()
+    labels[spoilt] = (truth[spoilt] + random.integers(1, 5, 20)) % 5
+    seeds = [Predictions(7 * np.eye(5)[truth] + 2 * random.normal(size=(2000, 5)), labels) for _ in range(3)]
+    assert all(0.01 < (each.logits.argmax(1) != truth).mean() < 0.05 for each in seeds)
+    found = doubtful_labels("multiclass", seeds, 1000)
+    doubted = {each.row for each in found}
+    assert len(doubted & set(spoilt)) >= 17 and len(doubted - set(spoilt)) <= 1
+    assert all(each.predicted == (truth[each.row],) * 3 for each in found if each.is_unanimous)
+    of_one = {each.row for each in worst_mistakes("multiclass", seeds[0], 1000)}
+    assert len(of_one - set(spoilt)) > 20, "the mistakes of one model are mostly its own"
