@@ -93,7 +93,7 @@ class Chart:
 @dataclass(frozen=True)
 class Picture:
     """A picture of faces. content: the file, of a type that browsers show. name: of its file. alt: what is on it.
-    is_pixelated: its pixels are squares, however large it is shown. is_small: several stand beside each other.
+    is_small: several stand beside each other.
     """
 
     name: str
@@ -102,7 +102,6 @@ class Picture:
     alt: str
     caption: str = ""
     suffix: str = "png"
-    is_pixelated: bool = False
     is_small: bool = False
 
 

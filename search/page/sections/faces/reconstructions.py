@@ -22,7 +22,7 @@ LARGE, SMALL = 1200, 600
 QUALITY = 88
 CAPTION = (
     "From left to right: the image, what the encoder saw, what was to be rebuilt, what was rebuilt, after the last "
-    "epoch. The same faces of validation and the same hidden patches in every run."
+    "epoch. All runs are shown with the same faces of validation, and hide the same patches where these are as large."
 )
 
 
@@ -75,7 +75,6 @@ def _picture(study: StudyOnPage, record: TrialRecord, is_small: bool) -> Picture
         f"faces, their hidden patches, and what {record.name} rebuilt of them",
         "" if is_small else CAPTION,
         "png" if is_light else "jpeg",
-        is_pixelated=is_light,
         is_small=is_small,
     )
 
