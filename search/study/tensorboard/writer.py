@@ -68,9 +68,9 @@ class TensorBoard:
         """Add what is known of a run once it is over; of one that has it already, nothing."""
         place = self._place(record.name, record.config)
         if not (place / END).exists():
-            write_events(place / END, self._ending(record, place))
+            write_events(place / END, self._ending(record))
 
-    def _ending(self, record: TrialRecord, place: Path) -> Iterator[tuple[int, Any]]:
+    def _ending(self, record: TrialRecord) -> Iterator[tuple[int, Any]]:
         """Its row of the table, its totals, its last panel, and how a finalist judges the validation rows."""
         yield 0, self._table.experiment(bool(record.config.objective.subgroups))
         yield 0, self._table.row(self._stage, record)
