@@ -59,9 +59,7 @@ class Shown:
             system_attrs={
                 **_constraint(standing.word == Status.INFEASIBLE),
                 **self._panel(record),
-                **(
-                    {"fixed_params": settings} if state == TrialState.WAITING else {}
-                ),  # what is shown of one that waits
+                **({"fixed_params": settings} if state == TrialState.WAITING else {}),  # shown of one that waits
             },
             intermediate_values={result.epoch: _rounded(result.best) for result in record.epochs},
         )
