@@ -56,7 +56,11 @@ class Shown:
             params=settings,
             distributions={key: self.distributions[key] for key in settings},
             user_attrs={**self._facts(record, row, standing), **own},
-            system_attrs={**_constraint(standing.word == Status.INFEASIBLE), **self._panel(record)},
+            system_attrs={
+                **_constraint(standing.word == Status.INFEASIBLE),
+                **self._panel(record),
+                **({"fixed_params": settings} if state == TrialState.WAITING else {}),  # shown of one that waits
+            },
             intermediate_values={result.epoch: _rounded(result.best) for result in record.epochs},
         )
 

@@ -62,6 +62,8 @@ def test_a_browser_gets_trials_notes_and_panels(tmp_path):
     assert [each["name"] for each in study["union_search_space"]] == [
         *("backbone.name", "backbone.patch_size", "optim.lr", "streams", "target.encoding")
     ]
+    waiting = {each["name"]: each["param_external_value"] for each in trials[2]["fixed_params"]}
+    assert waiting == {key: str(value) for key, value in (RESNET | LBP).items()}, "what is shown of one that waits"
     assert of_panel == ("image/png", picture) and artifact["filename"] == "reconstruction.png"
     assert attributes(trials[0])["backbone"] == "test_vit" and study["has_intermediate_values"]
     assert "Param target.encoding" in csv and "@" not in csv.splitlines()[0]
