@@ -34,21 +34,22 @@ def watch(folders: Sequence[Path], port: int, with_faces: bool = True) -> None:
     with TemporaryDirectory(prefix="report-") as folder:
         served = Served(Path(folder))
         with served.on(port) as server:
+            shown = state_of(folders)
             served.renew(folders, with_faces)
             thread = threading.Thread(target=server.serve_forever, daemon=True)
             thread.start()
-            print(f"http://{HOST}:{server.server_port}/\n  open it in a browser; Ctrl-C ends it", flush=True)
             try:
-                _follow(served, folders, with_faces)
+                print(f"http://{HOST}:{server.server_port}/\n  open it in a browser; Ctrl-C ends it", flush=True)
+                _follow(served, folders, with_faces, shown)
             except KeyboardInterrupt:
                 print("no longer watched")
             finally:
                 server.shutdown()
 
 
-def _follow(served: Served, folders: Sequence[Path], with_faces: bool) -> None:
-    """Make the page anew whenever the record has changed."""
-    shown, rest = state_of(folders), EVERY_S
+def _follow(served: Served, folders: Sequence[Path], with_faces: bool, shown: list[object]) -> None:
+    """Make the page anew whenever the record is no longer as it was when the page was made."""
+    rest = EVERY_S
     while True:
         time.sleep(max(EVERY_S, rest))
         if (now := state_of(folders)) == shown:

@@ -26,6 +26,7 @@ from search.record.manifest import Manifest, new_manifest
 from search.record.trials import Outcome, Status, TrialRecord
 from search.space.file import load
 from search.strategy.baselines import Baselines
+from search.strategy.searcher import STATES, open_study
 from search.study.context import split_texts
 from search.study.session import task_of
 
@@ -40,7 +41,7 @@ class Made:
     ended; None: with a winner.
     """
 
-    trials: int = 6
+    trials: int = 18
     epochs: int = 4
     units: int = 120
     classes: tuple[str, ...] = CLASSES
@@ -74,10 +75,14 @@ def study(path: Path, made: Made, prepared: Path) -> RunFolder:
     folder, maker = RunFolder(path), _Maker(made, prepared)
     path.mkdir(parents=True)
     manifest = maker.manifest(folder)
-    draws = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    searched = open_study(folder.study_db, folder.name, manifest.space)
+    searched.sampler = optuna.samplers.RandomSampler(seed=0)
     for number in range(made.trials):
-        sampled = {**manifest.space.sample(draws.ask()), "optim.epochs": made.epochs, "seed": number}
-        maker.run(folder.record(Stage.SEARCH, f"{number:04d}"), sampled, STATUSES[number % len(STATUSES)])
+        trial, status = searched.ask(), ENDINGS[number % len(ENDINGS)]
+        sampled = {**manifest.space.sample(trial), "optim.epochs": made.epochs, "seed": number}
+        last = maker.run(folder.record(Stage.SEARCH, f"{number:04d}"), sampled, status)
+        trial.report(last.best, last.epoch)
+        searched.tell(trial, last.best if status is Status.COMPLETE else None, state=STATES[status])
     rows = leaderboard.of_folder(folder)
     leaderboard.write(rows, folder)
     if made.ends is Stage.SEARCH:
@@ -93,7 +98,7 @@ def study(path: Path, made: Made, prepared: Path) -> RunFolder:
     return folder
 
 
-STATUSES = (Status.COMPLETE, Status.STOPPED, Status.COMPLETE, Status.FAILED, Status.COMPLETE, Status.INFEASIBLE)
+ENDINGS = (Status.COMPLETE, Status.STOPPED, Status.COMPLETE, Status.FAILED, Status.COMPLETE, Status.INFEASIBLE)
 """Of the trials, one after the other."""
 
 
@@ -111,7 +116,7 @@ class _Maker:
         fresh = new_manifest(folder, space, {**data, "rejects": 0, "prepared": str(self.prepared)}, ROOT)
         return fresh.begin_session(Storage(folder.path), space, info.source)
 
-    def run(self, record: TrialRecord, sampled: dict, status: Status) -> None:
+    def run(self, record: TrialRecord, sampled: dict, status: Status) -> EpochResult:
         """A run that learns, whose last epoch is its best. Its score is that of its predictions."""
         made, config = self.made, build(sampled)
         record = record.begin(sampled, config)
@@ -126,6 +131,7 @@ class _Maker:
         record.end(Outcome(status, made.reason if is_bad else "", 2.0 * last))
         if status is Status.COMPLETE:
             predictions.write(record.predictions("val"), kept)
+        return record.last
 
     def open_test(self, folder: RunFolder, manifest: Manifest, names: list[str], chosen: str) -> None:
         """Score the runs of the final stage, as the end of a study does."""

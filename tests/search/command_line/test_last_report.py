@@ -26,9 +26,7 @@ def made(tmp_path_factory):
 def folder(made, tmp_path, monkeypatch):
     """The run folder of a study, in the working directory."""
     monkeypatch.chdir(tmp_path)
-    found = RunFolder(Path(shutil.copytree(made, tmp_path / "moods")))
-    found.study_db.touch()
-    return found
+    return RunFolder(Path(shutil.copytree(made, tmp_path / "moods")))
 
 
 def left(folder, begun=None):

@@ -95,7 +95,7 @@ def test_it_is_made_anew_when_the_study_comes_further_and_not_else(study, served
     assert watch.state_of([study]) != before
     served.renew([study], with_faces=True)
     assert answer(served, "/version")[1] == "2"
-    assert "<dd>7</dd>" in answer(served, "/")[1], "trials"
+    assert "<dd>19</dd>" in answer(served, "/")[1], "trials"
 
 
 @pytest.mark.parametrize("path", ["manifest.json", "trials/0000/outcome.json", "trials/0000/metrics.jsonl"])
