@@ -54,6 +54,8 @@ def _run(arguments: argparse.Namespace) -> None:
     from lssat.evaluation.scorecard import shown
 
     bundle = open_bundle(arguments.bundle)  # before the data are prepared, which may take hours
+    for note in bundle.notes:
+        print(f"note: {note}", file=sys.stderr)
     prepared = prepare(data, arguments.cache, lambda line: print(line, file=sys.stderr))
     subgroups = [name for name in arguments.subgroups.split(",") if name]
     scores = evaluate_on(bundle, prepared, arguments.split, subgroups)

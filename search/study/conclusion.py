@@ -14,7 +14,6 @@ from typing import Any
 from rich.console import Console
 
 from lssat.command import Notify
-from lssat.files import write_json
 from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest
 from search.record.speeds import add_speed, network_of, read_speeds
@@ -125,7 +124,7 @@ def open_test(
 
     Each opening is on record. A run is scored when it is first a finalist, and for its scorecard when it first wins.
     """
-    from lssat.bundle import TEST, export, open_bundle, score_bundle, score_trained
+    from lssat.bundle import TEST, add_test, export, open_bundle, score_bundle, score_trained
     from lssat.data.prepared.decoding import read_resident
     from lssat.data.prepared.table import read_texts, shard_paths
 
@@ -135,7 +134,7 @@ def open_test(
     test_result = folder.bundle / TEST
     if has_scorecard and not new and _holds(test_result, known[chosen]):
         return known
-    export(choice.trained[chosen], folder.bundle)
+    export(choice.trained[chosen], folder.bundle, prepared)
     if new or not has_scorecard:  # else a winner of earlier finalists is the winner again
         notify(f"scoring {_runs(len(new) + (not has_scorecard))} on test ...")
         manifest.open_test(chosen)
@@ -146,7 +145,7 @@ def open_test(
         found |= {name: score_trained(choice.trained[name], rows, texts) for name in new}
         manifest.record_test(found)
         known |= found
-    write_json(test_result, known[chosen])
+    add_test(folder.bundle, known[chosen])
     return known
 
 
