@@ -19,7 +19,7 @@ from lssat.config import ConfigError
 from lssat.data.images import UnusableImage
 from lssat.data.parallel import chunks
 from lssat.data.pictures import convert_picture, refuse_bombs
-from lssat.data.prepare.asked import Faces, open_asked
+from lssat.data.prepare.asked import Asked, Faces, open_asked
 from lssat.data.prepared.decoding import resized
 from lssat.evaluation.calibration import probabilities
 from lssat.evaluation.metrics import Array
@@ -127,7 +127,8 @@ class Winner:
 
     def open(self, path: Path) -> npt.NDArray[np.uint8]:
         """The images of a file as they were prepared for training: of a video, its frames. Raises UnusableImage."""
-        return open_asked(path, self.faces, self.bundle.config.data.image_size).images
+        asked: Asked = open_asked(path, self.faces, self.bundle.config.data.image_size)
+        return asked.images
 
     def _image(self, pixels: npt.NDArray[np.uint8]) -> Tensor:
         return sent(torch.from_numpy(pixels), self.device).permute(0, 3, 1, 2).float() / 255
