@@ -1,4 +1,4 @@
-"""The winner as a folder, a bundle: exported from a checkpoint, opened again, scored, and asked about new images."""
+"""The winner as a folder, a bundle: exported, opened, scored, asked."""
 
 from lssat.bundle.exporting import add_test, export
 from lssat.bundle.folder import CONFIG, HEAD, LABELS, MANIFEST, PREPROCESSING, TEST, VALIDATION, WEIGHTS

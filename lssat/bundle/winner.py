@@ -149,7 +149,8 @@ class Winner:
                 raise UnusableImage(f"`{image}`: {reason}") from None
             if len(frames) != 1:
                 raise UnusableImage(f"`{image}` is a video; `python -m lssat.predict` answers about videos")
-            return frames[0]
+            (only,) = frames
+            return np.asarray(only)
         if isinstance(image, Image.Image):
             return resized(convert_picture(image).picture, size)
         return resized(Image.fromarray(_bytes(image)), size)

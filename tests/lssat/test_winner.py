@@ -107,7 +107,8 @@ def test_it_predicts_what_evaluation_scores_whatever_holds_the_images(best, data
 @pytest.mark.parametrize("backbone", ["test_vit", "test_convnext", "test_efficientnet"])
 def test_timm_takes_the_encoder_and_gives_the_same_features(tmp_path, photos, backbone):
     patch = {"backbone.patch_size": 8} if backbone == "test_vit" else {}
-    export(train(tmp_path / "run", backbone, **patch), tmp_path / "best")
+    trained = train(tmp_path / "run", backbone, **patch, **{"optim.precision": "float32"})
+    export(trained, tmp_path / "best")
     known = json.loads((tmp_path / "best" / PREPROCESSING).read_text())
     model = timm.create_model(
         known["backbone"], checkpoint_path=str(tmp_path / "best" / WEIGHTS), **known["timm_options"]
