@@ -85,7 +85,7 @@ def lost_runs(
     """The runs whose best checkpoint `conclude` will read but which is damaged, not there, or not of the epoch that is
     on record: a kill came while such a run was trained again. Raises StorageLost, OSError.
     """
-    from lssat.bundle import TEST
+    from lssat.bundle.folder import TEST
 
     table = final_table.final_table(study.folder, runs)
     stage, choice = (Stage.FINAL if table else Stage.SEARCH), _choose(study, rows, table, runs)
@@ -124,7 +124,10 @@ def open_test(
 
     Each opening is on record. A run is scored when it is first a finalist, and for its scorecard when it first wins.
     """
-    from lssat.bundle import TEST, add_test, export, open_bundle, score_bundle, score_trained
+    from lssat.bundle.exporting import add_test, export
+    from lssat.bundle.folder import TEST
+    from lssat.bundle.opening import open_bundle
+    from lssat.bundle.scoring import score_bundle, score_trained
     from lssat.data.prepared.decoding import read_resident
     from lssat.data.prepared.table import read_texts, shard_paths
 

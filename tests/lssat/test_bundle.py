@@ -14,9 +14,11 @@ import torch
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 
-from lssat import bundle, evaluate
-from lssat.bundle import add_test, export, open_bundle
+from lssat import evaluate
+from lssat.bundle import folder as bundle
 from lssat.bundle import folder as files
+from lssat.bundle.exporting import add_test, export
+from lssat.bundle.opening import open_bundle
 from lssat.config import ConfigError, build
 from lssat.data.prepared.rows import ResidentRows
 from lssat.task import Task

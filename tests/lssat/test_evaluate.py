@@ -15,7 +15,10 @@ import torch
 from PIL import Image
 
 from lssat import evaluate
-from lssat.bundle import export, open_bundle, opening, score_bundle, score_trained
+from lssat.bundle import opening
+from lssat.bundle.exporting import export
+from lssat.bundle.opening import open_bundle
+from lssat.bundle.scoring import score_bundle, score_trained
 from lssat.config import build
 from lssat.data.prepared.decoding import read_resident
 from lssat.data.prepared.table import DatasetInfo, Row

@@ -14,7 +14,9 @@ import torch
 from PIL import Image
 
 import lssat
-from lssat.bundle import CONFIG, PREPROCESSING, WEIGHTS, export, open_bundle
+from lssat.bundle.exporting import export
+from lssat.bundle.folder import CONFIG, PREPROCESSING, WEIGHTS
+from lssat.bundle.opening import open_bundle
 from lssat.config import build
 from lssat.data.images import UnusableImage
 from lssat.data.prepared.decoding import read_resident
