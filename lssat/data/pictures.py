@@ -58,9 +58,7 @@ def open_picture(image: bytes | None) -> Opened:
         raise UnusableImage("no image bytes")
     try:
         picture = Image.open(io.BytesIO(image), formats=FORMATS)
-        picture.load()
-        turn = UPRIGHT.get(_orientation(picture))
-        rgb, changed = _in_rgb(picture)
+        return convert_picture(picture)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UnusableImage("decompression bomb refused") from None
     except UnidentifiedImageError:
@@ -69,6 +67,13 @@ def open_picture(image: bytes | None) -> Opened:
         raise
     except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, ...
         raise UnusableImage(f"damaged image: {error}") from None
+
+
+def convert_picture(picture: Image.Image) -> Opened:
+    """A picture that Pillow holds, in 8-bit RGB and upright; whatever a decoder raises, and UnusableImage."""
+    picture.load()
+    turn = UPRIGHT.get(_orientation(picture))
+    rgb, changed = _in_rgb(picture)
     return Opened(rgb if turn is None else rgb.transpose(turn), changed or turn is not None)
 
 

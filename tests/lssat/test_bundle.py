@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 
-from lssat import bundle, evaluate
-from lssat.bundle import export, open_bundle
+from lssat import evaluate
+from lssat.bundle import folder as bundle
+from lssat.bundle import folder as files
+from lssat.bundle.exporting import add_test, export
+from lssat.bundle.opening import open_bundle
 from lssat.config import ConfigError, build
 from lssat.data.prepared.rows import ResidentRows
 from lssat.task import Task
@@ -36,7 +41,17 @@ SMALL = {
     "optim.batch_size": 8,
     "optim.warmup_epochs": 0,
 }
-FILES = {bundle.WEIGHTS, bundle.CONFIG, bundle.LABELS, bundle.PREPROCESSING, bundle.VALIDATION}
+FILES = {
+    bundle.WEIGHTS,
+    bundle.HEAD,
+    bundle.CONFIG,
+    bundle.LABELS,
+    bundle.PREPROCESSING,
+    bundle.VALIDATION,
+    bundle.MANIFEST,
+    files.CARD,
+}
+SCORECARD = {"metric": "auc", "score": 0.75, "interval": [0.6, 0.9]}
 OLD_NAMES = ("lbp_method", "lbp_points", "lbp_radius", "ldp_k", "ldp_signed")  # once of `target`, now of `texture`
 
 
@@ -67,14 +82,14 @@ def test_a_bundle_is_opened_as_what_was_trained(tmp_path, trained):
 
 
 def export_stopped(monkeypatch, trained, folder, count):
-    """Replace a bundle, but for all changes of files and flushes after the first `count`; the names of those done."""
+    """Replace a bundle, but stop before the change of files after the first `count`; those that were done."""
     done = []
 
-    def stopping(name):
-        original = getattr(os, name)
+    def stopping(module, name):
+        original = getattr(module, name)
 
         def call(*args, **kwargs):
-            if len(done) == count:
+            if len(done) >= count:
                 raise KeyboardInterrupt
             done.append(name)
             return original(*args, **kwargs)
@@ -82,8 +97,8 @@ def export_stopped(monkeypatch, trained, folder, count):
         return call
 
     with monkeypatch.context() as patch:
-        for name in ("unlink", "replace", "fsync"):
-            patch.setattr(os, name, stopping(name))
+        for module, name in ((os, "unlink"), (os, "replace"), (os, "rename"), (os, "fsync"), (shutil, "rmtree")):
+            patch.setattr(module, name, stopping(module, name))
         try:
             export(trained, folder)
         except KeyboardInterrupt:
@@ -91,31 +106,25 @@ def export_stopped(monkeypatch, trained, folder, count):
     return done
 
 
-def test_a_bundle_is_of_one_run_whenever_the_export_of_another_stops(tmp_path, monkeypatch, trained):
-    weights = [load_trained(folder)[1].state_dict() for folder in trained]
-    folder, opened = tmp_path / "best", []
+def test_a_bundle_is_the_old_or_the_new_one_whenever_the_export_of_another_stops(tmp_path, monkeypatch, trained):
+    old, folder, opened = tmp_path / "old", tmp_path / "best", []
+    export(trained[0], old)
+    add_test(old, SCORECARD)
     for count in itertools.count():
-        export(trained[0], folder)
-        (folder / bundle.TEST).write_text('{"seed": 0}')
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(old, folder)
         done = export_stopped(monkeypatch, trained[1], folder, count)
-        if (folder / bundle.WEIGHTS).exists():
-            found = open_bundle(folder)
-            opened.append(found.config.seed)
-            own = found.model.state_dict()
-            assert all(torch.equal(own[name], weights[found.config.seed][name]) for name in weights[0])
-        else:
-            opened.append(None)
-            with pytest.raises(ConfigError, match=r"is no bundle of a winner.*`--resume` where it was stopped"):
-                open_bundle(folder)
-        config = json.loads((folder / bundle.CONFIG).read_text())
-        assert not (folder / bundle.TEST).exists() or config["seed"] == 0
-        for name in FILES - {bundle.WEIGHTS}:
-            json.loads((folder / name).read_text())
+        opened.append(open_bundle(folder).config.seed)
+        assert (folder / bundle.TEST).exists() == (opened[-1] == 0), "test results are those of the model"
         if len(done) < count:
             break
-    assert done == ["unlink", "unlink", "fsync", *["fsync", "replace", "fsync"] * len(FILES)]
-    assert opened == [0, *[None] * 16, 1, 1, 1], "nothing is opened between the old weights and the new ones"
+    assert opened == sorted(opened) and set(opened) == {0, 1}
     assert {path.name for path in folder.iterdir()} == FILES
+
+
+def hashed(folder):
+    """Take the digests anew: what is damaged was so before."""
+    files.write_json(folder / files.MANIFEST, files._manifest(folder))
 
 
 def cut(path):
@@ -148,6 +157,7 @@ def test_a_damaged_bundle_is_named_in_one_line_before_data_are_prepared(tmp_path
     export(trained[0], tmp_path / "best")
     name, harm = DAMAGES[damage]
     harm(tmp_path / "best" / name)
+    hashed(tmp_path / "best")
     monkeypatch.setattr(evaluate, "prepare", lambda *_: pytest.fail("data are prepared"))
     monkeypatch.setattr(sys, "argv", ["evaluate", str(tmp_path / "best"), "--data", "faces.csv"])
     assert evaluate.main() == 2
@@ -161,6 +171,7 @@ def test_a_bundle_and_a_checkpoint_by_the_version_before_are_opened(tmp_path, tr
     config = open_bundle(tmp_path / "best").config
     path = tmp_path / "best" / bundle.CONFIG
     path.write_text(json.dumps(as_before(json.loads(path.read_text()))))
+    hashed(tmp_path / "best")
     assert open_bundle(tmp_path / "best").config == config
 
     tensors, state = checkpoint.load(trained[0])
@@ -172,6 +183,52 @@ def as_before(config):
     """A configuration as the version before wrote it."""
     texture = {name: config["texture"][name] for name in OLD_NAMES}
     return {**{key: value for key, value in config.items() if key != "texture"}, "target": config["target"] | texture}
+
+
+def test_a_bundle_of_the_first_format_is_opened_and_said_to_be_one(tmp_path, trained):
+    export(trained[0], tmp_path / "best")
+    _, model = load_trained(trained[0])
+    for name in (bundle.HEAD, bundle.MANIFEST, files.CARD):
+        (tmp_path / "best" / name).unlink()
+    checkpoint.write_tensors(model.state_dict(), tmp_path / "best" / bundle.WEIGHTS)
+    opened = open_bundle(tmp_path / "best")
+    assert "older format" in opened.notes[0]
+    assert all(torch.equal(opened.model.state_dict()[name], tensor) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize("name", sorted(FILES - {bundle.MANIFEST}))
+def test_a_file_that_is_not_as_it_was_written_or_gone_is_refused_by_name(tmp_path, trained, name):
+    export(trained[0], tmp_path / "best")
+    path = tmp_path / "best" / name
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(ConfigError, match=f"{name}` is not as it was written: its sha256 differs"):
+        open_bundle(tmp_path / "best")
+    path.unlink()
+    with pytest.raises(ConfigError, match="is no bundle" if name == bundle.WEIGHTS else f"lacks `{name}`"):
+        open_bundle(tmp_path / "best")
+
+
+def test_another_format_is_refused_and_other_libraries_are_said(tmp_path, trained):
+    export(trained[0], tmp_path / "best")
+    assert open_bundle(tmp_path / "best").notes == ()
+    path = tmp_path / "best" / bundle.MANIFEST
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"versions": content["versions"] | {"timm": "0.9"}}))
+    assert "made with timm 0.9" in open_bundle(tmp_path / "best").notes[0]
+    path.write_text(json.dumps(content | {"format": 99}))
+    with pytest.raises(ConfigError, match="is of format 99, but this version reads 2"):
+        open_bundle(tmp_path / "best")
+
+
+def test_the_card_tells_the_test_score_in_front_matter_and_in_words(tmp_path, trained):
+    export(trained[0], tmp_path / "best")
+    assert "was not opened" in ModelCard.load(tmp_path / "best" / files.CARD).text
+    add_test(tmp_path / "best", SCORECARD)
+    card = ModelCard.load(tmp_path / "best" / files.CARD)
+    (result,) = card.data.eval_results
+    assert (result.metric_type, result.metric_value) == ("auc", 0.75)
+    assert "0.7500 (95% interval 0.6000 to 0.9000)" in card.text
+    assert open_bundle(tmp_path / "best").notes == ()
 
 
 def test_another_folder_is_refused(tmp_path):

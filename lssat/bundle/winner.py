@@ -1,0 +1,221 @@
+"""A winner that answers: labels and probabilities, features, and the texture that it rebuilds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple, TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+from lssat.bundle.opening import Bundle, open_bundle
+from lssat.bundle.scoring import this_machine
+from lssat.config import ConfigError
+from lssat.data.images import UnusableImage
+from lssat.data.parallel import chunks
+from lssat.data.pictures import convert_picture, refuse_bombs
+from lssat.data.prepare.asked import Asked, Faces, open_asked
+from lssat.data.prepared.decoding import resized
+from lssat.evaluation.calibration import probabilities
+from lssat.evaluation.metrics import Array
+from lssat.inputs.masking import pixel_mask, random_mask
+from lssat.inputs.sending import sent
+from lssat.inputs.target import make_target, target_picture
+from lssat.inputs.texture import stream_image
+from lssat.task import Task
+from lssat.train.precision import autocast
+
+ImageLike: TypeAlias = "str | Path | Image.Image | npt.NDArray[np.generic] | Tensor"
+"""A path (faces are found as in training), a picture, an array [H, W, 3] or a tensor [3, H, W]; bytes, or floats from 0
+to 1. All but paths are taken as they are, faces cut out already.
+"""
+Images: TypeAlias = "ImageLike | Iterable[ImageLike]"
+"""One, several, or arrays [N, H, W, 3] and tensors [N, 3, H, W]."""
+Result = TypeVar("Result")
+
+
+class Prediction(NamedTuple):
+    """`labels`: a class of each image, or of a multi-label task the tuple of labels that hold. `probability`: [N, K],
+    calibrated, a column for each of `classes`. `logits`: as the head gives them.
+    """
+
+    labels: list[str] | list[tuple[str, ...]]
+    probability: Array
+    classes: tuple[str, ...]
+    logits: Array
+
+
+class Reconstruction(NamedTuple):
+    """uint8 [N, S, S, 3] each: what the encoder saw, what was to be rebuilt, and what it rebuilt where it saw
+    nothing.
+    """
+
+    masked: npt.NDArray[np.uint8]
+    target: npt.NDArray[np.uint8]
+    rebuilt: npt.NDArray[np.uint8]
+
+
+class Seen(NamedTuple):
+    """What one pass over images gives: logits [N, K], features [N, D]."""
+
+    logits: Array
+    features: Array
+
+
+def load(bundle: str | Path, device: str | torch.device | None = None) -> Winner:
+    """The winner in a folder `best/`. `device`: a GPU where there is one, else the CPU. Raises ConfigError."""
+    return Winner(open_bundle(Path(bundle)), device)
+
+
+class Winner:
+    """A trained model, on a device. Images come in batches of `batch_size`; the next batch is opened meanwhile."""
+
+    def __init__(self, bundle: Bundle, device: str | torch.device | None = None, batch_size: int = 64) -> None:
+        self.bundle = bundle
+        self.device = this_machine().device if device is None else torch.device(device)
+        self.batch_size = batch_size
+        self.faces = Faces(**{name: bundle.faces[name] for name in Faces._fields if name in bundle.faces})
+        self._model = bundle.model.to(self.device).eval()
+
+    @property
+    def task(self) -> Task:
+        """What it tells apart."""
+        return self.bundle.task
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of the bundle's versions."""
+        return self.bundle.notes
+
+    def predict(self, images: Images) -> Prediction:
+        """Label and calibrated probability of each image. Raises UnusableImage."""
+        return self.answer(np.concatenate([self.see(batch).logits for batch in self._batches(images)]))
+
+    def embed(self, images: Images) -> Array:
+        """[N, D]: what timm's encoder gives, before the head. Raises UnusableImage."""
+        return np.concatenate([self.see(batch).features for batch in self._batches(images)])
+
+    def reconstruct(self, images: Images, seed: int = 0) -> Reconstruction:
+        """The texture behind a random mask that `seed` draws. Raises UnusableImage, and ConfigError of a model that
+        was trained without the auxiliary task.
+        """
+        if not self.bundle.config.trains_auxiliary:
+            raise ConfigError("this winner was trained without the auxiliary task, so it rebuilds nothing")
+        generator = torch.Generator().manual_seed(seed)
+        parts = [self._reconstruct(batch, generator) for batch in self._batches(images)]
+        return Reconstruction(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+    @torch.inference_mode()
+    def see(self, pixels: npt.NDArray[np.uint8]) -> Seen:
+        """Of images as they were prepared, uint8 [N, S, S, 3], in one batch."""
+        config, model = self.bundle.config, self._model
+        image = stream_image(self._image(pixels), config.classified_stream, config.texture)
+        with autocast(config, model.encoder.masking, self.device):
+            output = model(image)
+        return Seen(output.logits.float().cpu().numpy(), output.pooled.float().cpu().numpy())
+
+    def answer(self, logits: Array) -> Prediction:
+        """What logits say."""
+        task = self.task
+        probability = probabilities(task.kind, logits, self.bundle.temperature)
+        return Prediction(labels_of(task, probability), probability, task.classes, logits)
+
+    def open(self, path: Path) -> npt.NDArray[np.uint8]:
+        """The images of a file as they were prepared for training: of a video, its frames. Raises UnusableImage."""
+        asked: Asked = open_asked(path, self.faces, self.bundle.config.data.image_size)
+        return asked.images
+
+    def _image(self, pixels: npt.NDArray[np.uint8]) -> Tensor:
+        return sent(torch.from_numpy(pixels), self.device).permute(0, 3, 1, 2).float() / 255
+
+    def _batches(self, images: Images) -> Iterator[npt.NDArray[np.uint8]]:
+        def prepare(some: Sequence[ImageLike]) -> npt.NDArray[np.uint8]:
+            return np.stack([self._prepared(image) for image in some])
+
+        with refuse_bombs():
+            yield from ahead(prepare, chunks(_each(images), self.batch_size))
+
+    def _prepared(self, image: ImageLike) -> npt.NDArray[np.uint8]:
+        size = self.bundle.config.data.image_size
+        if isinstance(image, str | Path):
+            try:
+                frames = self.open(Path(image))
+            except UnusableImage as reason:
+                raise UnusableImage(f"`{image}`: {reason}") from None
+            if len(frames) != 1:
+                raise UnusableImage(f"`{image}` is a video; `python -m lssat.predict` answers about videos")
+            (only,) = frames
+            return np.asarray(only)
+        if isinstance(image, Image.Image):
+            return resized(convert_picture(image).picture, size)
+        return resized(Image.fromarray(_bytes(image)), size)
+
+    @torch.inference_mode()
+    def _reconstruct(self, pixels: npt.NDArray[np.uint8], generator: torch.Generator) -> tuple[Array, Array, Array]:
+        config, encoder = self.bundle.config, self._model.encoder
+        image = self._image(pixels)
+        noise = torch.rand(len(image), encoder.num_cells, generator=generator)
+        mask = random_mask(sent(noise, self.device), encoder.ratio(config.masking.ratio))
+        masked = stream_image(image, config.masked_stream, config.texture)
+        pred = self._model(stream_image(image, config.classified_stream, config.texture), masked, mask).pred
+        hidden = pixel_mask(mask.hidden, encoder.grid, (image.shape[2], image.shape[3]))
+        target = make_target(image, config, encoder.unit, encoder.normalise)
+        wanted = target_picture(target, config, encoder.unit, encoder.denormalise)
+        guessed = target_picture(pred.float(), config, encoder.unit, encoder.denormalise, is_pred=True)
+        seen = torch.where(hidden, torch.full_like(masked, 0.5), masked)
+        rebuilt = torch.where(hidden, guessed, wanted)
+        return _pixels(seen), _pixels(wanted), _pixels(rebuilt)
+
+
+def labels_of(task: Task, probability: Array) -> list[str] | list[tuple[str, ...]]:
+    """The likeliest class of each row, or all labels that are likelier than not."""
+    if task.kind == "multilabel":
+        return [tuple(name for name, p in zip(task.classes, row, strict=True) if p > 0.5) for row in probability]
+    return [task.classes[index] for index in probability.argmax(1)]
+
+
+def ahead(function: Callable[[Sequence[ImageLike]], Result], items: Iterable[list[ImageLike]]) -> Iterator[Result]:
+    """`function` of every item, in order; one is worked on by a thread while the one before is used."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = None
+        for item in items:
+            following = pool.submit(function, item)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = following
+        if waiting is not None:
+            yield waiting.result()
+
+
+def _each(images: Images) -> Iterable[ImageLike]:
+    if isinstance(images, str | Path | Image.Image):
+        return [images]
+    if isinstance(images, np.ndarray | Tensor) and images.ndim == 3:
+        return [images]
+    return images
+
+
+def _bytes(image: npt.NDArray[np.generic] | Tensor) -> npt.NDArray[np.uint8]:
+    """uint8 [H, W, 3]. Raises UnusableImage."""
+    shape = tuple(image.shape)
+    if isinstance(image, Tensor):
+        image = image.detach().cpu().movedim(0, -1).numpy() if image.ndim == 3 else image.numpy()
+    if image.ndim != 3 or image.shape[2] != 3:
+        raise UnusableImage(f"arrays must be [H, W, 3] and tensors [3, H, W], but got {list(shape)}")
+    if image.dtype == np.uint8:
+        return np.ascontiguousarray(image)
+    values = image.astype(np.float64)
+    if image.dtype.kind != "f" or not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
+        raise UnusableImage(f"pixels must be uint8, or floats from 0 to 1, but got {image.dtype} beyond that")
+    return (values * 255).round().astype(np.uint8)
+
+
+def _pixels(images: Tensor) -> npt.NDArray[np.uint8]:
+    """[N, C, S, S] in [0, 1] -> uint8 [N, S, S, 3]."""
+    pixels = (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1)
+    return pixels.expand(*pixels.shape[:3], 3).cpu().numpy()
