@@ -1,11 +1,11 @@
 """A winner's folder: of one run or refused, opened again as the model that was trained, whoever wrote it."""
 
-import itertools
 import json
 import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +48,7 @@ FILES = {
     bundle.LABELS,
     bundle.PREPROCESSING,
     bundle.VALIDATION,
+    bundle.CALIBRATION,
     bundle.MANIFEST,
     files.CARD,
 }
@@ -81,45 +82,55 @@ def test_a_bundle_is_opened_as_what_was_trained(tmp_path, trained):
     assert kept == state.result.to_json() and kept["epoch"] == 1
 
 
-def export_stopped(monkeypatch, trained, folder, count):
-    """Replace a bundle, but stop before the change of files after the first `count`; those that were done."""
+def replace_stopped(monkeypatch, folder, content, most):
+    """Replace a bundle by one of two files, but stop before any change of files after the first `most`; the changes."""
     done = []
 
     def stopping(module, name):
         original = getattr(module, name)
 
         def call(*args, **kwargs):
-            if len(done) >= count:
+            if len(done) >= most:
                 raise KeyboardInterrupt
             done.append(name)
             return original(*args, **kwargs)
 
         return call
 
-    with monkeypatch.context() as patch:
+    def write(inside):
+        files.write_json(inside / bundle.LABELS, content)
+        files.write_json(inside / bundle.CONFIG, content)
+
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
         for module, name in ((os, "unlink"), (os, "replace"), (os, "rename"), (os, "fsync"), (shutil, "rmtree")):
             patch.setattr(module, name, stopping(module, name))
-        try:
-            export(trained, folder)
-        except KeyboardInterrupt:
-            return done
+        files.replace_whole(folder, write)
     return done
 
 
-def test_a_bundle_is_the_old_or_the_new_one_whenever_the_export_of_another_stops(tmp_path, monkeypatch, trained):
-    old, folder, opened = tmp_path / "old", tmp_path / "best", []
-    export(trained[0], old)
-    add_test(old, SCORECARD)
-    for count in itertools.count():
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(old, folder)
-        done = export_stopped(monkeypatch, trained[1], folder, count)
-        opened.append(open_bundle(folder).config.seed)
-        assert (folder / bundle.TEST).exists() == (opened[-1] == 0), "test results are those of the model"
-        if len(done) < count:
-            break
-    assert opened == sorted(opened) and set(opened) == {0, 1}
-    assert {path.name for path in folder.iterdir()} == FILES
+def test_a_bundle_is_the_old_or_the_new_one_whenever_its_replacement_stops(tmp_path, monkeypatch):
+    """At each of its changes of files, of which there are as many as one that is not stopped makes."""
+    folder, found = tmp_path / "best", []
+    replace_stopped(monkeypatch, folder, "old", sys.maxsize)
+    changes = replace_stopped(monkeypatch, folder, "old", sys.maxsize)
+    for most in range(len(changes) + 1):
+        replace_stopped(monkeypatch, folder, "old", sys.maxsize)
+        replace_stopped(monkeypatch, folder, "new", most)
+        files.settle(folder)
+        assert files.check_files(folder) == []
+        (content,) = {files.read(folder / name) for name in (bundle.CONFIG, bundle.LABELS)}
+        found.append(content)
+    assert found == sorted(found, reverse=True) and set(found) == {"old", "new"}
+    assert [path.name for path in tmp_path.iterdir()] == ["best"]
+
+
+def test_test_results_go_with_the_bundle_that_is_replaced(tmp_path, trained):
+    export(trained[0], tmp_path / "best")
+    add_test(tmp_path / "best", SCORECARD)
+    assert {path.name for path in (tmp_path / "best").iterdir()} == FILES | {bundle.TEST}
+    export(trained[1], tmp_path / "best")
+    assert {path.name for path in (tmp_path / "best").iterdir()} == FILES
+    assert open_bundle(tmp_path / "best").config.seed == 1
 
 
 def hashed(folder):
