@@ -23,7 +23,8 @@ validation. Interrupted, the same command goes on where it was."""
 def main() -> int:
     """0: done, 2: bad input, 130: interrupted."""
     arguments = _parser().parse_args()
-    return exit_code(lambda: _run(arguments), "interrupted; the same command goes on where it was")
+    more = "the same command goes on where it was" if arguments.out else "with `--out` it could be gone on with"
+    return exit_code(lambda: _run(arguments), f"interrupted; {more}")
 
 
 def _run(arguments: argparse.Namespace) -> None:
@@ -38,10 +39,10 @@ def _run(arguments: argparse.Namespace) -> None:
     from lssat.answers.answering import Answering
     from lssat.bundle.winner import load
 
-    winner = load(arguments.bundle, arguments.device)
+    winner = load(arguments.bundle, arguments.device, arguments.batch_size)
     for note in winner.notes:
         print(f"note: {note}", file=sys.stderr)
-    answering = Answering(winner, arguments.batch_size, arguments.embed)
+    answering = Answering(winner, arguments.embed)
     print(answering.write(files, out, lambda line: print(line, file=sys.stderr)), file=sys.stderr)
 
 

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from lssat.answers.output import Journal, write_csv, write_table
-from lssat.bundle.winner import Seen, Winner, ahead, labels_of
+from lssat.answers.output import Journal, Row, write_csv, write_table
+from lssat.bundle.winner import Seen, Winner
 from lssat.command import Notify
 from lssat.data.images import UnusableImage
-from lssat.data.parallel import chunks
+from lssat.data.parallel import in_threads
 from lssat.data.pictures import refuse_bombs
-from lssat.data.prepare.asked import Asked, open_asked
+from lssat.data.prepare.asked import Asked
 from lssat.data.prepare.progress import Progress
+from lssat.evaluation.calibration import mean_logits
+from lssat.visible import as_text, on_one_line
 
-CHUNK = 16  # files that are opened in one go, a video being one
+NAMED = 10  # files without an answer that the summary names
 
 
 class Opened(NamedTuple):
@@ -29,28 +33,32 @@ class Opened(NamedTuple):
     asked: Asked | None
     reason: str = ""
 
+    @property
+    def num_images(self) -> int:
+        """Of a video, its frames with a face."""
+        return len(self.asked.images) if self.asked else 0
+
 
 @dataclass(frozen=True)
 class Answering:
     """`embed`: features are written too."""
 
     winner: Winner
-    batch_size: int
     embed: bool
 
     def write(self, files: Sequence[Path], out: Path | None, notify: Notify) -> str:
         """A row for each file, and what a person is told at the end. Files that a killed process answered stay so."""
-        journal = Journal(out, self._question()) if out else None
-        known = journal.rows() if journal else []
-        done = {row["source"] for row in known}
-        left = [path for path in files if str(path) not in done]
-        if done:
-            notify(f"{len(done)} files were answered before")
-        rows = known
-        for row in Progress(notify, "answered", len(files), len(files) - len(left)).follow(self._rows(left)):
+        journal = Journal(out, {"winner": self.winner.bundle.digest, "embed": self.embed}) if out else None
+        known = {row["source"]: row for row in (journal.rows() if journal else [])}
+        left = [path for path in files if _source(path) not in known]
+        if len(left) < len(files):
+            notify(f"{len(files) - len(left)} files were answered before")
+        progress = Progress(notify, "answered", len(files), len(files) - len(left))
+        for some in progress.follow(self._answers(left), len):
             if journal:
-                journal.add(row)
-            rows.append(row)
+                journal.add(some)
+            known |= {row["source"]: row for row in some}
+        rows = [known[_source(path)] for path in files]
         if journal and out:
             write_table(out, rows)
             journal.delete()
@@ -58,54 +66,45 @@ class Answering:
             write_csv(sys.stdout, rows)
         return _summary(rows)
 
-    def _question(self) -> dict[str, Any]:
-        bundle = self.winner.bundle
-        return {"config": bundle.config.model_dump(), "temperature": bundle.temperature, "embed": self.embed}
-
-    def _rows(self, files: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    def _answers(self, files: Sequence[Path]) -> Iterator[list[Row]]:
+        """The rows of as many files as fill a batch with images, and again."""
+        size = self.winner.batch_size
         with refuse_bombs():
-            for some in ahead(self._open, chunks(files, min(CHUNK, self.batch_size))):
-                yield from self._answered(some)
-
-    def _open(self, files: Sequence[Any]) -> list[Opened]:
-        return [self._opened(path) for path in files]
+            for some in _batches(in_threads(self._opened, files, size), size):
+                yield self._answered(some)
 
     def _opened(self, path: Path) -> Opened:
         try:
-            return Opened(path, open_asked(path, self.winner.faces, self.winner.bundle.config.data.image_size))
+            return Opened(path, self.winner.open(path))
         except UnusableImage as reason:
             return Opened(path, None, str(reason))
 
-    def _answered(self, some: Sequence[Opened]) -> Iterator[dict[str, Any]]:
+    def _answered(self, some: Sequence[Opened]) -> list[Row]:
         images = [opened.asked.images for opened in some if opened.asked]
-        seen = self._see(np.concatenate(images)) if images else None
-        start = 0
-        for opened in some:
-            number = len(opened.asked.images) if opened.asked else 0
-            own = Seen(*(part[start : start + number] for part in seen)) if seen and number else None
-            start += number
-            yield self._row(opened, own)
+        if not images:
+            return [self._row(opened, None) for opened in some]
+        seen, starts = self._see(np.concatenate(images)), np.cumsum([0, *(opened.num_images for opened in some)])
+        own = [Seen(*(part[start:end] for part in seen)) for start, end in pairwise(starts)]
+        return [self._row(opened, part if opened.asked else None) for opened, part in zip(some, own, strict=True)]
 
-    def _see(self, images: Any) -> Seen:
-        parts = [
-            self.winner.see(images[start : start + self.batch_size]) for start in range(0, len(images), self.batch_size)
-        ]
+    def _see(self, images: npt.NDArray[np.uint8]) -> Seen:
+        size = self.winner.batch_size
+        parts = [self.winner.see(images[start : start + size]) for start in range(0, len(images), size)]
         return Seen(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
-    def _row(self, opened: Opened, seen: Seen | None) -> dict[str, Any]:
-        """Of a video, the mean of its frames' probabilities, as it is scored in training."""
-        classes = self.winner.task.classes
-        probability = self.winner.answer(seen.logits).probability.mean(0) if seen else None
-        label = labels_of(self.winner.task, probability[None])[0] if probability is not None else ""
-        row: dict[str, Any] = {
-            "source": str(opened.path),
-            "label": label if isinstance(label, str) else ";".join(label),
-            "probability": float(probability.max()) if probability is not None else None,
-            **{
-                f"p_{name}": float(probability[k]) if probability is not None else None
-                for k, name in enumerate(classes)
-            },
-            "frames": len(seen.logits) if seen else 0,
+    def _row(self, opened: Opened, seen: Seen | None) -> Row:
+        """`seen`: of a video, each of its frames."""
+        task, label, probability = self.winner.task, "", None
+        if seen:
+            found = self.winner.answer(mean_logits(task.kind, seen.logits))
+            (name,), (probability,) = found.labels, found.probability.tolist()
+            label = name if isinstance(name, str) else ";".join(name)
+        row: Row = {
+            "source": _source(opened.path),
+            "label": label,
+            "probability": max(probability) if probability else None,
+            **{f"p_{name}": probability[k] if probability else None for k, name in enumerate(task.classes)},
+            "frames": opened.num_images,
             "frames_without_face": opened.asked.without_face if opened.asked else 0,
             "reason": opened.reason,
         }
@@ -114,8 +113,25 @@ class Answering:
         return row
 
 
-def _summary(rows: Sequence[dict[str, Any]]) -> str:
+def _source(path: Path) -> str:
+    """The name of a file, as every form of the output can hold it."""
+    return as_text(str(path))
+
+
+def _batches(files: Iterable[Opened], size: int) -> Iterator[list[Opened]]:
+    """At least `size` images at a time, or as many files without one; the last ones may be fewer."""
+    some: list[Opened] = []
+    for opened in files:
+        some.append(opened)
+        if sum(max(opened.num_images, 1) for opened in some) >= size:
+            yield some
+            some = []
+    if some:
+        yield some
+
+
+def _summary(rows: Sequence[Row]) -> str:
     unanswered = [row for row in rows if row["reason"]]
-    named = "".join(f"\n  {row['source']}: {row['reason']}" for row in unanswered[:10])
-    more = f"\n  and {len(unanswered) - 10} more, in the column `reason`" if len(unanswered) > 10 else ""
+    named = "".join(f"\n  {on_one_line(row['source'])}: {row['reason']}" for row in unanswered[:NAMED])
+    more = f"\n  and {len(unanswered) - NAMED} more, in the column `reason`" if len(unanswered) > NAMED else ""
     return f"{len(rows) - len(unanswered)} files answered, {len(unanswered)} without an answer{named}{more}"

@@ -39,13 +39,16 @@ class Journal:
                 file.truncate(len(whole) + 1 if whole else 0)
         first, *rows = [json.loads(line) for line in whole.splitlines()] or [{}]
         if first.get("question") != self._key:
-            raise UserError(f"`{self.path}` was begun with another winner or other options; delete it to begin anew")
+            raise UserError(
+                f"`{self.path}` was begun with another winner or other options; delete it to begin anew, or go on with "
+                "those"
+            )
         return rows
 
-    def add(self, row: Row) -> None:
-        """Is there for whoever goes on when this process is killed; a power cut may take the last ones."""
-        with self.path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(json.dumps(row) + "\n")
+    def add(self, rows: Sequence[Row]) -> None:
+        """Are there for whoever goes on when this process is killed; a power cut may take the last ones."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
 
     def delete(self) -> None:
         """When the output is whole."""

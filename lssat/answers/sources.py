@@ -18,15 +18,15 @@ def files_of(sources: Sequence[str], listed: Iterable[str]) -> list[Path]:
 
     Raises UserError for a folder or pattern that holds nothing.
     """
-    found = dict.fromkeys(path for source in sources for path in _files(source, listed))
-    if not found:
-        raise UserError("the list on standard input names no file; give one path a line")
-    return list(found)
+    return list(dict.fromkeys(path for source in sources for path in _files(source, listed)))
 
 
 def _files(source: str, listed: Iterable[str]) -> Iterator[Path]:
     if source == STANDARD_INPUT:
-        yield from (Path(line.rstrip("\r\n")) for line in listed if line.strip())
+        lines = [Path(line.rstrip("\r\n")) for line in listed if line.strip()]
+        if not lines:
+            raise UserError("the list on standard input names no file; give one path a line")
+        yield from lines
         return
     path = Path(source)
     if path.is_dir():
@@ -36,9 +36,9 @@ def _files(source: str, listed: Iterable[str]) -> Iterator[Path]:
             raise UserError(f"`{source}` holds no photos or videos ({', '.join(endings)})")
         yield from inside
     elif not path.exists() and glob.has_magic(source):
-        matching = sorted(glob.glob(source, recursive=True))
+        matching = [file for file in map(Path, sorted(glob.glob(source, recursive=True))) if not file.is_dir()]
         if not matching:
             raise UserError(f"no file matches `{source}`")
-        yield from (file for name in matching for file in ([Path(name)] if not Path(name).is_dir() else []))
+        yield from matching
     else:
         yield path

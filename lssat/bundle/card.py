@@ -7,6 +7,8 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from lssat.evaluation.scorecard import interval_in_words, shown
+
 TEXT = """---
 {{ card_data }}
 ---
@@ -75,28 +77,22 @@ def _scores(validation: Mapping[str, Any], test: Mapping[str, Any] | None) -> st
     text = f"Validation: {validation['val/score']:.4f}, after epoch {validation['epoch']} of {validation['epochs']}."
     if test is None:
         return f"{text} The test split was not opened."
-    low, high = test["interval"]
-    return f"{text} Test: {test['metric']} {test['score']:.4f} (95% interval {low:.4f} to {high:.4f})."
+    score = f"{test['metric']} {test['score']:.4f} ({interval_in_words(test)})"
+    return f"{text} Test: {score}. The whole scorecard on test:\n\n```\n{shown(test)}\n```"
 
 
 def _subgroups(test: Mapping[str, Any] | None) -> str:
     if not test or not test.get("subgroups"):
         return "None were scored: nothing is known of differences between groups of persons."
-    lines = []
-    for column, found in test["subgroups"].items():
-        groups = {group: entry for group, entry in found["groups"].items() if entry["score"] is not None}
-        lines.append(
-            f"- {column}: "
-            + ", ".join(f"{group} {entry['score']:.4f} ({entry['rows']} rows)" for group, entry in groups.items())
-        )
-    return "\n".join(lines)
+    return f"The scorecard above compares those of {', '.join(test['subgroups'])}, the gap with its interval."
 
 
 def _calibration(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return "None: the checkpoint kept no predictions, so probabilities are those of the bare logits."
     return (
-        f"Temperature {found['temperature']:.4f}, fitted on {found['rows']} validation rows; on these the expected "
+        f"Temperature {found['temperature']:.4f}, fitted on {found['units']} validation {found['of']}; on these the "
+        "expected "
         f"calibration error is {found['ece_before']:.4f} before and {found['ece_after']:.4f} after."
     )
 

@@ -26,12 +26,14 @@ from lssat.bundle.folder import (
 from lssat.bundle.opening import ENCODER
 from lssat.config import Config
 from lssat.data.prepare.asked import Faces, describe
-from lssat.data.prepared.table import DatasetInfo, read_info
+from lssat.data.prepared.table import DatasetInfo, read_info, read_texts
 from lssat.evaluation.calibration import calibration
+from lssat.evaluation.units import RowTexts
 from lssat.files import write_json, write_text, write_whole
 from lssat.model import catalog
 from lssat.model.encoders.base import Encoder
 from lssat.model.encoders.build import timm_options
+from lssat.task import Task
 from lssat.train.checkpoint import write_tensors
 from lssat.train.learner import load_predictions, load_trained
 
@@ -45,7 +47,7 @@ def export(trained: Path, bundle: Path, prepared: Path | None = None) -> None:
     """
     state, model = load_trained(trained)
     info = read_info(prepared) if prepared else None
-    kept = load_predictions(trained)  # of the very epoch, and so of these weights
+    calibrated = _calibration(state.task, trained, prepared)
 
     def write(folder: Path) -> None:
         _write_tensors(folder, model.state_dict())
@@ -53,8 +55,8 @@ def export(trained: Path, bundle: Path, prepared: Path | None = None) -> None:
         write_json(folder / LABELS, state.task.to_json())
         write_json(folder / PREPROCESSING, _preprocessing(state.config, model.encoder, info))
         write_json(folder / VALIDATION, state.result.to_json())
-        if kept:
-            write_json(folder / CALIBRATION, calibration(state.task.kind, kept[1].predictions))
+        if calibrated:
+            write_json(folder / CALIBRATION, calibrated)
         _write_card(folder)
 
     replace_whole(bundle, write)
@@ -83,6 +85,17 @@ def _write_tensors(folder: Path, tensors: dict[str, Tensor]) -> None:
     rest = {name: value for name, value in tensors.items() if not name.startswith(ENCODER)}
     write_whole(folder / WEIGHTS, lambda temporary: write_tensors(encoder, temporary))
     write_whole(folder / HEAD, lambda temporary: write_tensors(rest, temporary))
+
+
+def _calibration(task: Task, trained: Path, prepared: Path | None) -> dict[str, Any] | None:
+    """From what the checkpoint says of the validation rows, which is of its epoch and so of these weights."""
+    kept = load_predictions(trained)
+    if kept is None:
+        return None
+    predictions, positions = kept[1]
+    if prepared is None:
+        return calibration(task, predictions)
+    return calibration(task, predictions, RowTexts.of_columns(read_texts(prepared, "val")).of(positions))
 
 
 def _preprocessing(config: Config, encoder: Encoder, info: DatasetInfo | None) -> dict[str, Any]:

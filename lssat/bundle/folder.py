@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lssat.config import ConfigError
 from lssat.files import make_folder, sync, write_json
@@ -25,6 +25,14 @@ CARD = "MODEL_CARD.md"
 MANIFEST = "bundle.json"  # format, versions of libraries, sha256 of every other file
 FORMAT = 2  # 1: all tensors in one file, and no manifest
 LIBRARIES = ("safetensors", "timm", "torch")  # what decides the numbers
+ANSWERS = (WEIGHTS, HEAD, CONFIG, LABELS, PREPROCESSING, CALIBRATION)  # the files that decide what a winner answers
+
+
+class Checked(NamedTuple):
+    """`digest`: of all that decides what a winner answers; `notes`: what is to be said of the bundle's versions."""
+
+    digest: str
+    notes: tuple[str, ...]
 
 
 def replace_whole(folder: Path, write: Callable[[Path], object]) -> None:
@@ -61,16 +69,17 @@ def settle(folder: Path) -> None:
         _aside(folder).replace(folder)
 
 
-def check_files(folder: Path) -> list[str]:
-    """What is to be said of a bundle's versions of libraries, after each file proved to be as it was written.
+def check_files(folder: Path) -> Checked:
+    """Prove that each file of a bundle is as it was written, which is unknown of one of the first format.
 
-    Nothing is known of a bundle of the first format. Raises ConfigError that names the file.
+    Raises ConfigError that names the file.
     """
     manifest = folder / MANIFEST
     if not manifest.exists():
         if (folder / HEAD).exists():
             raise ConfigError(f"the bundle in `{folder}` lacks its `{MANIFEST}`; {_copy_anew()}")
-        return [f"`{folder}` is a bundle of an older format, without digests or temperature"]
+        found = {name: _sha256(folder / name) for name in ANSWERS if (folder / name).exists()}
+        return Checked(_digest(found), (f"`{folder}` is a bundle of an older format, without digests or temperature",))
     content = json.loads(manifest.read_text(encoding="utf-8"))
     if content["format"] != FORMAT:
         raise ConfigError(
@@ -82,11 +91,12 @@ def check_files(folder: Path) -> list[str]:
             raise ConfigError(f"the bundle in `{folder}` lacks `{name}`; {_copy_anew()}")
         if _sha256(folder / name) != digest:
             raise ConfigError(f"`{folder / name}` is not as it was written: its sha256 differs; {_copy_anew()}")
-    return [
+    notes = (
         f"the bundle was made with {name} {made}, and this is {version(name)}: answers may differ slightly"
         for name, made in content["versions"].items()
         if made != version(name)
-    ]
+    )
+    return Checked(_digest(content["sha256"]), tuple(notes))
 
 
 def read(path: Path) -> Any:
@@ -101,6 +111,12 @@ def _manifest(folder: Path) -> dict[str, Any]:
         "versions": {name: version(name) for name in LIBRARIES},
         "sha256": {path.name: _sha256(path) for path in files},
     }
+
+
+def _digest(sha256: dict[str, str]) -> str:
+    """Of the digests of files; test results and the card, which come later, change no answer."""
+    known = {name: sha256.get(name) for name in ANSWERS}
+    return hashlib.sha256(json.dumps(known).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:

@@ -39,6 +39,7 @@ class Bundle:
 
     `temperature`: what logits are divided by to be calibrated, 1 where none was fitted. `faces`: how pictures were
     prepared (`exporting`), empty where that is not on record. `notes`: what a person should know of its versions.
+    `digest`: of all that decides its answers.
     """
 
     config: Config
@@ -48,6 +49,7 @@ class Bundle:
     temperature: float
     faces: Mapping[str, Any]
     notes: tuple[str, ...]
+    digest: str
 
 
 def open_bundle(folder: Path) -> Bundle:
@@ -59,7 +61,7 @@ def open_bundle(folder: Path) -> Bundle:
             "`--resume` where it was stopped before the bundle was whole"
         )
     with _damage_named(folder):
-        notes = check_files(folder)
+        digest, notes = check_files(folder)
         config, task = saved_config(read(folder / CONFIG)), Task.from_json(read(folder / LABELS))
         num_micro_batches = int(read(folder / VALIDATION)["micro_batches"])
         model = build_model(config, task.num_outputs, trained=True)
@@ -67,7 +69,7 @@ def open_bundle(folder: Path) -> Bundle:
         is_calibrated = (folder / CALIBRATION).exists()
         temperature = float(read(folder / CALIBRATION)["temperature"]) if is_calibrated else 1.0
         faces = read(folder / PREPROCESSING).get("faces", {})
-    return Bundle(config, task, num_micro_batches, model, temperature, faces, tuple(notes))
+    return Bundle(config, task, num_micro_batches, model, temperature, faces, notes, digest)
 
 
 def _tensors(folder: Path) -> dict[str, Tensor]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +16,9 @@ from lssat.bundle.opening import Bundle, open_bundle
 from lssat.bundle.scoring import this_machine
 from lssat.config import ConfigError
 from lssat.data.images import UnusableImage
-from lssat.data.parallel import chunks
+from lssat.data.parallel import chunks, in_threads
 from lssat.data.pictures import convert_picture, refuse_bombs
-from lssat.data.prepare.asked import Asked, Faces, open_asked
+from lssat.data.prepare.asked import Asked, Faces, differences, open_asked
 from lssat.data.prepared.decoding import resized
 from lssat.evaluation.calibration import probabilities
 from lssat.evaluation.metrics import Array
@@ -36,7 +35,6 @@ to 1. All but paths are taken as they are, faces cut out already.
 """
 Images: TypeAlias = "ImageLike | Iterable[ImageLike]"
 """One, several, or arrays [N, H, W, 3] and tensors [N, 3, H, W]."""
-Result = TypeVar("Result")
 
 
 class Prediction(NamedTuple):
@@ -67,20 +65,22 @@ class Seen(NamedTuple):
     features: Array
 
 
-def load(bundle: str | Path, device: str | torch.device | None = None) -> Winner:
+def load(bundle: str | Path, device: str | torch.device | None = None, batch_size: int = 64) -> Winner:
     """The winner in a folder `best/`. `device`: a GPU where there is one, else the CPU. Raises ConfigError."""
-    return Winner(open_bundle(Path(bundle)), device)
+    if batch_size < 1:
+        raise ConfigError(f"`batch_size >= 1` must hold, but got {batch_size}")
+    return Winner(open_bundle(Path(bundle)), _usable(device), batch_size)
 
 
 class Winner:
-    """A trained model, on a device. Images come in batches of `batch_size`; the next batch is opened meanwhile."""
+    """A trained model, on a device. Images go through it `batch_size` at a time; the next ones are opened meanwhile."""
 
-    def __init__(self, bundle: Bundle, device: str | torch.device | None = None, batch_size: int = 64) -> None:
+    def __init__(self, bundle: Bundle, device: torch.device, batch_size: int) -> None:
         self.bundle = bundle
-        self.device = this_machine().device if device is None else torch.device(device)
+        self.device = device
         self.batch_size = batch_size
         self.faces = Faces(**{name: bundle.faces[name] for name in Faces._fields if name in bundle.faces})
-        self._model = bundle.model.to(self.device).eval()
+        self._model = bundle.model.to(device).eval()
 
     @property
     def task(self) -> Task:
@@ -89,8 +89,8 @@ class Winner:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know of the bundle's versions."""
-        return self.bundle.notes
+        """What a person should know of the bundle's versions, and of how pictures are opened."""
+        return (*self.bundle.notes, *differences(self.bundle.faces))
 
     def predict(self, images: Images) -> Prediction:
         """Label and calibrated probability of each image. Raises UnusableImage."""
@@ -125,26 +125,29 @@ class Winner:
         probability = probabilities(task.kind, logits, self.bundle.temperature)
         return Prediction(labels_of(task, probability), probability, task.classes, logits)
 
-    def open(self, path: Path) -> npt.NDArray[np.uint8]:
-        """The images of a file as they were prepared for training: of a video, its frames. Raises UnusableImage."""
-        asked: Asked = open_asked(path, self.faces, self.bundle.config.data.image_size)
-        return asked.images
+    def open(self, path: Path) -> Asked:
+        """The images of a file as they were prepared for training: of a video, its frames. To be called inside
+        `refuse_bombs`. Raises UnusableImage.
+        """
+        return open_asked(path, self.faces, self.bundle.config.data.image_size)
 
     def _image(self, pixels: npt.NDArray[np.uint8]) -> Tensor:
         return sent(torch.from_numpy(pixels), self.device).permute(0, 3, 1, 2).float() / 255
 
     def _batches(self, images: Images) -> Iterator[npt.NDArray[np.uint8]]:
-        def prepare(some: Sequence[ImageLike]) -> npt.NDArray[np.uint8]:
-            return np.stack([self._prepared(image) for image in some])
-
+        is_empty = True
         with refuse_bombs():
-            yield from ahead(prepare, chunks(_each(images), self.batch_size))
+            for some in chunks(in_threads(self._prepared, _each(images), self.batch_size), self.batch_size):
+                yield np.stack(some)
+                is_empty = False
+        if is_empty:
+            raise UnusableImage("no images were given")
 
     def _prepared(self, image: ImageLike) -> npt.NDArray[np.uint8]:
         size = self.bundle.config.data.image_size
         if isinstance(image, str | Path):
             try:
-                frames = self.open(Path(image))
+                frames = self.open(Path(image)).images
             except UnusableImage as reason:
                 raise UnusableImage(f"`{image}`: {reason}") from None
             if len(frames) != 1:
@@ -152,7 +155,7 @@ class Winner:
             (only,) = frames
             return np.asarray(only)
         if isinstance(image, Image.Image):
-            return resized(convert_picture(image).picture, size)
+            return resized(image, size)
         return resized(Image.fromarray(_bytes(image)), size)
 
     @torch.inference_mode()
@@ -179,20 +182,28 @@ def labels_of(task: Task, probability: Array) -> list[str] | list[tuple[str, ...
     return [task.classes[index] for index in probability.argmax(1)]
 
 
-def ahead(function: Callable[[Sequence[ImageLike]], Result], items: Iterable[list[ImageLike]]) -> Iterator[Result]:
-    """`function` of every item, in order; one is worked on by a thread while the one before is used."""
-    with ThreadPoolExecutor(1) as pool:
-        waiting = None
-        for item in items:
-            following = pool.submit(function, item)
-            if waiting is not None:
-                yield waiting.result()
-            waiting = following
-        if waiting is not None:
-            yield waiting.result()
+def _usable(device: str | torch.device | None) -> torch.device:
+    """Raises ConfigError where this machine has no such device."""
+    if device is None:
+        return this_machine().device
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:  # of torch without CUDA
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(
+            f"`device` {str(device)!r} cannot be used here ({reason}); leave it out, or give `cpu`"
+        ) from None
 
 
-def _each(images: Images) -> Iterable[ImageLike]:
+def _each(images: Images) -> Iterator[ImageLike]:
+    """One by one. Pictures are converted here: the caller's may not be opened by several threads. Raises
+    UnusableImage.
+    """
+    for image in _several(images):
+        yield convert_picture(image).picture if isinstance(image, Image.Image) else image
+
+
+def _several(images: Images) -> Iterable[ImageLike]:
     if isinstance(images, str | Path | Image.Image):
         return [images]
     if isinstance(images, np.ndarray | Tensor) and images.ndim == 3:

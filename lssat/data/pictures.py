@@ -56,9 +56,21 @@ def open_picture(image: bytes | None) -> Opened:
     """The picture, decoded to its last row. Raises UnusableImage."""
     if not image:
         raise UnusableImage("no image bytes")
+    with _reasons():
+        return _converted(Image.open(io.BytesIO(image), formats=FORMATS))
+
+
+def convert_picture(picture: Image.Image) -> Opened:
+    """A picture that Pillow has opened, by the same rules. Raises UnusableImage."""
+    with _reasons():
+        return _converted(picture)
+
+
+@contextmanager
+def _reasons() -> Iterator[None]:
+    """What goes wrong while a picture is decoded, as an UnusableImage."""
     try:
-        picture = Image.open(io.BytesIO(image), formats=FORMATS)
-        return convert_picture(picture)
+        yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UnusableImage("decompression bomb refused") from None
     except UnidentifiedImageError:
@@ -69,8 +81,7 @@ def open_picture(image: bytes | None) -> Opened:
         raise UnusableImage(f"damaged image: {error}") from None
 
 
-def convert_picture(picture: Image.Image) -> Opened:
-    """A picture that Pillow holds, in 8-bit RGB and upright; whatever a decoder raises, and UnusableImage."""
+def _converted(picture: Image.Image) -> Opened:
     picture.load()
     turn = UPRIGHT.get(_orientation(picture))
     rgb, changed = _in_rgb(picture)

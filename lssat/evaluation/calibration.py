@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import expit, log_softmax, softmax
+from scipy.special import expit, log_softmax, logit, softmax
 
 from lssat.evaluation.metrics import Array, calibration_error
 from lssat.evaluation.predictions import Predictions
-from lssat.task import Kind
+from lssat.evaluation.units import CERTAIN, RowTexts, score_units, scores_videos
+from lssat.task import Kind, Task
 
 LARGEST = 100.0  # temperature; its inverse is the smallest: a model that is never wrong on validation has none
 
@@ -36,15 +37,27 @@ def fit_temperature(kind: Kind, predictions: Predictions) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=(-bound, bound), method="bounded").x))
 
 
-def calibration(kind: Kind, predictions: Predictions) -> dict[str, Any]:
-    """The temperature, from how many rows, and the calibration error before and after, on the same rows."""
-    temperature = fit_temperature(kind, predictions)
+def calibration(task: Task, predictions: Predictions, texts: RowTexts | None = None) -> dict[str, Any]:
+    """The temperature, from how many videos or photos, and the calibration error before and after, on the same ones.
+
+    `texts`, in the order of the predictions: frames of a video are one where they are scored as one.
+    """
+    is_by_video = texts is not None and scores_videos(task, texts)
+    units = score_units(task, predictions, texts)[0] if texts else predictions
+    temperature = fit_temperature(task.kind, units)
     return {
         "temperature": temperature,
-        "rows": len(predictions.labels),
-        "ece_before": _error(kind, predictions, 1.0),
-        "ece_after": _error(kind, predictions, temperature),
+        "units": len(units.labels),
+        "of": "videos" if is_by_video else "photos",
+        "ece_before": _error(task.kind, units, 1.0),
+        "ece_after": _error(task.kind, units, temperature),
     }
+
+
+def mean_logits(kind: Kind, logits: Array) -> Array:
+    """[N, K] logits of a video's frames -> [1, K]: those of the mean of their probabilities, as videos are scored."""
+    mean = np.clip(probabilities("multilabel" if kind == "binary" else kind, logits).mean(0), CERTAIN, 1 - CERTAIN)
+    return np.asarray(np.log(mean) if kind == "multiclass" else logit(mean))[None]
 
 
 def _negative_log_likelihood(kind: Kind, predictions: Predictions, temperature: float) -> float:
