@@ -21,10 +21,15 @@ from lssat.bundle.exporting import add_test, export
 from lssat.bundle.opening import open_bundle
 from lssat.config import ConfigError, build
 from lssat.data.prepared.rows import ResidentRows
+from lssat.evaluation.calibration import calibration
+from lssat.evaluation.metrics import evaluate_scores
+from lssat.evaluation.predictions import Predictions
+from lssat.evaluation.scorecard import scorecard, shown
+from lssat.evaluation.units import RowTexts
 from lssat.task import Task
 from lssat.train import checkpoint
 from lssat.train.distributed import Distributed
-from lssat.train.learner import load_trained
+from lssat.train.learner import PREDICTIONS, load_predictions, load_trained
 from lssat.train.loop import TrainingRun, fit
 from lssat.train.result import BEST_CHECKPOINT
 
@@ -117,7 +122,7 @@ def test_a_bundle_is_the_old_or_the_new_one_whenever_its_replacement_stops(tmp_p
         replace_stopped(monkeypatch, folder, "old", sys.maxsize)
         replace_stopped(monkeypatch, folder, "new", most)
         files.settle(folder)
-        assert files.check_files(folder) == []
+        assert files.check_files(folder).notes == ()
         (content,) = {files.read(folder / name) for name in (bundle.CONFIG, bundle.LABELS)}
         found.append(content)
     assert found == sorted(found, reverse=True) and set(found) == {"old", "new"}
@@ -196,6 +201,25 @@ def as_before(config):
     return {**{key: value for key, value in config.items() if key != "texture"}, "target": config["target"] | texture}
 
 
+def test_the_temperature_is_fitted_on_what_the_checkpoint_says_of_its_validation_rows(tmp_path, trained):
+    """Nothing is predicted again; a checkpoint of before, which kept no predictions, gives none, and the card says so."""
+    export(trained[0], tmp_path / "best")
+    _, kept = load_predictions(trained[0])
+    expected = calibration(TASK, kept.predictions)
+    assert json.loads((tmp_path / "best" / bundle.CALIBRATION).read_text()) == expected
+    assert open_bundle(tmp_path / "best").temperature == expected["temperature"] != 1
+    assert (
+        f"Temperature {expected['temperature']:.4f}, fitted on 16 validation photos" in card_of(tmp_path / "best").text
+    )
+
+    tensors, state = checkpoint.load(trained[0])
+    own = {name: tensor for name, tensor in tensors.items() if not name.startswith(PREDICTIONS)}
+    checkpoint.save(tmp_path / "before", tensors=own, state=state)
+    export(tmp_path / "before", tmp_path / "best")
+    assert open_bundle(tmp_path / "best").temperature == 1
+    assert "the checkpoint kept no predictions" in card_of(tmp_path / "best").text
+
+
 def test_a_bundle_of_the_first_format_is_opened_and_said_to_be_one(tmp_path, trained):
     export(trained[0], tmp_path / "best")
     _, model = load_trained(trained[0])
@@ -231,15 +255,34 @@ def test_another_format_is_refused_and_other_libraries_are_said(tmp_path, traine
         open_bundle(tmp_path / "best")
 
 
+def card_of(folder):
+    return ModelCard.load(folder / files.CARD)
+
+
 def test_the_card_tells_the_test_score_in_front_matter_and_in_words(tmp_path, trained):
     export(trained[0], tmp_path / "best")
-    assert "was not opened" in ModelCard.load(tmp_path / "best" / files.CARD).text
+    assert "was not opened" in card_of(tmp_path / "best").text
     add_test(tmp_path / "best", SCORECARD)
-    card = ModelCard.load(tmp_path / "best" / files.CARD)
+    card = card_of(tmp_path / "best")
     (result,) = card.data.eval_results
-    assert (result.metric_type, result.metric_value) == ("auc", 0.75)
-    assert "0.7500 (95% interval 0.6000 to 0.9000)" in card.text
+    assert (result.metric_type, result.metric_value, result.dataset_split) == ("auc", 0.75, "test")
+    assert "auc 0.7500 (95% interval 0.6000 to 0.9000)" in card.text
+    for title in ("Data", "How it was chosen", "Subgroups", "Calibration", "Intended use", "Limits"):
+        assert f"## {title}\n" in card.text
     assert open_bundle(tmp_path / "best").notes == ()
+
+
+def test_the_card_says_what_the_scorecard_does_of_subgroups_and_of_too_few_photos(tmp_path, trained):
+    logits, labels = np.linspace(-2, 2, 40)[:, None], np.arange(40) % 2
+    nothing = np.full(40, "")
+    texts = RowTexts(nothing, nothing, {"male": np.where(np.arange(40) % 3, "1", "0")})
+    predictions = Predictions(logits, labels)
+    found = scorecard(TASK, "auc", predictions, evaluate_scores("binary", logits, labels), texts)
+    export(trained[0], tmp_path / "best")
+    add_test(tmp_path / "best", found)
+    text = card_of(tmp_path / "best").text
+    assert shown(json.loads((tmp_path / "best" / bundle.TEST).read_text())) in text
+    assert "by male" in text and "compares those of male" in text and "no interval" in text
 
 
 def test_another_folder_is_refused(tmp_path):

@@ -3,9 +3,11 @@
 import csv
 import io
 import json
+import struct
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +15,24 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from scipy.special import expit
 
 import lssat
-from lssat.bundle.exporting import export
+from lssat.answers.output import Journal
+from lssat.bundle.exporting import add_test, export
+from lssat.bundle.folder import CALIBRATION
+from lssat.bundle.opening import open_bundle
+from lssat.config import build
+from lssat.data.images import UnusableImage
+from lssat.data.prepare.prepare import prepare
+from lssat.data.prepared.decoding import read_resident
+from lssat.data.prepared.table import read_info, read_texts, shard_paths
+from lssat.evaluation.units import RowTexts, of_videos
 from lssat.predict import main
-from tests.lssat.winners import train
+from lssat.task import Task
+from lssat.train.scoring import predict_rows
+from tests.lssat.data import trees
+from tests.lssat.winners import ALONE, SIZE, train
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -87,8 +102,6 @@ def test_a_killed_command_goes_on_to_the_same_output(tmp_path, monkeypatch, caps
 @pytest.fixture
 def begun(tmp_path, best, photos):
     """An output of which the rows of five photos are there."""
-    from lssat.answers.output import Journal
-
     winner = lssat.load(best, "cpu")
     journal = Journal(tmp_path / "out.jsonl", {"winner": winner.bundle.digest, "embed": False})
     assert journal.rows() == []
@@ -107,9 +120,6 @@ def test_an_output_that_another_winner_began_is_refused(tmp_path, monkeypatch, c
 
 
 def test_the_digest_of_a_winner_is_of_its_weights_and_not_of_what_is_said_of_it(tmp_path, data):
-    from lssat.bundle.exporting import add_test
-    from lssat.bundle.opening import open_bundle
-
     digests = []
     for seed in (0, 1):
         export(train(tmp_path / f"run{seed}", data, seed=seed), tmp_path / "best", data)
@@ -139,8 +149,11 @@ def turned(path):
 
 
 def bomb(path):
-    """20,000 x 20,000 pixels, in a small file."""
-    Image.new("1", (20_000, 20_000)).save(path)
+    """20,000 x 20,000 pixels, as its header has it."""
+    buffer = io.BytesIO()
+    Image.new("L", (8, 8)).save(buffer, "PNG")
+    header = b"IHDR" + struct.pack(">II", 20_000, 20_000) + buffer.getvalue()[24:29]
+    path.write_bytes(buffer.getvalue()[:12] + header + struct.pack(">I", zlib.crc32(header)) + buffer.getvalue()[33:])
 
 
 def too_much_text(path):
@@ -196,7 +209,7 @@ def test_names_that_are_not_text_are_written_as_everywhere(tmp_path, monkeypatch
 MISTAKES = {
     "no bundle": (lambda folder, best: [folder, "a.jpg"], "is no bundle of a winner; give the folder `best/` of a run"),
     "an absent bundle": (lambda folder, best: [folder / "x", "a.jpg"], "is no bundle of a winner"),
-    "a folder without photos": (lambda folder, best: [best, folder], "holds no photos or videos (.bmp"),
+    "a folder without photos": (lambda folder, best: [best, folder], "holds no photos or videos (.jpg"),
     "a pattern without files": (lambda folder, best: [best, folder / "*.jpg"], "no file matches `"),
     "an empty list": (lambda folder, best: [best, "-"], "the list on standard input names no file"),
     "another ending": (lambda folder, best: [best, "a.jpg", "--out", folder / "a.txt"], "`--out` must end in .csv"),
@@ -221,3 +234,30 @@ def test_help_comes_at_once():
         return time.monotonic() - begun
 
     assert min(seconds() for _ in range(3)) < 0.5
+
+
+def test_a_video_is_answered_as_it_is_scored_with_the_faces_of_training(tmp_path, monkeypatch, capsys):
+    """Found, cut out and averaged as evaluation has it, then divided by the temperature of the validation videos."""
+    source = trees.celebdf(tmp_path / "data", length=2)
+    data = build({"data.source": f"celebdf:{source}", "data.allow_leaks": True, "data.max_rejects": 0.2}).data
+    prepared = prepare(data, tmp_path / "cache", lambda _: None)
+    info = read_info(prepared)
+    task = Task(info.task, info.kind, info.classes, (1, 1), 2)
+    export(train(tmp_path / "run", prepared, task, **{"optim.precision": "float32"}), tmp_path / "best", prepared)
+    bundle, texts = open_bundle(tmp_path / "best"), read_texts(prepared, "test")
+    found, order = predict_rows(bundle.config, bundle.model, read_resident(shard_paths(prepared, "test"), SIZE), ALONE)
+    videos, known = of_videos(found, RowTexts.of_columns(texts).of(order))
+
+    names = [f"{video}.mp4" for video in known.video]
+    assert {row.split("/")[0] for row in names} == {"Celeb-real", "Celeb-synthesis", "YouTube-real"}
+    assert ask(monkeypatch, tmp_path / "best", *(source / name for name in names), "--out", tmp_path / "o.jsonl") == 0
+    rows = read(tmp_path / "o.jsonl")
+    assert capsys.readouterr().err.startswith("answered 0/"), "no note: the detector is that of training"
+    assert [row["label"] for row in rows] == [task.classes[int(logit > 0)] for logit in videos.logits[:, 0]]
+    calibrated = expit(videos.logits[:, 0] / bundle.temperature)
+    np.testing.assert_allclose([row["p_fake"] for row in rows], calibrated, atol=1e-6)
+    assert [row["frames"] for row in rows] == [int((texts["video"] == video).sum()) for video in known.video]
+    kept = json.loads((tmp_path / "best" / CALIBRATION).read_text())
+    assert (kept["of"], kept["units"]) == ("videos", len(set(read_texts(prepared, "val")["video"])))
+    with pytest.raises(UnusableImage, match=r"is a video; `python -m lssat.predict` answers"):
+        lssat.load(tmp_path / "best", "cpu").predict(source / names[0])
