@@ -202,7 +202,7 @@ def as_before(config):
 
 
 def test_the_temperature_is_fitted_on_what_the_checkpoint_says_of_its_validation_rows(tmp_path, trained):
-    """Nothing is predicted again; a checkpoint of before kept no predictions, so there is none, and the card says so."""
+    """Nothing is predicted again; a checkpoint of before kept no predictions, and has none: the card says so."""
     export(trained[0], tmp_path / "best")
     _, kept = load_predictions(trained[0])
     expected = calibration(TASK, kept.predictions)
