@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-
 from lssat.bundle.opening import Bundle
 from lssat.data.prepared.rows import Rows
 from lssat.evaluation.metrics import Array
@@ -31,7 +29,7 @@ def score_bundle(bundle: Bundle, rows: Rows, texts: Mapping[str, Array], subgrou
 
     `texts`: as of `table.read_texts`, in the order of the rows; `subgroups` names the columns that tell groups apart.
     """
-    config, task, alone = bundle.config, bundle.task, this_machine()
+    config, task, alone = bundle.config, bundle.task, Distributed.alone()
     model = bundle.model.to(alone.device)
     predictions, _ = predict_rows(config, model, rows, alone, bundle.num_micro_batches)
     scores = score_predictions(config, task, predictions, RowTexts.of_columns(texts))
@@ -45,14 +43,9 @@ def score_trained(trained: Path, rows: Rows, texts: Mapping[str, Array]) -> Scor
     `texts`: as of `score_bundle`. Raises CheckpointError.
     """
     state, model = load_trained(trained)
-    config, alone = state.config, this_machine()
+    config, alone = state.config, Distributed.alone()
     predictions, _ = predict_rows(config, model.to(alone.device), rows, alone, state.result.micro_batches)
     known = RowTexts.of_columns(texts, config.objective.subgroups)
     scores = score_predictions(config, state.task, predictions, known)
     metric = state.task.score_metric(config.objective.metric)
     return Scored({"metric": metric, "score": scores[metric], **scores}, predictions)
-
-
-def this_machine() -> Distributed:
-    """One worker, on a GPU where there is one."""
-    return Distributed(torch.device("cuda" if torch.cuda.is_available() else "cpu"))

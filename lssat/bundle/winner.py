@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,21 +13,23 @@ from PIL import Image
 from torch import Tensor
 
 from lssat.bundle.opening import Bundle, open_bundle
-from lssat.bundle.scoring import this_machine
 from lssat.config import ConfigError
 from lssat.data.images import UnusableImage
 from lssat.data.parallel import chunks, in_threads
 from lssat.data.pictures import convert_picture, refuse_bombs
 from lssat.data.prepare.asked import Asked, Faces, differences, open_asked
 from lssat.data.prepared.decoding import resized
-from lssat.evaluation.calibration import probabilities
-from lssat.evaluation.metrics import Array
+from lssat.evaluation.probability import probabilities
 from lssat.inputs.masking import pixel_mask, random_mask
 from lssat.inputs.sending import sent
 from lssat.inputs.target import make_target, target_picture
 from lssat.inputs.texture import stream_image
 from lssat.task import Task
+from lssat.train.distributed import Distributed
 from lssat.train.precision import autocast
+
+if TYPE_CHECKING:
+    from lssat.evaluation.metrics import Array  # with scikit-learn behind it, which takes seconds to import
 
 ImageLike: TypeAlias = "str | Path | Image.Image | npt.NDArray[np.generic] | Tensor"
 """A path (faces are found as in training), a picture, an array [H, W, 3] or a tensor [3, H, W]; bytes, or floats from 0
@@ -185,7 +187,7 @@ def labels_of(task: Task, probability: Array) -> list[str] | list[tuple[str, ...
 def _usable(device: str | torch.device | None) -> torch.device:
     """Raises ConfigError where this machine has no such device."""
     if device is None:
-        return this_machine().device
+        return Distributed.alone().device
     try:
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError) as error:  # of torch without CUDA

@@ -8,23 +8,15 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import expit, log_softmax, logit, softmax
+from scipy.special import log_softmax
 
-from lssat.evaluation.metrics import Array, calibration_error
+from lssat.evaluation.metrics import calibration_error
 from lssat.evaluation.predictions import Predictions
-from lssat.evaluation.units import CERTAIN, RowTexts, score_units, scores_videos
+from lssat.evaluation.probability import probabilities
+from lssat.evaluation.units import RowTexts, score_units, scores_videos
 from lssat.task import Kind, Task
 
 LARGEST = 100.0  # temperature; its inverse is the smallest: a model that is never wrong on validation has none
-
-
-def probabilities(kind: Kind, logits: Array, temperature: float = 1.0) -> Array:
-    """[N, K] logits -> [N, classes]: of a binary task both classes, of a multi-label one each label by itself."""
-    scaled = logits.astype(np.float64) / temperature
-    if kind == "multiclass":
-        return np.asarray(softmax(scaled, axis=1))
-    positive = np.asarray(expit(scaled))
-    return np.concatenate([1 - positive, positive], axis=1) if kind == "binary" else positive
 
 
 def fit_temperature(kind: Kind, predictions: Predictions) -> float:
@@ -52,12 +44,6 @@ def calibration(task: Task, predictions: Predictions, texts: RowTexts | None = N
         "ece_before": _error(task.kind, units, 1.0),
         "ece_after": _error(task.kind, units, temperature),
     }
-
-
-def mean_logits(kind: Kind, logits: Array) -> Array:
-    """[N, K] logits of a video's frames -> [1, K]: those of the mean of their probabilities, as videos are scored."""
-    mean = np.clip(probabilities("multilabel" if kind == "binary" else kind, logits).mean(0), CERTAIN, 1 - CERTAIN)
-    return np.asarray(np.log(mean) if kind == "multiclass" else logit(mean))[None]
 
 
 def _negative_log_likelihood(kind: Kind, predictions: Predictions, temperature: float) -> float:

@@ -117,7 +117,10 @@ def test_the_project_is_imported_without_torch_and_help_comes_at_once():
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True).returncode == 0
 
 
-def test_a_bundle_opens_without_ray(best):
-    code = f"import sys, lssat; lssat.load({str(best)!r}); sys.exit('ray' in sys.modules)"
+def test_a_bundle_is_opened_without_ray_and_what_takes_seconds_to_import(best):
+    code = (
+        f"import sys, lssat; lssat.load({str(best)!r}); "
+        "sys.exit(', '.join({'ray', 'sklearn', 'skimage', 'scipy.stats'} & set(sys.modules)) or 0)"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from lssat.evaluation.calibration import calibration, mean_logits, probabilities
+from lssat.evaluation.calibration import calibration
 from lssat.evaluation.predictions import Predictions
+from lssat.evaluation.probability import mean_logits, probabilities
 from lssat.evaluation.units import RowTexts, of_videos
 from lssat.task import Task
 
