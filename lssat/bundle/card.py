@@ -31,6 +31,11 @@ LIMITS = (
     "groups of persons that are rare in them or were not scored. The temperature was fitted on validation photos and "
     "holds for photos like those."
 )
+BALANCED = (
+    "In training all classes counted as equally frequent (`optim.class_balanced`, `data.sampling`), and so they do in "
+    "these probabilities: where some are rarer, a temperature cannot set that right, and the second error says how far "
+    "off they are."
+)
 
 
 def model_card(known: Mapping[str, Any]) -> str:
@@ -51,7 +56,7 @@ def model_card(known: Mapping[str, Any]) -> str:
         "How it was chosen": CHOSEN,
         "Scores": _scores(known["validation"], test),
         "Subgroups": _subgroups(test),
-        "Calibration": _calibration(known.get("calibration")),
+        "Calibration": _calibration(known.get("calibration"), known["config"]),
         "Intended use": USE,
         "Limits": LIMITS,
         "How images are prepared": f"See `preprocessing.json`: {_faces(preprocessing['faces'])}, then "
@@ -87,14 +92,15 @@ def _subgroups(test: Mapping[str, Any] | None) -> str:
     return f"The scorecard above compares those of {', '.join(test['subgroups'])}, the gap with its interval."
 
 
-def _calibration(found: Mapping[str, Any] | None) -> str:
+def _calibration(found: Mapping[str, Any] | None, config: Mapping[str, Any]) -> str:
     if found is None:
         return "None: the checkpoint kept no predictions, so probabilities are those of the bare logits."
-    return (
+    text = (
         f"Temperature {found['temperature']:.4f}, fitted on {found['units']} validation {found['of']}; on these the "
-        "expected "
-        f"calibration error is {found['ece_before']:.4f} before and {found['ece_after']:.4f} after."
+        f"expected calibration error is {found['ece_before']:.4f} before and {found['ece_after']:.4f} after."
     )
+    is_balanced = config["optim"]["class_balanced"] or config["data"]["sampling"] == "balanced"
+    return f"{text} {BALANCED}" if is_balanced else text
 
 
 def _faces(faces: Mapping[str, Any]) -> str:
