@@ -21,7 +21,7 @@ from lssat.data.sources.source import absolute
 from lssat.files import write_json
 
 if TYPE_CHECKING:
-    from lssat.bundle import Bundle
+    from lssat.bundle.opening import Bundle
     from lssat.evaluation.classes import Confusion
 
 WIDTH = 140  # columns, where the output is no terminal
@@ -39,7 +39,7 @@ def main() -> int:
 
 def evaluate_on(bundle: Bundle, prepared: Path, split: str, subgroups: Sequence[str]) -> dict[str, Any]:
     """The scorecard of a bundle on a split of prepared data of the same task. Raises ConfigError."""
-    from lssat.bundle import score_bundle
+    from lssat.bundle.scoring import score_bundle
 
     task, info = bundle.task, read_info(prepared)
     if (info.kind, info.classes) != (task.kind, task.classes):
@@ -60,9 +60,11 @@ def evaluate_on(bundle: Bundle, prepared: Path, split: str, subgroups: Sequence[
 
 def _run(arguments: argparse.Namespace) -> None:
     data = _data(arguments)
-    from lssat.bundle import open_bundle
+    from lssat.bundle.opening import open_bundle
 
     bundle = open_bundle(arguments.bundle)  # before the data are prepared, which may take hours
+    for note in bundle.notes:
+        print(f"note: {note}", file=sys.stderr)
     prepared = prepare(data, arguments.cache, lambda line: print(line, file=sys.stderr))
     subgroups = [name for name in arguments.subgroups.split(",") if name]
     scores = evaluate_on(bundle, prepared, arguments.split, subgroups)

@@ -13,7 +13,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from itertools import islice
 from multiprocessing.connection import wait
 from multiprocessing.forkserver import ensure_running
@@ -42,6 +42,23 @@ def in_processes(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterat
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def in_threads(function: Callable[[Any], Any], items: Iterable[Any], waiting: int) -> Iterator[Any]:
+    """`function` of every item, in order, `waiting` of them ahead of those whose results are taken: for what lets other
+    threads run meanwhile, as decoding images does.
+    """
+    pool = ThreadPoolExecutor(joblib.cpu_count())
+    ahead: deque[Future[Any]] = deque()
+    try:
+        for item in items:
+            ahead.append(pool.submit(function, item))
+            if len(ahead) > waiting:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
 

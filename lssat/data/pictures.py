@@ -56,11 +56,21 @@ def open_picture(image: bytes | None) -> Opened:
     """The picture, decoded to its last row. Raises UnusableImage."""
     if not image:
         raise UnusableImage("no image bytes")
+    with _reasons():
+        return _converted(Image.open(io.BytesIO(image), formats=FORMATS))
+
+
+def convert_picture(picture: Image.Image) -> Opened:
+    """A picture that Pillow has opened, by the same rules. Raises UnusableImage."""
+    with _reasons():
+        return _converted(picture)
+
+
+@contextmanager
+def _reasons() -> Iterator[None]:
+    """What goes wrong while a picture is decoded, as an UnusableImage."""
     try:
-        picture = Image.open(io.BytesIO(image), formats=FORMATS)
-        picture.load()
-        turn = UPRIGHT.get(_orientation(picture))
-        rgb, changed = _in_rgb(picture)
+        yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UnusableImage("decompression bomb refused") from None
     except UnidentifiedImageError:
@@ -69,6 +79,12 @@ def open_picture(image: bytes | None) -> Opened:
         raise
     except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, ...
         raise UnusableImage(f"damaged image: {error}") from None
+
+
+def _converted(picture: Image.Image) -> Opened:
+    picture.load()
+    turn = UPRIGHT.get(_orientation(picture))
+    rgb, changed = _in_rgb(picture)
     return Opened(rgb if turn is None else rgb.transpose(turn), changed or turn is not None)
 
 

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
-from lssat.evaluation.metrics import Array, probabilities
+from lssat.evaluation.metrics import Array
 from lssat.evaluation.predictions import Predictions
+from lssat.evaluation.probability import probabilities
 from lssat.task import Task
 
 MOST_POINTS = 200

@@ -66,14 +66,6 @@ def confusion(logits: Array, labels: Array) -> Array:
     return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
-def probabilities(kind: str, logits: Array) -> Array:
-    """[N, K] logits -> [N, classes]: of a binary task both classes, of a multi-label one each label by itself."""
-    logits = logits.astype(float)
-    if kind == "multiclass":
-        return np.asarray(softmax(logits, axis=1))
-    return np.asarray(expit(np.concatenate([-logits, logits], axis=1) if kind == "binary" else logits))
-
-
 def predicted_labels(kind: str, logits: Array) -> Array:
     """What logits say, in the form of labels: [N] of classes, of a multi-label task [N, K] of 0/1."""
     if kind == "multiclass":

@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lssat.evaluation.metrics import Array, predicted_labels, probabilities
+from lssat.evaluation.metrics import Array, predicted_labels
 from lssat.evaluation.predictions import Predictions
+from lssat.evaluation.probability import probabilities
+from lssat.task import Kind
 
 CONFIDENT = 0.8
 """Mean confidence of models that doubt a label, at least."""
@@ -43,7 +45,7 @@ class Doubt(NamedTuple):
         return len(set(self.predicted)) == 1
 
 
-def worst_mistakes(kind: str, predictions: Predictions, most: int) -> list[Mistake]:
+def worst_mistakes(kind: Kind, predictions: Predictions, most: int) -> list[Mistake]:
     """The `most` mistakes that the model is surest of, the surest first; equally sure ones in the order of rows."""
     predicted, confidence = _answers(kind, predictions.logits)
     truth = _as_columns(predictions.labels)
@@ -54,7 +56,7 @@ def worst_mistakes(kind: str, predictions: Predictions, most: int) -> list[Mista
 
 
 def doubtful_labels(
-    kind: str, models: Sequence[Predictions], most: int, least_confidence: float = CONFIDENT
+    kind: Kind, models: Sequence[Predictions], most: int, least_confidence: float = CONFIDENT
 ) -> list[Doubt]:
     """The labels that every model contradicts, with a mean confidence of at least `least_confidence`; the surest first,
     equally sure ones in the order of rows. `models`: seeds or arms, over the same rows.
@@ -83,7 +85,7 @@ def doubtful_labels(
     ]
 
 
-def _answers(kind: str, logits: Array) -> tuple[Array, Array]:
+def _answers(kind: Kind, logits: Array) -> tuple[Array, Array]:
     """What is said of each row, or of each attribute of each row, and its probability. Both [N, 1 or K]."""
     predicted, probability = _as_columns(predicted_labels(kind, logits)), probabilities(kind, logits)
     if kind == "multilabel":
@@ -103,5 +105,5 @@ def _as_columns(labels: Array) -> Array:
     return labels.reshape(len(labels), -1)
 
 
-def _attribute(kind: str, column: int) -> int | None:
+def _attribute(kind: Kind, column: int) -> int | None:
     return column if kind == "multilabel" else None

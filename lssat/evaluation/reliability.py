@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from scipy.special import ndtri
 
-from lssat.evaluation.metrics import BINS, Array, bin_of, calibration_error, predicted_labels, probabilities
+from lssat.evaluation.metrics import BINS, Array, bin_of, calibration_error, predicted_labels
 from lssat.evaluation.predictions import Predictions
+from lssat.evaluation.probability import probabilities
 from lssat.evaluation.uncertainty import LEVEL
 from lssat.task import Task
 

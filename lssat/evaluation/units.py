@@ -12,9 +12,9 @@ from scipy.special import expit, logit
 from lssat.evaluation.fairness import Groups
 from lssat.evaluation.metrics import Array
 from lssat.evaluation.predictions import Predictions
+from lssat.evaluation.probability import CERTAIN
 from lssat.task import Task
 
-CERTAIN = 1e-12  # distance that a mean probability keeps from 0 and 1, so that its logit is finite
 FRAME = "frame_"
 """What the scores of frames are called by, where it is videos that are scored."""
 

@@ -26,6 +26,8 @@ class Output(NamedTuple):
     logits: Float[Tensor, "B K"]
     pred: Float[Tensor, "B L P"] | None
     """A prediction for every patch of the target; None without a masked image."""
+    pooled: Float[Tensor, "B P"] | None = None
+    """The encoder's features of the classified image, given where there is no masked one."""
 
 
 class LSSAT(nn.Module):
@@ -59,7 +61,7 @@ class LSSAT(nn.Module):
         encoded = self.encoder.encode(classified)
         logits = self.head(self._fused(encoded) if self.fuses else encoded.pooled)
         if masked is None:
-            return Output(logits, None)
+            return Output(logits, None, encoded.pooled)
         assert self.decoder is not None, "this model was built without the auxiliary task"
         assert mask is not None, "a masked image needs a mask"
         latent = self.encoder.encode(masked, mask)

@@ -21,6 +21,11 @@ class Distributed:
     rank: int = 0
     world_size: int = 1
 
+    @classmethod
+    def alone(cls) -> Distributed:
+        """The only worker, on a GPU where there is one."""
+        return cls(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+
     def sum(self, value: Tensor) -> Tensor:
         """Sum over all workers, the same on each."""
         if self.world_size == 1:

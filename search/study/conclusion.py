@@ -13,15 +13,13 @@ from typing import Any
 from rich.console import Console
 
 from lssat.command import Notify, from_here, words_that_start
-from lssat.config import ConfigError
-from lssat.files import write_json
 from search.findings import final_table, leaderboard, winner
 from search.findings.final_table import FinalRow
 from search.findings.screen import show_final_table, show_leaderboard
 from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest
 from search.record.speeds import add_speed, network_of, read_speeds
-from search.record.trials import Status, TrialRecord
+from search.record.trials import Status
 from search.strategy.finalists import FinalRun
 from search.study.context import Study, split_texts
 
@@ -91,7 +89,7 @@ def lost_runs(
     """The runs whose best checkpoint `conclude` will read but which is damaged, not there, or not of the epoch that is
     on record: a kill came while such a run was trained again. Raises StorageLost, OSError.
     """
-    from lssat.bundle import TEST
+    from lssat.bundle.folder import TEST
 
     choice = _choose(study, rows, runs)
     if choice is None:
@@ -128,7 +126,8 @@ def open_test(
 
     Each opening is on record. A run is scored when it is first a finalist, and for its scorecard when it first wins.
     """
-    from lssat.bundle import TEST, export
+    from lssat.bundle.exporting import add_test, export
+    from lssat.bundle.folder import TEST
 
     known, chosen = manifest.test_results, choice.run
     has_scorecard = "interval" in known.get(chosen, {})
@@ -136,36 +135,23 @@ def open_test(
     test_result = folder.bundle / TEST
     if has_scorecard and not new and _holds(test_result, known[chosen]):
         return known
-    export(choice.trained[chosen], folder.bundle, _by_class_on_validation(folder.record(choice.stage, chosen)))
+    export(choice.trained[chosen], folder.bundle, prepared)
     if new or not has_scorecard:  # else a winner of earlier finalists is the winner again
         notify(f"scoring {_runs(len(new) + (not has_scorecard))} on test ...")
         manifest.open_test(chosen)
         found = _score_on_test(folder, prepared, choice, [*([] if has_scorecard else [chosen]), *new])
         manifest.record_test(found)
         known |= found
-    write_json(test_result, known[chosen])
+    add_test(folder.bundle, known[chosen])
     return known
-
-
-def _by_class_on_validation(record: TrialRecord) -> dict[str, Any]:
-    """The tables by class of the epoch that is kept; nothing where a version before kept no predictions of it, or they
-    are damaged.
-    """
-    from lssat.evaluation.classes import tables_by_class
-    from search.record import predictions
-
-    try:
-        kept = predictions.read(record.predictions("val"))
-    except ConfigError:
-        return {}
-    return tables_by_class(kept.about.scored_task, kept.predictions, kept.texts)
 
 
 def _score_on_test(
     folder: RunFolder, prepared: Path, choice: Choice, names: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
     """The result of each of these runs, whose predictions go into its record."""
-    from lssat.bundle import open_bundle, score_bundle, score_trained
+    from lssat.bundle.opening import open_bundle
+    from lssat.bundle.scoring import score_bundle, score_trained
     from lssat.data.prepared.decoding import read_resident
     from lssat.data.prepared.table import shard_paths
     from search.record import predictions

@@ -1,25 +1,35 @@
 """A winner's folder: of one run or refused, opened again as the model that was trained, whoever wrote it."""
 
-import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 
-from lssat import bundle, evaluate
-from lssat.bundle import export, open_bundle
+from lssat import evaluate
+from lssat.bundle import folder as bundle
+from lssat.bundle import folder as files
+from lssat.bundle.exporting import add_test, export
+from lssat.bundle.opening import open_bundle
 from lssat.config import ConfigError, build
 from lssat.data.prepared.rows import ResidentRows
+from lssat.evaluation.calibration import calibration
+from lssat.evaluation.metrics import evaluate_scores
+from lssat.evaluation.predictions import Predictions
+from lssat.evaluation.scorecard import scorecard, shown
+from lssat.evaluation.units import RowTexts
 from lssat.task import Task
 from lssat.train import checkpoint
 from lssat.train.distributed import Distributed
-from lssat.train.learner import load_trained
+from lssat.train.learner import PREDICTIONS, load_predictions, load_trained
 from lssat.train.loop import TrainingRun, fit
 from lssat.train.result import BEST_CHECKPOINT
 
@@ -36,7 +46,18 @@ SMALL = {
     "optim.batch_size": 8,
     "optim.warmup_epochs": 0,
 }
-FILES = {bundle.WEIGHTS, bundle.CONFIG, bundle.LABELS, bundle.PREPROCESSING, bundle.VALIDATION}
+FILES = {
+    bundle.WEIGHTS,
+    bundle.HEAD,
+    bundle.CONFIG,
+    bundle.LABELS,
+    bundle.PREPROCESSING,
+    bundle.VALIDATION,
+    bundle.CALIBRATION,
+    bundle.MANIFEST,
+    files.CARD,
+}
+SCORECARD = {"metric": "auc", "score": 0.75, "interval": [0.6, 0.9]}
 OLD_NAMES = ("lbp_method", "lbp_points", "lbp_radius", "ldp_k", "ldp_signed")  # once of `target`, now of `texture`
 
 
@@ -66,56 +87,60 @@ def test_a_bundle_is_opened_as_what_was_trained(tmp_path, trained):
     assert kept == state.result.to_json() and kept["epoch"] == 1
 
 
-def export_stopped(monkeypatch, trained, folder, count):
-    """Replace a bundle, but for all changes of files and flushes after the first `count`; the names of those done."""
+def replace_stopped(monkeypatch, folder, content, most):
+    """Replace a bundle by one of two files, but stop before any change of files after the first `most`; the changes."""
     done = []
 
-    def stopping(name):
-        original = getattr(os, name)
+    def stopping(module, name):
+        original = getattr(module, name)
 
         def call(*args, **kwargs):
-            if len(done) == count:
+            if len(done) >= most:
                 raise KeyboardInterrupt
             done.append(name)
             return original(*args, **kwargs)
 
         return call
 
-    with monkeypatch.context() as patch:
-        for name in ("unlink", "replace", "fsync"):
-            patch.setattr(os, name, stopping(name))
-        try:
-            export(trained, folder)
-        except KeyboardInterrupt:
-            return done
+    def write(inside):
+        files.write_json(inside / bundle.LABELS, content)
+        files.write_json(inside / bundle.CONFIG, content)
+
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        for module, name in ((os, "unlink"), (os, "replace"), (os, "rename"), (os, "fsync"), (shutil, "rmtree")):
+            patch.setattr(module, name, stopping(module, name))
+        files.replace_whole(folder, write)
     return done
 
 
-def test_a_bundle_is_of_one_run_whenever_the_export_of_another_stops(tmp_path, monkeypatch, trained):
-    weights = [load_trained(folder)[1].state_dict() for folder in trained]
-    folder, opened = tmp_path / "best", []
-    for count in itertools.count():
-        export(trained[0], folder)
-        (folder / bundle.TEST).write_text('{"seed": 0}')
-        done = export_stopped(monkeypatch, trained[1], folder, count)
-        if (folder / bundle.WEIGHTS).exists():
-            found = open_bundle(folder)
-            opened.append(found.config.seed)
-            own = found.model.state_dict()
-            assert all(torch.equal(own[name], weights[found.config.seed][name]) for name in weights[0])
-        else:
-            opened.append(None)
-            with pytest.raises(ConfigError, match=r"is no bundle of a winner.*`--resume` where it was stopped"):
-                open_bundle(folder)
-        config = json.loads((folder / bundle.CONFIG).read_text())
-        assert not (folder / bundle.TEST).exists() or config["seed"] == 0
-        for name in FILES - {bundle.WEIGHTS}:
-            json.loads((folder / name).read_text())
-        if len(done) < count:
-            break
-    assert done == ["unlink", "unlink", "fsync", *["fsync", "replace", "fsync"] * len(FILES)]
-    assert opened == [0, *[None] * 16, 1, 1, 1], "nothing is opened between the old weights and the new ones"
-    assert {path.name for path in folder.iterdir()} == FILES
+def test_a_bundle_is_the_old_or_the_new_one_whenever_its_replacement_stops(tmp_path, monkeypatch):
+    """At each of its changes of files, of which there are as many as one that is not stopped makes."""
+    folder, found = tmp_path / "best", []
+    replace_stopped(monkeypatch, folder, "old", sys.maxsize)
+    changes = replace_stopped(monkeypatch, folder, "old", sys.maxsize)
+    for most in range(len(changes) + 1):
+        replace_stopped(monkeypatch, folder, "old", sys.maxsize)
+        replace_stopped(monkeypatch, folder, "new", most)
+        files.settle(folder)
+        assert files.check_files(folder).notes == ()
+        (content,) = {files.read(folder / name) for name in (bundle.CONFIG, bundle.LABELS)}
+        found.append(content)
+    assert found == sorted(found, reverse=True) and set(found) == {"old", "new"}
+    assert [path.name for path in tmp_path.iterdir()] == ["best"]
+
+
+def test_test_results_go_with_the_bundle_that_is_replaced(tmp_path, trained):
+    export(trained[0], tmp_path / "best")
+    add_test(tmp_path / "best", SCORECARD)
+    assert {path.name for path in (tmp_path / "best").iterdir()} == FILES | {bundle.TEST}
+    export(trained[1], tmp_path / "best")
+    assert {path.name for path in (tmp_path / "best").iterdir()} == FILES
+    assert open_bundle(tmp_path / "best").config.seed == 1
+
+
+def hashed(folder):
+    """Take the digests anew: what is damaged was so before."""
+    files.write_json(folder / files.MANIFEST, files._manifest(folder))
 
 
 def cut(path):
@@ -148,6 +173,7 @@ def test_a_damaged_bundle_is_named_in_one_line_before_data_are_prepared(tmp_path
     export(trained[0], tmp_path / "best")
     name, harm = DAMAGES[damage]
     harm(tmp_path / "best" / name)
+    hashed(tmp_path / "best")
     monkeypatch.setattr(evaluate, "prepare", lambda *_: pytest.fail("data are prepared"))
     monkeypatch.setattr(sys, "argv", ["evaluate", str(tmp_path / "best"), "--data", "faces.csv"])
     assert evaluate.main() == 2
@@ -161,6 +187,7 @@ def test_a_bundle_and_a_checkpoint_by_the_version_before_are_opened(tmp_path, tr
     config = open_bundle(tmp_path / "best").config
     path = tmp_path / "best" / bundle.CONFIG
     path.write_text(json.dumps(as_before(json.loads(path.read_text()))))
+    hashed(tmp_path / "best")
     assert open_bundle(tmp_path / "best").config == config
 
     tensors, state = checkpoint.load(trained[0])
@@ -172,6 +199,90 @@ def as_before(config):
     """A configuration as the version before wrote it."""
     texture = {name: config["texture"][name] for name in OLD_NAMES}
     return {**{key: value for key, value in config.items() if key != "texture"}, "target": config["target"] | texture}
+
+
+def test_the_temperature_is_fitted_on_what_the_checkpoint_says_of_its_validation_rows(tmp_path, trained):
+    """Nothing is predicted again; a checkpoint of before kept no predictions, and has none: the card says so."""
+    export(trained[0], tmp_path / "best")
+    _, kept = load_predictions(trained[0])
+    expected = calibration(TASK, kept.predictions)
+    assert json.loads((tmp_path / "best" / bundle.CALIBRATION).read_text()) == expected
+    assert open_bundle(tmp_path / "best").temperature == expected["temperature"] != 1
+    assert (
+        f"Temperature {expected['temperature']:.4f}, fitted on 16 validation photos" in card_of(tmp_path / "best").text
+    )
+
+    tensors, state = checkpoint.load(trained[0])
+    own = {name: tensor for name, tensor in tensors.items() if not name.startswith(PREDICTIONS)}
+    checkpoint.save(tmp_path / "before", tensors=own, state=state)
+    export(tmp_path / "before", tmp_path / "best")
+    assert open_bundle(tmp_path / "best").temperature == 1
+    assert "the checkpoint kept no predictions" in card_of(tmp_path / "best").text
+
+
+def test_a_bundle_of_the_first_format_is_opened_and_said_to_be_one(tmp_path, trained):
+    export(trained[0], tmp_path / "best")
+    _, model = load_trained(trained[0])
+    for name in (bundle.HEAD, bundle.MANIFEST, files.CARD):
+        (tmp_path / "best" / name).unlink()
+    checkpoint.write_tensors(model.state_dict(), tmp_path / "best" / bundle.WEIGHTS)
+    opened = open_bundle(tmp_path / "best")
+    assert "older format" in opened.notes[0]
+    assert all(torch.equal(opened.model.state_dict()[name], tensor) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize("name", sorted(FILES - {bundle.MANIFEST}))
+def test_a_file_that_is_not_as_it_was_written_or_gone_is_refused_by_name(tmp_path, trained, name):
+    export(trained[0], tmp_path / "best")
+    path = tmp_path / "best" / name
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(ConfigError, match=f"{name}` is not as it was written: its sha256 differs"):
+        open_bundle(tmp_path / "best")
+    path.unlink()
+    with pytest.raises(ConfigError, match="is no bundle" if name == bundle.WEIGHTS else f"lacks `{name}`"):
+        open_bundle(tmp_path / "best")
+
+
+def test_another_format_is_refused_and_other_libraries_are_said(tmp_path, trained):
+    export(trained[0], tmp_path / "best")
+    assert open_bundle(tmp_path / "best").notes == ()
+    path = tmp_path / "best" / bundle.MANIFEST
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"versions": content["versions"] | {"timm": "0.9"}}))
+    assert "made with timm 0.9" in open_bundle(tmp_path / "best").notes[0]
+    path.write_text(json.dumps(content | {"format": 99}))
+    with pytest.raises(ConfigError, match="is of format 99, but this version reads 2"):
+        open_bundle(tmp_path / "best")
+
+
+def card_of(folder):
+    return ModelCard.load(folder / files.CARD)
+
+
+def test_the_card_tells_the_test_score_in_front_matter_and_in_words(tmp_path, trained):
+    export(trained[0], tmp_path / "best")
+    assert "was not opened" in card_of(tmp_path / "best").text
+    add_test(tmp_path / "best", SCORECARD)
+    card = card_of(tmp_path / "best")
+    (result,) = card.data.eval_results
+    assert (result.metric_type, result.metric_value, result.dataset_split) == ("auc", 0.75, "test")
+    assert "auc 0.7500 (95% interval 0.6000 to 0.9000)" in card.text
+    for title in ("Data", "How it was chosen", "Subgroups", "Calibration", "Intended use", "Limits"):
+        assert f"## {title}\n" in card.text
+    assert open_bundle(tmp_path / "best").notes == ()
+
+
+def test_the_card_says_what_the_scorecard_does_of_subgroups_and_of_too_few_photos(tmp_path, trained):
+    logits, labels = np.linspace(-2, 2, 40)[:, None], np.arange(40) % 2
+    nothing = np.full(40, "")
+    texts = RowTexts(nothing, nothing, {"male": np.where(np.arange(40) % 3, "1", "0")})
+    predictions = Predictions(logits, labels)
+    found = scorecard(TASK, "auc", predictions, evaluate_scores("binary", logits, labels), texts)
+    export(trained[0], tmp_path / "best")
+    add_test(tmp_path / "best", found)
+    text = card_of(tmp_path / "best").text
+    assert shown(json.loads((tmp_path / "best" / bundle.TEST).read_text())) in text
+    assert "by male" in text and "compares those of male" in text and "no interval" in text
 
 
 def test_another_folder_is_refused(tmp_path):

@@ -15,8 +15,11 @@ import pytest
 import torch
 from PIL import Image
 
-from lssat import bundle, evaluate
-from lssat.bundle import export, open_bundle, score_bundle, score_trained
+from lssat import evaluate
+from lssat.bundle import opening
+from lssat.bundle.exporting import export
+from lssat.bundle.opening import open_bundle
+from lssat.bundle.scoring import score_bundle, score_trained
 from lssat.config import build
 from lssat.data.prepared.decoding import read_resident
 from lssat.data.prepared.table import DatasetInfo, Row
@@ -144,8 +147,8 @@ def test_the_command_builds_the_model_once_and_says_what_the_bundle_scores(tmp_p
     fit(run, lambda result: None)
     export(tmp_path / "run" / "best", tmp_path / "best")
 
-    made, build_model = [], bundle.build_model
-    monkeypatch.setattr(bundle, "build_model", lambda *args, **kwargs: made.append(1) or build_model(*args, **kwargs))
+    made, build_model = [], opening.build_model
+    monkeypatch.setattr(opening, "build_model", lambda *args, **kwargs: made.append(1) or build_model(*args, **kwargs))
     words = ["evaluate", str(tmp_path / "best"), "--data", str(tmp_path / "data"), "--out", str(tmp_path / "card.json")]
     monkeypatch.setattr(sys, "argv", words)
     assert evaluate.main() == 0

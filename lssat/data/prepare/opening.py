@@ -120,7 +120,7 @@ def _square(entry: Record, image: bytes, crop: bool) -> Row:
     if not crop:
         if opened.picture.width == opened.picture.height <= SIZE:
             return _row(entry, image, thumbnail_of(opened.picture), opened.changed)
-        return _encoded(entry, Opened(_central(opened.picture), opened.changed))
+        return _encoded(entry, Opened(central_square(opened.picture), opened.changed))
     picture = np.asarray(opened.picture)
     face = entry.box or _detected(picture)
     if face is None:
@@ -134,7 +134,8 @@ def _detected(picture: Picture) -> Box | None:
     return largest_face(picture)
 
 
-def _central(picture: Image.Image) -> Image.Image:
+def central_square(picture: Image.Image) -> Image.Image:
+    """The largest one, at most SIZE wide."""
     side = min(picture.size)
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
     square = picture.crop((left, top, left + side, top + side))

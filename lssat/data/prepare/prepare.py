@@ -160,7 +160,8 @@ def _write(folder: Path, preparation: Preparation, notify: Notify, spread: Sprea
         return write_dataset(folder, faces, preparation.describe(info), Acceptance(check=preparation.accept))
     start_fork_server()
     listing = open_listing(preparation.source, data)
-    listing = replace(listing, info=preparation.describe(listing.info))
+    info = preparation.describe(listing.info)
+    listing = replace(listing, info=replace(info, options=info.options | {"crop": listing.crop}))
     acceptance = Acceptance(data.max_rejects, preparation.accept)
     if listing.media == "table":
         rows = Progress(notify, "checking images", len(listing.entries)).follow(read_table(listing))

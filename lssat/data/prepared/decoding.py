@@ -14,6 +14,8 @@ from lssat.data.pictures import open_picture
 from lssat.data.prepared.rows import Arrays, ResidentRows, Rows
 from lssat.data.prepared.shards import GROUP_ROWS
 
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+
 
 def read_resident(paths: list[Path], image_size: int) -> Rows:
     """Decode shards in this process: for a sealed split that is read once."""
@@ -29,13 +31,18 @@ def read_resident(paths: list[Path], image_size: int) -> Rows:
 
 def decode(batch: Mapping[str, Any], image_size: int) -> Arrays:
     """JPEG or PNG bytes -> `image` uint8 [N,H,W,3], `label` int64, and `row`, where in the split."""
-    images = np.stack([_pixels(data, image_size) for data in batch["image"]])
+    images = np.stack([pixels_of(data, image_size) for data in batch["image"]])
     labels = np.stack([np.asarray(label, dtype=np.int64) for label in batch["label"]])
     return {"image": images, "label": labels, "row": np.asarray(batch["row"])}
 
 
-def _pixels(data: bytes, image_size: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    image = open_picture(data).picture
-    if image.size != (image_size, image_size):
-        image = image.resize((image_size, image_size), Image.Resampling.BILINEAR, reducing_gap=2.0)
-    return np.asarray(image)
+def pixels_of(data: bytes, image_size: int) -> Pixels:
+    """uint8 [S, S, 3] of a JPEG or PNG. Raises UnusableImage."""
+    return resized(open_picture(data).picture, image_size)
+
+
+def resized(picture: Image.Image, image_size: int) -> Pixels:
+    """A picture in RGB -> uint8 [S, S, 3]."""
+    if picture.size != (image_size, image_size):
+        picture = picture.resize((image_size, image_size), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    return np.asarray(picture)

@@ -135,11 +135,22 @@ def _create(config: Config, sketch: Any, options: dict[str, Any]) -> Any:
     `img_size`).
     """
     options = {"img_size": config.data.image_size, "drop_path_rate": config.backbone.drop_path_rate, **options}
-    known = _accepted(sketch)
-    options = {key: value for key, value in options.items() if key in known}
+    options = _taken(sketch, options)
     model = timm.create_model(catalog.architecture(config.backbone), pretrained=False, num_classes=0, **options)
     spare_memory(model)
     return model
+
+
+def _taken(sketch: Any, options: dict[str, Any]) -> dict[str, Any]:
+    known = _accepted(sketch)
+    return {key: value for key, value in options.items() if key in known}
+
+
+def timm_options(config: Config) -> dict[str, Any]:
+    """With which `timm.create_model` makes this encoder, natively pooled, for whoever does without this package."""
+    sketch = meta_model(catalog.architecture(config.backbone))
+    options = _token_options(config, sketch) if drops_tokens(sketch) else _map_options(config, sketch)
+    return {"num_classes": 0} | _taken(sketch, {"img_size": config.data.image_size, **options})
 
 
 def _wrapped(model: Any, config: Config, drops: bool) -> Encoder:

@@ -20,7 +20,8 @@ from skimage import data
 from torch import Tensor
 from torch.nn import functional as F
 
-from lssat.bundle import export, open_bundle
+from lssat.bundle.exporting import export
+from lssat.bundle.opening import open_bundle
 from lssat.config import ConfigError, build
 from lssat.data.prepared.rows import ResidentRows
 from lssat.model.encoders.base import Encoder

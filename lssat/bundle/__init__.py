@@ -1,0 +1,1 @@
+"""The winner as a folder, a bundle: exported, opened, scored, asked."""

@@ -1,0 +1,109 @@
+"""The model card of a bundle: what the model was trained on, how good it is and for whom, and what it is not for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from lssat.evaluation.scorecard import interval_in_words, shown
+
+TEXT = """---
+{{ card_data }}
+---
+
+# {{ name }}
+
+{{ body }}
+"""
+CHOSEN = (
+    "The run was chosen on validation photos alone: `validation.json` is the epoch that was kept. Of several seeds of "
+    "the winning arm it is the best on validation, so its validation score is a little too good. The test split was "
+    "opened after the choice."
+)
+USE = (
+    "Research on face analysis, on photos that are like those it was trained on. A probability is an estimate and not "
+    "evidence; no decision about a person should rest on it."
+)
+LIMITS = (
+    "Photos that were taken, cropped or compressed otherwise than the training data may be answered worse, and so may "
+    "groups of persons that are rare in them or were not scored. The temperature was fitted on validation photos and "
+    "holds for photos like those."
+)
+BALANCED = (
+    "In training all classes counted as equally frequent (`optim.class_balanced`, `data.sampling`), and so they do in "
+    "these probabilities: where some are rarer, a temperature cannot set that right, and the second error says how far "
+    "off they are."
+)
+
+
+def model_card(known: Mapping[str, Any]) -> str:
+    """`known`: the JSON files of a bundle, by their names without the ending."""
+    task, preprocessing, test = known["labels"], known["preprocessing"], known.get("test")
+    name = f"L-SSAT {preprocessing['backbone']}: {task['name']}"
+    source = preprocessing["source"] or "unknown data"
+    data = ModelCardData(
+        library_name="timm",
+        pipeline_tag="image-classification",
+        tags=["face-analysis", "l-ssat"],
+        model_name=name,
+        eval_results=[_result(task["name"], source, test)] if test else None,
+    )
+    sections = {
+        "Data": f"`{source}`; {task['num_train']} training rows: "
+        + ", ".join(f"{label} {count}" for label, count in zip(task["classes"], task["counts"], strict=True)),
+        "How it was chosen": CHOSEN,
+        "Scores": _scores(known["validation"], test),
+        "Subgroups": _subgroups(test),
+        "Calibration": _calibration(known.get("calibration"), known["config"]),
+        "Intended use": USE,
+        "Limits": LIMITS,
+        "How images are prepared": f"See `preprocessing.json`: {_faces(preprocessing['faces'])}, then "
+        f"{preprocessing['image_size']} pixels, stream {preprocessing['stream']}.",
+    }
+    body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections.items())
+    return str(ModelCard.from_template(data, template_str=TEXT, name=name, body=body))
+
+
+def _result(task: str, source: str, test: Mapping[str, Any]) -> EvalResult:
+    return EvalResult(
+        task_type="image-classification",
+        task_name=task,
+        dataset_type="own",
+        dataset_name=source,
+        dataset_split="test",
+        metric_type=test["metric"],
+        metric_value=round(test["score"], 4),
+    )
+
+
+def _scores(validation: Mapping[str, Any], test: Mapping[str, Any] | None) -> str:
+    text = f"Validation: {validation['val/score']:.4f}, after epoch {validation['epoch']} of {validation['epochs']}."
+    if test is None:
+        return f"{text} The test split was not opened."
+    score = f"{test['metric']} {test['score']:.4f} ({interval_in_words(test)})"
+    return f"{text} Test: {score}. The whole scorecard on test:\n\n```\n{shown(test)}\n```"
+
+
+def _subgroups(test: Mapping[str, Any] | None) -> str:
+    if not test or not test.get("subgroups"):
+        return "None were scored: nothing is known of differences between groups of persons."
+    return f"The scorecard above compares those of {', '.join(test['subgroups'])}, the gap with its interval."
+
+
+def _calibration(found: Mapping[str, Any] | None, config: Mapping[str, Any]) -> str:
+    if found is None:
+        return "None: the checkpoint kept no predictions, so probabilities are those of the bare logits."
+    text = (
+        f"Temperature {found['temperature']:.4f}, fitted on {found['units']} validation {found['of']}; on these the "
+        f"expected calibration error is {found['ece_before']:.4f} before and {found['ece_after']:.4f} after."
+    )
+    is_balanced = config["optim"]["class_balanced"] or config["data"]["sampling"] == "balanced"
+    return f"{text} {BALANCED}" if is_balanced else text
+
+
+def _faces(faces: Mapping[str, Any]) -> str:
+    if faces["crop"]:
+        return f"faces are found ({faces['detector']}) and cut out"
+    return "pictures are taken whole" if faces["keep"] else "the central square is taken"

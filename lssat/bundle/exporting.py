@@ -1,0 +1,118 @@
+"""A `best` checkpoint -> a bundle."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from lssat.bundle.card import model_card
+from lssat.bundle.folder import (
+    CALIBRATION,
+    CARD,
+    CONFIG,
+    HEAD,
+    LABELS,
+    PREPROCESSING,
+    TEST,
+    VALIDATION,
+    WEIGHTS,
+    read,
+    replace_whole,
+)
+from lssat.bundle.opening import ENCODER
+from lssat.config import Config
+from lssat.data.prepare.asked import Faces, describe
+from lssat.data.prepared.table import DatasetInfo, read_info, read_texts
+from lssat.evaluation.calibration import calibration
+from lssat.evaluation.classes import tables_by_class
+from lssat.evaluation.units import RowTexts
+from lssat.files import write_json, write_text, write_whole
+from lssat.model import catalog
+from lssat.model.encoders.base import Encoder
+from lssat.model.encoders.build import timm_options
+from lssat.task import Task
+from lssat.train.checkpoint import write_tensors
+from lssat.train.learner import load_predictions, load_trained
+
+
+def export(trained: Path, bundle: Path, prepared: Path | None = None) -> None:
+    """Put the bundle of a `best` checkpoint in the place of another, if any, whose test results go with it.
+
+    `prepared`: the data that it was trained on; without them pictures count as kept whole, and validation has no tables
+    by class. These and the temperature come from the predictions that the checkpoint keeps, of which one by an older
+    version has none. A kill leaves the old bundle or the new one. Raises CheckpointError.
+    """
+    state, model = load_trained(trained)
+    info = read_info(prepared) if prepared else None
+    calibrated, by_class = _on_validation(state.task, trained, prepared)
+
+    def write(folder: Path) -> None:
+        _write_tensors(folder, model.state_dict())
+        write_json(folder / CONFIG, state.config.model_dump())
+        write_json(folder / LABELS, state.task.to_json())
+        write_json(folder / PREPROCESSING, _preprocessing(state.config, model.encoder, info))
+        write_json(folder / VALIDATION, {**state.result.to_json(), **by_class})
+        if calibrated:
+            write_json(folder / CALIBRATION, calibrated)
+        _write_card(folder)
+
+    replace_whole(bundle, write)
+
+
+def add_test(bundle: Path, scorecard: Mapping[str, Any]) -> None:
+    """Put the scorecard on the test split into a bundle and its card; a kill leaves the bundle with it or without."""
+
+    def write(folder: Path) -> None:
+        shutil.copytree(bundle, folder, dirs_exist_ok=True)
+        write_json(folder / TEST, scorecard)
+        _write_card(folder)
+
+    replace_whole(bundle, write)
+
+
+def _write_card(folder: Path) -> None:
+    """The card, from what else is in the folder."""
+    names = (CONFIG, LABELS, PREPROCESSING, VALIDATION, CALIBRATION, TEST)
+    known = {name.removesuffix(".json"): read(folder / name) for name in names if (folder / name).exists()}
+    write_text(folder / CARD, model_card(known))
+
+
+def _write_tensors(folder: Path, tensors: dict[str, Tensor]) -> None:
+    encoder = {name.removeprefix(ENCODER): value for name, value in tensors.items() if name.startswith(ENCODER)}
+    rest = {name: value for name, value in tensors.items() if not name.startswith(ENCODER)}
+    write_whole(folder / WEIGHTS, lambda temporary: write_tensors(encoder, temporary))
+    write_whole(folder / HEAD, lambda temporary: write_tensors(rest, temporary))
+
+
+def _on_validation(task: Task, trained: Path, prepared: Path | None) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """The calibration and, where the data are at hand, the tables by class, from what the checkpoint says of the
+    validation rows, which is of its epoch and so of these weights.
+    """
+    kept = load_predictions(trained)
+    if kept is None:
+        return None, {}
+    predictions, positions = kept[1]
+    if prepared is None:
+        return calibration(task, predictions), {}
+    texts = RowTexts.of_columns(read_texts(prepared, "val")).of(positions)
+    return calibration(task, predictions, texts), tables_by_class(task, predictions, texts)
+
+
+def _preprocessing(config: Config, encoder: Encoder, info: DatasetInfo | None) -> dict[str, Any]:
+    return {
+        "image_size": config.data.image_size,
+        "resize": "bilinear, to a square",
+        "scale": "pixels / 255",
+        "stream": config.classified_stream,
+        "mean": encoder.mean.flatten().tolist(),
+        "std": encoder.std.flatten().tolist(),
+        "backbone": catalog.architecture(config.backbone),
+        "timm_options": timm_options(config),
+        "pooling": config.head.pooling,
+        "source": Path(info.source).name if info else None,
+        "faces": describe(Faces.of(info) if info else Faces()),
+    }

@@ -1,0 +1,64 @@
+"""The temperature undoes what made logits too sure, and never changes a label."""
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from lssat.evaluation.calibration import calibration
+from lssat.evaluation.predictions import Predictions
+from lssat.evaluation.probability import mean_logits, probabilities
+from lssat.evaluation.units import RowTexts, of_videos
+from lssat.task import Task
+
+KINDS = ("binary", "multiclass", "multilabel")
+
+
+def drawn(kind, rows=20_000):
+    """Logits, and labels that are as frequent as these say."""
+    generator = np.random.default_rng(0)
+    logits = generator.normal(size=(rows, 1 if kind == "binary" else 4)) * 2
+    if kind == "multiclass":
+        return logits, (logits + generator.gumbel(size=logits.shape)).argmax(1)
+    labels = (generator.random(logits.shape) < expit(logits)).astype(int)
+    return logits, labels[:, 0] if kind == "binary" else labels
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_temperature_finds_back_by_how_much_logits_are_too_sure(kind):
+    logits, labels = drawn(kind)
+    task = Task("t", kind, ("a", "b") if kind == "binary" else ("a", "b", "c", "d"), (), 0)
+    found = calibration(task, Predictions(logits * 3, labels))
+    assert found["temperature"] == pytest.approx(3, rel=0.05)
+    assert found["ece_after"] < 0.02 < found["ece_before"]
+    assert (found["units"], found["of"]) == (20_000, "photos")
+
+
+def test_a_model_that_is_never_wrong_has_a_temperature_too():
+    found = calibration(
+        Task("t", "binary", ("a", "b"), (), 0), Predictions(np.array([[-9.0], [9.0]]), np.array([0, 1]))
+    )
+    assert 0 < found["temperature"] < 1
+
+
+def test_where_videos_are_scored_the_temperature_is_theirs():
+    logits, labels = drawn("binary", 400)
+    video = np.repeat(np.arange(100), 4).astype(str)
+    labels = np.repeat(labels[::4], 4)
+    texts = RowTexts(video, video, {})
+    videos, _ = of_videos(Predictions(logits, labels), texts)
+    found = calibration(Task("deepfake", "binary", ("real", "fake"), (), 0), Predictions(logits, labels), texts)
+    assert (found["units"], found["of"]) == (100, "videos")
+    assert found["temperature"] == calibration(Task("t", "binary", ("a", "b"), (), 0), videos)["temperature"]
+    other = calibration(Task("smiling", "binary", ("no", "yes"), (), 0), Predictions(logits, labels), texts)
+    assert (other["units"], other["of"]) == (400, "photos")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_video_has_the_mean_of_its_frames_probabilities_and_one_frame_has_its_own(kind):
+    logits, _ = drawn(kind, 7)
+    np.testing.assert_allclose(
+        probabilities(kind, mean_logits(kind, logits))[0], probabilities(kind, logits).mean(0), atol=1e-9
+    )
+    np.testing.assert_allclose(
+        probabilities(kind, mean_logits(kind, logits[:1]), 2.5), probabilities(kind, logits[:1], 2.5), atol=1e-9
+    )
