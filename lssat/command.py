@@ -68,6 +68,11 @@ def _is_installed_command() -> bool:
     return Path(sys.argv[0]).name in COMMANDS.values()
 
 
+def from_here(path: Path) -> str:
+    """The path as it is typed in the working directory, where it lies below that."""
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+
+
 def is_address(text: str) -> bool:
     """Whether a text names something elsewhere, `s3://...` for instance, which as a path would be a folder `s3:`."""
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text) is not None

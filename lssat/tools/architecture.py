@@ -29,8 +29,8 @@ PACKAGES = ("lssat", "search")
 INSTANT = "lssat at once"
 """The box of the modules that the import rule of this id keeps free of torch, Ray, timm and Optuna."""
 
-WIDTH, HEIGHT = 1286, 886
-TOP, BOX, ROW = 116, 82, 132
+WIDTH, HEIGHT = 1286, 916
+TOP, BOX, ROW = 146, 82, 132
 """Pixels from the upper edge to the first row, height of a box, and from row to row."""
 LINES = 4  # of text in a box
 MARGIN = 4
@@ -38,19 +38,20 @@ MARGIN = 4
 METHOD, STUDY = 456, 26
 """Left edges of the two packages."""
 LAYOUT = {  # box: pixels from its package's left edge, row, width
-    "search commands": (0, -0.5, 380),
-    "search.command_line": (0, 0.24, 184),
-    "search.again": (196, 0.24, 184),
-    "search.study": (0, 0.98, 380),
-    "search.planted": (0, 1.8, 120),
-    "search.findings": (130, 1.8, 120),
-    "search.plan": (260, 1.8, 120),
-    "search.claims": (0, 2.6, 138),
-    "search.strategy": (154, 2.6, 170),
-    "search.record": (0, 3.5, 380),
-    "search.space": (0, 4.5, 380),
-    "lssat commands": (0, -0.5, 628),
-    "lssat.answers": (0, 0.26, 188),
+    "search commands": (0, -0.72, 380),
+    "search.command_line": (0, -0.05, 184),
+    "search.again": (196, -0.05, 184),
+    "search.study": (0, 0.62, 380),
+    "search.page": (0, 1.4, 240),
+    "search.planted": (260, 1.3, 120),
+    "search.findings": (0, 2.1, 240),
+    "search.plan": (260, 1.95, 120),
+    "search.claims": (0, 2.85, 138),
+    "search.strategy": (154, 2.85, 226),
+    "search.record": (0, 3.7, 380),
+    "search.space": (0, 4.55, 380),
+    "lssat commands": (0, -0.72, 628),
+    "lssat.answers": (0, 0.14, 188),
     "lssat.bundle": (0, 1, 188),
     "lssat.on_ray": (204, 1, 184),
     "lssat.data.prepare": (404, 1.68, 224),

@@ -11,11 +11,24 @@ from lssat.evaluation.scorecard import interval_in_words
 from lssat.task import Task
 from search.claims.chance import chance
 from search.claims.words import Word, listed
-from search.findings.final_table import FinalRow
+from search.findings import leaderboard
+from search.findings.final_table import FinalRow, complete_runs, winning_arm
 from search.findings.leaderboard import Row
 from search.findings.told import Told, would_tell
+from search.record.folder import RunFolder, Stage
+from search.record.manifest import Manifest
+from search.strategy.finalists import FinalRun
 
 OF_WHAT = ": of the same model on other test images of such people"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What validation chose: a run of a stage, of the trial of that name."""
+
+    run: str
+    trial: str
+    stage: Stage
 
 
 @dataclass(frozen=True)
@@ -31,6 +44,33 @@ class Winner:
     over: str
     kept: str
     card: Mapping[str, Any]
+
+
+def chosen(folder: RunFolder, rows: Sequence[Row], runs: Sequence[FinalRun]) -> Chosen | None:
+    """The winner of the final stage or, without one, of the search. Of the winner's seeds the best on validation is
+    kept.
+    """
+    results = complete_runs(folder, runs)
+    if winning := winning_arm(runs, results):
+        own = [run for run in runs if run.name in results and run.arm.name == winning]
+        best_run = max(own, key=lambda run: results[run.name].best)
+        return Chosen(best_run.name, best_run.arm.trial, Stage.FINAL)
+    best = leaderboard.winner(rows)
+    return Chosen(best.trial, best.trial, Stage.SEARCH) if best else None
+
+
+def of_study(
+    folder: RunFolder, manifest: Manifest, rows: Sequence[Row], runs: Sequence[FinalRun], table: Sequence[FinalRow]
+) -> Winner | None:
+    """None while the test split is closed, or was opened for another winner. `table`: with test scores."""
+    found = chosen(folder, rows, runs)
+    card = manifest.test_results.get(found.run, {}) if found else {}
+    if found is None or "interval" not in card:
+        return None
+    if found.stage is Stage.SEARCH:
+        return of_search(next(row for row in rows if row.trial == found.trial), card)
+    last = folder.record(Stage.FINAL, found.run).last
+    return of_final_stage(table[0], found.run, last.best if last else float("nan"), card)
 
 
 def of_final_stage(row: FinalRow, run: str, validation: float, card: Mapping[str, Any]) -> Winner:
@@ -64,7 +104,7 @@ def lines(winner: Winner, table: Sequence[FinalRow], chance: str | None = None) 
         f"{OF_WHAT if card['interval'] else ''})",
         f"  on test it also has {others}",
     ]
-    return [*found, *([chance] if chance else []), *_of_the_best(table), *_of_the_auxiliary_task(table)]
+    return [*found, *([chance] if chance else []), *of_the_best(table), *of_the_auxiliary_task(table)]
 
 
 def chance_line(winner: Winner, task: Task, info: DatasetInfo) -> str | None:
@@ -88,7 +128,7 @@ def chance_line(winner: Winner, task: Task, info: DatasetInfo) -> str | None:
     return None
 
 
-def _of_the_best(table: Sequence[FinalRow]) -> list[str]:
+def of_the_best(table: Sequence[FinalRow]) -> list[str]:
     """Which arm is the best, or may be; nothing where there is one."""
     if len(table) < 2:
         return []
@@ -121,7 +161,7 @@ def _beside_the_best(top: FinalRow, table: Sequence[FinalRow]) -> list[str]:
     return found
 
 
-def _of_the_auxiliary_task(table: Sequence[FinalRow]) -> list[str]:
+def of_the_auxiliary_task(table: Sequence[FinalRow]) -> list[str]:
     """One line: whom it helped, whom it harmed, to whom it made no difference, and of whom that cannot be told."""
     pairs = [row.supervised for row in table if row.supervised]
     said = {Word.BETTER: "helped ", Word.WORSE: "harmed ", Word.EQUIVALENT: "equivalent without it: "}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,11 +12,10 @@ from typing import Any
 
 from rich.console import Console
 
-from lssat.command import Notify, words_that_start
+from lssat.command import Notify, from_here, words_that_start
 from search.findings import final_table, leaderboard, winner
 from search.findings.final_table import FinalRow
 from search.findings.screen import show_final_table, show_leaderboard
-from search.findings.winner import Winner
 from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest
 from search.record.speeds import add_speed, network_of, read_speeds
@@ -28,13 +26,12 @@ from search.study.context import Study, split_texts
 
 @dataclass(frozen=True)
 class Choice:
-    """What validation chose. `run`: whose weights are kept; `trial`: where it comes from.
+    """What validation chose. `run`: whose weights are kept.
 
     `trained`: the best checkpoint of each run that is scored on test, by its name; they are runs of one `stage`.
     """
 
     run: str
-    trial: str
     trained: Mapping[str, Path]
     stage: Stage
 
@@ -65,7 +62,8 @@ def conclude(
     results = open_test(folder, study.prepared, manifest, choice, console.print)
     scores = {name: float(result["score"]) for name, result in results.items()}
     table = final_table.with_test(table, runs, scores)
-    found = _winner(study, choice, rows, table, results[choice.run])
+    found = winner.of_study(folder, manifest, rows, runs, table)
+    assert found is not None, "it has just been scored"
     warning = _chance_line(study, found)
     said = winner.lines(found, table, warning)
     if table:
@@ -183,20 +181,14 @@ def _holds(path: Path, result: Mapping[str, Any]) -> bool:
 
 
 def _choose(study: Study, rows: Sequence[leaderboard.Row], runs: Sequence[FinalRun]) -> Choice | None:
-    """The winner of the final stage or, without one, of the search. Of the winner's seeds the best on validation is
-    kept.
-    """
-    results = final_table.complete_runs(study.folder, runs)
-    if winning := final_table.winning_arm(runs, results):
-        trained = {name: study.storage.best(Stage.FINAL, name) for name in results}
-        own = [run for run in runs if run.name in results and run.arm.name == winning]
-        best_run = max(own, key=lambda run: results[run.name].best)
-        return Choice(best_run.name, best_run.arm.trial, trained, Stage.FINAL)
-    best = leaderboard.winner(rows)
-    if best is None:
+    """The winner; of a final stage, all of its finished runs are scored on test."""
+    found = winner.chosen(study.folder, rows, runs)
+    if found is None:
         return None
-    trained = {best.trial: study.storage.best(Stage.SEARCH, best.trial)}
-    return Choice(best.trial, best.trial, trained, Stage.SEARCH)
+    is_final = found.stage is Stage.FINAL
+    names = list(final_table.complete_runs(study.folder, runs)) if is_final else [found.run]
+    trained = {name: study.storage.best(found.stage, name) for name in names}
+    return Choice(found.run, trained, found.stage)
 
 
 def _measure_speeds(study: Study, rows: Sequence[leaderboard.Row], console: Console) -> None:
@@ -215,16 +207,7 @@ def _measure_speeds(study: Study, rows: Sequence[leaderboard.Row], console: Cons
             add_speed(study.folder, network, *speed)
 
 
-def _winner(
-    study: Study, choice: Choice, rows: Sequence[leaderboard.Row], table: Sequence[FinalRow], card: Mapping[str, Any]
-) -> Winner:
-    if not table:
-        return winner.of_search(next(row for row in rows if row.trial == choice.trial), card)
-    last = study.folder.record(Stage.FINAL, choice.run).last
-    return winner.of_final_stage(table[0], choice.run, last.best if last else float("nan"), card)
-
-
-def _chance_line(study: Study, found: Winner) -> str | None:
+def _chance_line(study: Study, found: winner.Winner) -> str | None:
     from lssat.data.prepared.table import read_info
 
     return winner.chance_line(found, study.task, read_info(study.prepared))
@@ -246,15 +229,10 @@ def _show_where(console: Console, study: Study, table: Sequence[FinalRow], num_o
     if table:
         shown["final stage"] = folder.final_page
     for what, path in shown.items():
-        console.print(f"  {what:<21}{shlex.quote(_from_here(path))}", soft_wrap=True)
+        console.print(f"  {what:<21}{shlex.quote(from_here(path))}", soft_wrap=True)
     command = Path(sys.executable).with_name("tensorboard")
-    binary = _from_here(command) if command.is_relative_to(Path.cwd()) else command.name
-    role = shlex.join([*words_that_start("python search/role.py"), _from_here(folder.path)])
+    binary = from_here(command) if command.is_relative_to(Path.cwd()) else command.name
+    role = shlex.join([*words_that_start("python search/role.py"), from_here(folder.path)])
     console.print(f"  {'role of each setting':<21}{role}", soft_wrap=True)
-    words = shlex.join([binary, "--logdir", _from_here(folder.tensorboard), "--host", "127.0.0.1"])
+    words = shlex.join([binary, "--logdir", from_here(folder.tensorboard), "--host", "127.0.0.1"])
     console.print(f"  {'TensorBoard':<21}{words}", soft_wrap=True)
-
-
-def _from_here(path: Path) -> str:
-    """The path as it is typed in the working directory, where it lies below that."""
-    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)

@@ -62,7 +62,7 @@ def test_fewer_finalists_than_before_bring_back_an_earlier_winner(tmp_path, prep
     said = []
 
     def opened(names, chosen):
-        choice = Choice(chosen, chosen, {name: trained[name] for name in names}, Stage.FINAL)
+        choice = Choice(chosen, {name: trained[name] for name in names}, Stage.FINAL)
         known = open_test(folder, prepared, record, choice, said.append)
         assert json.loads((tmp_path / "best" / "test.json").read_text()) == json.loads(json.dumps(known[chosen]))
         return load_file(tmp_path / "best" / "head.safetensors")["head.weight"]

@@ -1,0 +1,75 @@
+"""The answer: who wins, how sure that is, and what the auxiliary task brought."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lssat.evaluation.scorecard import interval_in_words
+from search.findings import winner
+from search.findings.winner import Winner
+from search.page.document import Section, Statement
+from search.page.study import StudyOnPage
+from search.record.trials import Status
+
+
+def section(study: StudyOnPage) -> Section:
+    """Three sentences or, while the study has no winner, how far it has come."""
+    found = study.winner
+    said = list(_of_winner(study, found) if found else _so_far(study))
+    return Section("answer", "The answer", said)
+
+
+def _of_winner(study: StudyOnPage, found: Winner) -> Iterator[Statement]:
+    card = found.card
+    yield Statement(
+        f"{study.id}.winner",
+        f"Take {found.backbone} ({found.name}): {card['metric']} {found.validation:.4f} on validation and "
+        f"{found.test:.4f} on test, {found.over}.",
+        f"kept in {study.folder.bundle.name}/: {found.kept}; on test {card['score']:.4f}, {interval_in_words(card)}",
+        data=study.folder.manifest.name,
+    )
+    if study.task and study.info and (warning := winner.chance_line(found, study.task, study.info)):
+        yield Statement(f"{study.id}.chance", _sentence([warning]), data=study.folder.manifest.name, is_warning=True)
+    if lines := winner.of_the_best(study.table):
+        yield Statement(f"{study.id}.best", _sentence(lines), "finalists, on validation", data=_data(study))
+    elif len(study.table) < 2:
+        yield Statement(
+            f"{study.id}.untested",
+            "Whether another would do as well was not tested: there was no final stage to compare in.",
+            is_warning=True,
+        )
+    if lines := winner.of_the_auxiliary_task(study.table):
+        yield Statement(f"{study.id}.auxiliary", _sentence(lines), "finalists, on validation", data=_data(study))
+
+
+def _so_far(study: StudyOnPage) -> Iterator[Statement]:
+    """Of a study that runs, was interrupted, or has no trial that could win."""
+    yield Statement(f"{study.id}.open", _how_far(study), is_warning=True)
+    if study.complete:
+        best = study.complete[0]
+        yield Statement(
+            f"{study.id}.leading",
+            f"So far trial {best.trial} ({best.backbone}) leads with {best.score:.4f} on validation: one run, picked "
+            "as the highest of many, so that this is too high.",
+            data=study.folder.leaderboard.name,
+        )
+
+
+def _how_far(study: StudyOnPage) -> str:
+    counts = {status: sum(row.status == status for row in study.rows) for status in Status}
+    begun = ", ".join(f"{number} {status}" for status, number in counts.items() if number)
+    if not study.rows:
+        return "There is no winner: no trial has begun yet."
+    if not study.complete:
+        return f"There is no winner: no trial had its full budget yet ({begun})."
+    return f"There is no winner yet ({begun}); the test split is closed."
+
+
+def _data(study: StudyOnPage) -> str:
+    return study.file("finalists") + ".csv"
+
+
+def _sentence(lines: list[str]) -> str:
+    """Lines of the last screen as sentences of a page."""
+    sentences = [line.strip() for line in lines]
+    return " ".join(f"{text[0].upper()}{text[1:]}{'' if text.endswith('.') else '.'}" for text in sentences)
