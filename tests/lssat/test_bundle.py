@@ -207,7 +207,8 @@ def test_the_temperature_is_fitted_on_what_the_checkpoint_says_of_its_validation
     """Nothing is predicted again; a checkpoint of before kept no predictions, and has none: the card says so."""
     export(trained[0], tmp_path / "best")
     _, kept = load_predictions(trained[0])
-    expected = calibration(TASK, kept.predictions)
+    nothing = np.full(16, "")
+    expected = calibration(TASK, kept.predictions, RowTexts(nothing, nothing, {}))
     assert json.loads((tmp_path / "best" / bundle.CALIBRATION).read_text()) == expected
     assert open_bundle(tmp_path / "best").temperature == expected["temperature"] != 1
     assert (
