@@ -29,10 +29,13 @@ class Journal:
 
     def rows(self) -> list[Row]:
         """Those that are there whole. Raises UserError."""
-        if not self.path.exists():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            append_json_line(self.path, {"question": self._key})
-            return []
+        try:
+            if not self.path.exists():
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                append_json_line(self.path, {"question": self._key})
+                return []
+        except OSError as error:
+            raise UserError(f"`{self.path}` cannot be written ({error.strerror}); name another `--out`") from None
         whole, _, torn = self.path.read_bytes().rpartition(b"\n")
         if torn:
             with self.path.open("r+b") as file:

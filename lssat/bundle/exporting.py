@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from lssat.bundle.card import model_card
@@ -29,12 +30,12 @@ from lssat.data.prepare.asked import Faces, describe
 from lssat.data.prepared.table import DatasetInfo, read_info, read_texts
 from lssat.evaluation.calibration import calibration
 from lssat.evaluation.classes import tables_by_class
+from lssat.evaluation.predictions import Predictions
 from lssat.evaluation.units import RowTexts
 from lssat.files import write_json, write_text, write_whole
 from lssat.model import catalog
 from lssat.model.encoders.base import Encoder
 from lssat.model.encoders.build import timm_options
-from lssat.task import Task
 from lssat.train.checkpoint import write_tensors
 from lssat.train.learner import load_predictions, load_trained
 
@@ -48,16 +49,17 @@ def export(trained: Path, bundle: Path, prepared: Path | None = None) -> None:
     """
     state, model = load_trained(trained)
     info = read_info(prepared) if prepared else None
-    calibrated, by_class = _on_validation(state.task, trained, prepared)
+    said = _on_validation(trained, prepared)
 
     def write(folder: Path) -> None:
         _write_tensors(folder, model.state_dict())
         write_json(folder / CONFIG, state.config.model_dump())
         write_json(folder / LABELS, state.task.to_json())
         write_json(folder / PREPROCESSING, _preprocessing(state.config, model.encoder, info))
+        by_class = tables_by_class(state.task, *said) if said and prepared else {}
         write_json(folder / VALIDATION, {**state.result.to_json(), **by_class})
-        if calibrated:
-            write_json(folder / CALIBRATION, calibrated)
+        if said:
+            write_json(folder / CALIBRATION, calibration(state.task, *said))
         _write_card(folder)
 
     replace_whole(bundle, write)
@@ -88,18 +90,18 @@ def _write_tensors(folder: Path, tensors: dict[str, Tensor]) -> None:
     write_whole(folder / HEAD, lambda temporary: write_tensors(rest, temporary))
 
 
-def _on_validation(task: Task, trained: Path, prepared: Path | None) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-    """The calibration and, where the data are at hand, the tables by class, from what the checkpoint says of the
-    validation rows, which is of its epoch and so of these weights.
+def _on_validation(trained: Path, prepared: Path | None) -> tuple[Predictions, RowTexts] | None:
+    """What the checkpoint says of the validation rows, at its epoch and so by these weights, and what is known of them.
+    None where a version before kept no predictions.
     """
     kept = load_predictions(trained)
     if kept is None:
-        return None, {}
+        return None
     predictions, positions = kept[1]
     if prepared is None:
-        return calibration(task, predictions), {}
-    texts = RowTexts.of_columns(read_texts(prepared, "val")).of(positions)
-    return calibration(task, predictions, texts), tables_by_class(task, predictions, texts)
+        nothing = np.full(len(positions), "")
+        return predictions, RowTexts(nothing, nothing, {})
+    return predictions, RowTexts.of_columns(read_texts(prepared, "val")).of(positions)
 
 
 def _preprocessing(config: Config, encoder: Encoder, info: DatasetInfo | None) -> dict[str, Any]:

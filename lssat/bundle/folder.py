@@ -47,6 +47,8 @@ def replace_whole(folder: Path, write: Callable[[Path], object]) -> None:
     make_folder(staging)
     try:
         write(staging)
+        for path in staging.iterdir():
+            sync(path)  # what was copied is not on disk yet
         write_json(staging / MANIFEST, _manifest(staging))
         if folder.exists():
             folder.replace(aside)

@@ -29,18 +29,17 @@ def fit_temperature(kind: Kind, predictions: Predictions) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=(-bound, bound), method="bounded").x))
 
 
-def calibration(task: Task, predictions: Predictions, texts: RowTexts | None = None) -> dict[str, Any]:
+def calibration(task: Task, predictions: Predictions, texts: RowTexts) -> dict[str, Any]:
     """The temperature, from how many videos or photos, and the calibration error before and after, on the same ones.
 
     `texts`, in the order of the predictions: frames of a video are one where they are scored as one.
     """
-    is_by_video = texts is not None and scores_videos(task, texts)
-    units = score_units(task, predictions, texts)[0] if texts else predictions
+    units, _ = score_units(task, predictions, texts)
     temperature = fit_temperature(task.kind, units)
     return {
         "temperature": temperature,
         "units": len(units.labels),
-        "of": "videos" if is_by_video else "photos",
+        "of": "videos" if scores_videos(task, texts) else "photos",
         "ece_before": _error(task.kind, units, 1.0),
         "ece_after": _error(task.kind, units, temperature),
     }

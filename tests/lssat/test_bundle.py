@@ -115,18 +115,20 @@ def replace_stopped(monkeypatch, folder, content, most):
 
 def test_a_bundle_is_the_old_or_the_new_one_whenever_its_replacement_stops(tmp_path, monkeypatch):
     """At each of its changes of files, of which there are as many as one that is not stopped makes."""
-    folder, found = tmp_path / "best", []
-    replace_stopped(monkeypatch, folder, "old", sys.maxsize)
-    changes = replace_stopped(monkeypatch, folder, "old", sys.maxsize)
+    old, folder, found = tmp_path / "old", tmp_path / "new" / "best", []
+    replace_stopped(monkeypatch, old, "old", sys.maxsize)
+    shutil.copytree(old, folder)
+    changes = replace_stopped(monkeypatch, folder, "new", sys.maxsize)
     for most in range(len(changes) + 1):
-        replace_stopped(monkeypatch, folder, "old", sys.maxsize)
+        shutil.rmtree(folder)
+        shutil.copytree(old, folder)
         replace_stopped(monkeypatch, folder, "new", most)
         files.settle(folder)
         assert files.check_files(folder).notes == ()
         (content,) = {files.read(folder / name) for name in (bundle.CONFIG, bundle.LABELS)}
         found.append(content)
     assert found == sorted(found, reverse=True) and set(found) == {"old", "new"}
-    assert [path.name for path in tmp_path.iterdir()] == ["best"]
+    assert [path.name for path in folder.parent.iterdir()] == ["best"]
 
 
 def test_test_results_go_with_the_bundle_that_is_replaced(tmp_path, trained):
@@ -205,7 +207,8 @@ def test_the_temperature_is_fitted_on_what_the_checkpoint_says_of_its_validation
     """Nothing is predicted again; a checkpoint of before kept no predictions, and has none: the card says so."""
     export(trained[0], tmp_path / "best")
     _, kept = load_predictions(trained[0])
-    expected = calibration(TASK, kept.predictions)
+    nothing = np.full(16, "")
+    expected = calibration(TASK, kept.predictions, RowTexts(nothing, nothing, {}))
     assert json.loads((tmp_path / "best" / bundle.CALIBRATION).read_text()) == expected
     assert open_bundle(tmp_path / "best").temperature == expected["temperature"] != 1
     assert (

@@ -165,7 +165,17 @@ def test_the_command_builds_the_model_once_and_says_what_the_bundle_scores(tmp_p
         assert [name, *map(str, counts)] in rows_on_screen
 
 
-@pytest.mark.parametrize("command", ["evaluate", "prepare"])
+def test_data_of_another_task_are_refused_in_one_sentence(tmp_path, monkeypatch, capsys, best):
+    rows = [Row(png(np.zeros((8, 8, 3))), n % 2, f"{s}-{n}", s) for s in ("train", "val", "test") for n in range(4)]
+    write_dataset(tmp_path / "data", rows, DatasetInfo("x", "mood", "binary", ("sad", "glad"), synthetic=False))
+    monkeypatch.setattr(sys, "argv", ["evaluate", str(best), "--data", str(tmp_path / "data")])
+    assert evaluate.main() == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: the bundle tells no, yes apart (binary), but the data hold sad, glad (binary)")
+    assert "name data of the same task, or choose labels by `--task` and `--classes`" in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["evaluate", "prepare", "predict"])
 def test_help_loads_no_torch(command):
     """It takes seconds to load."""
     code = (

@@ -213,6 +213,10 @@ MISTAKES = {
     "a pattern without files": (lambda folder, best: [best, folder / "*.jpg"], "no file matches `"),
     "an empty list": (lambda folder, best: [best, "-"], "the list on standard input names no file"),
     "another ending": (lambda folder, best: [best, "a.jpg", "--out", folder / "a.txt"], "`--out` must end in .csv"),
+    "no place": (
+        lambda folder, best: [best, "a.jpg", "--out", best / "bundle.json" / "a.csv"],
+        "; name another `--out`",
+    ),
     "no batch": (lambda folder, best: [best, "a.jpg", "--batch-size", "0"], "`batch_size >= 1` must hold, but got 0"),
 }
 

@@ -13,6 +13,10 @@ from lssat.task import Task
 KINDS = ("binary", "multiclass", "multilabel")
 
 
+def no_texts(rows):
+    return RowTexts(np.full(rows, ""), np.full(rows, ""), {})
+
+
 def drawn(kind, rows=20_000):
     """Logits, and labels that are as frequent as these say."""
     generator = np.random.default_rng(0)
@@ -27,16 +31,15 @@ def drawn(kind, rows=20_000):
 def test_a_temperature_finds_back_by_how_much_logits_are_too_sure(kind):
     logits, labels = drawn(kind)
     task = Task("t", kind, ("a", "b") if kind == "binary" else ("a", "b", "c", "d"), (), 0)
-    found = calibration(task, Predictions(logits * 3, labels))
+    found = calibration(task, Predictions(logits * 3, labels), no_texts(20_000))
     assert found["temperature"] == pytest.approx(3, rel=0.05)
     assert found["ece_after"] < 0.02 < found["ece_before"]
     assert (found["units"], found["of"]) == (20_000, "photos")
 
 
 def test_a_model_that_is_never_wrong_has_a_temperature_too():
-    found = calibration(
-        Task("t", "binary", ("a", "b"), (), 0), Predictions(np.array([[-9.0], [9.0]]), np.array([0, 1]))
-    )
+    certain = Predictions(np.array([[-9.0], [9.0]]), np.array([0, 1]))
+    found = calibration(Task("t", "binary", ("a", "b"), (), 0), certain, no_texts(2))
     assert 0 < found["temperature"] < 1
 
 
@@ -48,7 +51,10 @@ def test_where_videos_are_scored_the_temperature_is_theirs():
     videos, _ = of_videos(Predictions(logits, labels), texts)
     found = calibration(Task("deepfake", "binary", ("real", "fake"), (), 0), Predictions(logits, labels), texts)
     assert (found["units"], found["of"]) == (100, "videos")
-    assert found["temperature"] == calibration(Task("t", "binary", ("a", "b"), (), 0), videos)["temperature"]
+    assert (
+        found["temperature"]
+        == calibration(Task("t", "binary", ("a", "b"), (), 0), videos, no_texts(100))["temperature"]
+    )
     other = calibration(Task("smiling", "binary", ("no", "yes"), (), 0), Predictions(logits, labels), texts)
     assert (other["units"], other["of"]) == (400, "photos")
 
