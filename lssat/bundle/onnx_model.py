@@ -87,14 +87,14 @@ def write_onnx(bundle: Bundle, path: Path) -> None:
         raise ConfigError(f"torch cannot export this model to ONNX ({reason}); use it through `lssat.load`") from error
 
 
-def prove(bundle: Bundle, path: Path, images: npt.NDArray[np.uint8], labels: Array) -> Proof:
+def prove(bundle: Bundle, path: Path, images: npt.NDArray[np.uint8], labels: Array, fewest: int = FEWEST_ROWS) -> Proof:
     """That a model answers these rows as torch does. images [N, S, S, 3], labels [N] or [N, K].
 
     Raises ConfigError with the reason where it does not, or the rows are too few.
     """
-    if len(images) < FEWEST_ROWS:
+    if len(images) < fewest:
         raise ConfigError(
-            f"an ONNX model is proved on at least {FEWEST_ROWS} rows, but there are {len(images)}; name data with more"
+            f"an ONNX model is proved on at least {fewest} rows, but there are {len(images)}; name data with more"
         )
     wanted = _torch_logits(bundle, images)
     metric = bundle.task.group_metric(bundle.config.objective.metric)
