@@ -32,6 +32,8 @@ COMMANDS = {
     "python search/dashboard.py": "lssat-dashboard",
     "python -m lssat.prepare": "lssat-prepare",
     "python -m lssat.evaluate": "lssat-evaluate",
+    "python -m lssat.export": "lssat-export",
+    "python -m lssat.demo": "lssat-demo",
     "python -m lssat.predict": "lssat-predict",
 }
 """What is typed in a clone, and where the project is installed (`project.scripts` of pyproject.toml)."""

@@ -12,12 +12,12 @@ from rich.console import Console
 
 # What loads torch or scikit-learn is imported where it is needed, so that `--help` and mistakes are answered at once.
 from lssat.command import command_parser, exit_code, local_path
-from lssat.config import ConfigError, DataConfig, build
+from lssat.config import ConfigError
 from lssat.console import Column, SafeConsole, Sheet
 from lssat.data.prepare.prepare import prepare
 from lssat.data.prepared.decoding import read_resident
 from lssat.data.prepared.table import SPLITS, read_info, read_texts, shard_paths
-from lssat.data.sources.source import absolute
+from lssat.data_arguments import add_data_arguments, data_of
 from lssat.files import write_json
 
 if TYPE_CHECKING:
@@ -41,13 +41,8 @@ def evaluate_on(bundle: Bundle, prepared: Path, split: str, subgroups: Sequence[
     """The scorecard of a bundle on a split of prepared data of the same task. Raises ConfigError."""
     from lssat.bundle.scoring import score_bundle
 
-    task, info = bundle.task, read_info(prepared)
-    if (info.kind, info.classes) != (task.kind, task.classes):
-        raise ConfigError(
-            f"the bundle tells {', '.join(task.classes)} apart ({task.kind}), but the data hold "
-            f"{', '.join(info.classes)} ({info.kind}); name data of the same task, or choose labels by `--task` and "
-            "`--classes`"
-        )
+    info = read_info(prepared)
+    bundle.check_same_task(info)
     unknown = [name for name in subgroups if name not in info.columns]
     if unknown:
         raise ConfigError(
@@ -59,7 +54,7 @@ def evaluate_on(bundle: Bundle, prepared: Path, split: str, subgroups: Sequence[
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    data = _data(arguments)
+    data = data_of(arguments)
     from lssat.bundle.opening import open_bundle
 
     bundle = open_bundle(arguments.bundle)  # before the data are prepared, which may take hours
@@ -122,18 +117,6 @@ def _score(value: float | None) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
-def _data(arguments: argparse.Namespace) -> DataConfig:
-    keys = {
-        "data.source": absolute(arguments.data),
-        "data.task": arguments.task,
-        "data.classes": arguments.classes.split(",") if arguments.classes else None,
-        "data.class_names": arguments.class_names.split(",") if arguments.class_names else None,
-        "data.allow_leaks": arguments.allow_leaks,
-        "data.max_rejects": arguments.max_rejects,
-    }
-    return build({key: value for key, value in keys.items() if value is not None}).data
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser(
         "python -m lssat.evaluate",
@@ -142,31 +125,9 @@ def _parser() -> argparse.ArgumentParser:
         "celebdf:/data/Celeb-DF-v2 --allow-leaks",
     )
     parser.add_argument("bundle", type=local_path, help="the folder best/ of a run")
-    parser.add_argument(
-        "--data",
-        required=True,
-        help="as of search/run.py: kind:PATH?option=value, a table, a folder per class, or a prepared folder",
-    )
-    parser.add_argument("--task", help="label column(s); default: the natural task of the kind")
-    parser.add_argument("--classes", metavar="A,B,...", help="keep only these classes of the label")
-    parser.add_argument(
-        "--class-names", metavar="A,B,...", help="what the classes are called, numbers by size and words by letters"
-    )
+    add_data_arguments(parser)
     parser.add_argument("--split", default="test", choices=SPLITS)
     parser.add_argument("--subgroups", default="", metavar="A,B", help="columns of the data to give the score by")
-    parser.add_argument(
-        "--allow-leaks", action="store_true", help="the other data set's own splits may share persons or images"
-    )
-    parser.add_argument(
-        "--max-rejects", type=float, metavar="SHARE", help="largest share of images that may be unusable (default 0.01)"
-    )
-    parser.add_argument(
-        "--cache",
-        type=local_path,
-        default=Path("results/.data"),
-        metavar="DIR",
-        help="where prepared data are kept (default results/.data)",
-    )
     parser.add_argument("--out", type=local_path, metavar="FILE", help="write the scorecard as JSON")
     return parser
 

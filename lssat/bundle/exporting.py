@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +67,18 @@ def export(trained: Path, bundle: Path, prepared: Path | None = None) -> None:
 
 def add_test(bundle: Path, scorecard: Mapping[str, Any]) -> None:
     """Put the scorecard on the test split into a bundle and its card; a kill leaves the bundle with it or without."""
+    _change(bundle, lambda folder: write_json(folder / TEST, scorecard))
 
+
+def add_file(bundle: Path, file: Path) -> None:
+    """Put a copy of a file into a bundle; a kill leaves the bundle with it or without."""
+    _change(bundle, lambda folder: shutil.copyfile(file, folder / file.name))
+
+
+def _change(bundle: Path, change: Callable[[Path], object]) -> None:
     def write(folder: Path) -> None:
         shutil.copytree(bundle, folder, dirs_exist_ok=True)
-        write_json(folder / TEST, scorecard)
+        change(folder)
         _write_card(folder)
 
     replace_whole(bundle, write)

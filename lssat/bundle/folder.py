@@ -21,6 +21,7 @@ PREPROCESSING = "preprocessing.json"  # what an image must go through, for those
 VALIDATION = "validation.json"  # the epoch that was kept, as it was reported, and its tables by class
 CALIBRATION = "calibration.json"  # the temperature; absent where the checkpoint kept no predictions
 TEST = "test.json"  # the scorecard on the test split, which whoever opens that split adds
+ONNX = "model.onnx"  # for programs without torch; absent until `python -m lssat.export` has proved it
 CARD = "MODEL_CARD.md"
 MANIFEST = "bundle.json"  # format, versions of libraries, sha256 of every other file
 FORMAT = 2  # 1: all tensors in one file, and no manifest
@@ -99,6 +100,15 @@ def check_files(folder: Path) -> Checked:
         if made != version(name)
     )
     return Checked(_digest(content["sha256"]), tuple(notes))
+
+
+def check_is_current(folder: Path) -> None:
+    """Raises ConfigError for a bundle of an older format, which nothing can be added to."""
+    if not (folder / MANIFEST).exists():
+        raise ConfigError(
+            f"the bundle in `{folder}` is of an older format, which nothing can be added to; delete it and go on with "
+            "its run by `--resume`, which makes it anew"
+        )
 
 
 def read(path: Path) -> Any:

@@ -26,6 +26,7 @@ from lssat.bundle.folder import (
     settle,
 )
 from lssat.config import Config, ConfigError, saved_config
+from lssat.data.prepared.table import DatasetInfo
 from lssat.model.lssat import LSSAT, build_model
 from lssat.task import Task
 
@@ -50,6 +51,16 @@ class Bundle:
     faces: Mapping[str, Any]
     notes: tuple[str, ...]
     digest: str
+
+    def check_same_task(self, data: DatasetInfo) -> None:
+        """Raises ConfigError where data are of another task."""
+        task = self.task
+        if (data.kind, data.classes) != (task.kind, task.classes):
+            raise ConfigError(
+                f"the bundle tells {', '.join(task.classes)} apart ({task.kind}), but the data hold "
+                f"{', '.join(data.classes)} ({data.kind}); name data of the same task, or choose labels by `--task` "
+                "and `--classes`"
+            )
 
 
 def open_bundle(folder: Path) -> Bundle:

@@ -26,17 +26,22 @@ def survey_in_child(module: str, child: Sequence[str] = CHILD, limit_s: float = 
     """The row that the command `child` finds of a module. Where the process dies or hangs, what it was about to try,
     with how it ended as the reason.
     """
+    printed, reason = run_child([*child, module], limit_s)
+    row = _last(module, printed)
+    return replace(row, step=False, contract=False, reason=reason) if reason else row
+
+
+def run_child(command: Sequence[str], limit_s: float = LIMIT_S) -> tuple[bytes, str]:
+    """What a process printed, and how it ended where it died or hung; "" where all went well."""
     try:
         ended = subprocess.run(
-            [*child, module], cwd=Path(__file__).parents[2], capture_output=True, timeout=limit_s, check=False
+            command, cwd=Path(__file__).parents[2], capture_output=True, timeout=limit_s, check=False
         )
     except subprocess.TimeoutExpired as error:
-        return _refused(_last(module, error.stdout), f"was not done after {limit_s:g} s")
-    row = _last(module, ended.stdout)
-    if ended.returncode == 0:
-        return row
+        return error.stdout or b"", f"its process was not done after {limit_s:g} s"
     said = ended.stderr.decode(errors="replace").strip().splitlines()
-    return _refused(row, _how(ended.returncode) + (f": {said[-1]}" if said else ""))
+    reason = f"its process {_how(ended.returncode)}" + (f": {said[-1]}" if said else "")
+    return ended.stdout, reason if ended.returncode else ""
 
 
 def main(module: str) -> None:
@@ -50,14 +55,10 @@ def _line(row: Row) -> str:
     return json.dumps(asdict(row))
 
 
-def _last(module: str, printed: bytes | None) -> Row:
+def _last(module: str, printed: bytes) -> Row:
     """The last row that was printed; an empty one where there is none."""
-    lines = (printed or b"").splitlines()
+    lines = printed.splitlines()
     return Row(**json.loads(lines[-1])) if lines else Row(module, "-", 0)
-
-
-def _refused(row: Row, reason: str) -> Row:
-    return replace(row, step=False, contract=False, reason=f"its process {reason}")
 
 
 def _how(code: int) -> str:

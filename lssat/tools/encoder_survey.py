@@ -40,6 +40,8 @@ class Row:
     contract: bool = False
     reason: str = ""
     """Why it is refused, or what went wrong."""
+    onnx: str = ""
+    """Whether `python -m lssat.export` can write it: yes, or why not; empty where that was not tried."""
 
     @property
     def ok(self) -> bool:

@@ -78,6 +78,11 @@ def values(rows: Sequence[Mapping[str, Any]]) -> alt.Data:
     return alt.Data(values=list(rows))  # type: ignore[no-untyped-call]
 
 
+def has_intervals(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether any of these rows has an interval, `low` to `high`: of none at all no axis can be made."""
+    return any(row["low"] is not None and math.isfinite(row["low"]) for row in rows)
+
+
 def differences(rows: Sequence[Mapping[str, Any]], margin: float, title: str) -> Drawn:
     """Points with intervals, one a row, beside the margin. Each row: name, difference, low, high, word."""
     order = [str(row["name"]) for row in rows]
@@ -87,7 +92,7 @@ def differences(rows: Sequence[Mapping[str, Any]], margin: float, title: str) ->
         x=alt.X("low:Q", title=title), x2="high:Q", color=alt.Color("word:N", scale=colour_of_word(rows), title=None)
     )
     points = base.mark_point(filled=True, size=90, opacity=1).encode(
-        x="difference:Q",
+        x=alt.X("difference:Q", title=title),
         color=alt.Color("word:N", scale=colour_of_word(rows), title=None),
         shape=alt.Shape("word:N", scale=alt.Scale(domain=colour_of_word(rows).domain), title=None),
         tooltip=[
@@ -96,7 +101,8 @@ def differences(rows: Sequence[Mapping[str, Any]], margin: float, title: str) ->
             *(alt.Tooltip(f"{key}:Q", format="+.4f") for key in ("difference", "low", "high")),
         ],
     )
-    return alt.layer(band.encode(x="from:Q", x2="to:Q"), bars, points).properties(height={"step": STEP})
+    layers = [bars, points] if has_intervals(rows) else [points]
+    return alt.layer(band.encode(x="from:Q", x2="to:Q"), *layers).properties(height={"step": STEP})
 
 
 def point(name: str, told: Told) -> dict[str, object]:

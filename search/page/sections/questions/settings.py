@@ -16,7 +16,7 @@ from search.claims.words import listed
 from search.findings.roles import settings
 from search.findings.roles.settings import GridSettings, SearchSettings, settings_of
 from search.findings.roles.study_runs import SEED
-from search.page.charts import COLOURS, STEP, Drawn, colour_of_word, values
+from search.page.charts import COLOURS, STEP, Drawn, colour_of_word, has_intervals, values
 from search.page.document import Block, Cell, Chart, Section, Statement, Table
 from search.page.study import StudyOnPage
 
@@ -140,7 +140,7 @@ def _bars(rows: Sequence[Mapping[str, Any]], title: str) -> Drawn:
         tooltip=["name:N", *(alt.Tooltip(f"{key}:Q", format=".1%") for key in ("share", "low", "high"))],
     )
     intervals = base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
-    return alt.layer(bars, intervals).properties(height={"step": STEP})
+    return alt.layer(bars, *([intervals] if has_intervals(known) else [])).properties(height={"step": STEP})
 
 
 def _known(number: float) -> float | None:

@@ -1,0 +1,74 @@
+"""Why a winner answers as it does, as pictures: what it saw, what it rebuilt of the texture, and where it looked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from captum.attr import IntegratedGradients
+from skimage.filters import gaussian
+from torch import Tensor
+
+from lssat.bundle.winner import Reconstruction, Winner
+from lssat.evaluation.metrics import Array
+from lssat.inputs.texture import stream_image
+
+STEPS = 32
+"""Between an empty picture and the face, at which the gradient is read."""
+BLUR = 0.02
+"""Of a picture's width: single pixels say little, and the eye follows them."""
+HOT = np.array([255, 96, 0], dtype=np.float64)
+
+
+class Explained(NamedTuple):
+    """Pictures uint8 [S, S, 3]. `looked`: the face with what spoke for the answer in orange. `rebuilt`: None of a model
+    without the auxiliary task.
+    """
+
+    face: npt.NDArray[np.uint8]
+    looked: npt.NDArray[np.uint8]
+    rebuilt: Reconstruction | None
+
+
+def explain(winner: Winner, face: npt.NDArray[np.uint8]) -> Explained:
+    """face: uint8 [S, S, 3], as it was prepared."""
+    rebuilt = winner.reconstruct(face) if winner.bundle.config.trains_auxiliary else None
+    return Explained(face, overlaid(face, attribution(winner, face)), rebuilt)
+
+
+def attribution(winner: Winner, face: npt.NDArray[np.uint8]) -> Array:
+    """[S, S] in [0, 1]: how much each pixel of the classified stream speaks for the answer, by integrated gradients
+    (Sundararajan et al., arXiv 1703.01365) from the backbone's mean pixel. Of a texture it is the texture's pixel: a
+    code has no gradient with respect to the photo.
+    """
+    config, encoder = winner.bundle.config, winner.bundle.model.encoder
+    image = torch.from_numpy(face)[None].permute(0, 3, 1, 2).float().to(winner.device) / 255
+    stream = stream_image(image, config.classified_stream, config.texture)
+    score = _score_of_answer(winner, winner.see(face[None]).logits[0])
+    empty = encoder.mean[:, None, None].expand_as(stream[0])[None]
+    found = IntegratedGradients(score).attribute(stream, empty, n_steps=STEPS, internal_batch_size=STEPS)
+    heat = gaussian(found[0].sum(0).clamp(min=0).detach().cpu().numpy(), sigma=BLUR * face.shape[0])
+    return np.asarray(heat / heat.max()) if heat.max() > 0 else np.zeros(heat.shape)
+
+
+def overlaid(face: npt.NDArray[np.uint8], heat: Array) -> npt.NDArray[np.uint8]:
+    """The face with heat [S, S] in [0, 1] in orange."""
+    part = heat[..., None] * 0.75
+    return np.asarray((face * (1 - part) + HOT * part).round().astype(np.uint8))
+
+
+def _score_of_answer(winner: Winner, logits: Array) -> Callable[[Tensor], Tensor]:
+    """What is high where a stream speaks for the answer that these logits [K] give: of a multi-label task, for the
+    label that is the most certain.
+    """
+    column = int(logits.argmax())
+    sign = -1 if winner.task.kind == "binary" and logits[0] <= 0 else 1
+
+    def score(stream: Tensor) -> Tensor:
+        logits: Tensor = winner.bundle.model(stream).logits
+        return sign * logits[:, column]
+
+    return score
