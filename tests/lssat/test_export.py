@@ -86,7 +86,7 @@ def test_it_answers_as_the_winner_does_whatever_the_size_of_a_batch(asked):
 def test_it_is_part_of_the_bundle_and_of_its_digests(asked):
     _, place, _, _ = asked
     add_file(place / "best", place / folder.ONNX)
-    assert folder.check_files(place / "best") == []
+    assert folder.check_files(place / "best").notes == ()
     with (place / "best" / folder.ONNX).open("r+b") as file:
         file.seek(-1, 2)
         file.write(b"?")
