@@ -17,8 +17,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from lssat.did_you_mean import did_you_mean
 from lssat.errors import UserError
+from lssat.text.did_you_mean import did_you_mean
 
 
 class ConfigError(UserError, ValueError):

@@ -11,14 +11,14 @@ from rich.text import Text
 
 from lssat.command import command_parser, exit_code, local_path
 from lssat.config import ConfigError, DataConfig, build
-from lssat.console import SafeConsole
 from lssat.data.parallel import Spread, in_processes
 from lssat.data.prepare.look import FOLDERS, is_class_folder
 from lssat.data.prepare.prepare import Preparation, write
 from lssat.data.prepared.table import INFO_FILE, LEAKS_FILE, SPLITS, read_info
 from lssat.data.prepared.writing import REJECTS_FILE
 from lssat.data.sources.source import OPTIONS, OWN, absolute, located
-from lssat.visible import visible
+from lssat.text.console import SafeConsole
+from lssat.text.visible import visible
 
 DESCRIPTION = "Prepare a data set: open its files once, cut faces out, audit its splits and write shards."
 EPILOG = """examples:

@@ -15,7 +15,7 @@ if not __package__:  # started as a script: Python put search/ on the path, wher
 
 from lssat.command import command_parser, exit_code, local_path
 from lssat.config import ConfigError
-from lssat.markdown import markdown_table
+from lssat.text.markdown import markdown_table
 from search.claims.estimate import estimate
 from search.claims.runs import Runs
 from search.claims.words import MARGIN, beside_baselines, beside_best

@@ -21,7 +21,7 @@ from lssat.data.pictures import refuse_bombs
 from lssat.data.prepare.asked import Asked
 from lssat.data.prepare.progress import Progress
 from lssat.evaluation.probability import mean_logits
-from lssat.visible import as_text, on_one_line
+from lssat.text.visible import as_text, on_one_line
 
 NAMED = 10  # files without an answer that the summary names
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from lssat.config import BackboneConfig, ConfigError, MaskingConfig
-from lssat.did_you_mean import nearest
 from lssat.inputs.mask_rule import check_grid
+from lssat.text.did_you_mean import nearest
 
 PATH = Path(__file__).with_name("catalog.json")
 

@@ -13,8 +13,8 @@ import timm
 
 from lssat.command import exit_code, local_path
 from lssat.config import ConfigError
-from lssat.did_you_mean import did_you_mean
-from lssat.markdown import markdown_table
+from lssat.text.did_you_mean import did_you_mean
+from lssat.text.markdown import markdown_table
 from lssat.tools.encoder_child import CHILD, survey_in_child
 from lssat.tools.encoder_onnx import ROWS, onnx_in_child
 from lssat.tools.encoder_steps import BATCHES, STEPS

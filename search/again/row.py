@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lssat.config import ConfigError, current_keys
-from lssat.did_you_mean import did_you_mean, nearest
+from lssat.text.did_you_mean import did_you_mean, nearest
 from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest, read_manifest
 from search.record.names import AGAIN

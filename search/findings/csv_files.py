@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lssat.files import write_text
-from lssat.visible import visible
+from lssat.text.visible import visible
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:

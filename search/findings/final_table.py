@@ -12,8 +12,8 @@ from statistics import fmean
 from typing import Any
 
 from lssat.files import write_text
-from lssat.markdown import markdown_table
 from lssat.model import catalog
+from lssat.text.markdown import markdown_table
 from lssat.train.result import EpochResult
 from search.claims.estimate import estimate
 from search.claims.runs import Runs

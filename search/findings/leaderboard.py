@@ -9,8 +9,8 @@ from typing import Any
 
 from lssat.config import Config, TextureConfig
 from lssat.files import write_text
-from lssat.markdown import markdown_table
 from lssat.model import catalog
+from lssat.text.markdown import markdown_table
 from search.findings.csv_files import write_csv
 from search.record.folder import RunFolder, Stage
 from search.record.manifest import objectives_of, searched_keys_of

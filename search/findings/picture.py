@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lssat.command import exit_code, local_path
 from lssat.config import ConfigError
-from lssat.console import SafeConsole
+from lssat.text.console import SafeConsole
 from search.findings import final_table, leaderboard
 from search.findings.screen import final_sheet, leaderboard_sheet, show_final_table, show_leaderboard
 from search.record.folder import RunFolder

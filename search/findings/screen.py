@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lssat.console import Column, SafeConsole, Sheet
+from lssat.text.console import Column, SafeConsole, Sheet
 from search.findings import final_table
 from search.findings.final_table import FinalRow
 from search.findings.leaderboard import Row, shown, winner

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from lssat.markdown import markdown_table
+from lssat.text.markdown import markdown_table
 from search.claims.regret import Regrets
 from search.findings.task_study import TaskStudy
 from search.findings.tasks import Compared, Tasks, shared

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from lssat.durations import duration
+from lssat.text.durations import duration
 from search.claims.cost import Cost, cost_to_tell
 from search.claims.estimate import Estimate
 from search.claims.words import Claim

@@ -8,7 +8,7 @@ from typing import Any
 
 import altair as alt
 
-from lssat.visible import visible
+from lssat.text.visible import visible
 from search.findings.told import Told
 
 Drawn = alt.Chart | alt.LayerChart | alt.FacetChart

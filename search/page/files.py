@@ -13,7 +13,7 @@ import vl_convert
 
 from lssat.config import ConfigError
 from lssat.files import write_json, write_text, write_whole
-from lssat.markdown import markdown_table
+from lssat.text.markdown import markdown_table
 from search.findings.csv_files import write_csv
 from search.page.charts import WIDTH, plain, spec
 from search.page.document import Chart, Picture, Report, Statement, Table, shown

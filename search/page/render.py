@@ -11,7 +11,7 @@ import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from lssat.visible import visible
+from lssat.text.visible import visible
 from search.page.charts import spec
 from search.page.document import Block, Chart, Picture, Report, shown
 

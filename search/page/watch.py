@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from urllib.parse import unquote, urlsplit
 
 from lssat.config import ConfigError
-from lssat.visible import visible
+from lssat.text.visible import visible
 from search.page.files import write
 from search.page.report import report_of
 from search.record.folder import RunFolder

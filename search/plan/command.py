@@ -15,11 +15,11 @@ from rich.console import Console
 from rich.text import Text
 
 from lssat.config import DataConfig
-from lssat.console import SafeConsole
 from lssat.data.prepared.table import DatasetInfo
 from lssat.data.sources.source import located
 from lssat.files import write_json
-from lssat.visible import visible
+from lssat.text.console import SafeConsole
+from lssat.text.visible import visible
 from search.plan.actual import actual
 from search.plan.data import estimate_data, newest_prepared
 from search.plan.estimate import make_plan

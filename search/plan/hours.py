@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lssat.durations import duration
+from lssat.text.durations import duration
 from search.space import epochs
 from search.space.settings import SearchConfig
 from search.strategy.deadline import FEWEST_SEEDS, MARGIN

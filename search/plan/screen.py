@@ -8,8 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from lssat.console import Column, Sheet
-from lssat.durations import duration
+from lssat.text.console import Column, Sheet
+from lssat.text.durations import duration
 from search.plan.actual import Actual
 from search.plan.backbone_estimates import BackboneEstimate
 from search.plan.estimate import Plan

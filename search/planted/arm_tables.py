@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from lssat.markdown import markdown_table
+from lssat.text.markdown import markdown_table
 from search.claims.runs import Runs
 from search.planted.cells import SEED, Goal, missed_goals, percent
 from search.planted.studies import Plant

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from lssat.markdown import markdown_table
+from lssat.text.markdown import markdown_table
 from search.claims.power import smallest_gap
 from search.planted.cells import SEED
 from search.planted.power import named_gap

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from lssat.markdown import markdown_table
+from lssat.text.markdown import markdown_table
 from search.planted.cells import SEED, Goal, missed_goals, percent
 from search.planted.grids import Grid, tally_grid, tally_texture
 from search.planted.studies import Plant

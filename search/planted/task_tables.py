@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from lssat.markdown import markdown_table
+from lssat.text.markdown import markdown_table
 from search.planted.cells import SEED, Goal, missed_goals, percent
 from search.planted.one_for_all import FAMILIES, TASKS, TRUTHS, Truth, tally_families, tally_one_for_all
 from search.planted.studies import Plant

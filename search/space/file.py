@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from lssat.config import ConfigError, check_key, check_value
-from lssat.did_you_mean import nearest
+from lssat.text.did_you_mean import nearest
 from search.space import drawable, resource_table, rules
 from search.space.backbone_rules import check_backbones
 from search.space.definition import TEXTURE, Space

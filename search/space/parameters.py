@@ -11,8 +11,8 @@ from itertools import combinations, groupby
 from typing import Any
 
 from lssat.config import Config, ConfigError, check_key, check_value
-from lssat.did_you_mean import nearest
 from lssat.model import catalog
+from lssat.text.did_you_mean import nearest
 from search.space.definition import Parameter, Space, defaults
 from search.space.yaml_lines import Document
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from lssat.config import ConfigError, ResourcesConfig, check_value
-from lssat.did_you_mean import nearest
 from lssat.model import catalog
+from lssat.text.did_you_mean import nearest
 from search.space.yaml_lines import Document
 
 

@@ -15,8 +15,8 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from lssat.durations import duration
 from lssat.model import catalog
+from lssat.text.durations import duration
 from lssat.train.result import EpochResult
 from search.record.trials import Outcome, Status, TrialRecord
 from search.strategy.forecast import Forecast

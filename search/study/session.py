@@ -16,12 +16,12 @@ from lssat.config import ConfigError
 from lssat.data.prepare.prepare import prepare
 from lssat.data.prepared.table import SPLITS, DatasetInfo, changed_fingerprint, read_info, read_texts
 from lssat.data.prepared.writing import REJECTS_FILE
-from lssat.durations import duration
 from lssat.evaluation.units import RowTexts, scores_videos, texts_to_send
 from lssat.model import catalog
 from lssat.on_ray import driver
 from lssat.on_ray.ingest import open_splits
 from lssat.task import Task
+from lssat.text.durations import duration
 from search.findings import final_table, leaderboard
 from search.findings.screen import show_leaderboard
 from search.plan.command import compare_with_plan

@@ -4,12 +4,12 @@ import io
 
 import numpy as np
 
-from lssat.console import SafeConsole
 from lssat.evaluate import show
 from lssat.evaluation.classes import tables_by_class
 from lssat.evaluation.predictions import Predictions
 from lssat.evaluation.units import RowTexts
 from lssat.task import Task
+from lssat.text.console import SafeConsole
 
 
 def on_screen(kind, classes, predictions, width):

@@ -73,7 +73,7 @@ def test_it_answers_as_the_winner_does_whatever_the_size_of_a_batch(asked):
     bundle, place, images, labels = asked
     proof = prove(bundle, place / folder.ONNX, images, labels)
     assert proof.rows == FEWEST_ROWS and proof.largest_difference <= 1e-4
-    winner = Winner(bundle, "cpu")
+    winner = Winner(bundle, torch.device("cpu"), 64)
     session = onnxruntime.InferenceSession(str(place / folder.ONNX), providers=["CPUExecutionProvider"])
     for count in (1, 5, 64):
         logits, probability, embedding = session.run(None, {"images": images[:count]})

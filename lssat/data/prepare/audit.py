@@ -22,7 +22,7 @@ from lssat.config import ConfigError
 from lssat.data.prepared.hashing import Hashes, Thumbnails, hashes_of
 from lssat.data.prepared.table import LEAKS_FILE, SPLITS, DatasetInfo, shard_paths
 from lssat.files import write_text
-from lssat.visible import on_one_line
+from lssat.text.visible import on_one_line
 
 DISTANCE = 10  # most bits in which the 64-bit hashes of near-duplicates differ
 # Least correlation of the thumbnails of near-duplicates: of 19 million pairs of real faces of different people one

@@ -12,7 +12,7 @@ from lssat.data.prepared.writing import check_listed
 from lssat.data.sources.listing import Record
 from lssat.data.sources.registry import open_listing
 from lssat.data.sources.source import OWN, SYNTHETIC, located
-from lssat.visible import on_one_line
+from lssat.text.visible import on_one_line
 
 FOLDERS = "classes"
 """What the task of a folder of classes is called where nobody names it."""

@@ -21,7 +21,7 @@ from lssat.data.prepared.hashing import thumbnail_of
 from lssat.data.prepared.table import Reject, Row
 from lssat.data.sources.listing import Box, Listing, Media, Record
 from lssat.data.sources.reading import damaged_table
-from lssat.visible import as_text
+from lssat.text.visible import as_text
 
 BATCH_ROWS = 256
 CHUNK = 64  # images of a table that a process looks at in one go

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from lssat.command import Notify
-from lssat.durations import duration
+from lssat.text.durations import duration
 
 NOTIFY_SECONDS = 5.0
 Item = TypeVar("Item")

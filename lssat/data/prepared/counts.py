@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from lssat.config import ConfigError
 from lssat.data.prepared.table import SPLITS, DatasetInfo, Label
-from lssat.did_you_mean import listed
+from lssat.text.did_you_mean import listed
 
 MOST_ADVISED = 20  # classes that a message proposes to keep
 WHOLE = re.compile(r"-?\d+")

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from lssat.config import ConfigError
 from lssat.task import Kind
-from lssat.visible import on_one_line
+from lssat.text.visible import on_one_line
 
 SPLITS = ("train", "val", "test")
 INFO_FILE = "dataset.json"

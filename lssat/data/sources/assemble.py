@@ -12,9 +12,9 @@ from lssat.data.cells import named
 from lssat.data.prepared.counts import check_counts, with_counts
 from lssat.data.prepared.table import DatasetInfo, Reject
 from lssat.data.sources.listing import Entries, Listing, Media, Record
-from lssat.did_you_mean import listed, nearest
 from lssat.task import Kind
-from lssat.visible import on_one_line
+from lssat.text.did_you_mean import listed, nearest
+from lssat.text.visible import on_one_line
 
 DEEPFAKE_CLASSES = ("real", "fake")
 Classes = tuple[Kind, tuple[str, ...]]

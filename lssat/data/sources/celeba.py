@@ -13,7 +13,7 @@ from lssat.data.sources.listing import Entries, Listing, Record
 from lssat.data.sources.source import Source
 from lssat.data.sources.splits import complete_splits, given_splits
 from lssat.data.sources.tree import IMAGE_ENDINGS, Tree
-from lssat.did_you_mean import nearest
+from lssat.text.did_you_mean import nearest
 
 SPLITS = {"0": "train", "1": "val", "2": "test"}
 FOLDERS = ("img_align_celeba/img_align_celeba", "img_align_celeba", "Img/img_align_celeba")

@@ -17,7 +17,7 @@ from lssat.data.sources.listing import Entries, Listing, Record
 from lssat.data.sources.source import Source
 from lssat.data.sources.splits import SPLIT_NAMES, complete_splits, given_splits
 from lssat.data.sources.tree import Tree, evenly_spaced, target_and_source
-from lssat.did_you_mean import listed, nearest
+from lssat.text.did_you_mean import listed, nearest
 
 COMPRESSIONS = ("raw", "c23", "c40")
 JSON_FOLDERS = ("", "dataset_json/", "preprocessed/dataset_json/")

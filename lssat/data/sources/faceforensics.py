@@ -18,7 +18,7 @@ from lssat.data.sources.tree import (
     other_files,
     target_and_source,
 )
-from lssat.did_you_mean import nearest
+from lssat.text.did_you_mean import nearest
 
 CLASSIC = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
 DFD = "DeepFakeDetection"

@@ -16,7 +16,7 @@ from lssat.data.sources.listing import Entries, Listing, Record
 from lssat.data.sources.reading import SourceRows, read_source
 from lssat.data.sources.source import Source
 from lssat.data.sources.splits import complete_splits
-from lssat.did_you_mean import listed
+from lssat.text.did_you_mean import listed
 
 BITS = {"0": 0, "1": 1, "false": 0, "true": 1}
 SIGNS = {"-1": 0, "1": 1}

@@ -16,8 +16,8 @@ from lssat.config import ConfigError, DataConfig
 from lssat.data.cells import fraction, labels_before, named_all, text_of, texts_before
 from lssat.data.csv_form import IMAGE_COLUMNS, csv_form, other_encoding
 from lssat.data.sources.splits import SPLIT_NAMES
-from lssat.did_you_mean import listed, nearest
-from lssat.visible import as_text
+from lssat.text.did_you_mean import listed, nearest
+from lssat.text.visible import as_text
 
 TABLES = (".csv", ".parquet")
 RESERVED = ("image", "path", "thumbnail", "label", "identity", "source_identity", "video", "split")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from lssat.command import is_address
 from lssat.config import ConfigError
-from lssat.did_you_mean import listed, nearest
+from lssat.text.did_you_mean import listed, nearest
 
 FORM = re.compile(r"(?P<kind>[A-Za-z]\w*):(?P<path>[^?]*)(?:\?(?P<options>.*))?")
 OPTIONS: dict[str, tuple[str, ...]] = {

@@ -15,7 +15,6 @@ import timm
 import torch
 
 from lssat.config import BackboneConfig, Config, ConfigError, DataConfig, MaskingConfig
-from lssat.did_you_mean import did_you_mean
 from lssat.inputs.mask_rule import check_grid
 from lssat.inputs.masking import random_mask
 from lssat.model import catalog
@@ -27,6 +26,7 @@ from lssat.model.encoders.sparse import SparseEncoder
 from lssat.model.encoders.sparse_exactness import check_exact
 from lssat.model.encoders.tokens import TokenEncoder, drops_tokens, token_unit
 from lssat.model.pretrained import load_pretrained
+from lssat.text.did_you_mean import did_you_mean
 
 
 def encoder_of(config: Config, *, trained: bool = False) -> Encoder:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from lssat.config import ConfigError
-from lssat.markdown import markdown_table
+from lssat.text.markdown import markdown_table
 from search.claims.importance import Role, Share
 from search.claims.words import listed
 from search.findings.roles import settings, texture

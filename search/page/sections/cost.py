@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import altair as alt
 
-from lssat.durations import duration
 from lssat.model import catalog
+from lssat.text.durations import duration
 from search.findings.spent import left_out, on_the_clock, seconds_of, spent
 from search.page.charts import Drawn, values
 from search.page.document import Block, Cell, Chart, Section, Statement, Table

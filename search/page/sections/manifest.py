@@ -97,7 +97,9 @@ def _settings(study: StudyOnPage) -> Table:
         if value != SearchConfig.model_fields[name].default
     ]
     rows = [*pinned, *of_sizes, *search]
-    return Table(study.file("not_defaults"), "Settings that are not the defaults", ["key", "value"], rows, shown=len(rows))
+    return Table(
+        study.file("not_defaults"), "Settings that are not the defaults", ["key", "value"], rows, shown=len(rows)
+    )
 
 
 def _value(key: str, value: Any) -> str:

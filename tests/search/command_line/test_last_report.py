@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lssat.console import SafeConsole
+from lssat.text.console import SafeConsole
 from search.command_line.last_report import leave_report
 from search.record.folder import RunFolder
 from search.record.manifest import read_manifest

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from rich.cells import cell_len
 
-from lssat.console import Column, SafeConsole, Sheet
+from lssat.text.console import Column, SafeConsole, Sheet
 from search.findings import leaderboard
 from search.findings.screen import leaderboard_sheet, show_final_table, show_leaderboard
 from search.plan import screen as plan_screen

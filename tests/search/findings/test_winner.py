@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from lssat.console import SafeConsole
 from lssat.data.prepared.table import DatasetInfo
 from lssat.task import Task
+from lssat.text.console import SafeConsole
 from search.findings import final_table, leaderboard, winner
 from search.findings.screen import show_final_table
 from search.findings.told import Rule

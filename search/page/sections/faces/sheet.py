@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from lssat.data.images import UnusableImage
 from lssat.data.pictures import open_picture
-from lssat.visible import on_one_line
+from lssat.text.visible import on_one_line
 
 COLUMNS = 4
 SIDE = 176

@@ -11,7 +11,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from lssat.visible import visible
+from lssat.text.visible import visible
 
 
 class SafeConsole(Console):

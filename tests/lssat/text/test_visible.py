@@ -6,10 +6,10 @@ import os
 import pytest
 from rich.table import Table
 
-from lssat.console import SafeConsole
 from lssat.files import write_text
-from lssat.markdown import markdown_table
-from lssat.visible import as_text, on_one_line, visible
+from lssat.text.console import SafeConsole
+from lssat.text.markdown import markdown_table
+from lssat.text.visible import as_text, on_one_line, visible
 
 
 @pytest.mark.parametrize(
