@@ -232,7 +232,8 @@ def _show_where(console: Console, study: Study, table: Sequence[FinalRow], num_o
         console.print(f"  {what:<21}{shlex.quote(from_here(path))}", soft_wrap=True)
     command = Path(sys.executable).with_name("tensorboard")
     binary = from_here(command) if command.is_relative_to(Path.cwd()) else command.name
-    role = shlex.join([*words_that_start("python search/role.py"), from_here(folder.path)])
-    console.print(f"  {'role of each setting':<21}{role}", soft_wrap=True)
+    for what, typed in (("role of each setting", "role"), ("optuna-dashboard", "dashboard")):
+        command_line = shlex.join([*words_that_start(f"python search/{typed}.py"), from_here(folder.path)])
+        console.print(f"  {what:<21}{command_line}", soft_wrap=True)
     words = shlex.join([binary, "--logdir", from_here(folder.tensorboard), "--host", "127.0.0.1"])
     console.print(f"  {'TensorBoard':<21}{words}", soft_wrap=True)

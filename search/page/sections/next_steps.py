@@ -28,7 +28,7 @@ def _steps(study: StudyOnPage) -> Iterator[Statement]:
         wanted = study.manifest.space.search.final_seeds + max(seeds)
         yield Statement(
             f"{study.id}.next.seeds",
-            f"Tell the finalists apart: {rivals_in_words(max(seeds))}.",
+            f"Tell the finalists apart: train each from {max(seeds)} more {'seed' if max(seeds) == 1 else 'seeds'}.",
             command=f"{resume} --set search.final_seeds={wanted}",
         )
     if len(study.table) < 2:
@@ -37,15 +37,15 @@ def _steps(study: StudyOnPage) -> Iterator[Statement]:
             "Compare the best trials over fresh seeds.",
             command=f"{resume} --set search.finalists=3",
         )
-    role = shlex.join(["python", "search/role.py", folder])
-    yield Statement(f"{study.id}.next.role", "Read what each setting did, in more words.", command=role)
-    row = study.complete[0].trial
-    row_again = shlex.join(["python", "search/run.py", "--again", f"{folder}#{row}"])
-    yield Statement(f"{study.id}.next.again", "Train one row anew and see the same curve.", command=row_again)
-    board = shlex.join(["tensorboard", "--logdir", from_here(study.folder.tensorboard), "--host", "127.0.0.1"])
-    yield Statement(f"{study.id}.next.tensorboard", "Look at every epoch of every run.", command=board)
+    bundle = from_here(study.folder.bundle)
+    yield _step(study, "predict", "Ask the winner about photos.", "python", "-m", "lssat.predict", bundle, "PHOTOS")
+    row = f"{folder}#{study.complete[0].trial}"
+    yield _step(study, "again", "Train one row anew, for the same curve.", "python", "search/run.py", "--again", row)
+    board = ("tensorboard", "--logdir", from_here(study.folder.tensorboard), "--host", "127.0.0.1")
+    yield _step(study, "tensorboard", "Look at every epoch of every run.", *board)
+    dashboard = ("python", "search/dashboard.py", folder)
+    yield _step(study, "dashboard", "Turn the trials over: slices, contours, parallel coordinates.", *dashboard)
 
 
-def rivals_in_words(seeds: int) -> str:
-    """How many more runs of each arm it takes."""
-    return f"train each from {seeds} more {'seed' if seeds == 1 else 'seeds'}"
+def _step(study: StudyOnPage, name: str, text: str, *command: str) -> Statement:
+    return Statement(f"{study.id}.next.{name}", text, command=shlex.join(command))
