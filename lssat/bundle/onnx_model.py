@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import textwrap
 import warnings
 from collections.abc import Iterator
@@ -83,7 +84,7 @@ def write_onnx(bundle: Bundle, path: Path) -> None:
     except ImportError as error:
         raise ConfigError(f"{error}; ONNX comes with the extra: pip install '.[export]'") from error
     except Exception as error:  # the exporter fails in many ways, with exceptions of its own
-        reason = textwrap.shorten(f"{type(error).__name__}: {error}", 300)
+        reason = _innermost(error)
         raise ConfigError(f"torch cannot export this model to ONNX ({reason}); use it through `lssat.load`") from error
 
 
@@ -138,6 +139,13 @@ def _onnx_logits(path: Path, images: npt.NDArray[np.uint8], size: int) -> Array:
 def _decided(kind: str, logits: Array) -> Array:
     """What is answered: the class, or each label."""
     return np.asarray(logits.argmax(1) if kind == "multiclass" else logits > 0)
+
+
+def _innermost(error: BaseException) -> str:
+    """What an error came from, on a line, without the colours that the exporter writes for terminals."""
+    while error.__cause__:
+        error = error.__cause__
+    return textwrap.shorten(re.sub(r"\x1b\[[0-9;]*m", "", f"{type(error).__name__}: {error}"), 200)
 
 
 @contextlib.contextmanager
