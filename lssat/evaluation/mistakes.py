@@ -39,11 +39,6 @@ class Doubt(NamedTuple):
     predicted: tuple[int, ...]
     confidence: float
 
-    @property
-    def is_unanimous(self) -> bool:
-        """Whether all say the same: of two classes they always do."""
-        return len(set(self.predicted)) == 1
-
 
 def worst_mistakes(kind: Kind, predictions: Predictions, most: int) -> list[Mistake]:
     """The `most` mistakes that the model is surest of, the surest first; equally sure ones in the order of rows."""
