@@ -21,11 +21,6 @@ from search.strategy.finalists import FinalRun
 ROW = "row"
 
 
-def named(task: str, classes: Sequence[str]) -> tuple[str, ...]:
-    """Classes as a page calls them: a number says of what it is."""
-    return tuple(f"{task} {name}" if name.isdigit() else name for name in classes)
-
-
 @dataclass(frozen=True)
 class Units:
     """What is scored as one, images or videos, with what a run says of each.
@@ -47,7 +42,6 @@ class Units:
     def of(cls, kept: KeptPredictions) -> Units:
         """As the study scores them."""
         task, (predictions, texts) = kept.about.scored_task, (kept.predictions, kept.texts)
-        task = replace(task, classes=named(task.name, task.classes))
         numbered = replace(texts, groups={**texts.groups, ROW: np.arange(len(predictions.labels))})
         units, known = score_units(task, predictions, numbered)
         return cls(task, task.group_metric(kept.about.metric), units, known.groups[ROW], known, predictions, texts)

@@ -21,7 +21,7 @@ from lssat.evaluation.predictions import Predictions
 from lssat.evaluation.scorecard import independent
 from lssat.evaluation.units import RowTexts, scores_videos
 from lssat.files import write_whole
-from lssat.task import Kind, Task
+from lssat.task import Kind, Task, named
 
 FORMAT = 1
 """Raise it when files of before can no longer be read."""
@@ -54,8 +54,8 @@ class About:
 
     @property
     def scored_task(self) -> Task:
-        """The task as far as scores need to know it."""
-        return Task(self.task, self.kind, self.classes, (), 0)
+        """The task as far as scores need to know it, its classes as people read them."""
+        return Task(self.task, self.kind, named(self.task, self.classes), (), 0)
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any
 import altair as alt
 
 from lssat.evaluation.classes import Confusion, tables_by_class
+from lssat.task import named
 from search.page.charts import COLOURS, INK, Drawn, values
 from search.page.document import Block, Cell, Chart, Section, Statement, Table
-from search.page.predicted import named
 from search.page.sections.classes import confusion
 from search.page.study import StudyOnPage
 
