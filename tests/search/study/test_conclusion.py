@@ -24,7 +24,6 @@ from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest
 from search.record.predictions import read
 from search.study.conclusion import Choice, open_test
-from search.study.session import task_of
 
 SMALL = {
     "backbone.name": "test_efficientnet",
@@ -57,7 +56,7 @@ def trained(tmp_path_factory, prepared):
     folder = tmp_path_factory.mktemp("trained")
     train, val = (read_resident(shard_paths(prepared, split), 32) for split in ("train", "val"))
     for seed, name in enumerate("ab"):
-        config, task = build({**SMALL, "seed": seed}), task_of(read_info(prepared))
+        config, task = build({**SMALL, "seed": seed}), read_info(prepared).as_task
         run = TrainingRun(config, task, train, val, Distributed(torch.device("cpu")), folder / name)
         fit(run, lambda result: None)
     return {name: folder / name / "best" for name in "ab"}
