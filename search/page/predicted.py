@@ -14,7 +14,7 @@ from lssat.evaluation.units import RowTexts, score_units, scores_videos
 from lssat.task import Task
 from search.findings.winner import Chosen
 from search.record.folder import RunFolder, Stage
-from search.record.predictions import KeptPredictions, read
+from search.record.predictions import KeptPredictions, read_of
 from search.record.trials import Status, TrialRecord
 from search.strategy.finalists import FinalRun
 
@@ -102,13 +102,7 @@ class Predicted:
 
 
 def _read(record: TrialRecord, data: str) -> KeptPredictions:
-    path = record.predictions("val")
-    if not path.exists():
-        raise ConfigError(f"run {record.name} has no kept predictions ({path.name})")
-    try:
-        kept = read(path)
-    except ConfigError:
-        raise ConfigError(f"the kept predictions of run {record.name} ({path.name}) cannot be read") from None
+    kept = read_of(record)
     if kept.about.data != data:
         raise ConfigError(f"the kept predictions of run {record.name} are of other data than the study's")
     return kept
