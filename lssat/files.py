@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from filelock import BaseFileLock
+
 
 def write_json(path: Path, data: Any) -> None:
     """Put `data` in the place of the file, if any; folders on the way are made."""
@@ -80,6 +82,15 @@ def make_folder(path: Path) -> None:
     make_folder(path.parent)
     path.mkdir(exist_ok=True)
     sync(path.parent)
+
+
+def free(lock: BaseFileLock) -> None:
+    """Release a lock and leave no file behind: whoever has opened that meanwhile sees that it is no file any more, and
+    makes another.
+    """
+    with suppress(OSError):
+        Path(lock.lock_file).unlink()
+    lock.release()
 
 
 def sync(path: Path) -> None:
