@@ -69,7 +69,8 @@ def test_fewer_finalists_than_before_bring_back_an_earlier_winner(tmp_path, prep
 
     def opened(names, chosen):
         choice = Choice(chosen, {name: trained[name] for name in names}, Stage.FINAL)
-        known = open_test(folder, prepared, record, choice, said.append)
+        open_test(folder, prepared, record, choice, said.append)
+        known = record.test_results
         assert json.loads((tmp_path / "best" / "test.json").read_text()) == json.loads(json.dumps(known[chosen]))
         return load_file(tmp_path / "best" / "head.safetensors")["head.weight"]
 
@@ -107,7 +108,8 @@ def test_a_study_that_a_version_before_ended_keeps_its_test_results_and_does_not
     folder = RunFolder(tmp_path)
     record = Manifest(folder.manifest, {"test_opened": [], "sessions": [{}]})
     choice = Choice("a", "a", {"a": trained["a"]}, Stage.FINAL)
-    card = open_test(folder, prepared, record, choice, lambda text: None)["a"]
+    open_test(folder, prepared, record, choice, lambda text: None)
+    card = record.test_results["a"]
     old = as_before(card)
     assert old["confusion"].keys() == {"0", "1"} and Confusion.from_json(old["confusion"]).counts.sum() == 20
     record.record_test({"a": old})
@@ -116,7 +118,8 @@ def test_a_study_that_a_version_before_ended_keeps_its_test_results_and_does_not
     if killed:
         (folder.bundle / "test.json").unlink()
     said = []
-    assert open_test(folder, prepared, record, choice, said.append) == {"a": old}
+    open_test(folder, prepared, record, choice, said.append)
+    assert record.test_results == {"a": old}
     assert json.loads((folder.bundle / "test.json").read_text()) == json.loads(json.dumps(old))
     assert (json.dumps(record.content["test_opened"]), said) == (looks, [])
 
