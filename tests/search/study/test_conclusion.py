@@ -107,7 +107,7 @@ def test_a_study_that_a_version_before_ended_keeps_its_test_results_and_does_not
 ):
     folder = RunFolder(tmp_path)
     record = Manifest(folder.manifest, {"test_opened": [], "sessions": [{}]})
-    choice = Choice("a", "a", {"a": trained["a"]}, Stage.FINAL)
+    choice = Choice("a", {"a": trained["a"]}, Stage.FINAL)
     open_test(folder, prepared, record, choice, lambda text: None)
     card = record.test_results["a"]
     old = as_before(card)
@@ -127,7 +127,7 @@ def test_a_study_that_a_version_before_ended_keeps_its_test_results_and_does_not
 def test_the_winner_says_by_class_what_it_got_on_validation(tmp_path, prepared, trained):
     folder = RunFolder(tmp_path)
     record = Manifest(folder.manifest, {"test_opened": [], "sessions": [{}]})
-    open_test(folder, prepared, record, Choice("a", "a", {"a": trained["a"]}, Stage.FINAL), lambda text: None)
+    open_test(folder, prepared, record, Choice("a", {"a": trained["a"]}, Stage.FINAL), lambda text: None)
     found = json.loads((folder.bundle / "validation.json").read_text())
     result, _ = load_predictions(trained["a"])
     assert found.items() >= result.to_json().items() and found["scored_by"] == "row"
