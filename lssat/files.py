@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from filelock import BaseFileLock
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -62,6 +65,16 @@ def append_json_line(path: Path, entry: Mapping[str, Any]) -> None:
         sync(path.parent)
 
 
+def stamps(paths: Iterable[Path]) -> tuple[tuple[str, int, int], ...]:
+    """Changes whenever one of these files was written, and costs no reading: the time and the size of those there."""
+    found = []
+    for path in paths:
+        with suppress(FileNotFoundError):
+            status = path.stat()
+            found.append((str(path), status.st_mtime_ns, status.st_size))
+    return tuple(found)
+
+
 def make_folder(path: Path) -> None:
     """Make a folder and those on the way to it that are missing, each on disk before the next."""
     if path.is_dir():
@@ -69,6 +82,15 @@ def make_folder(path: Path) -> None:
     make_folder(path.parent)
     path.mkdir(exist_ok=True)
     sync(path.parent)
+
+
+def free(lock: BaseFileLock) -> None:
+    """Release a lock and leave no file behind: whoever has opened that meanwhile sees that it is no file any more, and
+    makes another.
+    """
+    with suppress(OSError):
+        Path(lock.lock_file).unlink()
+    lock.release()
 
 
 def sync(path: Path) -> None:

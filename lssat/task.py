@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Kind = Literal["binary", "multiclass", "multilabel"]
 SCORES: dict[Kind, str] = {"binary": "balanced_accuracy", "multiclass": "macro_f1", "multilabel": "balanced_accuracy"}
 """The metric by which a task of each kind selects, where no other is asked for."""
+
+
+def named(task: str, classes: Sequence[str]) -> tuple[str, ...]:
+    """Classes as people read them: a number says of what it is."""
+    return tuple(f"{task} {name}" if name.isdigit() else name for name in classes)
 
 
 @dataclass(frozen=True)

@@ -70,8 +70,7 @@ def _report(arguments: argparse.Namespace) -> None:
         raise ConfigError("`--port` has no meaning without `--watch`; add that, or leave `--port` out")
     out = None if arguments.watch else _place(folders, arguments.out)
     for folder in folders:
-        if not RunFolder(folder).manifest.exists():
-            raise ConfigError(f"there is no study in {folder}; give the folder of a run, results/<name>")
+        RunFolder(folder).check_study()
     if out is None:
         from search.page.watch import watch
 

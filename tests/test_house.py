@@ -28,7 +28,7 @@ FORBIDDEN = [  # import rule, a module, and a line that it must not hold
     ("ray", "lssat.train.loop", "from ray import train"),
     ("optuna", "search.findings.leaderboard", "import optuna"),
     ("optuna", "lssat.on_ray.worker", "import optuna"),
-    ("optuna", "search.findings.roles", "import optuna_dashboard"),
+    ("optuna", "search.findings.roles.page", "import optuna_dashboard"),
     ("tools", "lssat.evaluate", "from lssat.tools import catalog"),
     ("tools", "search.run", "from lssat.tools.catalog import generate"),
     ("instant", "search.space.rules", "import torch"),

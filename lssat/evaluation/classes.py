@@ -85,13 +85,6 @@ def confusion_by_attribute(task: Task, predictions: Predictions) -> dict[str, Co
     }
 
 
-def scores_by_class(task: Task, predictions: Predictions) -> dict[str, ClassScores]:
-    """Of each class; of a multi-label task of each label, of those that have it."""
-    if task.kind != "multilabel":
-        return confusion_of(task, predictions).scores()
-    return {name: table.scores()[name] for name, table in confusion_by_attribute(task, predictions).items()}
-
-
 def tables_by_class(task: Task, predictions: Predictions, texts: RowTexts) -> dict[str, Any]:
     """What a scorecard has by class, as JSON: `classes` and `confusion`, of a multi-label task `labels`.
 

@@ -18,14 +18,13 @@ MOST_POINTS = 200
 
 class Curve(NamedTuple):
     """Of one class, from left to right. x, y [P], P <= MOST_POINTS: of a curve with more points there are fewer, which
-    have the same area below them, `area`. `share`: of the rows that are of the class.
+    have the same area below them, `area`.
     """
 
     name: str
     x: Array
     y: Array
     area: float
-    share: float
 
 
 def roc_curves(task: Task, predictions: Predictions) -> list[Curve]:
@@ -35,30 +34,34 @@ def roc_curves(task: Task, predictions: Predictions) -> list[Curve]:
     have none.
     """
     found = []
-    for name, score, is_of_class in _against_the_others(task, predictions):
+    for name, score, is_of_class in against_the_others(task, predictions):
         x, y, _ = roc_curve(is_of_class, score)
         area = roc_auc_score(is_of_class, score)
-        found.append(Curve(name, *_fewer_corners(x, y), float(area), float(is_of_class.mean())))
+        found.append(Curve(name, *_fewer_corners(x, y), float(area)))
     return found
 
 
 def precision_recall_curves(task: Task, predictions: Predictions) -> list[Curve]:
-    """Precision over recall, of the same classes; `area` is the average precision, `share` the precision of a guesser.
+    """Precision over recall, of the same classes; `area` is the average precision.
 
     It is a stair, since straight lines would be too good (Davis and Goadrich, ICML 2006): `y` holds from the point
     before, and is the mean precision there.
     """
     found = []
-    for name, score, is_of_class in _against_the_others(task, predictions):
+    for name, score, is_of_class in against_the_others(task, predictions):
         precision, recall, _ = precision_recall_curve(is_of_class, score)
         area = average_precision_score(is_of_class, score)
         x, y = _wider_stairs(recall[::-1], precision[::-1])
-        found.append(Curve(name, x, y, float(area), float(is_of_class.mean())))
+        found.append(Curve(name, x, y, float(area)))
     return found
 
 
-def _against_the_others(task: Task, predictions: Predictions) -> Iterator[tuple[str, Array, Array]]:
-    """Name, what rows are ranked by [N], and which rows are of the class [N], of each class that has both."""
+def against_the_others(task: Task, predictions: Predictions) -> Iterator[tuple[str, Array, Array]]:
+    """Name, what rows are ranked by [N], and which rows are of the class [N], of each class that has both.
+
+    Of a multi-class task rows are ranked by probabilities, else by logits: where two probabilities round to 1 these
+    still tell them apart.
+    """
     logits, labels = predictions
     if task.kind == "multiclass":
         names, scores = task.classes, probabilities(task.kind, logits)

@@ -39,11 +39,6 @@ class Doubt(NamedTuple):
     predicted: tuple[int, ...]
     confidence: float
 
-    @property
-    def is_unanimous(self) -> bool:
-        """Whether all say the same: of two classes they always do."""
-        return len(set(self.predicted)) == 1
-
 
 def worst_mistakes(kind: Kind, predictions: Predictions, most: int) -> list[Mistake]:
     """The `most` mistakes that the model is surest of, the surest first; equally sure ones in the order of rows."""
@@ -51,13 +46,11 @@ def worst_mistakes(kind: Kind, predictions: Predictions, most: int) -> list[Mist
     truth = _as_columns(predictions.labels)
     return [
         Mistake(row, _attribute(kind, column), int(truth[row, column]), int(predicted[row, column]), sure)
-        for row, column, sure in _surest(predicted != truth, confidence, most)
+        for row, column, sure in _surest(predicted != truth, confidence)[:most]
     ]
 
 
-def doubtful_labels(
-    kind: Kind, models: Sequence[Predictions], most: int, least_confidence: float = CONFIDENT
-) -> list[Doubt]:
+def doubtful_labels(kind: Kind, models: Sequence[Predictions], least_confidence: float = CONFIDENT) -> list[Doubt]:
     """The labels that every model contradicts, with a mean confidence of at least `least_confidence`; the surest first,
     equally sure ones in the order of rows. `models`: seeds or arms, over the same rows.
 
@@ -81,7 +74,7 @@ def doubtful_labels(
             tuple(map(int, predicted[:, row, column])),
             sure,
         )
-        for row, column, sure in _surest(is_doubted, confidence, most)
+        for row, column, sure in _surest(is_doubted, confidence)
     ]
 
 
@@ -93,11 +86,11 @@ def _answers(kind: Kind, logits: Array) -> tuple[Array, Array]:
     return predicted, np.take_along_axis(probability, predicted, axis=1)
 
 
-def _surest(chosen: Array, confidence: Array, most: int) -> list[tuple[int, int, float]]:
+def _surest(chosen: Array, confidence: Array) -> list[tuple[int, int, float]]:
     """Row, column and confidence of the chosen cells [N, C], the highest confidence first, else in their order."""
     rows, columns = np.nonzero(chosen)
     sure = confidence[rows, columns]
-    order = np.argsort(-sure.round(DIGITS), kind="stable")[:most]
+    order = np.argsort(-sure.round(DIGITS), kind="stable")
     return list(zip(rows[order].tolist(), columns[order].tolist(), sure[order].tolist(), strict=True))
 
 

@@ -24,7 +24,13 @@ def probabilities(kind: Kind, logits: Array, temperature: float = 1.0) -> Array:
     return np.concatenate([1 - positive, positive], axis=1) if kind == "binary" else positive
 
 
-def mean_logits(kind: Kind, logits: Array) -> Array:
-    """[N, K] logits of a video's frames -> [1, K]: those of the mean of their probabilities, as videos are scored."""
-    mean = np.clip(probabilities("multilabel" if kind == "binary" else kind, logits).mean(0), CERTAIN, 1 - CERTAIN)
-    return np.asarray(np.log(mean) if kind == "multiclass" else logit(mean))[None]
+def mean_logits(kind: Kind, logits: Array, unit: Array | None = None) -> Array:
+    """[N, K] logits of frames -> [U, K]: those of the mean of the probabilities of each video. unit [N]: which video a
+    frame is of, from 0; all are of one where it is None.
+    """
+    unit = np.zeros(len(logits), np.int64) if unit is None else unit
+    frames = probabilities("multilabel" if kind == "binary" else kind, logits)
+    order = np.argsort(frames, axis=0)  # floats are added up in an order of their own, not that of the rows
+    sums = [np.bincount(unit[rows], of[rows]) for of, rows in zip(frames.T, order.T, strict=True)]
+    mean = np.clip(np.stack(sums, axis=1) / np.bincount(unit)[:, None], CERTAIN, 1 - CERTAIN)
+    return np.asarray(np.log(mean) if kind == "multiclass" else logit(mean))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
-from scipy.special import ndtri
+from scipy.stats import binomtest
 
 from lssat.evaluation.metrics import BINS, Array, bin_of, calibration_error, predicted_labels
 from lssat.evaluation.predictions import Predictions
@@ -55,15 +54,6 @@ def reliability(task: Task, predictions: Predictions) -> list[Reliability]:
     return [_of_event(name, probability[:, column], labels[:, column]) for column, name in enumerate(task.classes)]
 
 
-def wilson(hits: int, rows: int) -> tuple[float, float]:
-    """The bounds of a share at 95% (Wilson 1927): between 0 and 1, of few rows too."""
-    z = float(ndtri(0.5 + LEVEL / 200))
-    share, shrunk = hits / rows, 1 + z**2 / rows
-    middle = (share + z**2 / (2 * rows)) / shrunk
-    half = z / shrunk * math.sqrt(share * (1 - share) / rows + z**2 / (4 * rows**2))
-    return max(middle - half, 0.0), min(middle + half, 1.0)
-
-
 def _of_event(name: str, probability: Array, happened: Array) -> Reliability:
     place = bin_of(probability)
     in_bin = [place == index for index in range(BINS)]
@@ -76,4 +66,5 @@ def _bin(index: int, probability: Array, happened: Array) -> Bin:
     if not rows:
         return Bin(low, high, 0, None, None, None)
     hits = int(happened.sum())
-    return Bin(low, high, rows, float(probability.mean()), hits / rows, wilson(hits, rows))
+    bounds = binomtest(hits, rows).proportion_ci(LEVEL / 100, method="wilson")
+    return Bin(low, high, rows, float(probability.mean()), hits / rows, (float(bounds.low), float(bounds.high)))

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.special import expit, logit
 
 from lssat.evaluation.fairness import Groups
 from lssat.evaluation.metrics import Array
 from lssat.evaluation.predictions import Predictions
-from lssat.evaluation.probability import CERTAIN
+from lssat.evaluation.probability import mean_logits
 from lssat.task import Task
 
 FRAME = "frame_"
@@ -72,11 +71,7 @@ def of_videos(predictions: Predictions, texts: RowTexts, by_group: bool = False)
     alone = np.where(texts.video == "", np.arange(len(texts.video)), -1)
     columns = [texts.video, alone, predictions.labels, *(texts.groups.values() if by_group else ())]
     _, first, unit = np.unique(_numbered(columns), return_index=True, return_inverse=True)
-    logits = predictions.logits[:, 0].astype(float)
-    order = np.argsort(logits)  # floats are added up in an order of their own, not that of the rows
-    probability = np.bincount(unit[order], expit(logits[order])) / np.bincount(unit)
-    mean = np.clip(probability, CERTAIN, 1 - CERTAIN)
-    return Predictions(logit(mean)[:, None], predictions.labels[first]), texts.of(first)
+    return Predictions(mean_logits("binary", predictions.logits, unit), predictions.labels[first]), texts.of(first)
 
 
 def texts_to_send(task: Task, texts: RowTexts) -> RowTexts | None:

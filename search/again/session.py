@@ -30,7 +30,6 @@ from search.study.capacity import concurrency
 from search.study.cluster import check_sockets, check_storage, connect
 from search.study.context import Study
 from search.study.progress import Progress
-from search.study.session import task_of
 
 ALONE = SearchConfig(num_trials=1, scheduler="none", finalists=0)
 """How a single run is searched for: not at all."""
@@ -117,7 +116,7 @@ def _open(run: RecordedRun, config: Config, prepared: Path, places: Places) -> S
         storage.path.mkdir(parents=True, exist_ok=True)
         check_storage(storage.path)
     space = Space(run.manifest.space.profile, dict(run.record.sampled), (), {}, ALONE, {})
-    task, workers = task_of(read_info(prepared)), config.resources.num_workers
+    task, workers = read_info(prepared).as_task, config.resources.num_workers
     splits = open_splits(prepared, ("train", "val"), config.data.image_size, [workers])
     texts = RowTexts.of_columns(read_texts(prepared, "val"), config.objective.subgroups)
     study = Study(run.place, storage, space, task, prepared, splits, texts_to_send(task, texts))

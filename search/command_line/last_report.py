@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lssat.command import from_here, words_that_start
-from lssat.errors import UserError
+from lssat.errors import why_of
 from search.record.folder import RunFolder
 from search.record.manifest import Manifest, read_manifest
 
@@ -35,7 +35,7 @@ def leave_report(folder: RunFolder, begun: Manifest | None, console: Console) ->
 def _why(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
-    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    return why_of(error)
 
 
 def _has_come_further(folder: RunFolder, begun: Manifest | None) -> bool:

@@ -20,6 +20,7 @@ from optuna.trial import Trial
 from optuna_dashboard import save_note
 
 from lssat.config import ConfigError
+from lssat.files import stamps
 from search.dashboard_view.distributions import distributions
 from search.dashboard_view.standing import Search, Standing, standing, without_record
 from search.dashboard_view.trials import Shown, placeholder
@@ -53,7 +54,7 @@ class StudyView:
         for record in self._folder.records(Stage.SEARCH):
             if not record.name.isdecimal():  # somebody's copy of one
                 continue
-            times = _times(record.folder)
+            times = stamps(record.folder.iterdir())
             is_as_known = record.name in known and known[record.name][0] == times
             self._records[record.name] = known[record.name] if is_as_known else (times, record)
         runs = is_locked(self._folder)
@@ -113,9 +114,9 @@ class _Study:
     def _trials(self, standings: Mapping[int, Standing], panels: Path) -> Iterable[optuna.trial.FrozenTrial]:
         """All trials in their order."""
         space = self.manifest.space
-        scores = {name: float(result["score"]) for name, result in self.manifest.test_results.items()}
         ranked = leaderboard.rank(self.records, space.search.objectives)
-        rows = {row.trial: row for row in leaderboard.with_speeds(leaderboard.with_test(ranked, scores), self.folder)}
+        tested = leaderboard.with_test(ranked, self.manifest.test_scores)
+        rows = {row.trial: row for row in leaderboard.with_speeds(tested, self.folder)}
         known = distributions(space, (record.sampled for record in self.records))
         shown = Shown(known, frozenset(space.fixed), space.search.objectives, panels)
         records = {_number(record): record for record in self.records}
@@ -146,8 +147,3 @@ class _Study:
 
 def _number(record: TrialRecord) -> int:
     return int(record.name)
-
-
-def _times(folder: Path) -> dict[str, int]:
-    """When each file of a folder was last written."""
-    return {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}

@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 
 from lssat.command import exit_code, local_path
-from lssat.config import ConfigError
 from lssat.text.console import SafeConsole
 from search.findings import final_table, leaderboard
 from search.findings.screen import final_sheet, leaderboard_sheet, show_final_table, show_leaderboard
@@ -34,10 +33,9 @@ def main() -> int:
 
 def draw(folder: RunFolder, picture: Path) -> None:
     """Raises ConfigError where there is no study."""
-    if not folder.manifest.exists():
-        raise ConfigError(f"there is no study in {folder.path}; give the folder of a run, results/<name>")
+    folder.check_study()
     manifest = read_manifest(folder.manifest)
-    tested = {name: float(result["score"]) for name, result in manifest.test_results.items()}
+    tested = manifest.test_scores
     rows = leaderboard.with_test(leaderboard.of_folder(folder), tested)
     runs = final_table.planned_runs(folder, rows, manifest.space.search)
     table = final_table.with_test(final_table.final_table(folder, runs, rows, manifest.space.search), runs, tested)

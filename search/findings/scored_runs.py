@@ -15,7 +15,7 @@ import numpy as np
 from lssat.config import ConfigError
 from search.claims.runs import Array, Runs, of_predictions
 from search.record.folder import RunFolder, Stage
-from search.record.trials import Status
+from search.record.trials import Status, TrialRecord
 
 # What loads scikit-learn is imported where it is needed, so that `--help` and mistakes are answered at once.
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def scored_runs(folder: RunFolder, stage: Stage, arms: Mapping[str, tuple[str, i
         raise ValueError(f"a comparison needs runs that are complete, but none of the {len(arms)} asked for is")
     names, seeds = [arms[name][0] for name in scores], [arms[name][1] for name in scores]
     try:
-        kept = {name: _read(name, folder, stage) for name in scores}
+        kept = _read([records[name] for name in scores])
         _check_alike(kept)
         found = _resampled(names, seeds, list(kept.values()))
         _check_scores(scores, found.scores)
@@ -81,16 +81,13 @@ class StageRuns:
         return scored_runs(self._folder, self._stage, {name: (name, 0) for name in self._places})
 
 
-def _read(name: str, folder: RunFolder, stage: Stage) -> KeptPredictions:
-    from search.record.predictions import read
+def _read(records: Sequence[TrialRecord]) -> dict[str, KeptPredictions]:
+    from search.record.predictions import read_of
 
-    path = folder.record(stage, name).predictions("val")
-    if not path.exists():
-        raise Lacking(f"{name} has no kept predictions ({path.name})")
     try:
-        return read(path)
+        return {record.name: read_of(record) for record in records}
     except ConfigError as error:
-        raise Lacking(f"the predictions of {name} ({path.name}) are damaged or of another version") from error
+        raise Lacking(str(error)) from error
 
 
 def _check_alike(kept: Mapping[str, KeptPredictions]) -> None:

@@ -10,6 +10,7 @@ from lssat.text.durations import duration
 from search.claims.cost import Cost, cost_to_tell
 from search.claims.estimate import Estimate
 from search.claims.words import Claim
+from search.findings.spent import on_the_clock
 from search.record.folder import RunFolder, Stage
 
 
@@ -76,24 +77,12 @@ def would_tell(open_claims: Sequence[Told]) -> str:
 
 
 def seconds_of_a_seed(folder: RunFolder, stage: Stage, arms: Mapping[str, tuple[str, int]]) -> float | None:
-    """How long one more run of every arm takes on the clock, at the rate of these: name of a run -> (arm, seed).
-
-    A run that was interrupted spans the pause as well, so that fewer seem to have trained at a time; never below one.
-    """
+    """How long one more run of every arm takes on the clock, at the rate of these: name of a run -> (arm, seed)."""
     records = [folder.record(stage, name) for name in arms]
-    trained, passed = sum(record.seconds for record in records), _on_the_clock([record.span for record in records])
+    trained, passed = sum(record.seconds for record in records), on_the_clock(records)
     if not trained:
         return None
     seconds: dict[str, list[float]] = {}
     for record in records:
         seconds.setdefault(arms[record.name][0], []).append(record.seconds)
     return sum(sum(of_arm) / len(of_arm) for of_arm in seconds.values()) / max(1.0, trained / max(passed, 1e-3))
-
-
-def _on_the_clock(spans: Sequence[tuple[float, float] | None]) -> float:
-    """The time that at least one of the spans covers."""
-    covered, until = 0.0, -math.inf
-    for start, end in sorted(filter(None, spans)):
-        covered += max(0.0, end - max(start, until))
-        until = max(until, end)
-    return covered

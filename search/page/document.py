@@ -1,4 +1,4 @@
-"""What a report is made of. Sections make these values; `page.py` and `files.py` alone know how they look on disk."""
+"""What a report is made of. Sections make these values; `render.py` and `files.py` alone know how they look on disk."""
 
 from __future__ import annotations
 

@@ -14,16 +14,11 @@ from lssat.evaluation.units import RowTexts, score_units, scores_videos
 from lssat.task import Task
 from search.findings.winner import Chosen
 from search.record.folder import RunFolder, Stage
-from search.record.predictions import KeptPredictions, read
+from search.record.predictions import KeptPredictions, read_of
 from search.record.trials import Status, TrialRecord
 from search.strategy.finalists import FinalRun
 
 ROW = "row"
-
-
-def named(task: str, classes: Sequence[str]) -> tuple[str, ...]:
-    """Classes as a page calls them: a number says of what it is."""
-    return tuple(f"{task} {name}" if name.isdigit() else name for name in classes)
 
 
 @dataclass(frozen=True)
@@ -47,7 +42,6 @@ class Units:
     def of(cls, kept: KeptPredictions) -> Units:
         """As the study scores them."""
         task, (predictions, texts) = kept.about.scored_task, (kept.predictions, kept.texts)
-        task = replace(task, classes=named(task.name, task.classes))
         numbered = replace(texts, groups={**texts.groups, ROW: np.arange(len(predictions.labels))})
         units, known = score_units(task, predictions, numbered)
         return cls(task, task.group_metric(kept.about.metric), units, known.groups[ROW], known, predictions, texts)
@@ -108,13 +102,7 @@ class Predicted:
 
 
 def _read(record: TrialRecord, data: str) -> KeptPredictions:
-    path = record.predictions("val")
-    if not path.exists():
-        raise ConfigError(f"run {record.name} has no kept predictions ({path.name})")
-    try:
-        kept = read(path)
-    except ConfigError:
-        raise ConfigError(f"the kept predictions of run {record.name} ({path.name}) cannot be read") from None
+    kept = read_of(record)
     if kept.about.data != data:
         raise ConfigError(f"the kept predictions of run {record.name} are of other data than the study's")
     return kept

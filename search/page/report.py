@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lssat.errors import UserError
+from lssat.errors import why_of
 from search.findings.tasks import names_of
 from search.page.document import Part, Report, Section, Statement
 from search.page.sections import answer, cost, curves, data, failures, finalists, front, manifest, next_steps, trials
@@ -69,8 +69,7 @@ def _section(make: Callable[[StudyOnPage], Section | None], study: StudyOnPage) 
     try:
         return make(study)
     except Exception as error:
-        why = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        said = Statement(f"{study.id}.{name}.{BROKEN}", f"This part cannot be shown: {why}", is_warning=True)
+        said = Statement(f"{study.id}.{name}.{BROKEN}", f"This part cannot be shown: {why_of(error)}", is_warning=True)
         return Section(name, name.replace("_", " ").capitalize(), [said])
 
 

@@ -66,8 +66,7 @@ class StudyOnPage:
     @cached_property
     def rows(self) -> list[leaderboard.Row]:
         """The leaderboard, with test scores where there are any."""
-        tested = {name: float(result["score"]) for name, result in self.manifest.test_results.items()}
-        return leaderboard.with_test(leaderboard.of_folder(self.folder), tested)
+        return leaderboard.with_test(leaderboard.of_folder(self.folder), self.manifest.test_scores)
 
     @cached_property
     def complete(self) -> list[leaderboard.Row]:
@@ -85,8 +84,7 @@ class StudyOnPage:
         found = final_table.final_table(
             self.folder, self.runs, self.rows, self.manifest.space.search, self.final_scores
         )
-        tested = {name: float(result["score"]) for name, result in self.manifest.test_results.items()}
-        return final_table.with_test(found, self.runs, tested)
+        return final_table.with_test(found, self.runs, self.manifest.test_scores)
 
     @cached_property
     def winner(self) -> Winner | None:
@@ -117,9 +115,8 @@ class StudyOnPage:
 
     @cached_property
     def task(self) -> Task | None:
-        """The task as far as scores need to know it."""
-        info = self.info
-        return Task(info.task, info.kind, info.classes, (), info.rows["train"]) if info else None
+        """What was to be learnt; None where the data are gone."""
+        return self.info.as_task if self.info else None
 
     @cached_property
     def metric(self) -> str:
@@ -152,8 +149,7 @@ class StudyOnPage:
 def read_study(path: Path, id: str, is_one_of_several: bool = False, with_faces: bool = True) -> StudyOnPage:
     """The study in a run folder. Raises ConfigError where there is none, or its records cannot be read."""
     folder = RunFolder(path)
-    if not folder.manifest.exists():
-        raise ConfigError(f"there is no study in {path}; give the folder of a run, results/<name>")
+    folder.check_study()
     study = StudyOnPage(id, folder, read_manifest(folder.manifest), is_one_of_several, with_faces)
     for record in (each for records in study.records.values() for each in records):
         _check(record)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import secrets
 import shutil
 import socket
-from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 from lssat.config import ConfigError
-from lssat.files import write_text
+from lssat.files import stamps, write_text
 from lssat.storage import StorageMark
 from lssat.train.result import BEST_CHECKPOINT, LAST_CHECKPOINT, RAY_TRAIN_FOLDER
 from search.record import names
@@ -27,6 +26,11 @@ class Stage(StrEnum):
     SEARCH = names.TRIALS
     BASELINE = names.BASELINES
     FINAL = names.FINALS
+
+    @property
+    def words(self) -> str:
+        """As people read it."""
+        return {Stage.SEARCH: "search", Stage.BASELINE: "rates of baselines", Stage.FINAL: "final stage"}[self]
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,11 @@ class RunFolder:
     def has_begun(self) -> bool:
         """Whether there is a study in it that can be gone on with."""
         return self.study_db.exists()
+
+    def check_study(self) -> None:
+        """Raises ConfigError where it holds none."""
+        if not self.manifest.exists():
+            raise ConfigError(f"there is no study in {self.path}; give the folder of a run, results/<name>")
 
     @property
     def study_db(self) -> Path:
@@ -107,12 +116,7 @@ class RunFolder:
         told = [
             path for run in runs for name in (names.METRICS, names.OUTCOME) for path in sorted(run.glob(f"*/{name}"))
         ]
-        found = []
-        for path in [self.manifest, self.speeds, *told]:
-            with suppress(FileNotFoundError):
-                status = path.stat()
-                found.append((str(path), status.st_mtime_ns, status.st_size))
-        return tuple(found)
+        return stamps([self.manifest, self.speeds, *told])
 
     @property
     def speeds(self) -> Path:

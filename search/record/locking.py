@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -16,7 +16,7 @@ from lssat.command import signals_wait
 from lssat.config import ConfigError, DataConfig
 from lssat.data.sources.source import short_name
 from lssat.errors import UserError
-from lssat.files import make_folder, temporary_of
+from lssat.files import free, make_folder, temporary_of
 from search.record.folder import RunFolder
 from search.record.names import OWNER
 
@@ -107,9 +107,7 @@ def locked(folder: RunFolder) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):  # whoever has opened it meanwhile sees that it is no file any more, and makes another
-            Path(lock.lock_file).unlink()
-        lock.release()
+        free(lock)
 
 
 def is_locked(folder: RunFolder) -> bool:

@@ -107,6 +107,11 @@ class Manifest:
         return {name: result for opening in openings for name, result in opening["results"].items()}
 
     @property
+    def test_scores(self) -> dict[str, float]:
+        """The score on test of each of these runs."""
+        return {name: float(result["score"]) for name, result in self.test_results.items()}
+
+    @property
     def num_openings(self) -> int:
         """How often the test split was opened."""
         return len(self.content["test_opened"])

@@ -21,7 +21,8 @@ from lssat.evaluation.predictions import Predictions
 from lssat.evaluation.scorecard import independent
 from lssat.evaluation.units import RowTexts, scores_videos
 from lssat.files import write_whole
-from lssat.task import Kind, Task
+from lssat.task import Kind, Task, named
+from search.record.trials import TrialRecord
 
 FORMAT = 1
 """Raise it when files of before can no longer be read."""
@@ -54,8 +55,8 @@ class About:
 
     @property
     def scored_task(self) -> Task:
-        """The task as far as scores need to know it."""
-        return Task(self.task, self.kind, self.classes, (), 0)
+        """The task as far as scores need to know it, its classes as people read them."""
+        return Task(self.task, self.kind, named(self.task, self.classes), (), 0)
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,19 @@ def read(path: Path) -> KeptPredictions:
         raise ConfigError(f"there are no predictions in {path}") from None
     except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
         raise ConfigError(f"{path} holds no predictions ({type(error).__name__}: {error})") from error
+
+
+def read_of(record: TrialRecord) -> KeptPredictions:
+    """What a run says of the validation rows. Raises ConfigError where that was not kept, or cannot be read."""
+    path = record.predictions("val")
+    if not path.exists():
+        raise ConfigError(f"{record.name} has no kept predictions ({path.name})")
+    try:
+        return read(path)
+    except ConfigError as error:
+        raise ConfigError(
+            f"the predictions of {record.name} ({path.name}) are damaged or of another version"
+        ) from error
 
 
 def _is_text(column: str) -> bool:

@@ -59,9 +59,8 @@ def conclude(
             style="red",
         )
         return False
-    results = open_test(folder, study.prepared, manifest, choice, console.print)
-    scores = {name: float(result["score"]) for name, result in results.items()}
-    table = final_table.with_test(table, runs, scores)
+    open_test(folder, study.prepared, manifest, choice, console.print)
+    table = final_table.with_test(table, runs, manifest.test_scores)
     found = winner.of_study(folder, manifest, rows, runs, table)
     assert found is not None, "it has just been scored"
     warning = _chance_line(study, found)
@@ -69,7 +68,7 @@ def conclude(
     if table:
         final_table.write(table, said, folder)
     _measure_speeds(study, rows, console)
-    rows = leaderboard.with_speeds(leaderboard.with_test(rows, scores), folder)
+    rows = leaderboard.with_speeds(leaderboard.with_test(rows, manifest.test_scores), folder)
     leaderboard.write(rows, folder)
     manifest.end_session()
     if table:
@@ -118,11 +117,9 @@ def _lack(best: Path, epoch: int) -> str | None:
     return None if found == epoch else f"its best checkpoint is of epoch {found}, its best score of epoch {epoch}"
 
 
-def open_test(
-    folder: RunFolder, prepared: Path, manifest: Manifest, choice: Choice, notify: Notify
-) -> dict[str, dict[str, Any]]:
-    """Keep the chosen run as the bundle, and give the test results of all trained runs: scores, and of the chosen one
-    its scorecard.
+def open_test(folder: RunFolder, prepared: Path, manifest: Manifest, choice: Choice, notify: Notify) -> None:
+    """Keep the chosen run as the bundle, and put the test results of all trained runs on record: scores, and of the
+    chosen one its scorecard.
 
     Each opening is on record. A run is scored when it is first a finalist, and for its scorecard when it first wins.
     """
@@ -134,7 +131,7 @@ def open_test(
     new = [name for name in choice.trained if name not in known and name != chosen]
     test_result = folder.bundle / TEST
     if has_scorecard and not new and _holds(test_result, known[chosen]):
-        return known
+        return
     export(choice.trained[chosen], folder.bundle, prepared)
     if new or not has_scorecard:  # else a winner of earlier finalists is the winner again
         notify(f"scoring {_runs(len(new) + (not has_scorecard))} on test ...")
@@ -143,7 +140,6 @@ def open_test(
         manifest.record_test(found)
         known |= found
     add_test(folder.bundle, known[chosen])
-    return known
 
 
 def _score_on_test(

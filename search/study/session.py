@@ -82,14 +82,14 @@ def run(session: Session, console: Console) -> bool:
         prepared = prepare(space.example().data, session.cache, notify)
         info = read_info(prepared)
         _introduce(console, info, prepared, space)
-        scored_by = "video" if _scores_videos(prepared, task_of(info)) else "row"
+        scored_by = "video" if _scores_videos(prepared, info.as_task) else "row"
         _check_data(session, info, scored_by)
         if session.begun:
             space = session.begun.at_recorded_place(space)
             session = replace(session, space=space)
         if not session.address:
             connect(None, session.root)
-        study = _open(session, prepared, task_of(info))
+        study = _open(session, prepared, info.as_task)
         data = {**_summary(info), SCORED_BY: scored_by, "prepared": str(prepared)}
         manifest = _begin(session, data)  # everything is checked
         _say_how_to_watch(session.folder, console)
@@ -208,12 +208,6 @@ def _check_data(session: Session, info: DatasetInfo, scored_by: str) -> None:
         _check_read_alike(session.begun, info)
         session.begun.check_goes_on(session.space, info.fingerprint)
         session.begun.check_scores_alike(scored_by)
-
-
-def task_of(info: DatasetInfo) -> Task:
-    """What the loop needs to know of a prepared data set."""
-    counts = tuple(info.counts["train"][name] for name in info.classes)
-    return Task(info.task, info.kind, info.classes, counts, info.rows["train"])
 
 
 def _open(session: Session, prepared: Path, task: Task) -> Study:

@@ -54,3 +54,14 @@ def test_a_file_that_is_not_written_to_its_end_leaves_the_old_one(tmp_path, flus
     assert (tmp_path / "a" / "w.bin").read_bytes() == b"whole"
     files.write_whole(tmp_path / "a" / "w.bin", lambda path: path.write_bytes(b"new"))
     assert [(path.name, path.read_bytes()) for path in (tmp_path / "a").iterdir()] == [("w.bin", b"new")]
+
+
+def test_stamps_tell_what_was_written_and_pass_over_what_is_gone(tmp_path):
+    here, gone = tmp_path / "here", tmp_path / "gone"
+    here.write_text("a")
+    before = files.stamps([here, gone])
+    assert [path for path, *_ in before] == [str(here)] and files.stamps([gone, here]) == before
+    here.write_text("ab")
+    assert files.stamps([here, gone]) != before
+    gone.write_text("")
+    assert len(files.stamps([here, gone])) == 2

@@ -28,7 +28,6 @@ from search.space.file import load
 from search.strategy.baselines import Baselines
 from search.strategy.searcher import STATES, open_study
 from search.study.context import split_texts
-from search.study.session import task_of
 
 ROOT = Path(__file__).resolve().parents[2]
 METRIC = "macro_f1"
@@ -105,7 +104,7 @@ ENDINGS = (Status.COMPLETE, Status.STOPPED, Status.COMPLETE, Status.FAILED, Stat
 class _Maker:
     def __init__(self, made: Made, prepared: Path) -> None:
         self.made, self.prepared, self.info = made, prepared, read_info(prepared)
-        self.task, self.generator = task_of(self.info), np.random.default_rng(1)
+        self.task, self.generator = self.info.as_task, np.random.default_rng(1)
 
     def manifest(self, folder: RunFolder) -> Manifest:
         made, info = self.made, self.info

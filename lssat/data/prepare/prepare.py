@@ -7,7 +7,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from lssat.data.prepared.writing import REJECTS_FILE, Acceptance, clear_partial,
 from lssat.data.sources.registry import fingerprint, open_listing
 from lssat.data.sources.source import OWN, SYNTHETIC, Source, located
 from lssat.data.synthetic import DRAWING
+from lssat.files import free
 
 FORMAT = 4  # of the prepared folder; raise it when older folders must not be found any more
 
@@ -183,9 +184,7 @@ def _locked(folder: Path, notify: Notify) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):  # whoever has opened it meanwhile sees that it is no file any more, and makes another
-            Path(lock.lock_file).unlink()
-        lock.release()
+        free(lock)
 
 
 def _sha256(content: Any) -> str:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lssat.config import ConfigError
-from lssat.task import Kind
+from lssat.task import Kind, Task
 from lssat.text.visible import on_one_line
 
 SPLITS = ("train", "val", "test")
@@ -87,6 +87,12 @@ class DatasetInfo:
     rows: dict[str, int] = field(default_factory=dict)
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     rejects: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def as_task(self) -> Task:
+        """What the loop needs to know of it."""
+        counts = tuple(self.counts["train"][name] for name in self.classes)
+        return Task(self.task, self.kind, self.classes, counts, self.rows["train"])
 
     def to_json(self) -> str:
         """The text of `dataset.json`."""

@@ -16,7 +16,6 @@ from search.page.study import StudyOnPage
 from search.record.folder import Stage
 from search.record.trials import TrialRecord
 
-STAGES = {Stage.SEARCH: "search", Stage.BASELINE: "rates of baselines", Stage.FINAL: "final stage"}
 COLUMNS = ("runs", "epochs", "images", "hours")
 STEP, SHOWN = 24, 20
 """Of the chart: pixels of a row, and rows."""
@@ -34,7 +33,7 @@ def _all(study: StudyOnPage) -> list[TrialRecord]:
 
 
 def _blocks(study: StudyOnPage) -> Iterator[Block]:
-    begun = {name: study.records[stage] for stage, name in STAGES.items() if study.records[stage]}
+    begun = {stage.words: records for stage, records in study.records.items() if records}
     by_backbone: dict[str, list[TrialRecord]] = {}
     for record in _all(study):
         by_backbone.setdefault(catalog.architecture(record.config.backbone), []).append(record)
@@ -86,8 +85,8 @@ def _cells(study: StudyOnPage, records: Sequence[TrialRecord]) -> list[Cell]:
 def _chart(study: StudyOnPage, backbones: Sequence[str]) -> Chart:
     shown = backbones[:SHOWN]
     rows = [
-        {"backbone": backbone, "stage": name, "place": place, "seconds": round(seconds, 1), "runs": runs}
-        for place, (stage, name) in enumerate(STAGES.items())
+        {"backbone": backbone, "stage": stage.words, "place": place, "seconds": round(seconds, 1), "runs": runs}
+        for place, stage in enumerate(Stage)
         for backbone in shown
         if (of := [r for r in study.records[stage] if catalog.architecture(r.config.backbone) == backbone])
         for seconds, runs in [(sum(map(seconds_of, of)), len(of))]

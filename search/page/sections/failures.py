@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from lssat.model import catalog
 from search.findings.leaderboard import INTERRUPTED
 from search.page.document import Block, Cell, Section, Statement, Table
-from search.page.sections.cost import STAGES
 from search.page.study import StudyOnPage
 from search.record.folder import Stage
 from search.record.names import LOG
@@ -65,7 +64,7 @@ def _blocks(study: StudyOnPage, found: Sequence[Unwell]) -> Iterator[Block]:
         "How all runs ended",
         ["stage", *(status.value for status in Status)],
         [
-            [STAGES[stage], *(sum(record.status == status for record in records) for status in Status)]
+            [stage.words, *(sum(record.status == status for record in records) for status in Status)]
             for stage, records in study.records.items()
             if records
         ],
@@ -76,7 +75,7 @@ def _blocks(study: StudyOnPage, found: Sequence[Unwell]) -> Iterator[Block]:
         ["stage", "run", "backbone", "status", "epochs", "reason"],
         [
             [
-                STAGES[each.stage],
+                each.stage.words,
                 each.record.name,
                 catalog.architecture(each.record.config.backbone),
                 each.record.status.value,

@@ -27,7 +27,6 @@ from search.space.definition import Space, is_read_without_auxiliary
 from search.space.drawable import architectures
 from search.study.tensorboard.parts import BEST_GAP_TAG, BEST_TAG, TOTAL
 
-STAGES = {Stage.SEARCH: "search", Stage.BASELINE: "baseline", Stage.FINAL: "final"}
 BACKBONE, STAGE, STATUS = "backbone", "stage", "status"
 SAID_BY_BACKBONE = ("backbone.family", "backbone.size", "backbone.name")
 """Keys that the name of the backbone says already: they come last, since the first five are shown unasked."""
@@ -75,16 +74,16 @@ class Table:
         """The settings of a run that is over, and how it stands. Its name is short: few letters of it are shown."""
         searched = [column.key for column in self.columns]
         shown = shown_settings(record.sampled, record.config, searched)
-        shown |= {STAGE: STAGES[stage], STATUS: record.status.value}
+        shown |= {STAGE: stage.name.lower(), STATUS: record.status.value}
         values = {column.name: column.value(shown[column.key]) for column in self.columns if column.key in shown}
-        return hparams_pb(values, f"{STAGES[stage]}/{record.name}", record.span[0] if record.span else None)
+        return hparams_pb(values, f"{stage.name.lower()}/{record.name}", record.span[0] if record.span else None)
 
 
 def table_of(space: Space) -> Table:
     """The columns of a study: the backbone, the searched keys in the order of the space, stage and status."""
     domains: dict[str, Domain] = {BACKBONE: Discrete(sorted(architectures(space)))}
     domains |= {key: _domain(space, key) for key in space.searched_keys if key not in SAID_BY_BACKBONE}
-    domains |= {STAGE: Discrete(list(STAGES.values())), STATUS: Discrete(OVER)}
+    domains |= {STAGE: Discrete([stage.name.lower() for stage in Stage]), STATUS: Discrete(OVER)}
     domains |= {key: _domain(space, key) for key in space.searched_keys if key in SAID_BY_BACKBONE}
     return Table([Column(position, key, domain) for position, (key, domain) in enumerate(domains.items())])
 

@@ -25,7 +25,7 @@ from search.strategy.suggestion import Suggestion
 from search.study.tensorboard.event_file import NAME, png_summary, write_events
 from search.study.tensorboard.judgement import judgement
 from search.study.tensorboard.parts import TOTAL, tag
-from search.study.tensorboard.table import STAGES, Table, session_end, table_of
+from search.study.tensorboard.table import Table, session_end, table_of
 
 PANEL = "validation reconstruction"
 BEGIN, END = f"{NAME}0.begin", f"{NAME}end"
@@ -93,7 +93,7 @@ class TensorBoard:
     def _place(self, name: str, config: Config) -> Path:
         """The folder of a run, which TensorBoard shows as its name."""
         backbone = catalog.architecture(config.backbone).replace("/", "-")
-        place = self._folder / STAGES[self._stage] / f"{name} {backbone}"
+        place = self._folder / self._stage.name.lower() / f"{name} {backbone}"
         before = self._folder / name  # where the version before wrote
         if before.is_dir() and not place.exists():
             make_folder(place.parent)

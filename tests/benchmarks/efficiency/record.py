@@ -29,7 +29,6 @@ from lssat.train.distributed import Distributed
 from lssat.train.loop import TrainingRun, fit
 from search.space.definition import Space
 from search.space.file import load
-from search.study.session import task_of
 
 HERE = Path(__file__).parent
 GRID, CURVES = HERE / "grid.yaml", HERE / "curves.csv"
@@ -83,7 +82,7 @@ def curve(space: Space, point: dict[str, Any], prepared: Path, train: Rows, val:
     epochs: list[dict[str, Any]] = []
     started = time.process_time()
     config = build(space.sample(FixedTrial(point)))
-    run = TrainingRun(config, task_of(read_info(prepared)), train, val, Distributed(torch.device("cpu")))
+    run = TrainingRun(config, read_info(prepared).as_task, train, val, Distributed(torch.device("cpu")))
     fit(run, lambda result: epochs.append({**result.to_json(), "cpu_s": time.process_time() - started}))
     return epochs
 

@@ -10,7 +10,6 @@ from lssat.evaluation.classes import (
     Confusion,
     confusion_by_attribute,
     confusion_of,
-    scores_by_class,
     tables_by_class,
 )
 from lssat.evaluation.metrics import evaluate_scores
@@ -54,7 +53,7 @@ def test_three_classes_by_hand():
 
 
 def test_a_class_that_is_predicted_but_nowhere_true_has_no_recall():
-    scores = scores_by_class(task("multiclass", *"ab"), of_classes([0, 1], [0, 0], 2))
+    scores = confusion_of(task("multiclass", *"ab"), of_classes([0, 1], [0, 0], 2)).scores()
     assert scores["b"] == (0, None, 0, 0, 1)
 
 
@@ -64,7 +63,7 @@ def test_an_attribute_by_hand():
     asked = task("multilabel", "Male")
     found = confusion_by_attribute(asked, predictions)["Male"]
     assert found.classes == ("not Male", "Male") and found.counts.tolist() == [[0, 1], [1, 2]]
-    assert scores_by_class(asked, predictions)["Male"] == pytest.approx((2 / 3, 2 / 3, 2 / 3, 3, 3))
+    assert found.scores()["Male"] == pytest.approx((2 / 3, 2 / 3, 2 / 3, 3, 3))
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -78,7 +77,7 @@ def test_scores_are_those_of_scikit_learn_undefined_ones_too(seed):
     else:
         asked, predictions = task("multiclass", *names), of_classes(predicted, truth, classes)
     expected = precision_recall_fscore_support(truth, predicted, labels=range(classes), zero_division=np.nan)
-    found = list(scores_by_class(asked, predictions).values())
+    found = list(confusion_of(asked, predictions).scores().values())
     for name, values in zip((*SCORES, "support"), expected, strict=True):
         own = np.array([getattr(each, name) for each in found], float)
         np.testing.assert_allclose(own, values, err_msg=name)
@@ -87,7 +86,7 @@ def test_scores_are_those_of_scikit_learn_undefined_ones_too(seed):
 
 def test_forty_attributes_are_those_of_scikit_learn():
     asked, predictions = attributes(40)
-    found = scores_by_class(asked, predictions)
+    found = {name: of.scores()[name] for name, of in confusion_by_attribute(asked, predictions).items()}
     expected = precision_recall_fscore_support(predictions.labels, predictions.logits > 0, zero_division=np.nan)
     for index, name in enumerate((*SCORES, "support")):
         np.testing.assert_allclose([getattr(scores, name) for scores in found.values()], expected[index])
@@ -102,7 +101,7 @@ def test_means_over_classes_are_the_scores_of_the_task(kind):
     logits = random.normal(size=(200, 1 if kind == "binary" else classes))
     scores = evaluate_scores(kind, logits, labels)
     asked = task(kind, *map(str, range(classes)))
-    found = scores_by_class(asked, Predictions(logits, labels)).values()
+    found = confusion_of(asked, Predictions(logits, labels)).scores().values()
     recalls = [each.recall for each in found if each.recall is not None]
     f1s = [each.f1 for each in found if each.f1 is not None]
     assert np.mean(recalls) == pytest.approx(scores["balanced_accuracy"])
@@ -132,7 +131,7 @@ def test_the_table_says_its_axes_and_is_read_back():
         "classes": ["truth", "rows", "counts"],
         "counts": [[1, 1, 0], [0, 1, 0], [0, 0, 1]],
     }
-    assert Confusion.from_json(card["confusion"]).scores() == scores_by_class(asked, predictions)
+    assert Confusion.from_json(card["confusion"]).scores() == confusion_of(asked, predictions).scores()
     assert card["classes"]["truth"] == {
         "precision": 1.0,
         "recall": 0.5,

@@ -24,7 +24,7 @@ def of_scores(scores, labels):
 def test_four_rows_by_hand():
     """From the top: a fake, a real one, a fake, a real one."""
     roc, stair = of_scores([4, 3, 2, 1], [1, 0, 1, 0])
-    assert (roc.name, roc.area, roc.share) == ("fake", 3 / 4, 1 / 2)
+    assert (roc.name, roc.area) == ("fake", 3 / 4)
     assert list(zip(roc.x, roc.y, strict=True)) == [(0, 0), (0, 0.5), (0.5, 0.5), (0.5, 1), (1, 1)]
     assert list(zip(stair.x, stair.y, strict=True)) == [(0, 1), (0.5, 1), (1, pytest.approx(2 / 3))]
     assert stair.area == pytest.approx((1 + 2 / 3) / 2)
@@ -96,7 +96,6 @@ def test_each_class_is_drawn_against_the_others():
     shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     for column, curve in enumerate(found):
         assert curve.area == pytest.approx(roc_auc_score(labels == column, shares[:, column]))
-        assert curve.share == (labels == column).mean()
 
 
 def test_each_attribute_is_drawn_but_those_that_all_have_or_none():

@@ -66,12 +66,10 @@ def test_doubtful_labels_are_those_of_a_slow_loop(kind, models):
         sure = np.mean([each[place][2] for each in answers])
         if truth not in said and sure >= 0.6:
             slow.append(Doubt(*place, truth, tuple(said), sure))
-    found = doubtful_labels(kind, seeds, 1000, least_confidence=0.6)
+    found = doubtful_labels(kind, seeds, least_confidence=0.6)
     assert len(found) == len(slow) > 0
     for own, expected in zip(found, in_order(slow), strict=True):
         assert own[:4] == expected[:4] and own.confidence == pytest.approx(expected.confidence)
-    assert doubtful_labels(kind, seeds, 2, least_confidence=0.6) == found[:2]
-    assert {each.is_unanimous for each in found} == ({True, False} if kind == "multiclass" else {True})
 
 
 def test_mistakes_by_hand():
@@ -96,26 +94,26 @@ def test_doubts_by_hand():
         Predictions(np.array([certain, certain, certain, unsure]), labels),
         Predictions(np.array([certain, sure, right, unsure]), labels),
     ]
-    found = doubtful_labels("multiclass", models, 10)
-    assert [(each.row, each.predicted, each.is_unanimous) for each in found] == [(0, (1, 1), True), (1, (1, 2), False)]
+    found = doubtful_labels("multiclass", models)
+    assert [(each.row, each.predicted) for each in found] == [(0, (1, 1)), (1, (1, 2))]
 
 
 def test_the_mean_confidence_decides_and_the_bound_itself_counts():
     models = [Predictions(np.array([[logit(share)]]), np.array([0])) for share in (0.75, 0.85)]
-    (found,) = doubtful_labels("binary", models, 1, least_confidence=0.8 - 1e-12)
+    (found,) = doubtful_labels("binary", models, least_confidence=0.8 - 1e-12)
     assert found.confidence == pytest.approx(0.8)
-    assert doubtful_labels("binary", models, 1, least_confidence=0.8 + 1e-12) == []
+    assert doubtful_labels("binary", models, least_confidence=0.8 + 1e-12) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_other_orders_of_models_and_rows_find_the_same(kind):
     random, first = np.random.default_rng(3), drawn(kind)
     seeds = [Predictions(random.normal(size=first.logits.shape), first.labels) for _ in range(3)]
-    found = doubtful_labels(kind, seeds, 1000, least_confidence=0.5)
-    turned = doubtful_labels(kind, seeds[::-1], 1000, least_confidence=0.5)
+    found = doubtful_labels(kind, seeds, least_confidence=0.5)
+    turned = doubtful_labels(kind, seeds[::-1], least_confidence=0.5)
     assert [each._replace(predicted=each.predicted[::-1]) for each in turned] == found
     order = random.permutation(len(first.labels))
-    moved = doubtful_labels(kind, [each.of(order) for each in seeds], 1000, least_confidence=0.5)
+    moved = doubtful_labels(kind, [each.of(order) for each in seeds], least_confidence=0.5)
     assert [each._replace(row=int(order[each.row])) for each in moved] == found
     worst = worst_mistakes(kind, seeds[0].of(order), 1000)
     assert [each._replace(row=int(order[each.row])) for each in worst] == worst_mistakes(kind, seeds[0], 1000)
@@ -123,9 +121,9 @@ def test_other_orders_of_models_and_rows_find_the_same(kind):
 
 def test_one_model_doubts_nothing_and_other_rows_are_refused():
     predictions = drawn("binary")
-    assert doubtful_labels("binary", [predictions], 10, 0) == [] == doubtful_labels("binary", [], 10, 0)
+    assert doubtful_labels("binary", [predictions], 0) == [] == doubtful_labels("binary", [], 0)
     with pytest.raises(ValueError, match="must be of the same rows"):
-        doubtful_labels("binary", [predictions, drawn("binary", seed=1)], 10)
+        doubtful_labels("binary", [predictions, drawn("binary", seed=1)])
 
 
 def test_no_mistake_is_lost_where_probabilities_are_1():
@@ -143,9 +141,9 @@ def test_labels_that_were_spoilt_are_the_ones_that_good_models_doubt():
     labels[spoilt] = (truth[spoilt] + random.integers(1, 5, 20)) % 5
     seeds = [Predictions(7 * np.eye(5)[truth] + 2 * random.normal(size=(2000, 5)), labels) for _ in range(3)]
     assert all(0.01 < (each.logits.argmax(1) != truth).mean() < 0.05 for each in seeds)
-    found = doubtful_labels("multiclass", seeds, 1000)
+    found = doubtful_labels("multiclass", seeds)
     doubted = {each.row for each in found}
     assert len(doubted & set(spoilt)) >= 17 and len(doubted - set(spoilt)) <= 1
-    assert all(each.predicted == (truth[each.row],) * 3 for each in found if each.is_unanimous)
+    assert all(each.predicted == (truth[each.row],) * 3 for each in found if len(set(each.predicted)) == 1)
     of_one = {each.row for each in worst_mistakes("multiclass", seeds[0], 1000)}
     assert len(of_one - set(spoilt)) > 20, "the mistakes of one model are mostly its own"

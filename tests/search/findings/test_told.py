@@ -88,6 +88,16 @@ def test_a_seed_takes_a_run_of_every_arm_at_the_rate_of_the_record(tmp_path, run
     assert seconds_of_a_seed(folder, Stage.FINAL, ARMS) == pytest.approx(seconds)
 
 
+def test_the_pause_of_a_run_that_was_interrupted_does_not_count(tmp_path):
+    folder = RunFolder(tmp_path)
+    record_spans(folder, {name: (0, 100) for name in ARMS})  # four at a time
+    for name in ARMS:
+        path = folder.record(Stage.FINAL, name).folder / "metrics.jsonl"
+        first, last = (json.loads(line) for line in path.read_text().splitlines())
+        path.write_text(f"{json.dumps(first)}\n{json.dumps(last | {'time': 9000})}\n")
+    assert seconds_of_a_seed(folder, Stage.FINAL, ARMS) == pytest.approx(50)
+
+
 def test_runs_without_an_epoch_have_no_rate(tmp_path):
     assert seconds_of_a_seed(RunFolder(tmp_path), Stage.FINAL, ARMS) is None
 

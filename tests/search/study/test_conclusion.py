@@ -24,7 +24,6 @@ from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest
 from search.record.predictions import read
 from search.study.conclusion import Choice, open_test
-from search.study.session import task_of
 
 SMALL = {
     "backbone.name": "test_efficientnet",
@@ -57,7 +56,7 @@ def trained(tmp_path_factory, prepared):
     folder = tmp_path_factory.mktemp("trained")
     train, val = (read_resident(shard_paths(prepared, split), 32) for split in ("train", "val"))
     for seed, name in enumerate("ab"):
-        config, task = build({**SMALL, "seed": seed}), task_of(read_info(prepared))
+        config, task = build({**SMALL, "seed": seed}), read_info(prepared).as_task
         run = TrainingRun(config, task, train, val, Distributed(torch.device("cpu")), folder / name)
         fit(run, lambda result: None)
     return {name: folder / name / "best" for name in "ab"}
@@ -70,7 +69,8 @@ def test_fewer_finalists_than_before_bring_back_an_earlier_winner(tmp_path, prep
 
     def opened(names, chosen):
         choice = Choice(chosen, {name: trained[name] for name in names}, Stage.FINAL)
-        known = open_test(folder, prepared, record, choice, said.append)
+        open_test(folder, prepared, record, choice, said.append)
+        known = record.test_results
         assert json.loads((tmp_path / "best" / "test.json").read_text()) == json.loads(json.dumps(known[chosen]))
         return load_file(tmp_path / "best" / "head.safetensors")["head.weight"]
 
@@ -107,8 +107,9 @@ def test_a_study_that_a_version_before_ended_keeps_its_test_results_and_does_not
 ):
     folder = RunFolder(tmp_path)
     record = Manifest(folder.manifest, {"test_opened": [], "sessions": [{}]})
-    choice = Choice("a", "a", {"a": trained["a"]}, Stage.FINAL)
-    card = open_test(folder, prepared, record, choice, lambda text: None)["a"]
+    choice = Choice("a", {"a": trained["a"]}, Stage.FINAL)
+    open_test(folder, prepared, record, choice, lambda text: None)
+    card = record.test_results["a"]
     old = as_before(card)
     assert old["confusion"].keys() == {"0", "1"} and Confusion.from_json(old["confusion"]).counts.sum() == 20
     record.record_test({"a": old})
@@ -117,7 +118,8 @@ def test_a_study_that_a_version_before_ended_keeps_its_test_results_and_does_not
     if killed:
         (folder.bundle / "test.json").unlink()
     said = []
-    assert open_test(folder, prepared, record, choice, said.append) == {"a": old}
+    open_test(folder, prepared, record, choice, said.append)
+    assert record.test_results == {"a": old}
     assert json.loads((folder.bundle / "test.json").read_text()) == json.loads(json.dumps(old))
     assert (json.dumps(record.content["test_opened"]), said) == (looks, [])
 
@@ -125,7 +127,7 @@ def test_a_study_that_a_version_before_ended_keeps_its_test_results_and_does_not
 def test_the_winner_says_by_class_what_it_got_on_validation(tmp_path, prepared, trained):
     folder = RunFolder(tmp_path)
     record = Manifest(folder.manifest, {"test_opened": [], "sessions": [{}]})
-    open_test(folder, prepared, record, Choice("a", "a", {"a": trained["a"]}, Stage.FINAL), lambda text: None)
+    open_test(folder, prepared, record, Choice("a", {"a": trained["a"]}, Stage.FINAL), lambda text: None)
     found = json.loads((folder.bundle / "validation.json").read_text())
     result, _ = load_predictions(trained["a"])
     assert found.items() >= result.to_json().items() and found["scored_by"] == "row"

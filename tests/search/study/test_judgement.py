@@ -57,6 +57,12 @@ def test_a_binary_task_has_the_curve_of_its_positive_class(random):
     assert curves["val/yes"] == pytest.approx(counted(expit(logits[:, 0]), labels == 1), abs=1e-5)
 
 
+def test_a_class_that_is_a_number_says_of_what_it_is_as_on_the_page(random):
+    logits, labels = random.normal(size=(ROWS, 1)), random.integers(0, 2, ROWS)
+    curves, _ = shown(kept("binary", ("0", "1"), logits, labels, "male"))
+    assert list(curves) == ["val/male 1"]
+
+
 def test_each_class_that_occurs_has_a_curve(random):
     logits, labels = random.normal(size=(ROWS, 4)), random.integers(0, 3, ROWS)
     curves, _ = shown(kept("multiclass", ("a", "b", "c", "never"), logits, labels))

@@ -9,9 +9,9 @@ from typing import Any
 import altair as alt
 
 from lssat.evaluation.classes import Confusion, tables_by_class
+from lssat.task import named
 from search.page.charts import COLOURS, INK, Drawn, values
 from search.page.document import Block, Cell, Chart, Section, Statement, Table
-from search.page.predicted import named
 from search.page.sections.classes import confusion
 from search.page.study import StudyOnPage
 
@@ -97,7 +97,7 @@ def _of_labels(study: StudyOnPage, found: ByClass) -> Iterator[Block]:
     labels: Mapping[str, Mapping[str, Any]] = found.card["labels"]
     known = [key for key in OF_LABEL if any(each.get(key) is not None for each in labels.values())]
     metric = found.metric
-    ranked = sorted(labels, key=lambda name: -_or_none(labels[name].get(metric)))
+    ranked = sorted(labels, key=lambda name: -_or_lowest(labels[name].get(metric)))
     words = metric.replace("_", " ")
     yield from _ends(study, found, {name: labels[name].get(metric) for name in labels}, words)
     if len(ranked) <= MOST_DRAWN:
@@ -138,7 +138,7 @@ def _ends(study: StudyOnPage, found: ByClass, scores: Mapping[str, float | None]
 
 def _points(rows: list[dict[str, Any]]) -> Drawn:
     """Precision and recall of each class, joined."""
-    order = [str(row["class"]) for row in sorted(rows, key=lambda row: _or_none(row["f1"]))]
+    order = [str(row["class"]) for row in sorted(rows, key=lambda row: _or_lowest(row["f1"]))]
     long = [
         {"class": row["class"], "score": key, "value": row[key], "support": row["support"]}
         for row in rows
@@ -180,6 +180,6 @@ def _scores(label: Mapping[str, Any], known: list[str]) -> dict[str, float | Non
     return {key: label.get(key) for key in known}
 
 
-def _or_none(score: float | None) -> float:
-    """For ranks: what is undefined comes as if it were lowest."""
+def _or_lowest(score: float | None) -> float:
+    """For ranks: an undefined score comes below all others."""
     return -1.0 if score is None else score

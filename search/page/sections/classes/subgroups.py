@@ -7,9 +7,9 @@ from typing import Any
 
 import altair as alt
 
+from lssat.task import named
 from search.page.charts import COLOURS, Drawn, values
 from search.page.document import Block, Cell, Chart, Section, Statement, Table
-from search.page.predicted import named
 from search.page.study import StudyOnPage
 
 RULE = "bootstrap over persons, or else videos or images; the intervals of all pairs of groups hold together"

@@ -17,8 +17,6 @@ CAPTION = (
     "Below each face: what its label says, what the models say, the mean of their confidences, and its row in the "
     "validation split. Look before you change a label: models that learnt from the same data share their mistakes."
 )
-MOST = 1_000_000
-"""Of doubts that are counted."""
 
 
 def section(study: StudyOnPage) -> Section | None:
@@ -33,7 +31,7 @@ def section(study: StudyOnPage) -> Section | None:
 
 
 def _blocks(study: StudyOnPage, models: Sequence[Units]) -> Iterator[Block]:
-    found = doubtful_labels(models[0].task.kind, [model.predictions for model in models], MOST)
+    found = doubtful_labels(models[0].task.kind, [model.predictions for model in models])
     table = study.file("doubtful_labels")
     runs = f"all {len(models)} runs of the final stage"
     what = "labels" if models[0].task.kind == "multilabel" else f"labels of {models[0].called}"

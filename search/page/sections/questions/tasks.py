@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lssat.config import ConfigError
+from lssat.errors import why_of
 from search.claims.regret import Suits
 from search.claims.words import Word, listed
 from search.findings.task_study import TaskStudy
@@ -59,8 +60,7 @@ def _found(studies: Sequence[StudyOnPage], margin: float) -> _Found:
         try:
             read.append(study.as_task)
         except (ValueError, KeyError, OSError) as error:  # no complete trial, or damaged files
-            why = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
-            left_out.append(f"{study.id} is left out: {why}.")
+            left_out.append(f"{study.id} is left out: {why_of(error)}.")
     if len(read) < 2:
         return _Found(read, None, "fewer than two studies have a complete trial", left_out)
     said = [*left_out, *notes(read)]

@@ -165,7 +165,7 @@ def test_without_predictions_the_numbers_of_test_stay_and_a_sentence_says_what_i
     study.folder.record(Stage.FINAL, study.chosen.run).predictions("val").unlink()
     assert tables_in(by_class.section(study))["by_class"]
     assert said_in(calibration.section(study)) == {
-        "calibration.lacking": "Calibration and curves cannot be shown: run 0000-seed1 has no kept predictions "
+        "calibration.lacking": "Calibration and curves cannot be shown: 0000-seed1 has no kept predictions "
         "(predictions-validation.parquet)."
     }
 

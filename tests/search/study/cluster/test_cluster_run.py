@@ -203,13 +203,12 @@ def assert_every_row_counted(folder, trial):
     from lssat.data.prepared.table import read_info, shard_paths
     from lssat.train.distributed import Distributed
     from lssat.train.loop import TrainingRun, fit
-    from search.study.session import task_of
 
     prepared = Path(json.loads((folder / "manifest.json").read_text())["data"]["prepared"])
     config = build(json.loads((trial / "config.json").read_text())["sampled"] | {"resources.num_workers": 1})
     train, val = (read_resident(shard_paths(prepared, split), config.data.image_size) for split in ("train", "val"))
     alone: list[dict] = []
-    run = TrainingRun(config, task_of(read_info(prepared)), train, val, Distributed(torch.device("cpu")))
+    run = TrainingRun(config, read_info(prepared).as_task, train, val, Distributed(torch.device("cpu")))
     fit(run, lambda result: alone.append(result.to_json()))
     together = [json.loads(line) for line in (trial / "metrics.jsonl").read_text().splitlines()]
     assert [entry["epoch"] for entry in together] == [1, 2]
