@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -60,6 +63,19 @@ def append_json_line(path: Path, entry: Mapping[str, Any]) -> None:
             raise
     if old_size == 0:
         sync(path.parent)
+
+
+@contextmanager
+def locked(lock: Path, seconds: float = -1) -> Iterator[None]:
+    """Inside, no other process is in a block of the same lock; one waits for it `seconds` at most, or however long it
+    takes. The system frees it when this process ends, however it ends. Raises filelock.Timeout.
+    """
+    with FileLock(lock, timeout=seconds):
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # whoever has opened it meanwhile sees that it is no file any more, and makes another
+                lock.unlink()
 
 
 def make_folder(path: Path) -> None:
