@@ -25,6 +25,10 @@ def probabilities(kind: Kind, logits: Array, temperature: float = 1.0) -> Array:
 
 
 def mean_logits(kind: Kind, logits: Array) -> Array:
-    """[N, K] logits of a video's frames -> [1, K]: those of the mean of their probabilities, as videos are scored."""
+    """[N, K] logits of a video's frames -> [1, K]: those of the mean of their probabilities, as videos are scored. A
+    single frame, or a photo, keeps its own, however extreme: a temperature divides them still.
+    """
+    if len(logits) == 1:
+        return logits
     mean = np.clip(probabilities("multilabel" if kind == "binary" else kind, logits).mean(0), CERTAIN, 1 - CERTAIN)
     return np.asarray(np.log(mean) if kind == "multiclass" else logit(mean))[None]

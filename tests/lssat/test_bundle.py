@@ -17,9 +17,11 @@ from safetensors.torch import load_file, save_file
 from lssat import evaluate
 from lssat.bundle import folder as bundle
 from lssat.bundle import opening
+from lssat.bundle.card import model_card
 from lssat.bundle.exporting import add_test, export
 from lssat.bundle.opening import open_bundle
 from lssat.config import ConfigError, build
+from lssat.data.prepare.asked import Faces, describe
 from lssat.data.prepared.rows import ResidentRows
 from lssat.evaluation.calibration import calibration
 from lssat.evaluation.metrics import evaluate_scores
@@ -396,6 +398,18 @@ def test_the_card_says_what_the_scorecard_does_of_subgroups_and_of_too_few_photo
     text = card_of(tmp_path / "best").text
     assert shown(json.loads((tmp_path / "best" / bundle.TEST).read_text())) in text
     assert "by male" in text and "compares those of male" in text and "no interval" in text
+
+
+def test_the_card_says_what_holds_of_test_and_faces_with_names_on_a_line(tmp_path, trained):
+    export(trained[0], tmp_path / "best")
+    names = (bundle.CONFIG, bundle.LABELS, bundle.PREPROCESSING, bundle.VALIDATION)
+    known = {name.removesuffix(".json"): bundle.read(tmp_path / "best" / name) for name in names}
+    known["labels"] |= {"name": "a\nb", "classes": ["no\n# Heading", "\x1b[31myes"]}
+    faces = describe(Faces(keep=False, crop=True, boxes=True))
+    text = model_card(known | {"preprocessing": known["preprocessing"] | {"faces": faces}})
+    assert r"no\n# Heading 8, \x1b[31myes 8" in text and "\n# Heading" not in text
+    assert "opened after the choice" not in text and "cut out by the boxes of the data set" in text
+    assert "opened after the choice" in model_card(known | {"test": SCORECARD})
 
 
 def test_another_folder_is_refused(tmp_path):
