@@ -74,7 +74,7 @@ def locked(lock: Path, seconds: float = -1) -> Iterator[None]:
         try:
             yield
         finally:
-            with suppress(OSError):  # whoever has opened it meanwhile sees that it is no file any more, and makes another
+            with suppress(OSError):  # whoever has opened it meanwhile sees that it is gone, and makes another
                 lock.unlink()
 
 

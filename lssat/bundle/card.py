@@ -19,9 +19,9 @@ TEXT = """---
 {{ body }}
 """
 CHOSEN = (
-    "The run was chosen on validation photos alone: `validation.json` is the epoch that was kept. Where several runs, or "
-    "several seeds of the same settings, were compared, it is the best of them on validation, so its validation score "
-    "is a little too good."
+    "The run was chosen on validation photos alone: `validation.json` is the epoch that was kept. Where several runs, "
+    "or several seeds of the same settings, were compared, it is the best of them on validation, so its validation "
+    "score is a little too good."
 )
 OPENED = "The test split was opened after the choice."
 USE = (
@@ -52,9 +52,10 @@ def model_card(known: Mapping[str, Any]) -> str:
         model_name=name,
         eval_results=[_result(on_one_line(task["name"]), source, test)] if test else None,
     )
+    counts = zip(map(on_one_line, task["classes"]), task["counts"], strict=True)
     sections = {
         "Data": f"`{source}`; {task['num_train']} training rows: "
-        + ", ".join(f"{on_one_line(label)} {count}" for label, count in zip(task["classes"], task["counts"], strict=True)),
+        + ", ".join(f"{label} {count}" for label, count in counts),
         "How it was chosen": f"{CHOSEN} {OPENED}" if test else CHOSEN,
         "Scores": _scores(known["validation"], test),
         "Subgroups": _subgroups(test),
@@ -91,7 +92,8 @@ def _scores(validation: Mapping[str, Any], test: Mapping[str, Any] | None) -> st
 def _subgroups(test: Mapping[str, Any] | None) -> str:
     if not test or not test.get("subgroups"):
         return "None were scored: nothing is known of differences between groups of persons."
-    return f"The scorecard above compares those of {', '.join(map(on_one_line, test['subgroups']))}, the gap with its interval."
+    groups = ", ".join(map(on_one_line, test["subgroups"]))
+    return f"The scorecard above compares those of {groups}, the gap with its interval."
 
 
 def _calibration(found: Mapping[str, Any] | None, config: Mapping[str, Any]) -> str:
@@ -108,8 +110,8 @@ def _calibration(found: Mapping[str, Any] | None, config: Mapping[str, Any]) -> 
 def _faces(faces: Mapping[str, Any]) -> str:
     if faces.get("boxes"):
         return (
-            f"in training faces were cut out by the boxes of the data set; in new photos they are found "
-            f"({faces['detector']}) and cut out, which frames them otherwise, so answers may be worse than the scores say"
+            f"in training faces were cut out by the boxes of the data set; in new photos {faces['detector']} finds "
+            "them, which frames them otherwise, so answers may be worse than the scores say"
         )
     if faces["crop"]:
         return f"faces are found ({faces['detector']}) and cut out"

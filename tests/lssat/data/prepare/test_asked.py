@@ -160,7 +160,7 @@ def test_another_detector_than_in_training_is_said() -> None:
 def test_older_prepared_data_are_taken_for_videos_where_their_kind_has_some() -> None:
     info = DatasetInfo("x", "deepfake", "binary", ("real", "fake"), synthetic=False)
     assert Faces.of(replace(info, options={"kind": "faceforensics", "frames": 7})) == Faces(False, True, 7)
-    assert Faces.of(replace(info, options={"kind": "affectnet", "form": "csv"})) == Faces(False, True)
+    assert Faces.of(replace(info, options={"kind": "affectnet", "form": "csv"})) == Faces(False, True, boxes=True)
     assert Faces.of(replace(info, options={"kind": "celeba"})) == Faces(False, False)
     assert Faces.of(info) == Faces(True, False)
 
