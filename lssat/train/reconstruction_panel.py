@@ -29,7 +29,7 @@ pictures smaller by leaving out pixels, and a thinner stroke goes with them.
 
 
 class Rebuilt(NamedTuple):
-    """[N, 3, S, S] each: the masked input, grey where it is hidden; the target; the prediction, elsewhere the target."""
+    """[N, 3, S, S] each: the masked input, grey where hidden, the target, and the target with the prediction there."""
 
     masked: Tensor
     target: Tensor
