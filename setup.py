@@ -6,7 +6,7 @@ setup(
     packages=[*find_packages(include=["lssat*", "search*"]), "search.spaces"],
     package_dir={"search.spaces": "spaces"},
     package_data={
-        "lssat": ["model/catalog.json"],
+        "lssat": ["py.typed", "model/catalog.json"],
         "search.page": ["*.j2", "*.css", "*.js"],
         "search.spaces": ["*.yaml", "*.json"],
     },

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import BaseFileLock
+from filelock import BaseFileLock, FileLock
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -73,6 +73,19 @@ def stamps(paths: Iterable[Path]) -> tuple[tuple[str, int, int], ...]:
             status = path.stat()
             found.append((str(path), status.st_mtime_ns, status.st_size))
     return tuple(found)
+
+
+@contextmanager
+def locked(lock: Path, seconds: float = -1) -> Iterator[None]:
+    """Inside, no other process is in a block of the same lock; one waits for it `seconds` at most, or however long it
+    takes. The system frees it when this process ends, however it ends. Raises filelock.Timeout.
+    """
+    with FileLock(lock, timeout=seconds):
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # whoever has opened it meanwhile sees that it is gone, and makes another
+                lock.unlink()
 
 
 def make_folder(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 
 # What loads torch is imported where it is needed, so that `--help` and mistakes are answered at once.
@@ -35,6 +36,8 @@ def _run(arguments: argparse.Namespace) -> None:
         raise UserError(f"`--out` must end in {', '.join(SUFFIXES)}, but got `{out.name}`")
     if out and out.exists():
         raise UserError(f"`{out}` exists; delete it, or name another file")
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # the name of a file need not be text
     files = files_of(arguments.sources, sys.stdin)
     from lssat.answers.answering import Answering
     from lssat.bundle.winner import load

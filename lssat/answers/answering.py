@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lssat.answers.output import Journal, Row, write_csv, write_table
+from lssat.answers.output import Journal, Row, key_of, write_csv, write_table
 from lssat.bundle.winner import Seen, Winner
 from lssat.command import Notify
 from lssat.data.images import UnusableImage
@@ -48,23 +48,31 @@ class Answering:
 
     def write(self, files: Sequence[Path], out: Path | None, notify: Notify) -> str:
         """A row for each file, and what a person is told at the end. Files that a killed process answered stay so."""
-        journal = Journal(out, {"winner": self.winner.bundle.digest, "embed": self.embed}) if out else None
-        known = {row["source"]: row for row in (journal.rows() if journal else [])}
-        left = [path for path in files if _source(path) not in known]
+        if out is None:
+            progress = Progress(notify, "answered", len(files))
+            rows = [row for some in progress.follow(self._answers(files), len) for row in some]
+            write_csv(sys.stdout, rows)
+            return _summary(rows)
+        journal = Journal(out, {"winner": self.winner.bundle.digest, "embed": self.embed})
+        with journal.alone():
+            rows = self._journaled(files, journal, notify)
+            write_table(out, rows)
+            journal.delete()
+        return _summary(rows)
+
+    def _journaled(self, files: Sequence[Path], journal: Journal, notify: Notify) -> list[Row]:
+        """The row of each file, in order."""
+        known, keys = journal.rows(), {path: key_of(path) for path in files}
+        left = [path for path in files if keys[path] not in known]
         if len(left) < len(files):
             notify(f"{len(files) - len(left)} files were answered before")
         progress = Progress(notify, "answered", len(files), len(files) - len(left))
+        asked = iter(left)
         for some in progress.follow(self._answers(left), len):
-            if journal:
-                journal.add(some)
-            known |= {row["source"]: row for row in some}
-        rows = [known[_source(path)] for path in files]
-        if journal and out:
-            write_table(out, rows)
-            journal.delete()
-        else:
-            write_csv(sys.stdout, rows)
-        return _summary(rows)
+            found = {keys[path]: row for row, path in zip(some, asked, strict=False)}
+            journal.add(found)
+            known |= found
+        return [known[keys[path]] | {"source": _source(path)} for path in files]
 
     def _answers(self, files: Sequence[Path]) -> Iterator[list[Row]]:
         """The rows of as many files as fill a batch with images, and again."""

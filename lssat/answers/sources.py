@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -28,17 +29,28 @@ def _files(source: str, listed: Iterable[str]) -> Iterator[Path]:
             raise UserError("the list on standard input names no file; give one path a line")
         yield from lines
         return
-    path = Path(source)
-    if path.is_dir():
-        endings = (*IMAGE_ENDINGS, *VIDEO_ENDINGS)
-        inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in endings and file.is_file())
-        if not inside:
-            raise UserError(f"`{source}` holds no photos or videos ({', '.join(endings)})")
-        yield from inside
-    elif not path.exists() and glob.has_magic(source):
-        matching = [file for file in map(Path, sorted(glob.glob(source, recursive=True))) if not file.is_dir()]
+    if os.path.isdir(source):  # pathlib's raises OSError for a name that is too long
+        yield from _inside(source)
+    elif not os.path.exists(source) and glob.has_magic(source):
+        matching = [file for file in map(Path, sorted(glob.glob(source, recursive=True))) if not os.path.isdir(file)]
         if not matching:
             raise UserError(f"no file matches `{source}`")
         yield from matching
     else:
-        yield path
+        yield Path(source)
+
+
+def _inside(folder: str) -> list[Path]:
+    """Photos and videos in a folder, at any depth."""
+
+    def refuse(error: OSError) -> None:
+        raise UserError(
+            f"the folder `{error.filename}` cannot be read ({error.strerror}); mend that, or name other sources"
+        )
+
+    endings = (*IMAGE_ENDINGS, *VIDEO_ENDINGS)
+    all_files = (Path(place, name) for place, _, names in os.walk(folder, onerror=refuse) for name in names)
+    found = sorted(file for file in all_files if file.suffix.lower() in endings and os.path.isfile(file))
+    if not found:
+        raise UserError(f"`{folder}` holds no photos or videos ({', '.join(endings)})")
+    return found

@@ -8,6 +8,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from lssat.evaluation.scorecard import interval_in_words, shown
+from lssat.text.visible import on_one_line, visible
 
 TEXT = """---
 {{ card_data }}
@@ -18,10 +19,11 @@ TEXT = """---
 {{ body }}
 """
 CHOSEN = (
-    "The run was chosen on validation photos alone: `validation.json` is the epoch that was kept. Of several seeds of "
-    "the winning arm it is the best on validation, so its validation score is a little too good. The test split was "
-    "opened after the choice."
+    "The run was chosen on validation photos alone: `validation.json` is the epoch that was kept. Where several runs, "
+    "or several seeds of the same settings, were compared, it is the best of them on validation, so its validation "
+    "score is a little too good."
 )
+OPENED = "The test split was opened after the choice."
 USE = (
     "Research on face analysis, on photos that are like those it was trained on. A probability is an estimate and not "
     "evidence; no decision about a person should rest on it."
@@ -41,19 +43,20 @@ BALANCED = (
 def model_card(known: Mapping[str, Any]) -> str:
     """`known`: the JSON files of a bundle, by their names without the ending."""
     task, preprocessing, test = known["labels"], known["preprocessing"], known.get("test")
-    name = f"L-SSAT {preprocessing['backbone']}: {task['name']}"
-    source = preprocessing["source"] or "unknown data"
+    name = f"L-SSAT {preprocessing['backbone']}: {on_one_line(task['name'])}"
+    source = on_one_line(preprocessing["source"] or "unknown data")
     data = ModelCardData(
         library_name="timm",
         pipeline_tag="image-classification",
         tags=["face-analysis", "l-ssat"],
         model_name=name,
-        eval_results=[_result(task["name"], source, test)] if test else None,
+        eval_results=[_result(on_one_line(task["name"]), source, test)] if test else None,
     )
+    counts = zip(map(on_one_line, task["classes"]), task["counts"], strict=True)
     sections = {
         "Data": f"`{source}`; {task['num_train']} training rows: "
-        + ", ".join(f"{label} {count}" for label, count in zip(task["classes"], task["counts"], strict=True)),
-        "How it was chosen": CHOSEN,
+        + ", ".join(f"{label} {count}" for label, count in counts),
+        "How it was chosen": f"{CHOSEN} {OPENED}" if test else CHOSEN,
         "Scores": _scores(known["validation"], test),
         "Subgroups": _subgroups(test),
         "Calibration": _calibration(known.get("calibration"), known["config"]),
@@ -83,13 +86,14 @@ def _scores(validation: Mapping[str, Any], test: Mapping[str, Any] | None) -> st
     if test is None:
         return f"{text} The test split was not opened."
     score = f"{test['metric']} {test['score']:.4f} ({interval_in_words(test)})"
-    return f"{text} Test: {score}. The whole scorecard on test:\n\n```\n{shown(test)}\n```"
+    return f"{text} Test: {score}. The whole scorecard on test:\n\n```\n{visible(shown(test))}\n```"
 
 
 def _subgroups(test: Mapping[str, Any] | None) -> str:
     if not test or not test.get("subgroups"):
         return "None were scored: nothing is known of differences between groups of persons."
-    return f"The scorecard above compares those of {', '.join(test['subgroups'])}, the gap with its interval."
+    groups = ", ".join(map(on_one_line, test["subgroups"]))
+    return f"The scorecard above compares those of {groups}, the gap with its interval."
 
 
 def _calibration(found: Mapping[str, Any] | None, config: Mapping[str, Any]) -> str:
@@ -104,6 +108,11 @@ def _calibration(found: Mapping[str, Any] | None, config: Mapping[str, Any]) -> 
 
 
 def _faces(faces: Mapping[str, Any]) -> str:
+    if faces.get("boxes"):
+        return (
+            f"in training faces were cut out by the boxes of the data set; in new photos {faces['detector']} finds "
+            "them, which frames them otherwise, so answers may be worse than the scores say"
+        )
     if faces["crop"]:
         return f"faces are found ({faces['detector']}) and cut out"
     return "pictures are taken whole" if faces["keep"] else "the central square is taken"

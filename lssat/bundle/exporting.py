@@ -15,6 +15,7 @@ from lssat.bundle.folder import (
     CALIBRATION,
     CARD,
     CONFIG,
+    FILES,
     HEAD,
     LABELS,
     PREPROCESSING,
@@ -77,7 +78,9 @@ def add_file(bundle: Path, file: Path) -> None:
 
 def _change(bundle: Path, change: Callable[[Path], object]) -> None:
     def write(folder: Path) -> None:
-        shutil.copytree(bundle, folder, dirs_exist_ok=True)
+        for path in (bundle / name for name in FILES):
+            if path.is_file():
+                shutil.copyfile(path, folder / path.name)
         change(folder)
         _write_card(folder)
 

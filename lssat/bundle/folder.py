@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from importlib.metadata import version
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lssat.config import ConfigError
-from lssat.files import make_folder, sync, write_json
+from lssat.files import locked, make_folder, sync, write_json
 
 WEIGHTS = "weights.safetensors"  # the encoder, in timm's own names
 HEAD = "head.safetensors"  # head, decoder and mask token, in the names of `LSSAT`
@@ -25,8 +26,17 @@ ONNX = "model.onnx"  # for programs without torch; absent until `python -m lssat
 CARD = "MODEL_CARD.md"
 MANIFEST = "bundle.json"  # format, versions of libraries, sha256 of every other file
 FORMAT = 2  # 1: all tensors in one file, and no manifest
-LIBRARIES = ("safetensors", "timm", "torch")  # what decides the numbers
+LIBRARIES = ("av", "pillow", "safetensors", "scikit-image", "timm", "torch")  # what decides pixels and numbers
 ANSWERS = (WEIGHTS, HEAD, CONFIG, LABELS, PREPROCESSING, CALIBRATION)  # the files that decide what a winner answers
+FILES = (*ANSWERS, VALIDATION, TEST, ONNX, CARD)
+"""All that a bundle may hold beside its manifest; whatever else lies in its folder is somebody's own."""
+
+
+class Place(NamedTuple):
+    """Where a bundle is, and which folder that is: another one has another number."""
+
+    path: Path
+    number: int | None
 
 
 class Checked(NamedTuple):
@@ -40,10 +50,18 @@ def replace_whole(folder: Path, write: Callable[[Path], object]) -> None:
     """Put what `write` writes into the folder it is given, and a manifest, in the place of `folder`.
 
     A kill at any moment leaves the old bundle or the new one: a folder that has entries cannot be replaced in one step,
-    so the old one steps aside, and `settle` brings it back if the new one never came.
+    so the old one steps aside, where `located` finds it until the new one has come. What else lies in the folder stays.
+    Other processes that replace it wait.
     """
-    settle(folder)
-    staging, aside = folder.with_name(f".{folder.name}.partial"), _aside(folder)
+    folder = folder.resolve()
+    make_folder(folder.parent)
+    with locked(_beside(folder, "lock")):
+        _settle(folder)
+        _replace(folder, write)
+
+
+def _replace(folder: Path, write: Callable[[Path], object]) -> None:
+    staging, aside = _beside(folder, "partial"), _beside(folder, "before")
     shutil.rmtree(staging, ignore_errors=True)
     make_folder(staging)
     try:
@@ -56,20 +74,36 @@ def replace_whole(folder: Path, write: Callable[[Path], object]) -> None:
         staging.replace(folder)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
-        settle(folder)
+        _settle(folder)
         raise
     sync(folder.parent)
+    _settle(folder)
+
+
+def _settle(folder: Path) -> None:
+    """Delete a bundle that had stepped aside, but for what is not of it, or bring it back where no new one came. For
+    those who hold the lock: to others a bundle may be aside for a moment only.
+    """
+    aside = _beside(folder, "before")
+    if not aside.exists():
+        return
+    if not folder.exists():
+        aside.replace(folder)
+        return
+    for path in aside.iterdir():
+        if path.name not in (*FILES, MANIFEST) and not os.path.lexists(folder / path.name):
+            path.replace(folder / path.name)
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def settle(folder: Path) -> None:
-    """Bring back a bundle that had stepped aside when the process that was to replace it was killed."""
-    if not _aside(folder).exists():
-        return
-    if folder.exists():
-        shutil.rmtree(_aside(folder), ignore_errors=True)
-    else:
-        _aside(folder).replace(folder)
+def located(folder: Path) -> Place:
+    """Where a bundle is for who reads it: aside, while another one takes its place or where a kill left it there."""
+    aside = _beside(folder, "before")
+    path = aside if os.path.exists(aside) and not os.path.exists(folder) else folder
+    try:
+        return Place(path, path.stat().st_ino)
+    except OSError:
+        return Place(path, None)
 
 
 def check_files(folder: Path) -> Checked:
@@ -89,6 +123,11 @@ def check_files(folder: Path) -> Checked:
             f"the bundle in `{folder}` is of format {content['format']}, but this version reads {FORMAT}; open it with "
             "the version of this project that made it"
         )
+    unknown = [name for name in FILES if name not in content["sha256"] and os.path.lexists(folder / name)]
+    if unknown:
+        raise ConfigError(
+            f"`{folder / unknown[0]}` is not of this bundle: its `{MANIFEST}` does not have it; delete that file"
+        )
     for name, digest in content["sha256"].items():
         if not (folder / name).is_file():
             raise ConfigError(f"the bundle in `{folder}` lacks `{name}`; {_copy_anew()}")
@@ -104,7 +143,7 @@ def check_files(folder: Path) -> Checked:
 
 def check_is_current(folder: Path) -> None:
     """Raises ConfigError for a bundle of an older format, which nothing can be added to."""
-    if not (folder / MANIFEST).exists():
+    if not (located(folder).path / MANIFEST).exists():
         raise ConfigError(
             f"the bundle in `{folder}` is of an older format, which nothing can be added to; delete it and go on with "
             "its run by `--resume`, which makes it anew"
@@ -117,7 +156,7 @@ def read(path: Path) -> Any:
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
-    files = sorted(path for path in folder.iterdir() if path.name != MANIFEST)
+    files = sorted(folder / name for name in FILES if (folder / name).exists())
     return {
         "format": FORMAT,
         "versions": {name: version(name) for name in LIBRARIES},
@@ -136,8 +175,10 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _aside(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.before")
+def _beside(folder: Path, ending: str) -> Path:
+    """A hidden neighbour of the folder, which may be named as `.`, as `best/../best` or by a link."""
+    real = folder.resolve()
+    return real.parent / f".{real.name}.{ending}"
 
 
 def _copy_anew() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,8 +23,8 @@ from lssat.bundle.folder import (
     VALIDATION,
     WEIGHTS,
     check_files,
+    located,
     read,
-    settle,
 )
 from lssat.config import Config, ConfigError, saved_config
 from lssat.data.prepared.table import DatasetInfo
@@ -64,9 +65,25 @@ class Bundle:
 
 
 def open_bundle(folder: Path) -> Bundle:
-    """A bundle -> what it holds; one of the first format too. Raises ConfigError where it is none, or damaged."""
-    settle(folder)
-    if not (folder / WEIGHTS).is_file():
+    """A bundle -> what it holds; one of the first format too. One that is replaced meanwhile is opened again.
+
+    Raises ConfigError where it is none, or damaged.
+    """
+    while True:
+        with _damage_named(folder):
+            place = located(folder)
+        try:
+            bundle = _opened(place.path)
+        except ConfigError:
+            if located(folder) == place:
+                raise
+        else:
+            if located(folder) == place:
+                return bundle
+
+
+def _opened(folder: Path) -> Bundle:
+    if not os.path.isfile(folder / WEIGHTS):
         raise ConfigError(
             f"`{folder}` is no bundle of a winner; give the folder `best/` of a run, or go on with the run by "
             "`--resume` where it was stopped before the bundle was whole"
@@ -97,7 +114,7 @@ def _damage_named(bundle: Path) -> Iterator[None]:
     try:
         yield
     except ConfigError as error:
-        if str(bundle) in str(error):
+        if f"`{bundle}" in str(error):
             raise
         raise _damaged(bundle, error) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:

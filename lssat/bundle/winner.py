@@ -2,41 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 from torch import Tensor
 
+from lssat.bundle.images import ImageLike, Images, as_prepared, each_image, pixels_of_tensor
 from lssat.bundle.opening import Bundle, open_bundle
 from lssat.config import ConfigError
 from lssat.data.images import UnusableImage
 from lssat.data.parallel import chunks, in_threads
-from lssat.data.pictures import convert_picture, refuse_bombs
+from lssat.data.pictures import refuse_bombs
 from lssat.data.prepare.asked import Asked, Faces, differences, open_asked
-from lssat.data.prepared.decoding import resized
 from lssat.evaluation.probability import probabilities
-from lssat.inputs.masking import pixel_mask, random_mask
 from lssat.inputs.sending import sent
-from lssat.inputs.target import make_target, target_picture
 from lssat.inputs.texture import stream_image
 from lssat.task import Task
 from lssat.train.distributed import Distributed
 from lssat.train.precision import autocast
+from lssat.train.reconstruction_panel import rebuild
 
 if TYPE_CHECKING:
     from lssat.evaluation.metrics import Array  # with scikit-learn behind it, which takes seconds to import
-
-ImageLike: TypeAlias = "str | Path | Image.Image | npt.NDArray[np.generic] | Tensor"
-"""A path (faces are found as in training), a picture, an array [H, W, 3] or a tensor [3, H, W]; bytes, or floats from 0
-to 1. All but paths are taken as they are, faces cut out already.
-"""
-Images: TypeAlias = "ImageLike | Iterable[ImageLike]"
-"""One, several, or arrays [N, H, W, 3] and tensors [N, 3, H, W]."""
 
 
 class Prediction(NamedTuple):
@@ -139,14 +130,13 @@ class Winner:
     def _batches(self, images: Images) -> Iterator[npt.NDArray[np.uint8]]:
         is_empty = True
         with refuse_bombs():
-            for some in chunks(in_threads(self._prepared, _each(images), self.batch_size), self.batch_size):
+            for some in chunks(in_threads(self._prepared, each_image(images), self.batch_size), self.batch_size):
                 yield np.stack(some)
                 is_empty = False
         if is_empty:
             raise UnusableImage("no images were given")
 
     def _prepared(self, image: ImageLike) -> npt.NDArray[np.uint8]:
-        size = self.bundle.config.data.image_size
         if isinstance(image, str | Path):
             try:
                 frames = self.open(Path(image)).images
@@ -156,25 +146,12 @@ class Winner:
                 raise UnusableImage(f"`{image}` is a video; `python -m lssat.predict` answers about videos")
             (only,) = frames
             return np.asarray(only)
-        if isinstance(image, Image.Image):
-            return resized(image, size)
-        return resized(Image.fromarray(_bytes(image)), size)
+        return as_prepared(image, self.bundle.config.data.image_size)
 
     @torch.inference_mode()
-    def _reconstruct(self, pixels: npt.NDArray[np.uint8], generator: torch.Generator) -> tuple[Array, Array, Array]:
-        config, encoder = self.bundle.config, self._model.encoder
-        image = self._image(pixels)
-        noise = torch.rand(len(image), encoder.num_cells, generator=generator)
-        mask = random_mask(sent(noise, self.device), encoder.ratio(config.masking.ratio))
-        masked = stream_image(image, config.masked_stream, config.texture)
-        pred = self._model(stream_image(image, config.classified_stream, config.texture), masked, mask).pred
-        hidden = pixel_mask(mask.hidden, encoder.grid, (image.shape[2], image.shape[3]))
-        target = make_target(image, config, encoder.unit, encoder.normalise)
-        wanted = target_picture(target, config, encoder.unit, encoder.denormalise)
-        guessed = target_picture(pred.float(), config, encoder.unit, encoder.denormalise, is_pred=True)
-        seen = torch.where(hidden, torch.full_like(masked, 0.5), masked)
-        rebuilt = torch.where(hidden, guessed, wanted)
-        return _pixels(seen), _pixels(wanted), _pixels(rebuilt)
+    def _reconstruct(self, pixels: npt.NDArray[np.uint8], generator: torch.Generator) -> Reconstruction:
+        rebuilt = rebuild(self.bundle.config, self._model, self._image(pixels), generator)
+        return Reconstruction(*map(pixels_of_tensor, rebuilt))
 
 
 def labels_of(task: Task, probability: Array) -> list[str] | list[tuple[str, ...]]:
@@ -195,40 +172,3 @@ def _usable(device: str | torch.device | None) -> torch.device:
         raise ConfigError(
             f"`device` {str(device)!r} cannot be used here ({reason}); leave it out, or give `cpu`"
         ) from None
-
-
-def _each(images: Images) -> Iterator[ImageLike]:
-    """One by one. Pictures are converted here: the caller's may not be opened by several threads. Raises
-    UnusableImage.
-    """
-    for image in _several(images):
-        yield convert_picture(image).picture if isinstance(image, Image.Image) else image
-
-
-def _several(images: Images) -> Iterable[ImageLike]:
-    if isinstance(images, str | Path | Image.Image):
-        return [images]
-    if isinstance(images, np.ndarray | Tensor) and images.ndim == 3:
-        return [images]
-    return images
-
-
-def _bytes(image: npt.NDArray[np.generic] | Tensor) -> npt.NDArray[np.uint8]:
-    """uint8 [H, W, 3]. Raises UnusableImage."""
-    shape = tuple(image.shape)
-    if isinstance(image, Tensor):
-        image = image.detach().cpu().movedim(0, -1).numpy() if image.ndim == 3 else image.numpy()
-    if image.ndim != 3 or image.shape[2] != 3:
-        raise UnusableImage(f"arrays must be [H, W, 3] and tensors [3, H, W], but got {list(shape)}")
-    if image.dtype == np.uint8:
-        return np.ascontiguousarray(image)
-    values = image.astype(np.float64)
-    if image.dtype.kind != "f" or not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
-        raise UnusableImage(f"pixels must be uint8, or floats from 0 to 1, but got {image.dtype} beyond that")
-    return (values * 255).round().astype(np.uint8)
-
-
-def _pixels(images: Tensor) -> npt.NDArray[np.uint8]:
-    """[N, C, S, S] in [0, 1] -> uint8 [N, S, S, 3]."""
-    pixels = (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1)
-    return pixels.expand(*pixels.shape[:3], 3).cpu().numpy()

@@ -26,8 +26,11 @@ def probabilities(kind: Kind, logits: Array, temperature: float = 1.0) -> Array:
 
 def mean_logits(kind: Kind, logits: Array, unit: Array | None = None) -> Array:
     """[N, K] logits of frames -> [U, K]: those of the mean of the probabilities of each video. unit [N]: which video a
-    frame is of, from 0; all are of one where it is None.
+    frame is of, from 0; all are of one where it is None. A single frame, or a photo, keeps its own, however extreme: a
+    temperature divides them still.
     """
+    if unit is None and len(logits) == 1:
+        return logits
     unit = np.zeros(len(logits), np.int64) if unit is None else unit
     frames = probabilities("multilabel" if kind == "binary" else kind, logits)
     order = np.argsort(frames, axis=0)  # floats are added up in an order of their own, not that of the rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import NamedTuple
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
@@ -27,6 +28,14 @@ pictures smaller by leaving out pixels, and a thinner stroke goes with them.
 """
 
 
+class Rebuilt(NamedTuple):
+    """[N, 3, S, S] each: the masked input, grey where hidden, the target, and the target with the prediction there."""
+
+    masked: Tensor
+    target: Tensor
+    rebuilt: Tensor
+
+
 @torch.no_grad()
 def draw_panel(config: Config, model: LSSAT, rows: Rows, device: torch.device) -> bytes:
     """PNG of the first rows of a split, one face a line: image, masked input, target, prediction.
@@ -36,20 +45,25 @@ def draw_panel(config: Config, model: LSSAT, rows: Rows, device: torch.device) -
     """
     batch = next(iter(rows.batches(NUM_FACES, 1, None)))
     image, _ = to_device(batch, device)
-    encoder = model.encoder
-    noise = torch.rand(len(image), encoder.num_cells, generator=torch.Generator().manual_seed(0))
-    mask = random_mask(sent(noise, device), encoder.ratio(config.masking.ratio))
-    masked = stream_image(image, config.masked_stream, config.texture)
     model.eval()
+    columns = (image, *rebuild(config, model, image, torch.Generator().manual_seed(0)))
+    return sheet(torch.stack(columns, dim=1).clamp(0, 1).cpu())
+
+
+def rebuild(config: Config, model: LSSAT, image: Tensor, generator: torch.Generator) -> Rebuilt:
+    """image: [N, 3, S, S] in [0, 1]. `generator` draws what is hidden."""
+    encoder = model.encoder
+    noise = torch.rand(len(image), encoder.num_cells, generator=generator)
+    mask = random_mask(sent(noise, image.device), encoder.ratio(config.masking.ratio))
+    masked = stream_image(image, config.masked_stream, config.texture)
     pred = model(stream_image(image, config.classified_stream, config.texture), masked, mask).pred
     target = make_target(image, config, encoder.unit, encoder.normalise)
     hidden = pixel_mask(mask.hidden, encoder.grid, (image.shape[2], image.shape[3]))
 
     wanted = target_picture(target, config, encoder.unit, encoder.denormalise)
     guessed = target_picture(pred.float(), config, encoder.unit, encoder.denormalise, is_pred=True)
-    rebuilt = torch.where(hidden, guessed, wanted)
-    columns = (image, torch.where(hidden, torch.full_like(masked, 0.5), masked), wanted, rebuilt)
-    return sheet(torch.stack(columns, dim=1).clamp(0, 1).cpu())
+    seen = torch.where(hidden, torch.full_like(masked, 0.5), masked)
+    return Rebuilt(seen, wanted, torch.where(hidden, guessed, wanted))
 
 
 def sheet(tiles: Tensor) -> bytes:

@@ -16,10 +16,12 @@ from safetensors.torch import load_file, save_file
 
 from lssat import evaluate
 from lssat.bundle import folder as bundle
-from lssat.bundle import folder as files
+from lssat.bundle import opening
+from lssat.bundle.card import model_card
 from lssat.bundle.exporting import add_test, export
 from lssat.bundle.opening import open_bundle
 from lssat.config import ConfigError, build
+from lssat.data.prepare.asked import Faces, describe
 from lssat.data.prepared.rows import ResidentRows
 from lssat.evaluation.calibration import calibration
 from lssat.evaluation.metrics import evaluate_scores
@@ -55,7 +57,7 @@ FILES = {
     bundle.VALIDATION,
     bundle.CALIBRATION,
     bundle.MANIFEST,
-    files.CARD,
+    bundle.CARD,
 }
 SCORECARD = {"metric": "auc", "score": 0.75, "interval": [0.6, 0.9]}
 OLD_NAMES = ("lbp_method", "lbp_points", "lbp_radius", "ldp_k", "ldp_signed")  # once of `target`, now of `texture`
@@ -103,13 +105,13 @@ def replace_stopped(monkeypatch, folder, content, most):
         return call
 
     def write(inside):
-        files.write_json(inside / bundle.LABELS, content)
-        files.write_json(inside / bundle.CONFIG, content)
+        bundle.write_json(inside / bundle.LABELS, content)
+        bundle.write_json(inside / bundle.CONFIG, content)
 
     with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
         for module, name in ((os, "unlink"), (os, "replace"), (os, "rename"), (os, "fsync"), (shutil, "rmtree")):
             patch.setattr(module, name, stopping(module, name))
-        files.replace_whole(folder, write)
+        bundle.replace_whole(folder, write)
     return done
 
 
@@ -120,15 +122,125 @@ def test_a_bundle_is_the_old_or_the_new_one_whenever_its_replacement_stops(tmp_p
     shutil.copytree(old, folder)
     changes = replace_stopped(monkeypatch, folder, "new", sys.maxsize)
     for most in range(len(changes) + 1):
-        shutil.rmtree(folder)
+        shutil.rmtree(folder.parent)
         shutil.copytree(old, folder)
+        (folder / ".git").mkdir()
+        (folder / ".git" / "HEAD").write_text("mine")
         replace_stopped(monkeypatch, folder, "new", most)
-        files.settle(folder)
-        assert files.check_files(folder).notes == ()
-        (content,) = {files.read(folder / name) for name in (bundle.CONFIG, bundle.LABELS)}
+        found_in = bundle.located(folder).path
+        assert bundle.check_files(found_in).notes == ()
+        (content,) = {bundle.read(found_in / name) for name in (bundle.CONFIG, bundle.LABELS)}
         found.append(content)
+        replace_stopped(monkeypatch, folder, content, sys.maxsize)
+        assert (folder / ".git" / "HEAD").read_text() == "mine"
+        assert [path.name for path in folder.parent.iterdir()] == ["best"]
     assert found == sorted(found, reverse=True) and set(found) == {"old", "new"}
-    assert [path.name for path in folder.parent.iterdir()] == ["best"]
+
+
+def test_who_reads_a_bundle_between_the_renames_finds_one_and_disturbs_nobody(tmp_path, trained, monkeypatch):
+    """Read before each change of files, as another process may: old or new, and the writer ends as if it were alone."""
+    for run in trained:
+        export(run, tmp_path / "best")
+    seeds = []
+
+    def reading(original):
+        def call(*args, **kwargs):
+            seeds.append(open_bundle(tmp_path / "best").config.seed)
+            return original(*args, **kwargs)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        for module, name in ((os, "replace"), (os, "rename"), (shutil, "rmtree")):
+            patch.setattr(module, name, reading(getattr(module, name)))
+        export(trained[0], tmp_path / "best")
+    assert seeds == sorted(seeds, reverse=True) and set(seeds) == {0, 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["best"]
+
+
+def test_a_bundle_that_is_replaced_while_it_is_read_is_read_again(tmp_path, trained, monkeypatch):
+    """Never weights of one and settings of another."""
+    export(trained[0], tmp_path / "best")
+    original, left = opening.saved_config, [1]
+
+    def replaced_meanwhile(content):
+        while left:
+            left.pop()
+            export(trained[1], tmp_path / "best")
+        return original(content)
+
+    monkeypatch.setattr(opening, "saved_config", replaced_meanwhile)
+    found = open_bundle(tmp_path / "best")
+    assert found.config.seed == 1
+    assert all(
+        torch.equal(found.model.state_dict()[name], tensor)
+        for name, tensor in load_trained(trained[1])[1].state_dict().items()
+    )
+
+
+def test_several_processes_that_replace_a_bundle_wait_for_each_other(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from lssat.bundle.folder import replace_whole\n"
+        "for _ in range(30):\n"
+        "    replace_whole(Path(sys.argv[1]), lambda to: [(to / n).write_text(sys.argv[2]) for n in "
+        "('config.json', 'labels.json')])\n"
+    )
+    words = [[sys.executable, "-c", code, str(tmp_path / "best"), str(n)] for n in range(3)]
+    writers = [subprocess.Popen(some, cwd=ROOT, stderr=subprocess.PIPE, text=True) for some in words]
+    assert [(writer.communicate()[1], writer.returncode) for writer in writers] == [("", 0)] * 3
+    bundle.check_files(tmp_path / "best")
+    assert [path.name for path in tmp_path.iterdir()] == ["best"]
+
+
+@pytest.mark.parametrize("name", [".", "../best", "best/..", "../best/..//best", "link"])
+def test_a_bundle_is_opened_and_changed_whatever_it_is_called(tmp_path, monkeypatch, trained, name):
+    export(trained[0], tmp_path / "best")
+    place = tmp_path / "best"
+    if name == "best/..":
+        (place / "best").mkdir()
+    if name == "link":
+        (tmp_path / "link").symlink_to("best")
+        place = tmp_path
+    monkeypatch.chdir(place)
+    add_test(Path(name), SCORECARD)
+    monkeypatch.chdir(place)
+    assert open_bundle(Path(name)).digest == open_bundle(tmp_path / "best").digest
+    assert (tmp_path / "best" / bundle.TEST).exists()
+    assert sorted({path.name for path in tmp_path.iterdir()} - {"link"}) == ["best"]
+    (tmp_path / "best" / bundle.CONFIG).write_text("{}")
+    with pytest.raises(ConfigError, match=f"`{name}/?{bundle.CONFIG}` is not as it was written|is not as it was"):
+        open_bundle(Path(name))
+
+
+def test_a_file_that_the_manifest_does_not_have_is_refused_and_what_is_no_file_of_a_bundle_stays(tmp_path, trained):
+    export(trained[0], tmp_path / "best")
+    for name in (".git", ".ipynb_checkpoints"):
+        (tmp_path / "best" / name).mkdir()
+    (tmp_path / "best" / "notes.txt").write_text("mine")
+    add_test(tmp_path / "best", SCORECARD)
+    assert open_bundle(tmp_path / "best").notes == ()
+    assert not {".git", "notes.txt"} & bundle.read(tmp_path / "best" / bundle.MANIFEST)["sha256"].keys()
+    assert (tmp_path / "best" / "notes.txt").read_text() == "mine" and (tmp_path / "best" / ".git").is_dir()
+    (tmp_path / "best" / bundle.ONNX).write_bytes(b"of another model")
+    with pytest.raises(ConfigError, match=f"{bundle.ONNX}` is not of this bundle.*delete that file"):
+        open_bundle(tmp_path / "best")
+
+
+def test_a_temperature_that_the_manifest_does_not_have_is_refused(tmp_path, trained):
+    export(trained[0], tmp_path / "best")
+    manifest = bundle.read(tmp_path / "best" / bundle.MANIFEST)
+    del manifest["sha256"][bundle.CALIBRATION]
+    bundle.write_json(tmp_path / "best" / bundle.MANIFEST, manifest)
+    with pytest.raises(ConfigError, match=f"{bundle.CALIBRATION}` is not of this bundle"):
+        open_bundle(tmp_path / "best")
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "file/best", "circle"])
+def test_a_name_that_cannot_be_a_folder_is_refused_in_a_sentence(tmp_path, name):
+    (tmp_path / "file").touch()
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(ConfigError, match=name):
+        open_bundle(tmp_path / name)
 
 
 def test_test_results_go_with_the_bundle_that_is_replaced(tmp_path, trained):
@@ -142,7 +254,7 @@ def test_test_results_go_with_the_bundle_that_is_replaced(tmp_path, trained):
 
 def hashed(folder):
     """Take the digests anew: what is damaged was so before."""
-    files.write_json(folder / files.MANIFEST, files._manifest(folder))
+    bundle.write_json(folder / bundle.MANIFEST, bundle._manifest(folder))
 
 
 def cut(path):
@@ -226,7 +338,7 @@ def test_the_temperature_is_fitted_on_what_the_checkpoint_says_of_its_validation
 def test_a_bundle_of_the_first_format_is_opened_and_said_to_be_one(tmp_path, trained):
     export(trained[0], tmp_path / "best")
     _, model = load_trained(trained[0])
-    for name in (bundle.HEAD, bundle.MANIFEST, files.CARD):
+    for name in (bundle.HEAD, bundle.MANIFEST, bundle.CARD):
         (tmp_path / "best" / name).unlink()
     checkpoint.write_tensors(model.state_dict(), tmp_path / "best" / bundle.WEIGHTS)
     opened = open_bundle(tmp_path / "best")
@@ -259,7 +371,7 @@ def test_another_format_is_refused_and_other_libraries_are_said(tmp_path, traine
 
 
 def card_of(folder):
-    return ModelCard.load(folder / files.CARD)
+    return ModelCard.load(folder / bundle.CARD)
 
 
 def test_the_card_tells_the_test_score_in_front_matter_and_in_words(tmp_path, trained):
@@ -286,6 +398,18 @@ def test_the_card_says_what_the_scorecard_does_of_subgroups_and_of_too_few_photo
     text = card_of(tmp_path / "best").text
     assert shown(json.loads((tmp_path / "best" / bundle.TEST).read_text())) in text
     assert "by male" in text and "compares those of male" in text and "no interval" in text
+
+
+def test_the_card_says_what_holds_of_test_and_faces_with_names_on_a_line(tmp_path, trained):
+    export(trained[0], tmp_path / "best")
+    names = (bundle.CONFIG, bundle.LABELS, bundle.PREPROCESSING, bundle.VALIDATION)
+    known = {name.removesuffix(".json"): bundle.read(tmp_path / "best" / name) for name in names}
+    known["labels"] |= {"name": "a\nb", "classes": ["no\n# Heading", "\x1b[31myes"]}
+    faces = describe(Faces(keep=False, crop=True, boxes=True))
+    text = model_card(known | {"preprocessing": known["preprocessing"] | {"faces": faces}})
+    assert r"no\n# Heading 8, \x1b[31myes 8" in text and "\n# Heading" not in text
+    assert "opened after the choice" not in text and "cut out by the boxes of the data set" in text
+    assert "opened after the choice" in model_card(known | {"test": SCORECARD})
 
 
 def test_another_folder_is_refused(tmp_path):

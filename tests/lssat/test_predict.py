@@ -3,25 +3,31 @@
 import csv
 import io
 import json
+import os
+import shutil
 import struct
 import subprocess
 import sys
 import time
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from scipy.special import expit
 
 import lssat
-from lssat.answers.output import Journal
+from lssat.answers.answering import Answering
+from lssat.answers.output import Journal, key_of
 from lssat.bundle.exporting import add_test, export
 from lssat.bundle.folder import CALIBRATION
 from lssat.bundle.opening import open_bundle
+from lssat.bundle.winner import Winner
 from lssat.config import build
 from lssat.data.images import UnusableImage
 from lssat.data.prepare.prepare import prepare
@@ -104,8 +110,9 @@ def begun(tmp_path, best, photos):
     """An output of which the rows of five photos are there."""
     winner = lssat.load(best, "cpu")
     journal = Journal(tmp_path / "out.jsonl", {"winner": winner.bundle.digest, "embed": False})
-    assert journal.rows() == []
-    journal.add([{"source": str(path), "label": "before", "reason": ""} for path in sorted(photos.iterdir())[:5]])
+    assert journal.rows() == {}
+    rows = ({"source": str(path), "label": "before", "reason": ""} for path in sorted(photos.iterdir())[:5])
+    journal.add({key_of(Path(row["source"])): row for row in rows})
     return tmp_path / "out.jsonl"
 
 
@@ -134,6 +141,107 @@ def test_an_output_that_is_gone_on_with_holds_the_files_that_are_asked_about_now
     rows = read(begun)
     assert [Path(row["source"]).name for row in rows] == ["07.png", "02.png"]
     assert rows[1]["label"] == "before" != rows[0]["label"]
+
+
+def test_a_row_that_was_written_is_of_the_file_and_not_of_the_name_that_was_typed(tmp_path, monkeypatch, best, photos):
+    """The same name elsewhere, or with other content, is another file; another name of the same file is the same."""
+    folder, out = tmp_path / "a", tmp_path / "out.jsonl"
+    shutil.copytree(photos, folder)
+    shutil.copytree(photos, tmp_path / "b")
+    journal = Journal(out, {"winner": lssat.load(best, "cpu").bundle.digest, "embed": False})
+    journal.rows()
+    journal.add({key_of(folder / f"0{n}.png"): {"source": "", "label": "before", "reason": ""} for n in range(3)})
+    (folder / "01.png").write_bytes((photos / "07.png").read_bytes())
+    monkeypatch.chdir(tmp_path / "b")
+    names = ["../a/../a/00.png", str(folder / "01.png"), "00.png", "../a/02.png"]
+    assert ask(monkeypatch, best, *names, "--out", out) == 0
+    assert [(row["source"], row["label"] == "before") for row in read(out)] == list(
+        zip(names, (True, False, False, True), strict=True)
+    )
+
+
+def test_an_output_that_another_process_writes_is_refused_in_a_sentence(tmp_path, monkeypatch, capsys, best, photos):
+    with Journal(tmp_path / "out.csv", {}).alone():
+        assert ask(monkeypatch, best, photos, "--out", tmp_path / "out.csv") == 2
+    said = capsys.readouterr().err
+    assert f"error: another process writes `{tmp_path / 'out.csv'}`; wait for it" in said and said.count("\n") == 1
+    assert ask(monkeypatch, best, photos, "--out", tmp_path / "out.csv") == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
+
+
+@pytest.mark.parametrize("content", ["", '{"question": "to'])
+def test_a_journal_without_a_whole_line_is_begun_anew(tmp_path, monkeypatch, best, photos, content):
+    (tmp_path / ".out.csv.partial").write_text(content)
+    assert ask(monkeypatch, best, photos / "00.png", "--out", tmp_path / "out.csv") == 0
+    assert (tmp_path / "out.csv").exists()
+
+
+FULL = """
+import resource, signal, sys
+from lssat.predict import main
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)), resource.RLIM_INFINITY))
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(("room", "out"), [(0, "out.csv"), (1000, "out.csv"), (6000, "out.parquet")])
+def test_where_there_is_no_room_one_line_says_so_and_the_same_command_goes_on(
+    tmp_path, monkeypatch, best, photos, room, out
+):
+    """Neither for the journal's first line, nor its rows, nor for the table."""
+    words = [best, photos, "--batch-size", "4", "--out", tmp_path / out, "--device", "cpu"]
+    if out == "out.parquet":
+        words.append("--embed")
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(room), *map(str, words)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("error: ") and "make room, and the same command goes on" in last
+    assert not (tmp_path / out).exists()
+    assert ask(monkeypatch, *words[:-2] if "--embed" not in words else [*words[:-3], "--embed"]) == 0
+    assert (tmp_path / out).exists()
+
+
+def test_a_list_on_standard_input_may_hold_names_that_are_not_text(tmp_path, best, photos):
+    path = os.fsencode(tmp_path) + b"/caf\xe9.png"
+    Path(os.fsdecode(path)).write_bytes((photos / "00.png").read_bytes())
+    words = [sys.executable, "-m", "lssat.predict", best, "-", "--device", "cpu"]
+    strict = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}
+    done = subprocess.run(words, cwd=ROOT, env=strict, input=path + b"\n", capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert rb"caf\xe9.png,yes" in done.stdout or rb"caf\xe9.png,no" in done.stdout
+
+
+def test_the_bundle_may_be_the_folder_that_one_is_in(tmp_path, monkeypatch, capsys, best, photos):
+    for place, name in ((best, "."), (best.parent, "best/..//best")):
+        monkeypatch.chdir(place)
+        assert ask(monkeypatch, name, photos / "00.png") == 0
+        assert "00.png" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
+def test_a_folder_that_may_not_be_read_is_one_sentence(tmp_path, monkeypatch, capsys, best):
+    (tmp_path / "in" / "closed").mkdir(parents=True)
+    (tmp_path / "in" / "closed").chmod(0)
+    assert ask(monkeypatch, best, tmp_path / "in") == 2
+    assert f"error: the folder `{tmp_path / 'in' / 'closed'}` cannot be read (Perm" in capsys.readouterr().err
+
+
+def test_an_answer_is_that_of_the_winner_however_extreme_its_logits_are(best, photos):
+    """A photo's are not clipped before the temperature divides them."""
+    winner = lssat.load(best, "cpu")
+    winner = Winner(replace(winner.bundle, temperature=40.0), winner.device, 64)
+    path = photos / "00.png"
+    with torch.no_grad():
+        for scale in (1.0, 1e3, 1e6):
+            winner.bundle.model.head.weight.fill_(scale)
+            winner.bundle.model.head.bias.fill_(scale * 100)
+            ((row,),) = Answering(winner, False)._answers([path])
+            wanted = winner.predict(path)
+            assert abs(wanted.logits).max() > 27 or scale == 1.0
+            assert [row["p_no"], row["p_yes"]] == wanted.probability[0].tolist()
 
 
 def deep(path):
@@ -176,6 +284,8 @@ FILES = {  # a name, who writes it, and the reason why there is no answer
     "folder.jpg": (Path.mkdir, "holds no photos or videos"),
     "circle.jpg": (lambda path: path.symlink_to(path), "cannot be read"),
     "empty.mp4": (Path.touch, "empty file"),
+    "x" * 300 + ".jpg": (lambda path: None, "cannot be read"),
+    "x" * 300 + ".mp4": (lambda path: None, "cannot be read"),
     "text.mp4": (lambda path: path.write_text("not a video" * 50), "damaged video"),
 }
 

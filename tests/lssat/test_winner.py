@@ -1,6 +1,5 @@
 """A winner in use: it answers what evaluation scores, and its encoder is timm's."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,13 +7,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import timm
 import torch
 from PIL import Image
 
 import lssat
 from lssat.bundle.exporting import export
-from lssat.bundle.folder import PREPROCESSING, WEIGHTS
 from lssat.bundle.opening import open_bundle
 from lssat.config import ConfigError
 from lssat.data.images import UnusableImage
@@ -56,21 +53,19 @@ def test_it_predicts_what_evaluation_scores_whatever_holds_the_images(best, data
 
 
 @pytest.mark.parametrize("backbone", ["test_vit", "test_convnext", "test_efficientnet"])
-def test_timm_takes_the_encoder_and_gives_the_same_features(tmp_path, data, photos, backbone):
+def test_timm_takes_the_encoder_as_the_page_says_and_gives_the_same_features(
+    tmp_path, monkeypatch, data, photos, backbone
+):
     patch = {"backbone.patch_size": 8} if backbone == "test_vit" else {}
     trained = train(tmp_path / "run", data, **patch, **{"backbone.name": backbone, "optim.precision": "float32"})
     export(trained, tmp_path / "best")
-    known = json.loads((tmp_path / "best" / PREPROCESSING).read_text())
-    model = timm.create_model(
-        known["backbone"], checkpoint_path=str(tmp_path / "best" / WEIGHTS), **known["timm_options"]
-    ).eval()
     winner, files = lssat.load(tmp_path / "best", "cpu"), sorted(photos.iterdir())[:4]
     pixels = np.concatenate([winner.open(path).images for path in files])
-    image = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
-    mean, std = (torch.tensor(known[name])[:, None, None] for name in ("mean", "std"))
-    with torch.inference_mode():
-        features = model((image - mean) / std)
-    np.testing.assert_allclose(winner.embed(files), features.numpy(), atol=1e-5)
+    snippet = (ROOT / "docs" / "winner.md").read_text().partition("## Without this package")[2].split("```")[1]
+    known = {"pixels": torch.from_numpy(pixels).permute(0, 3, 1, 2)}
+    monkeypatch.chdir(tmp_path)
+    exec(snippet.removeprefix("python"), known)
+    np.testing.assert_allclose(winner.embed(files), known["features"].numpy(), atol=1e-5)
 
 
 def test_what_is_no_image_is_refused_with_its_reason(tmp_path, best, photos):
@@ -79,7 +74,16 @@ def test_what_is_no_image_is_refused_with_its_reason(tmp_path, best, photos):
     damaged.write_bytes((photos / "00.png").read_bytes()[:200])
     for images, reason in (
         (np.zeros((4, 4, 1), np.uint8), r"must be \[H, W, 3\]"),
-        (np.zeros((4, 4), np.uint8), r"must be \[H, W, 3\] and tensors \[3, H, W\], but got \[4\]"),
+        (np.zeros((4, 4), np.uint8), r"must be \[H, W, 3\] and tensors \[3, H, W\], but got \[4, 4\]"),
+        (np.zeros((0, 4, 3), np.uint8), r"but got \[0, 4, 3\]"),
+        (torch.zeros(3, 0, 4), r"but got \[3, 0, 4\]"),
+        (torch.zeros(4, requires_grad=True), r"but got \[4\]"),
+        (np.zeros((0, 4, 4, 3), np.uint8), "no images were given"),
+        (np.full((4, 4, 3), None), "pixels must be uint8, or floats"),
+        (torch.full((3, 4, 4), float("nan"), dtype=torch.bfloat16), r"but got torch.bfloat16 beyond"),
+        ([1, 2, 3], "must be paths, pictures, arrays or tensors, but got int"),
+        ([[[1, 2, 3]]], "arrays or tensors, but got list"),
+        (None, "arrays or tensors, but got NoneType"),
         (np.full((4, 4, 3), 7.0), "floats from 0 to 1"),
         (np.full((4, 4, 3), 7, np.int32), "pixels must be uint8"),
         ([], "no images were given"),
@@ -90,6 +94,15 @@ def test_what_is_no_image_is_refused_with_its_reason(tmp_path, best, photos):
         for ask in (winner.predict, winner.embed, winner.reconstruct):
             with pytest.raises(UnusableImage, match=reason):
                 ask(images)
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float64])
+def test_floats_of_every_width_are_taken(best, kind):
+    """Exactly, where a width holds the pixels' values, as all of them hold multiples of 1/4."""
+    image = torch.tensor([0.0, 0.25, 0.5, 1.0], dtype=kind, requires_grad=True).repeat(3, 4, 1)
+    winner = lssat.load(best, "cpu")
+    wanted = winner.predict((image.detach().double().movedim(0, -1).numpy() * 255).round().astype(np.uint8)).logits
+    np.testing.assert_array_equal(winner.predict(image).logits, wanted)
 
 
 def test_a_device_or_batch_that_cannot_be_is_one_sentence(best):

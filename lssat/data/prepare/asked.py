@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from lssat.data.images import UnusableImage, read_inside
+from lssat.data.images import UnusableImage, read_inside, resolve_inside
 from lssat.data.prepare.opening import OpenOptions, central_square, open_entry
 from lssat.data.prepared.decoding import pixels_of, resized
 from lssat.data.prepared.table import DatasetInfo
@@ -19,6 +19,7 @@ from lssat.data.sources.listing import Record
 from lssat.data.sources.tree import VIDEO_ENDINGS
 
 OF_VIDEOS = ("celebdf", "dfdc", "faceforensics")  # data sets whose faces are cut out where they come as videos
+WITH_BOXES = ("affectnet", "csv")  # data set and form that give the box of each face
 FRAMES = 32  # of a video, where the data were images
 
 
@@ -26,19 +27,22 @@ class Faces(NamedTuple):
     """How pictures become what a model saw in training.
 
     `keep`: whole, as those of own data; else `crop`: faces are found and cut out, and without it the central square.
-    `frames`: to take of a video.
+    `boxes`: they were cut out by boxes that the data set gives, which no photo of one's own has. `frames`: to take of a
+    video.
     """
 
     keep: bool = True
     crop: bool = False
     frames: int = FRAMES
+    boxes: bool = False
 
     @classmethod
     def of(cls, info: DatasetInfo) -> Faces:
         """Of prepared data. Older ones do not say whether faces were cut out: videos are taken for granted."""
         options, kind = info.options, info.options.get("kind")
-        crop = options.get("crop", kind in OF_VIDEOS or options.get("form") == "csv")
-        return cls(kind is None, bool(crop), int(options.get("frames", FRAMES)))
+        boxes = (kind, options.get("form")) == WITH_BOXES
+        crop = options.get("crop", kind in OF_VIDEOS or boxes)
+        return cls(kind is None, bool(crop), int(options.get("frames", FRAMES)), boxes)
 
 
 class Asked(NamedTuple):
@@ -57,7 +61,7 @@ def open_asked(path: Path, faces: Faces, image_size: int) -> Asked:
     """To be called inside `refuse_bombs`. Raises UnusableImage with the reason, of which "no face found" is one."""
     root, name = _located(path)
     if is_video(path) and not faces.crop:
-        return Asked(_frames(root / name, faces, image_size))
+        return Asked(_frames(resolve_inside(root, name), faces, image_size))
     if faces.keep and not is_video(path):
         return Asked(pixels_of(read_inside(root, name), image_size)[None])
     options = OpenOptions(root, "videos" if is_video(path) else "images", faces.crop, False, faces.frames)
@@ -86,7 +90,7 @@ def _frames(path: Path, faces: Faces, image_size: int) -> npt.NDArray[np.uint8]:
 
 
 def describe(faces: Faces) -> dict[str, Any]:
-    """For the bundle: these rules, and the detector that found the faces."""
+    """For the bundle: these rules, and the detector that finds the faces."""
     return faces._asdict() | (_detector() if faces.crop else {})
 
 
@@ -94,6 +98,11 @@ def differences(described: Mapping[str, Any]) -> tuple[str, ...]:
     """What a person should know of opening pictures by what `describe` gave, which may have been elsewhere."""
     if not described:
         return ("how pictures were prepared is not on record: they are taken whole, and should show a face each",)
+    if described.get("boxes"):
+        return (
+            f"in training faces were cut out by the boxes of the data set; here {_detector()['detector']} finds them, "
+            "which frames them otherwise, so answers may be worse than the scores say",
+        )
     if described["crop"] and (here := _detector()) != {name: described.get(name) for name in here}:
         found = f"{here['detector']}, sha256 {here['detector_sha256'][:12]}"
         return (f"faces are found by another detector here ({found}) than in training ({described.get('detector')})",)

@@ -43,9 +43,9 @@ def read_frames(path: Path, num_frames: int) -> Iterator[Picture]:
     Everything up to the last one is decoded, which is exact whatever the file says of times and key frames. Raises
     UnusableImage.
     """
-    if not path.is_file() or not path.stat().st_size:
-        raise UnusableImage("empty file" if path.is_file() else "file not found")
     try:
+        if not path.is_file() or not path.stat().st_size:
+            raise UnusableImage("empty file" if path.is_file() else "file not found")
         with av.open(str(path)) as counted:
             total = sum(packet.size > 0 for packet in counted.demux(_stream(counted)))
         wanted = set(np.linspace(0, total - 1, min(num_frames, total)).round().astype(int).tolist()) if total else set()
@@ -59,6 +59,8 @@ def read_frames(path: Path, num_frames: int) -> Iterator[Picture]:
                 decoded += 1
         if decoded < total or not total:
             raise UnusableImage(f"damaged video: {decoded} of {total} frames can be decoded")
+    except PermissionError:
+        raise UnusableImage("cannot be read: PermissionError") from None
     except (av.FFmpegError, OSError, ValueError, RuntimeError) as error:
         raise UnusableImage(f"damaged video: {error.__class__.__name__}") from None
 

@@ -136,6 +136,18 @@ def test_odd_pictures_are_opened_or_have_no_face(tmp_path: Path, crop: bool, nam
         assert image[:20].min() > 190 and image[-20:].max() < 10, "left is up now"
 
 
+@pytest.mark.parametrize("form", ["csv", "npy", "folders"])
+def test_boxes_of_a_data_set_which_no_photo_of_ones_own_has_are_on_record_and_said(tmp_path: Path, form: str) -> None:
+    getattr(trees, f"affectnet_{form}")(tmp_path)
+    data = DataConfig(source=f"affectnet:{tmp_path}", task="emotion")
+    listing = open_listing(located(data.source), data)
+    faces = Faces.of(listing.info)
+    boxed = [isinstance(entry, Record) and entry.box is not None for entry in listing.entries]
+    assert set(boxed) == {form == "csv"} == {faces.boxes} == {faces.crop}
+    notes = differences(describe(faces))
+    assert len(notes) == faces.boxes and all("cut out by the boxes of the data set" in note for note in notes)
+
+
 def test_another_detector_than_in_training_is_said() -> None:
     known = describe(Faces(keep=False, crop=True))
     assert differences(known) == differences(describe(Faces())) == ()
@@ -148,7 +160,7 @@ def test_another_detector_than_in_training_is_said() -> None:
 def test_older_prepared_data_are_taken_for_videos_where_their_kind_has_some() -> None:
     info = DatasetInfo("x", "deepfake", "binary", ("real", "fake"), synthetic=False)
     assert Faces.of(replace(info, options={"kind": "faceforensics", "frames": 7})) == Faces(False, True, 7)
-    assert Faces.of(replace(info, options={"kind": "affectnet", "form": "csv"})) == Faces(False, True)
+    assert Faces.of(replace(info, options={"kind": "affectnet", "form": "csv"})) == Faces(False, True, boxes=True)
     assert Faces.of(replace(info, options={"kind": "celeba"})) == Faces(False, False)
     assert Faces.of(info) == Faces(True, False)
 
