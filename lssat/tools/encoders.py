@@ -38,7 +38,6 @@ without classifier), with random weights, on the CPU, in float32. {ok} of {all} 
   own output depends on, in head, decoder and mask token.
 - **contract**: training and evaluating, the clean pass is timm's pre-logits output; hidden pixels change nothing in the
   masked pass; the masked pass changes no buffer, no parameter and no later clean pass.
-
 - **ONNX**: torch's exporter writes the model, and onnxruntime answers {rows} random images as torch does, in batches of
   1, 7 and 32 (logits differ by at most 1e-4, labels are the same), on random weights.
 
