@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 
@@ -89,6 +90,13 @@ def local_path(text: str) -> Path:
             f"must be a path of this machine, but got the address {text!r}; mount it, or copy it, and give its path"
         )
     return Path(text)
+
+
+def check_extra(extra: str, libraries: Sequence[str]) -> None:
+    """Raises UserError where a library that comes with an extra is not installed. None is imported."""
+    missing = [name for name in libraries if find_spec(name) is None]
+    if missing:
+        raise UserError(f"this needs {', '.join(missing)}, which the extra brings: pip install '.[{extra}]'")
 
 
 def exit_code(command: Callable[[], int | None], interrupted: str = "interrupted") -> int:

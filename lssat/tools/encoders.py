@@ -11,8 +11,9 @@ from pathlib import Path
 
 import timm
 
-from lssat.command import exit_code, local_path
+from lssat.command import check_extra, exit_code, local_path
 from lssat.config import ConfigError
+from lssat.export import LIBRARIES
 from lssat.text.did_you_mean import did_you_mean
 from lssat.text.markdown import markdown_table
 from lssat.tools.encoder_child import CHILD, survey_in_child
@@ -124,6 +125,7 @@ def cells(row: Row) -> tuple[str, ...]:
 
 def _write(modules: Sequence[str], output: Path | None) -> None:
     check_modules(modules)
+    check_extra("export", LIBRARIES)
     rows = survey_all(modules)
     if output:
         output.write_text(table(rows))
