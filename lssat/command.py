@@ -38,6 +38,8 @@ COMMANDS = {
     "python -m lssat.predict": "lssat-predict",
 }
 """What is typed in a clone, and where the project is installed (`project.scripts` of pyproject.toml)."""
+EXTRAS = {"export": ("onnx", "onnxruntime", "onnxscript"), "demo": ("nicegui", "captum", "starlette")}
+"""Libraries that the search does without (`project.optional-dependencies` of pyproject.toml)."""
 
 
 def command_parser(command: str, description: str, epilog: str) -> argparse.ArgumentParser:
@@ -92,9 +94,9 @@ def local_path(text: str) -> Path:
     return Path(text)
 
 
-def check_extra(extra: str, libraries: Sequence[str]) -> None:
-    """Raises UserError where a library that comes with an extra is not installed. None is imported."""
-    missing = [name for name in libraries if find_spec(name) is None]
+def check_extra(extra: str) -> None:
+    """Raises UserError where a library of one of EXTRAS is not installed. None is imported."""
+    missing = [name for name in EXTRAS[extra] if find_spec(name) is None]
     if missing:
         raise UserError(f"this needs {', '.join(missing)}, which the extra brings: pip install '.[{extra}]'")
 

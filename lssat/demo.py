@@ -12,7 +12,6 @@ from lssat.errors import UserError
 
 HOST = "127.0.0.1"
 PORT = 8090  # the dashboard's is another
-LIBRARIES = ("nicegui", "captum", "starlette")
 EPILOG = """example:
   python -m lssat.demo results/backbones-faces-smiling/best
 
@@ -26,7 +25,7 @@ def main() -> int:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    check_extra("demo", LIBRARIES)
+    check_extra("demo")
     with _bound(arguments.port) as listening:
         from lssat.answers.demo_page import serve
         from lssat.bundle.winner import load

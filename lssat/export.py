@@ -16,7 +16,6 @@ from lssat.data_arguments import add_data_arguments, data_of
 
 MOST_ROWS = 1024
 """Rows that a model is proved on: more would prove little more and take minutes of a large one."""
-LIBRARIES = ("onnx", "onnxruntime", "onnxscript")
 EPILOG = """example:
   python -m lssat.export results/backbones-faces-smiling/best --data faces.parquet --task smiling
 
@@ -36,7 +35,7 @@ def main() -> int:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    check_extra("export", LIBRARIES)  # before the data are prepared, which may take hours
+    check_extra("export")  # before the data are prepared, which may take hours
     data = data_of(arguments)
     from lssat.bundle.exporting import add_files
     from lssat.bundle.folder import ONNX, check_is_current

@@ -13,7 +13,6 @@ import timm
 
 from lssat.command import check_extra, exit_code, local_path
 from lssat.config import ConfigError
-from lssat.export import LIBRARIES
 from lssat.text.did_you_mean import did_you_mean
 from lssat.text.markdown import markdown_table
 from lssat.tools.encoder_child import CHILD, survey_in_child
@@ -125,7 +124,7 @@ def cells(row: Row) -> tuple[str, ...]:
 
 def _write(modules: Sequence[str], output: Path | None) -> None:
     check_modules(modules)
-    check_extra("export", LIBRARIES)
+    check_extra("export")
     rows = survey_all(modules)
     if output:
         output.write_text(table(rows))
