@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 
@@ -37,6 +38,8 @@ COMMANDS = {
     "python -m lssat.predict": "lssat-predict",
 }
 """What is typed in a clone, and where the project is installed (`project.scripts` of pyproject.toml)."""
+EXTRAS = {"export": ("onnx", "onnxruntime", "onnxscript"), "demo": ("nicegui", "captum", "starlette")}
+"""Libraries that the search does without (`project.optional-dependencies` of pyproject.toml)."""
 
 
 def command_parser(command: str, description: str, epilog: str) -> argparse.ArgumentParser:
@@ -89,6 +92,13 @@ def local_path(text: str) -> Path:
             f"must be a path of this machine, but got the address {text!r}; mount it, or copy it, and give its path"
         )
     return Path(text)
+
+
+def check_extra(extra: str) -> None:
+    """Raises UserError where a library of one of EXTRAS is not installed. None is imported."""
+    missing = [name for name in EXTRAS[extra] if find_spec(name) is None]
+    if missing:
+        raise UserError(f"this needs {', '.join(missing)}, which the extra brings: pip install '.[{extra}]'")
 
 
 def exit_code(command: Callable[[], int | None], interrupted: str = "interrupted") -> int:

@@ -23,7 +23,7 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
         "--class-names", metavar="A,B,...", help="what the classes are called, numbers by size and words by letters"
     )
     parser.add_argument(
-        "--allow-leaks", action="store_true", help="the other data set's own splits may share persons or images"
+        "--allow-leaks", action="store_true", help="these data's own splits may share persons or images"
     )
     parser.add_argument(
         "--max-rejects", type=float, metavar="SHARE", help="largest share of images that may be unusable (default 0.01)"

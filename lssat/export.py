@@ -8,9 +8,9 @@ import tempfile
 from pathlib import Path
 
 # What loads torch is imported where it is needed, so that `--help` and mistakes are answered at once.
-from lssat.command import command_parser, exit_code, local_path
+from lssat.command import check_extra, command_parser, exit_code, local_path
 from lssat.data.prepare.prepare import prepare
-from lssat.data.prepared.decoding import read_resident
+from lssat.data.prepared.decoding import read_some
 from lssat.data.prepared.table import SPLITS, read_info, shard_paths
 from lssat.data_arguments import add_data_arguments, data_of
 
@@ -22,7 +22,10 @@ EPILOG = """example:
 The model takes `images`, uint8 [N, S, S, 3] as they were prepared (faces cut out, S pixels wide), and gives `logits`,
 `probability` (calibrated) and `embedding`. It is put into the bundle once it has answered rows of the data as torch
 does, in batches of 1, 7 and 32; else nothing is written, and the reason is told. Needs the extra: pip install
-'.[export]'."""
+'.[export]'.
+
+It computes in float32; `python -m lssat.predict` may compute in bfloat16 where that is fast, and answer so slightly
+differently."""
 
 
 def main() -> int:
@@ -32,25 +35,27 @@ def main() -> int:
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    check_extra("export")  # before the data are prepared, which may take hours
     data = data_of(arguments)
-    from lssat.bundle.exporting import add_file
+    from lssat.bundle.exporting import add_files
     from lssat.bundle.folder import ONNX, check_is_current
-    from lssat.bundle.onnx_model import prove, write_onnx
+    from lssat.bundle.onnx_model import check_enough, prove, write_onnx
     from lssat.bundle.opening import open_bundle
 
-    bundle = open_bundle(arguments.bundle)  # before the data are prepared, which may take hours
+    bundle = open_bundle(arguments.bundle)
     check_is_current(arguments.bundle)
     for note in bundle.notes:
         print(f"note: {note}", file=sys.stderr)
     prepared = prepare(data, arguments.cache, lambda line: print(line, file=sys.stderr))
-    bundle.check_same_task(read_info(prepared))
-    rows = read_resident(shard_paths(prepared, arguments.split), bundle.config.data.image_size)
-    batch = next(iter(rows.batches(min(rows.num_rows, MOST_ROWS), 1, 0)))
+    info = read_info(prepared)
+    bundle.check_same_task(info)
+    check_enough(info.rows[arguments.split])
+    rows = read_some(shard_paths(prepared, arguments.split), MOST_ROWS, bundle.config.data.image_size)
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / ONNX
         write_onnx(bundle, model)
-        proof = prove(bundle, model, batch.image, batch.label)
-        add_file(arguments.bundle, model)
+        proof = prove(bundle, model, rows["image"], rows["label"])
+        add_files(arguments.bundle, sorted(model.parent.iterdir()), bundle.digest)  # a large one has its weights beside
     print(
         f"{arguments.bundle / ONNX}: on {proof.rows} rows of {arguments.split}, in batches of "
         f"{', '.join(map(str, proof.batches))}, logits differ from torch's by at most {proof.largest_difference:.1g}, "

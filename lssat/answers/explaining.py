@@ -36,13 +36,14 @@ class Explained(NamedTuple):
 def explain(winner: Winner, face: npt.NDArray[np.uint8]) -> Explained:
     """face: uint8 [S, S, 3], as it was prepared."""
     rebuilt = winner.reconstruct(face) if winner.bundle.config.trains_auxiliary else None
-    return Explained(face, overlaid(face, attribution(winner, face)), rebuilt)
+    return Explained(face, overlaid(face, heat_of(attribution(winner, face))), rebuilt)
 
 
 def attribution(winner: Winner, face: npt.NDArray[np.uint8]) -> Array:
-    """[S, S] in [0, 1]: how much each pixel of the classified stream speaks for the answer, by integrated gradients
-    (Sundararajan et al., arXiv 1703.01365) from the backbone's mean pixel. Of a texture it is the texture's pixel: a
-    code has no gradient with respect to the photo.
+    """[3, S, S]: how much each value of the classified stream speaks for the answer, by integrated gradients
+    (Sundararajan et al., arXiv 1703.01365) from the backbone's mean pixel: their sum is by how much the answer's score
+    is above that of an empty picture. Of a texture it is the texture's pixel: a code has no gradient with respect to
+    the photo.
     """
     config, encoder = winner.bundle.config, winner.bundle.model.encoder
     image = torch.from_numpy(face)[None].permute(0, 3, 1, 2).float().to(winner.device) / 255
@@ -50,7 +51,12 @@ def attribution(winner: Winner, face: npt.NDArray[np.uint8]) -> Array:
     score = _score_of_answer(winner, winner.see(face[None]).logits[0])
     empty = encoder.mean[:, None, None].expand_as(stream[0])[None]
     found = IntegratedGradients(score).attribute(stream, empty, n_steps=STEPS, internal_batch_size=STEPS)
-    heat = gaussian(found[0].sum(0).clamp(min=0).detach().cpu().numpy(), sigma=BLUR * face.shape[0])
+    return np.asarray(found[0].detach().cpu().numpy())
+
+
+def heat_of(attributed: Array) -> Array:
+    """[3, S, S] -> [S, S] in [0, 1]: where what speaks for the answer lies."""
+    heat = gaussian(attributed.sum(0).clip(min=0), sigma=BLUR * attributed.shape[1])
     return np.asarray(heat / heat.max()) if heat.max() > 0 else np.zeros(heat.shape)
 
 

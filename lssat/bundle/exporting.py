@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,12 @@ from lssat.bundle.folder import (
     TEST,
     VALIDATION,
     WEIGHTS,
+    check_files,
     read,
     replace_whole,
 )
 from lssat.bundle.opening import ENCODER
-from lssat.config import Config
+from lssat.config import Config, ConfigError
 from lssat.data.prepare.asked import Faces, describe
 from lssat.data.prepared.table import DatasetInfo, read_info, read_texts
 from lssat.evaluation.calibration import calibration
@@ -71,9 +72,18 @@ def add_test(bundle: Path, scorecard: Mapping[str, Any]) -> None:
     _change(bundle, lambda folder: write_json(folder / TEST, scorecard))
 
 
-def add_file(bundle: Path, file: Path) -> None:
-    """Put a copy of a file into a bundle; a kill leaves the bundle with it or without."""
-    _change(bundle, lambda folder: shutil.copyfile(file, folder / file.name))
+def add_files(bundle: Path, files: Sequence[Path], digest: str) -> None:
+    """Put copies of files into the bundle that has this digest; a kill leaves it with all of them or with none. Raises
+    ConfigError where another bundle has taken its place.
+    """
+
+    def copy(folder: Path) -> None:
+        if check_files(bundle).digest != digest:
+            raise ConfigError(f"`{bundle}` holds another winner than it did at the start; give the command once more")
+        for file in files:
+            shutil.copyfile(file, folder / file.name)
+
+    _change(bundle, copy)
 
 
 def _change(bundle: Path, change: Callable[[Path], object]) -> None:

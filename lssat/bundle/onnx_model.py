@@ -31,7 +31,10 @@ BATCHES = (1, 7, 32)
 """Rows at a time in which a model is asked: one, an odd number, many."""
 FEWEST_ROWS = 256
 TOLERANCE = 1e-4
-"""The largest difference of a logit that passes."""
+"""The largest difference of a logit that passes, and of a score."""
+OF_PROBABILITY = 1e-5
+OF_EMBEDDING = 1e-4
+"""Of its largest value."""
 
 
 class Proof(NamedTuple):
@@ -68,7 +71,9 @@ class Answer(nn.Module):
 
 
 def write_onnx(bundle: Bundle, path: Path) -> None:
-    """The model of a bundle, any number of images at a time. Raises ConfigError where torch cannot export it."""
+    """The model of a bundle, any number of images at a time; of a large one, its weights come to lie in a file beside
+    it. Raises ConfigError where torch cannot export it.
+    """
     size = bundle.config.data.image_size
     answer = Answer(bundle).cpu().eval()
     example = torch.randint(0, 256, (2, size, size, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -81,11 +86,15 @@ def write_onnx(bundle: Bundle, path: Path) -> None:
             assert program is not None
             program.model.metadata_props["classes"] = "\n".join(bundle.task.classes)
             program.save(path)
-    except ImportError as error:
-        raise ConfigError(f"{error}; ONNX comes with the extra: pip install '.[export]'") from error
     except Exception as error:  # the exporter fails in many ways, with exceptions of its own
         reason = _innermost(error)
         raise ConfigError(f"torch cannot export this model to ONNX ({reason}); use it through `lssat.load`") from error
+
+
+def check_enough(rows: int, fewest: int = FEWEST_ROWS) -> None:
+    """Raises ConfigError where these are too few to prove a model."""
+    if rows < fewest:
+        raise ConfigError(f"an ONNX model is proved on at least {fewest} rows, but there are {rows}; name more data")
 
 
 def prove(bundle: Bundle, path: Path, images: npt.NDArray[np.uint8], labels: Array, fewest: int = FEWEST_ROWS) -> Proof:
@@ -93,47 +102,62 @@ def prove(bundle: Bundle, path: Path, images: npt.NDArray[np.uint8], labels: Arr
 
     Raises ConfigError with the reason where it does not, or the rows are too few.
     """
-    if len(images) < fewest:
-        raise ConfigError(
-            f"an ONNX model is proved on at least {fewest} rows, but there are {len(images)}; name data with more"
-        )
-    wanted = _torch_logits(bundle, images)
+    check_enough(len(images), fewest)
+    wanted = _torch_answers(bundle, images)
+    allowed = (TOLERANCE, OF_PROBABILITY, OF_EMBEDDING * float(np.abs(wanted[2]).max()))
     metric = bundle.task.group_metric(bundle.config.objective.metric)
     kind, largest = bundle.task.kind, 0.0
+    score = _score(kind, metric, wanted[0], labels)
     for size in BATCHES:
-        found = _onnx_logits(path, images, size)
-        if found.shape != wanted.shape or not np.isfinite(found).all():
-            raise ConfigError(f"the ONNX model gives no logits of shape {wanted.shape} in batches of {size}")
-        largest = max(largest, float(np.abs(found - wanted).max()))
-        scores = [one_score(kind, metric, logits, labels) for logits in (wanted, found)]
-        same = np.array_equal(_decided(kind, found), _decided(kind, wanted))
-        if largest > TOLERANCE or not same or abs(scores[0] - scores[1]) > TOLERANCE:
-            raise ConfigError(
-                f"the ONNX model is not the trained one: in batches of {size} its logits differ by up to {largest:.2g} "
-                f"(at most {TOLERANCE:g}), its labels are {'the same' if same else 'others'}, and its {metric} is "
-                f"{scores[1]:.4f} instead of {scores[0]:.4f}; use the model through `lssat.load`"
+        found = _onnx_answers(path, images, size)
+        for name, ours, theirs in zip(OUTPUTS, wanted, found, strict=True):
+            if theirs.shape != ours.shape or not np.isfinite(theirs).all():
+                raise ConfigError(f"the ONNX model gives no {name} of shape {ours.shape} in batches of {size}")
+        apart = [float(np.abs(theirs - ours).max()) for ours, theirs in zip(wanted, found, strict=True)]
+        largest = max(largest, apart[0])
+        same = np.array_equal(_decided(kind, found[0]), _decided(kind, wanted[0]))
+        other = _score(kind, metric, found[0], labels)
+        far = [difference > most for difference, most in zip(apart, allowed, strict=True)]
+        if any(far) or not same or abs(other - score) > TOLERANCE:
+            differences = "; ".join(
+                f"{name} by up to {difference:.2g} (at most {most:.2g})"
+                for name, difference, most in zip(OUTPUTS, apart, allowed, strict=True)
             )
-    return Proof(len(images), BATCHES, largest, metric, float(scores[0]))
+            raise ConfigError(
+                f"the ONNX model is not the trained one: in batches of {size} its answers differ ({differences}), its "
+                f"labels are {'the same' if same else 'others'}, and its {metric} is {other:.4f} instead of "
+                f"{score:.4f}; use the model through `lssat.load`"
+            )
+    return Proof(len(images), BATCHES, largest, metric, score)
+
+
+def _score(kind: str, metric: str, logits: Array, labels: Array) -> float:
+    try:
+        return float(one_score(kind, metric, logits, labels))
+    except ValueError as error:
+        raise ConfigError(f"these rows give no {metric} ({error}); name data with rows of every class") from None
 
 
 @torch.inference_mode()
-def _torch_logits(bundle: Bundle, images: npt.NDArray[np.uint8]) -> Array:
+def _torch_answers(bundle: Bundle, images: npt.NDArray[np.uint8]) -> list[Array]:
+    """An array for each of OUTPUTS."""
     answer = Answer(bundle).cpu().eval()
-    parts = [answer(torch.from_numpy(images[start : start + 32]))[0] for start in range(0, len(images), 32)]
-    return np.asarray(torch.cat(parts).numpy())
+    parts = [answer(torch.from_numpy(images[start : start + 32])) for start in range(0, len(images), 32)]
+    return [np.asarray(torch.cat(part).numpy()) for part in zip(*parts, strict=True)]
 
 
-def _onnx_logits(path: Path, images: npt.NDArray[np.uint8], size: int) -> Array:
+def _onnx_answers(path: Path, images: npt.NDArray[np.uint8], size: int) -> list[Array]:
+    """As `_torch_answers`, `size` rows at a time."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     starts = range(0, len(images), size)
     try:
-        parts = [session.run([OUTPUTS[0]], {IMAGES: images[start : start + size]})[0] for start in starts]
+        parts = [session.run(list(OUTPUTS), {IMAGES: images[start : start + size]}) for start in starts]
     except Exception as error:  # of its own, without a common base
         reason = textwrap.shorten(str(error), 300)
         raise ConfigError(f"the ONNX model takes no batches of {size} ({reason})") from error
-    return np.concatenate(parts)
+    return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
 
 def _decided(kind: str, logits: Array) -> Array:

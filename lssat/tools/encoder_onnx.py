@@ -16,7 +16,7 @@ import torch
 from lssat.bundle.folder import ONNX
 from lssat.bundle.onnx_model import BATCHES, Answer, prove, write_onnx
 from lssat.bundle.opening import Bundle
-from lssat.config import ConfigError, build
+from lssat.config import ConfigError
 from lssat.model.lssat import build_model
 from lssat.tools.encoder_child import run_child
 from lssat.tools.encoder_steps import TASK
@@ -47,13 +47,7 @@ def main(architecture: str, image_size: int, unit: int) -> None:
 
 def _try(architecture: str, image_size: int, unit: int) -> None:
     """Raises ConfigError where it cannot be written, or answers otherwise."""
-    settings = {
-        "data.image_size": image_size,
-        "masking.unit": unit,
-        "backbone.name": architecture,
-        "optim.precision": "float32",
-    }
-    config = build(settings)
+    config = Row("", architecture, 0, image_size=image_size, unit=unit).config()
     torch.manual_seed(0)
     bundle = Bundle(config, TASK, 1, build_model(config, TASK.num_outputs).eval(), 1.0, {}, (), "")
     images = np.random.default_rng(0).integers(0, 256, (ROWS, image_size, image_size, 3)).astype(np.uint8)

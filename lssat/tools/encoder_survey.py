@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import timm
 import torch
 
-from lssat.config import ConfigError, build
+from lssat.config import Config, ConfigError, build
 from lssat.inputs.masking import random_mask
 from lssat.model.encoders.build import meta_model, num_parameters
 from lssat.model.lssat import LSSAT
@@ -48,6 +48,16 @@ class Row:
         """Whether it can be trained here."""
         return self.step and self.contract
 
+    def config(self) -> Config:
+        """Of a run of this architecture at this image side and unit."""
+        settings = {
+            "data.image_size": self.image_size,
+            "masking.unit": self.unit,
+            "backbone.name": self.architecture,
+            "optim.precision": "float32",
+        }
+        return build(settings)
+
 
 def survey(module: str, begun: Callable[[Row], object] = lambda row: None) -> Row:
     """The smallest architecture of a module at the first of GRIDS where it can be trained; where there is none, the row
@@ -73,13 +83,7 @@ def smallest(module: str) -> tuple[int, str]:
 def _try(attempt: Row, begun: Callable[[Row], object]) -> Row:
     """The row that an attempt at an architecture, image side and unit comes to."""
     begun(attempt)
-    settings = {
-        "data.image_size": attempt.image_size,
-        "masking.unit": attempt.unit,
-        "backbone.name": attempt.architecture,
-        "optim.precision": "float32",
-    }
-    config = build(settings)
+    config = attempt.config()
     torch.manual_seed(0)
     try:
         learner = new_learner(config, TASK, CPU)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import timm
 
-from lssat.command import exit_code, local_path
+from lssat.command import check_extra, exit_code, local_path
 from lssat.config import ConfigError
 from lssat.text.did_you_mean import did_you_mean
 from lssat.text.markdown import markdown_table
@@ -38,7 +38,6 @@ without classifier), with random weights, on the CPU, in float32. {ok} of {all} 
   own output depends on, in head, decoder and mask token.
 - **contract**: training and evaluating, the clean pass is timm's pre-logits output; hidden pixels change nothing in the
   masked pass; the masked pass changes no buffer, no parameter and no later clean pass.
-
 - **ONNX**: torch's exporter writes the model, and onnxruntime answers {rows} random images as torch does, in batches of
   1, 7 and 32 (logits differ by at most 1e-4, labels are the same), on random weights.
 
@@ -125,6 +124,7 @@ def cells(row: Row) -> tuple[str, ...]:
 
 def _write(modules: Sequence[str], output: Path | None) -> None:
     check_modules(modules)
+    check_extra("export")
     rows = survey_all(modules)
     if output:
         output.write_text(table(rows))

@@ -1,28 +1,32 @@
 """A winner as an ONNX model: it answers as torch does in batches of any size, or there is none."""
 
 import dataclasses
-import subprocess
+import io
+import shutil
 import sys
-from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
 import torch
+from PIL import Image
 
 from lssat.bundle import folder, onnx_model
-from lssat.bundle.exporting import add_file, export
+from lssat.bundle.exporting import add_files, export
 from lssat.bundle.onnx_model import FEWEST_ROWS, Answer, prove, write_onnx
 from lssat.bundle.opening import open_bundle
 from lssat.bundle.winner import Winner
 from lssat.config import ConfigError, build
+from lssat.data.prepared.decoding import read_resident, read_some
 from lssat.data.prepared.rows import ResidentRows
+from lssat.data.prepared.table import DatasetInfo, Row, shard_paths
+from lssat.data.prepared.writing import write_dataset
+from lssat.export import main
 from lssat.task import Task
 from lssat.train.distributed import Distributed
 from lssat.train.loop import TrainingRun, fit
 from lssat.train.result import BEST_CHECKPOINT
 
-ROOT = Path(__file__).resolve().parents[2]
 COMMON = {
     "data.image_size": 32,
     "masking.unit": 8,
@@ -83,15 +87,16 @@ def test_it_answers_as_the_winner_does_whatever_the_size_of_a_batch(asked):
         np.testing.assert_allclose(embedding, winner.embed(images[:count]), atol=1e-3)
 
 
-def test_it_is_part_of_the_bundle_and_of_its_digests(asked):
-    _, place, _, _ = asked
-    add_file(place / "best", place / folder.ONNX)
-    assert folder.check_files(place / "best").notes == ()
-    with (place / "best" / folder.ONNX).open("r+b") as file:
+def test_it_is_part_of_the_bundle_and_of_its_digests(asked, tmp_path):
+    bundle, place, _, _ = asked
+    best = shutil.copytree(place / "best", tmp_path / "best")
+    add_files(best, [place / folder.ONNX], bundle.digest)
+    assert folder.check_files(best).notes == ()
+    with (best / folder.ONNX).open("r+b") as file:
         file.seek(-1, 2)
         file.write(b"?")
     with pytest.raises(ConfigError, match=f"{folder.ONNX}.*not as it was written"):
-        open_bundle(place / "best")
+        open_bundle(best)
 
 
 def test_a_model_of_other_weights_is_refused(asked):
@@ -99,11 +104,53 @@ def test_a_model_of_other_weights_is_refused(asked):
     with torch.no_grad():
         bundle.model.head.bias += 1e-3
     try:
-        with pytest.raises(ConfigError, match=r"is not the trained one.*differ by up to 0\.001"):
+        with pytest.raises(ConfigError, match=r"is not the trained one.*logits by up to 0\.001 \(at most 0\.0001\)"):
             prove(bundle, place / folder.ONNX, images, labels)
     finally:
         with torch.no_grad():
             bundle.model.head.bias -= 1e-3
+
+
+def test_a_model_whose_logits_alone_are_right_is_refused(asked):
+    """Of another temperature, or with features of another kind."""
+    bundle, place, images, labels = asked
+    with pytest.raises(
+        ConfigError, match=r"logits by up to [\de.-]+ \(at most 0\.0001\); probability by up to 0\.\d+ "
+    ):
+        prove(dataclasses.replace(bundle, temperature=3.0), place / folder.ONNX, images, labels)
+
+    class Scaled(torch.nn.Module):
+        def forward(self, image):
+            output = bundle.model(image)
+            return output._replace(pooled=output.pooled * 1.001)
+
+    with pytest.raises(ConfigError, match=r"embedding by up to"):
+        prove(dataclasses.replace(bundle, model=Scaled()), place / folder.ONNX, images, labels)
+
+
+@pytest.mark.parametrize("asked", [ONE], indirect=True)
+def test_a_large_model_takes_its_weights_along(asked, tmp_path, monkeypatch):
+    """torch writes them into a file of their own from 1.5 GB on."""
+    bundle, place, images, labels = asked
+    monkeypatch.setattr("torch.onnx._internal.exporter._onnx_program._LARGE_MODEL_THRESHOLD", 1000)
+    (tmp_path / "written").mkdir()
+    write_onnx(bundle, tmp_path / "written" / folder.ONNX)
+    files = sorted((tmp_path / "written").iterdir())
+    assert [path.name for path in files] == [folder.ONNX, f"{folder.ONNX}.data"]
+    best = shutil.copytree(place / "best", tmp_path / "best")
+    add_files(best, files, bundle.digest)
+    add_files(best, [], bundle.digest)  # what is added later loses neither
+    assert folder.check_files(best).digest == bundle.digest
+    assert prove(bundle, best / folder.ONNX, images, labels).largest_difference <= 1e-4
+
+
+@pytest.mark.parametrize("asked", [ONE], indirect=True)
+def test_another_winner_that_has_taken_the_place_meanwhile_gets_no_model_of_the_first(asked):
+    _, place, _, _ = asked
+    before = sorted(path.name for path in (place / "best").iterdir())
+    with pytest.raises(ConfigError, match="holds another winner than it did at the start"):
+        add_files(place / "best", [place / folder.ONNX], "0" * 64)
+    assert sorted(path.name for path in (place / "best").iterdir()) == before
 
 
 @pytest.mark.parametrize("asked", [ONE], indirect=True)
@@ -142,9 +189,60 @@ def test_what_torch_cannot_export_is_one_sentence(asked, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_command_proves_on_prepared_data(tmp_path):
-    bundle = bundle_of(tmp_path, "binary", RESNET)
-    command = [sys.executable, "-m", "lssat.export", str(bundle), "--data", str(tmp_path / "no.parquet")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 2 and done.stderr.startswith("error: ") and "no.parquet" in done.stderr
-    assert not (bundle / folder.ONNX).exists()
+def prepared(place, val):
+    """A prepared data set of noise with so many validation rows, a class after the other."""
+    generator = np.random.default_rng(2)
+
+    def row(split, index, count):
+        out = io.BytesIO()
+        Image.fromarray(generator.integers(0, 255, (32, 32, 3)).astype(np.uint8)).save(out, "PNG")
+        return Row(out.getvalue(), index * 2 // count, f"{split}{index}", split)
+
+    counts = {"train": 8, "val": val, "test": 8}
+    rows = [row(split, index, count) for split, count in counts.items() for index in range(count)]
+    task = KINDS["binary"]
+    write_dataset(place, rows, DatasetInfo("noise", task.name, task.kind, task.classes, synthetic=False))
+    return place
+
+
+def run_command(monkeypatch, bundle, data, cache):
+    monkeypatch.setattr(sys, "argv", ["export", str(bundle), "--data", str(data), "--cache", str(cache)])
+    return main()
+
+
+def test_the_command_puts_a_model_into_the_bundle(tmp_path, monkeypatch, capsys):
+    best = bundle_of(tmp_path, "binary", RESNET)
+    before = open_bundle(best).digest
+    data = prepared(tmp_path / "data", FEWEST_ROWS + 44)
+    assert run_command(monkeypatch, best, data, tmp_path / "cache") == 0
+    assert f"on {FEWEST_ROWS + 44} rows of val, in batches of 1, 7, 32" in capsys.readouterr().out
+    bundle = open_bundle(best)
+    assert bundle.digest == before and "model.onnx" in folder.read(best / folder.MANIFEST)["sha256"]
+    rows = read_resident(shard_paths(data, "val"), 32)
+    (batch,) = rows.batches(rows.num_rows, 1, None)
+    assert prove(bundle, best / folder.ONNX, batch.image, batch.label).rows == FEWEST_ROWS + 44
+
+
+def test_what_cannot_be_proved_is_told_before_the_model_is_written(tmp_path, monkeypatch, capsys):
+    best = bundle_of(tmp_path, "binary", RESNET)
+    assert run_command(monkeypatch, best, prepared(tmp_path / "data", FEWEST_ROWS - 1), tmp_path / "cache") == 2
+    assert "at least 256 rows, but there are 255" in capsys.readouterr().err
+    assert run_command(monkeypatch, best, tmp_path / "no.parquet", tmp_path / "cache") == 2
+    assert "no.parquet" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert run_command(monkeypatch, tmp_path / "no bundle", tmp_path / "no.parquet", tmp_path / "cache") == 2
+    said = capsys.readouterr().err
+    assert said == "error: this needs onnxruntime, which the extra brings: pip install '.[export]'\n"
+    assert not (best / folder.ONNX).exists()
+
+
+def test_the_rows_of_a_proof_are_spread_over_the_split(tmp_path):
+    data = prepared(tmp_path / "data", 600)
+    rows = read_some(shard_paths(data, "val"), 100, 32)
+    whole = read_resident(shard_paths(data, "val"), 32)
+    (batch,) = whole.batches(600, 1, None)
+    assert len(rows["row"]) == 100 and rows["row"][0] == 0 and rows["row"][-1] == 599
+    assert set(np.diff(rows["row"])) == {6, 7} or set(np.diff(rows["row"])) == {6}
+    np.testing.assert_array_equal(rows["image"], batch.image[rows["row"]])
+    np.testing.assert_array_equal(rows["label"], batch.label[rows["row"]])
+    assert read_some(shard_paths(data, "val"), 1000, 32)["row"].tolist() == list(range(600))
