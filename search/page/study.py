@@ -77,13 +77,13 @@ class StudyOnPage:
     @cached_property
     def runs(self) -> list[FinalRun]:
         """Those planned for the final stage."""
-        return final_table.planned_runs(self.folder, self.rows, self.manifest.space.search)
+        return final_table.planned_runs(self.folder, self.rows, self.manifest.final_search)
 
     @cached_property
     def table(self) -> list[FinalRow]:
         """The final stage, the winner first; empty while nobody may win."""
         found = final_table.final_table(
-            self.folder, self.runs, self.rows, self.manifest.space.search, self.final_scores
+            self.folder, self.runs, self.rows, self.manifest.final_search, self.final_scores
         )
         tested = {name: float(result["score"]) for name, result in self.manifest.test_results.items()}
         return final_table.with_test(found, self.runs, tested)

@@ -98,6 +98,7 @@ def run(session: Session, console: Console) -> bool:
         rows = leaderboard.of_folder(session.folder)
         leaderboard.write(rows, session.folder)
         settings = _time_for(study, rows, deadline, console)
+        manifest.begin_final_stage(settings)
         _tune_baselines(study, rows, settings, progress)
         runs = _final_runs(study, rows, settings, console)
         tuning.train_finals(study, runs, progress)

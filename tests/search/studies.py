@@ -38,7 +38,7 @@ CLASSES = ("calm", "glad", "sad")
 @dataclass(frozen=True)
 class Made:
     """A study that is made. `units`: images of validation, and of test. `ends`: after which stage the last session
-    ended; None: with a winner.
+    ended; None: with a winner. `cut_to`: the seeds that `--hours` left of the final stage.
     """
 
     trials: int = 18
@@ -48,6 +48,7 @@ class Made:
     seeds: int = 3
     supervised: str = "inherited"
     ends: Stage | None = None
+    cut_to: int | None = None
     reason: str = "NonFiniteLoss: no"
 
 
@@ -87,7 +88,8 @@ def study(path: Path, made: Made, prepared: Path) -> RunFolder:
     leaderboard.write(rows, folder)
     if made.ends is Stage.SEARCH:
         return folder
-    search = manifest.space.search
+    search = manifest.space.search.model_copy(update={"final_seeds": made.cut_to or made.seeds})
+    manifest.begin_final_stage(search)
     for one in Baselines(folder, search).runs(final_table.planned_finalists(folder, rows, search), manifest.space):
         maker.run(folder.record(Stage.BASELINE, one.name), one.sampled, Status.COMPLETE)
     runs = final_table.planned_runs(folder, rows, search)

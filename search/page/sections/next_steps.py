@@ -25,7 +25,7 @@ def _steps(study: StudyOnPage) -> Iterator[Statement]:
     rivals = [row.best for row in study.table if row.best.claim.word in (Word.MAY_BE_BEST, Word.UNTOLD)]
     seeds = [told.cost.seeds for told in rivals if told.cost and told.cost.seeds]
     if seeds:
-        wanted = study.manifest.space.search.final_seeds + max(seeds)
+        wanted = study.manifest.final_search.final_seeds + max(seeds)
         yield Statement(
             f"{study.id}.next.seeds",
             f"Tell the finalists apart: train each from {max(seeds)} more {'seed' if max(seeds) == 1 else 'seeds'}.",
