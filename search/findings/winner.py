@@ -19,6 +19,7 @@ from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest
 from search.strategy.finalists import FinalRun
 
+NO_FINALIST = "no finalist reached its last epoch with every seed, so the best trial of the search is taken"
 OF_WHAT = ": of the same model on other test images of such people"
 
 
@@ -62,13 +63,17 @@ def chosen(folder: RunFolder, rows: Sequence[Row], runs: Sequence[FinalRun]) -> 
 def of_study(
     folder: RunFolder, manifest: Manifest, rows: Sequence[Row], runs: Sequence[FinalRun], table: Sequence[FinalRow]
 ) -> Winner | None:
-    """None while the test split is closed, or was opened for another winner. `table`: with test scores."""
+    """None while the test split is closed, was opened for another winner, or not for all runs of this one: validation
+    and test are of the same seeds. `table`: with test scores.
+    """
     found = chosen(folder, rows, runs)
     card = manifest.test_results.get(found.run, {}) if found else {}
     if found is None or "interval" not in card:
         return None
     if found.stage is Stage.SEARCH:
         return of_search(next(row for row in rows if row.trial == found.trial), card)
+    if any(run.name not in manifest.test_results for run in runs if run.arm.name == table[0].arm):
+        return None
     last = folder.record(Stage.FINAL, found.run).last
     return of_final_stage(table[0], found.run, last.best if last else float("nan"), card)
 

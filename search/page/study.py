@@ -89,6 +89,13 @@ class StudyOnPage:
         return final_table.with_test(found, self.runs, tested)
 
     @cached_property
+    def failed_finals(self) -> list[str]:
+        """The planned runs of the final stage that came to a bad end."""
+        names = {run.name for run in self.runs}
+        bad = (Status.FAILED, Status.INFEASIBLE)
+        return [record.name for record in self.records[Stage.FINAL] if record.name in names and record.status in bad]
+
+    @cached_property
     def winner(self) -> Winner | None:
         """Whom the study chose, once its test split was opened."""
         return winner.of_study(self.folder, self.manifest, self.rows, self.runs, self.table)

@@ -11,6 +11,9 @@ from search.page.document import Section, Statement
 from search.page.study import StudyOnPage
 from search.record.trials import Status
 
+NAMED = 4
+"""Failed runs that are named."""
+
 
 def section(study: StudyOnPage) -> Section:
     """Three sentences or, while the study has no winner, how far it has come."""
@@ -33,13 +36,23 @@ def _of_winner(study: StudyOnPage, found: Winner) -> Iterator[Statement]:
     if lines := winner.of_the_best(study.table):
         yield Statement(f"{study.id}.best", _sentence(lines), "finalists, on validation", data=_data(study))
     elif len(study.table) < 2:
-        yield Statement(
-            f"{study.id}.untested",
-            "Whether another would do as well was not tested: there was no final stage to compare in.",
-            is_warning=True,
-        )
+        yield Statement(f"{study.id}.untested", _why_untested(study), is_warning=True)
     if lines := winner.of_the_auxiliary_task(study.table):
         yield Statement(f"{study.id}.auxiliary", _sentence(lines), "finalists, on validation", data=_data(study))
+
+
+def _why_untested(study: StudyOnPage) -> str:
+    """Why the winner stands beside nobody."""
+    said = "Whether another would do as well was not tested"
+    if study.table:
+        return f"{said}: the final stage has no other arm."
+    if not study.runs:
+        return f"{said}: there was no final stage to compare in."
+    failed = study.failed_finals
+    if not failed:
+        return f"{said}: the final stage is not over."
+    named = ", ".join(failed[:NAMED]) + (f" and {len(failed) - NAMED} more" if len(failed) > NAMED else "")
+    return f"{said}: {winner.NO_FINALIST}. Failed: {named}."
 
 
 def _so_far(study: StudyOnPage) -> Iterator[Statement]:
@@ -62,7 +75,17 @@ def _how_far(study: StudyOnPage) -> str:
         return "There is no winner: no trial has begun yet."
     if not study.complete:
         return f"There is no winner: no trial had its full budget yet ({begun})."
-    return f"There is no winner yet ({begun}); the test split is closed."
+    return f"There is no winner yet ({begun}); {_opened(study)}."
+
+
+def _opened(study: StudyOnPage) -> str:
+    """Whether anybody has looked at the test split, and whom a choice of before took there."""
+    if not study.manifest.num_openings:
+        return "the test split is closed"
+    run = study.manifest.content["test_opened"][-1]["chosen"]
+    result = study.manifest.test_results.get(run)
+    got = f", which got {result['metric']} {result['score']:.4f} there" if result else ""
+    return f"so far the test split was opened for {run}{got}; the study has gone on since"
 
 
 def _data(study: StudyOnPage) -> str:

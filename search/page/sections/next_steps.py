@@ -31,7 +31,9 @@ def _steps(study: StudyOnPage) -> Iterator[Statement]:
             f"Tell the finalists apart: train each from {max(seeds)} more {'seed' if max(seeds) == 1 else 'seeds'}.",
             command=f"{resume} --set search.final_seeds={wanted}",
         )
-    if len(study.table) < 2:
+    if study.runs and not study.table:
+        yield Statement(f"{study.id}.next.resume", _after_failed_finals(study), command=resume)
+    elif len(study.table) < 2:
         yield Statement(
             f"{study.id}.next.finals",
             "Compare the best trials over fresh seeds.",
@@ -45,6 +47,13 @@ def _steps(study: StudyOnPage) -> Iterator[Statement]:
     yield _step(study, "tensorboard", "Look at every epoch of every run.", *board)
     dashboard = ("python", "search/dashboard.py", folder)
     yield _step(study, "dashboard", "Turn the trials over: slices, contours, parallel coordinates.", *dashboard)
+
+
+def _after_failed_finals(study: StudyOnPage) -> str:
+    """What to do about a final stage of which no arm is whole."""
+    if study.failed_finals:
+        return "See under failures why the final runs failed, mend that, and go on with the study."
+    return "Go on with the final stage."
 
 
 def _step(study: StudyOnPage, name: str, text: str, *command: str) -> Statement:

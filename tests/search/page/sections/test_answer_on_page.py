@@ -1,13 +1,16 @@
 """The answer and what to do next: of whole studies, cut ones, extended ones, and those that failed."""
 
-import io
+import json
 
 import pytest
 
-from search.findings import picture
+from lssat.files import write_json
+from search.findings import picture, winner
 from search.page.sections import answer, next_steps
 from search.page.study import read_study
 from search.record.folder import Stage
+from search.record.manifest import read_manifest
+from search.record.trials import Outcome, Status
 from tests.search.page.answered import said_in
 from tests.search.studies import Made, faces, study
 
@@ -35,3 +38,64 @@ def test_a_study_whose_seeds_were_cut_by_hours_has_its_winner_on_the_page_and_in
     assert len(found.runs) == len(found.records[Stage.FINAL])
     picture.draw(folder, tmp_path / "tables.svg")
     assert "Final&#160;stage" in (tmp_path / "tables.svg").read_text()
+
+
+def reopened(folder, change):
+    """The study with the records of its openings changed."""
+    manifest = read_manifest(folder.manifest)
+    change(manifest.content["test_opened"])
+    write_json(folder.manifest, manifest.content)
+
+
+def test_a_study_that_goes_on_after_its_test_does_not_call_the_test_split_closed(made):
+    folder = made()
+    manifest = read_manifest(folder.manifest)
+    chosen = manifest.content["test_opened"][-1]["chosen"]
+    manifest.begin_final_stage(manifest.space.search.model_copy(update={"final_seeds": 5}))
+    said = said_in(answer.section(page(folder)))
+    assert "winner" not in said and "closed" not in said["open"]
+    score = manifest.test_results[chosen]["score"]
+    assert f"the test split was opened for {chosen}, which got macro_f1 {score:.4f} there" in said["open"]
+    reopened(folder, list.clear)
+    assert "the test split is closed" in said_in(answer.section(page(folder)))["open"]
+
+
+def test_validation_and_test_are_never_said_of_different_seeds(made):
+    folder = made()
+    winning = page(folder).winner.name
+    for seeds_left in (1, 2):
+
+        def forget(openings, seeds_left=seeds_left):
+            results = openings[0]["results"]
+            others = [name for name in results if name.startswith(f"{winning}-seed") and name != openings[0]["chosen"]]
+            for name in others[: 3 - seeds_left]:
+                results.pop(name, None)
+
+        kept = json.loads(folder.manifest.read_text())
+        reopened(folder, forget)
+        assert page(folder).winner is None
+        write_json(folder.manifest, kept)
+    assert page(folder).winner.name == winning
+
+
+def fail(folder):
+    """The study with one failed run of each arm, whose best trial was scored on test."""
+    found = page(folder)
+    best, card = found.complete[0], found.winner.card
+    for arm in {run.arm.name for run in found.runs}:
+        run = next(run for run in found.runs if run.arm.name == arm)
+        folder.record(Stage.FINAL, run.name).end(Outcome(Status.FAILED, "its process died", 1.0))
+    reopened(
+        folder, lambda openings: openings.append({"time": "", "chosen": best.trial, "results": {best.trial: card}})
+    )
+
+
+def test_a_final_stage_that_failed_is_not_said_to_be_none(made):
+    folder = made()
+    fail(folder)
+    found = page(folder)
+    said, steps = said_in(answer.section(found)), said_in(next_steps.section(found))
+    assert "its one run in the search" in said["winner"]
+    assert winner.NO_FINALIST in said["untested"] and found.failed_finals[0] in said["untested"]
+    assert "no final stage" not in said["untested"]
+    assert "next.finals" not in steps and "why the final runs failed" in steps["next.resume"]
