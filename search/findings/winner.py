@@ -158,7 +158,7 @@ def _beside_the_best(top: FinalRow, table: Sequence[FinalRow]) -> list[str]:
         arms = listed([row.arm for row in equal])
         found.append(f"  equivalent to {top.arm} (apart by less than {top.best.rule.margin:g}): {arms}")
     if untold:
-        found.append(f"  cannot be told of {listed([row.arm for row in untold])}: {untold[0].best.to_tell}")
+        found.append(f"  whether {listed([row.arm for row in untold])} may be the best cannot be told: {would_tell([untold[0].best])}")
     near = [row for row in [*open_rows, *equal] if not row.failed]
     if len(near) > 1:
         smallest = min(near, key=lambda row: row.parameters or 0)
@@ -167,16 +167,18 @@ def _beside_the_best(top: FinalRow, table: Sequence[FinalRow]) -> list[str]:
 
 
 def of_the_auxiliary_task(table: Sequence[FinalRow]) -> list[str]:
-    """One line: whom it helped, whom it harmed, to whom it made no difference, and of whom that cannot be told."""
+    """Whom it helped, whom it harmed, to whom it made no difference; below, of whom that cannot be told."""
     pairs = [row.supervised for row in table if row.supervised]
     said = {Word.BETTER: "helped ", Word.WORSE: "harmed ", Word.EQUIVALENT: "equivalent without it: "}
     parts = []
     for word, begins in said.items():
         if found := [of for of in pairs if of.claim.word is word]:
             parts.append(begins + _differences(found))
+    lines = [f"  the auxiliary task: {'; '.join(parts)}"] if parts else []
     if untold := [of for of in pairs if of.claim.word is Word.UNTOLD]:
-        parts.append(f"cannot be told of {_differences(untold)}: {would_tell(untold)}")
-    return [f"  the auxiliary task: {'; '.join(parts)}"] if parts else []
+        names = listed([f"{of.claim.arm} ({of.plus_minus})" for of in untold])
+        lines.append(f"  whether the auxiliary task helps {names} cannot be told: {would_tell(untold)}")
+    return lines
 
 
 def _differences(pairs: Sequence[Told]) -> str:
