@@ -6,7 +6,8 @@ import shlex
 from collections.abc import Iterator
 
 from lssat.command import from_here
-from search.claims.words import Word
+from search.claims.words import listed
+from search.findings.told import would_tell
 from search.page.document import Section, Statement
 from search.page.study import StudyOnPage
 
@@ -22,15 +23,7 @@ def _steps(study: StudyOnPage) -> Iterator[Statement]:
     if not study.winner:
         yield Statement(f"{study.id}.next.resume", "Go on with the study.", command=resume)
         return
-    rivals = [row.best for row in study.table if row.best.claim.word in (Word.MAY_BE_BEST, Word.UNTOLD)]
-    seeds = [told.cost.seeds for told in rivals if told.cost and told.cost.seeds]
-    if seeds:
-        wanted = study.manifest.final_search.final_seeds + max(seeds)
-        yield Statement(
-            f"{study.id}.next.seeds",
-            f"Tell the finalists apart: train each from {max(seeds)} more {'seed' if max(seeds) == 1 else 'seeds'}.",
-            command=f"{resume} --set search.final_seeds={wanted}",
-        )
+    yield from _to_tell_finalists_apart(study)
     if study.runs and not study.table:
         yield Statement(f"{study.id}.next.resume", _after_failed_finals(study), command=resume)
     elif len(study.table) < 2:
@@ -47,6 +40,26 @@ def _steps(study: StudyOnPage) -> Iterator[Statement]:
     yield _step(study, "tensorboard", "Look at every epoch of every run.", *board)
     dashboard = ("python", "search/dashboard.py", folder)
     yield _step(study, "dashboard", "Turn the trials over: slices, contours, parallel coordinates.", *dashboard)
+
+
+def _to_tell_finalists_apart(study: StudyOnPage) -> Iterator[Statement]:
+    """Seeds, for the rivals of the best that seeds tell from it; what it takes for the others."""
+    rivals = [row.best for row in study.table if row.best.difference is not None and row.best.cost]
+    seeds = [told.cost.seeds for told in rivals if told.cost and told.cost.seeds]
+    others = [told for told in rivals if told.cost and not told.cost.seeds]
+    if seeds:
+        whom = f"Tell {len(seeds)} of {len(rivals)} rivals from the best" if others else "Tell the finalists apart"
+        wanted = study.manifest.final_search.final_seeds + max(seeds)
+        yield Statement(
+            f"{study.id}.next.seeds",
+            f"{whom}: train each from {max(seeds)} more {'seed' if max(seeds) == 1 else 'seeds'}.",
+            command=f"{study.resume} --set search.final_seeds={wanted}",
+        )
+    if others:
+        names = listed([told.claim.arm for told in others])
+        yield Statement(
+            f"{study.id}.next.units", f"No number of seeds tells {names} from the best: {would_tell(others)}."
+        )
 
 
 def _after_failed_finals(study: StudyOnPage) -> str:

@@ -1,17 +1,21 @@
 """The answer and what to do next: of whole studies, cut ones, extended ones, and those that failed."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from lssat.files import write_json
+from search.claims.cost import Cost
 from search.findings import picture, winner
 from search.page.sections import answer, next_steps
 from search.page.study import read_study
 from search.record.folder import Stage
 from search.record.manifest import read_manifest
 from search.record.trials import Outcome, Status
+from tests.search import final_stage
 from tests.search.page.answered import said_in
+from tests.search.page.made import begun, on_page
 from tests.search.studies import Made, faces, study
 
 
@@ -99,3 +103,32 @@ def test_a_final_stage_that_failed_is_not_said_to_be_none(made):
     assert winner.NO_FINALIST in said["untested"] and found.failed_finals[0] in said["untested"]
     assert "no final stage" not in said["untested"]
     assert "next.finals" not in steps and "why the final runs failed" in steps["next.resume"]
+
+
+@pytest.mark.parametrize(
+    ("costs", "seeds", "units"),
+    [
+        ([Cost(4, None), Cost(2, 900)], "Tell the finalists apart: train each from 4 more seeds.", None),
+        (
+            [Cost(1, None), Cost(None, 900)],
+            "Tell 1 of 2 rivals from the best: train each from 1 more seed.",
+            "No number of seeds tells 0002 from the best: not with this validation set; about 900 more validation "
+            "units would tell.",
+        ),
+        (
+            [Cost(None, None), Cost(None, 900)],
+            None,
+            "No number of seeds tells 0001-supervised and 0002 from the best: only more of both, seeds and units, "
+            "would tell.",
+        ),
+        ([None, None], None, None),
+    ],
+)
+def test_seeds_are_advised_for_the_rivals_that_they_tell_apart(tmp_path, costs, seeds, units):
+    scores = {"0001": [0.80, 0.82, 0.84], "0001-supervised": [0.79, 0.80, 0.85], "0002": [0.78, 0.83, 0.79]}
+    top, *others = final_stage.table(scores)
+    rows = [replace(row, best=replace(row.best, cost=cost)) for row, cost in zip(others, costs, strict=True)]
+    found = on_page(begun(tmp_path / "s"))
+    vars(found)["table"] = [top, *rows]
+    said = {step.id: step.text for step in next_steps._to_tell_finalists_apart(found)}
+    assert (said.get("s.next.seeds"), said.get("s.next.units")) == (seeds, units)
