@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from lssat.command import COMMANDS
 from lssat.config import ConfigError
 from lssat.data.prepared.table import DatasetInfo, read_info
 from lssat.task import Task
@@ -22,6 +22,7 @@ from search.findings.winner import Chosen, Winner
 from search.page.predicted import Predicted
 from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest, read_manifest
+from search.record.resuming import resume_line
 from search.record.trials import Status, TrialRecord
 from search.strategy.finalists import FinalRun
 
@@ -138,8 +139,9 @@ class StudyOnPage:
     @property
     def resume(self) -> str:
         """What goes on with the study, as one would type it."""
-        again = shlex.join(["python", *self.manifest.command])
-        return again if "--resume" in self.manifest.command else f"{again} --resume"
+        typed, *words = self.manifest.command
+        name = Path(typed).name
+        return resume_line([name] if name in COMMANDS.values() else ["python", typed], words, self.folder)
 
     def file(self, name: str) -> str:
         """The name of a table or picture of this study, unlike those of others on the page, that any disk can hold."""

@@ -170,7 +170,9 @@ def test_arms_that_do_not_differ_are_called_equivalent_and_the_margin_is_said():
 def test_what_cannot_be_told_is_said_once_with_its_reason(scores, of_units, why):
     best, auxiliary = said(scores, **of_units)
     assert best == f"  which arm is the best cannot be told: {why}"
-    assert re.fullmatch(rf"  whether the auxiliary task helps 0001 \(\+0.2\d+\) cannot be told: {re.escape(why)}", auxiliary)
+    assert re.fullmatch(
+        rf"  whether the auxiliary task helps 0001 \(\+0.2\d+\) cannot be told: {re.escape(why)}", auxiliary
+    )
 
 
 def test_one_arm_is_not_called_the_best_of_one():
