@@ -124,14 +124,23 @@ class StudyOnPage:
         return _info(self.prepared) if self.prepared else None
 
     @cached_property
+    def described(self) -> DatasetInfo | None:
+        """Rows and classes by the manifest, which outlives the data; a version before left them to the data."""
+        of = self.data
+        if "counts" not in of:
+            return self.info
+        source, task, kind, classes = str(of["source"]), str(of["task"]), str(of["kind"]), tuple(of["classes"])
+        return DatasetInfo(source, task, kind, classes, bool(of["synthetic"]), rows=of["rows"], counts=of["counts"])
+
+    @cached_property
     def task(self) -> Task | None:
         """The task as far as scores need to know it."""
-        info = self.info
+        info = self.described
         return Task(info.task, info.kind, info.classes, (), info.rows["train"]) if info else None
 
     @cached_property
     def metric(self) -> str:
-        """What a score on validation is; "score" where the data, which decide it, are gone."""
+        """What a score on validation is; "score" where nothing is known of the data, which decide it."""
         if not self.task or not self.trials:
             return "score"
         return self.task.score_metric(self.trials[0].config.objective.metric)

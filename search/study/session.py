@@ -277,11 +277,15 @@ def _counts(info: DatasetInfo, split: str) -> str:
 
 
 def _summary(info: DatasetInfo) -> dict[str, Any]:
+    """What is said of the data once they are gone."""
     return {
         "source": info.source,
         "synthetic": info.synthetic,
         "task": info.task,
+        "kind": info.kind,
+        "classes": list(info.classes),
         "rows": info.rows,
+        "counts": info.counts,
         "fingerprint": info.fingerprint,
         "rejects": len(info.rejects),
     }

@@ -28,7 +28,7 @@ from search.space.file import load
 from search.strategy.baselines import Baselines
 from search.strategy.searcher import STATES, open_study
 from search.study.context import split_texts
-from search.study.session import task_of
+from search.study.session import _summary, task_of
 
 ROOT = Path(__file__).resolve().parents[2]
 METRIC = "macro_f1"
@@ -113,9 +113,7 @@ class _Maker:
         made, info = self.made, self.info
         search = {"num_trials": made.trials, "finalists": 2, "final_seeds": made.seeds, "supervised": made.supervised}
         space = load(ROOT / "spaces" / "backbones.yaml", "laptop", {"data.source": info.source}, search)
-        names = ("source", "synthetic", "task", "rows", "fingerprint")
-        data = {name: getattr(info, name) for name in names}
-        fresh = new_manifest(folder, space, {**data, "rejects": 0, "prepared": str(self.prepared)}, ROOT)
+        fresh = new_manifest(folder, space, {**_summary(info), "prepared": str(self.prepared)}, ROOT)
         return fresh.begin_session(Storage(folder.path), space, info.source)
 
     def run(self, record: TrialRecord, sampled: dict, status: Status) -> EpochResult:

@@ -31,7 +31,7 @@ def _of_winner(study: StudyOnPage, found: Winner) -> Iterator[Statement]:
         f"kept in {study.folder.bundle.name}/: {found.kept}; on test {card['score']:.4f}, {interval_in_words(card)}",
         data=study.folder.manifest.name,
     )
-    if study.task and study.info and (warning := winner.chance_line(found, study.task, study.info)):
+    if study.task and study.described and (warning := winner.chance_line(found, study.task, study.described)):
         yield Statement(f"{study.id}.chance", _sentence([warning]), data=study.folder.manifest.name, is_warning=True)
     if lines := winner.of_the_best(study.table):
         yield Statement(f"{study.id}.best", _sentence(lines), "finalists, on validation", data=_data(study))

@@ -1,6 +1,7 @@
 """The answer and what to do next: of whole studies, cut ones, extended ones, and those that failed."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -132,3 +133,19 @@ def test_seeds_are_advised_for_the_rivals_that_they_tell_apart(tmp_path, costs, 
     vars(found)["table"] = [top, *rows]
     said = {step.id: step.text for step in next_steps._to_tell_finalists_apart(found)}
     assert (said.get("s.next.seeds"), said.get("s.next.units")) == (seeds, units)
+
+
+@pytest.mark.parametrize("is_of_before", [False, True])
+def test_no_better_than_chance_is_said_when_the_data_are_gone_too(made, is_of_before):
+    """A manifest of the version before has no counts: there the data are asked."""
+    folder = made()
+    content = json.loads(folder.manifest.read_text())
+    if is_of_before:
+        del content["data"]["counts"]
+    else:
+        shutil.rmtree(content["data"]["prepared"])
+    for result in content["test_opened"][0]["results"].values():
+        result["score"] = 0.2
+    write_json(folder.manifest, content)
+    assert "No better than chance (0.333)" in said_in(answer.section(page(folder)))["chance"]
+    assert page(folder).metric == "macro_f1"
