@@ -158,9 +158,8 @@ def _beside_the_best(top: FinalRow, table: Sequence[FinalRow]) -> list[str]:
         arms = listed([row.arm for row in equal])
         found.append(f"  equivalent to {top.arm} (apart by less than {top.best.rule.margin:g}): {arms}")
     if untold:
-        found.append(
-            f"  whether {listed([row.arm for row in untold])} may be the best cannot be told: {would_tell([untold[0].best])}"
-        )
+        names = listed([row.arm for row in untold])
+        found.append(f"  whether {names} may be the best cannot be told: {would_tell([untold[0].best])}")
     near = [row for row in [*open_rows, *equal] if not row.failed]
     if len(near) > 1:
         smallest = min(near, key=lambda row: row.parameters or 0)

@@ -42,13 +42,13 @@ BROKEN = "broken"
 """Ends the id of the sentence that stands for a section."""
 
 
-def report_of(folders: Sequence[Path], with_faces: bool = True) -> Report:
-    """The report of one study or several. `with_faces`: with pictures of faces, which not everyone may be shown. Raises
-    ConfigError where a folder holds none.
+def report_of(folders: Sequence[Path], with_faces: bool = True, is_over: bool = False) -> Report:
+    """The report of one study or several. `with_faces`: with pictures of faces, which not everyone may be shown.
+    `is_over`: a session asks for it at its own end. Raises ConfigError where a folder holds none.
     """
     names = names_of(folders)
     studies = [
-        read_study(folder, name, is_one_of_several=len(folders) > 1, with_faces=with_faces)
+        read_study(folder, name, is_one_of_several=len(folders) > 1, with_faces=with_faces, is_over=is_over)
         for name, folder in zip(names, folders, strict=True)
     ]
     margin = min(study.manifest.space.search.margin for study in studies)

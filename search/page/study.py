@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,16 +21,20 @@ from search.findings.task_study import TaskStudy, task_study
 from search.findings.winner import Chosen, Winner
 from search.page.predicted import Predicted
 from search.record.folder import RunFolder, Stage
+from search.record.locking import is_locked
 from search.record.manifest import Manifest, read_manifest
 from search.record.resuming import resume_line
 from search.record.trials import Status, TrialRecord
 from search.strategy.finalists import FinalRun
 
+RUNS = "runs, or waits for its turn"
+"""Of a trial without an end, while the study runs."""
+
 
 @dataclass(frozen=True)
 class StudyOnPage:
     """A study, finished or not. id: what names its part of the page, and begins the names of its files where there are
-    several studies. with_faces: whether pictures of faces are shown.
+    several studies. with_faces: whether pictures of faces are shown. runs_now: whether a process works on it.
     """
 
     id: str
@@ -38,6 +42,7 @@ class StudyOnPage:
     manifest: Manifest
     is_one_of_several: bool = False
     with_faces: bool = True
+    runs_now: bool = False
 
     @cached_property
     def records(self) -> dict[Stage, list[TrialRecord]]:
@@ -68,7 +73,9 @@ class StudyOnPage:
     def rows(self) -> list[leaderboard.Row]:
         """The leaderboard, with test scores where there are any."""
         tested = {name: float(result["score"]) for name, result in self.manifest.test_results.items()}
-        return leaderboard.with_test(leaderboard.of_folder(self.folder), tested)
+        rows = leaderboard.with_test(leaderboard.of_folder(self.folder), tested)
+        is_live = [self.runs_now and row.status is Status.RUNNING for row in rows]
+        return [replace(row, reason=RUNS) if live else row for row, live in zip(rows, is_live, strict=True)]
 
     @cached_property
     def complete(self) -> list[leaderboard.Row]:
@@ -167,12 +174,17 @@ class StudyOnPage:
         return self.manifest.space.searched_keys
 
 
-def read_study(path: Path, id: str, is_one_of_several: bool = False, with_faces: bool = True) -> StudyOnPage:
-    """The study in a run folder. Raises ConfigError where there is none, or its records cannot be read."""
+def read_study(
+    path: Path, id: str, is_one_of_several: bool = False, with_faces: bool = True, is_over: bool = False
+) -> StudyOnPage:
+    """The study in a run folder. `is_over`: the session that works on it is the one that asks, at its end. Raises
+    ConfigError where there is none, or its records cannot be read.
+    """
     folder = RunFolder(path)
     if not folder.manifest.exists():
         raise ConfigError(f"there is no study in {path}; give the folder of a run, results/<name>")
-    study = StudyOnPage(id, folder, read_manifest(folder.manifest), is_one_of_several, with_faces)
+    runs_now = not is_over and is_locked(folder)
+    study = StudyOnPage(id, folder, read_manifest(folder.manifest), is_one_of_several, with_faces, runs_now)
     for record in (each for records in study.records.values() for each in records):
         _check(record)
     return study

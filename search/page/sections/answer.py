@@ -74,8 +74,10 @@ def _how_far(study: StudyOnPage) -> str:
     if not study.rows:
         return "There is no winner: no trial has begun yet."
     if not study.complete:
-        return f"There is no winner: no trial had its full budget yet ({begun})."
-    return f"There is no winner yet ({begun}); {_opened(study)}."
+        begins = "There is no winner yet: the study runs, and" if study.runs_now else "There is no winner:"
+        return f"{begins} no trial had its full budget yet ({begun})."
+    is_running = "the study runs; " if study.runs_now else ""
+    return f"There is no winner yet ({begun}); {is_running}{_opened(study)}."
 
 
 def _opened(study: StudyOnPage) -> str:

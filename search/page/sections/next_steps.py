@@ -19,19 +19,13 @@ def section(study: StudyOnPage) -> Section:
 
 def _steps(study: StudyOnPage) -> Iterator[Statement]:
     folder = from_here(study.folder.path)
-    resume = study.resume
+    if study.runs_now:
+        watch = ("python", "search/report.py", folder, "--watch")
+        yield _step(study, "wait", "Wait for the end of the study, which runs; until then watch it.", *watch)
+    else:
+        yield from _to_go_on(study)
     if not study.winner:
-        yield Statement(f"{study.id}.next.resume", "Go on with the study.", command=resume)
         return
-    yield from _to_tell_finalists_apart(study)
-    if study.runs and not study.table:
-        yield Statement(f"{study.id}.next.resume", _after_failed_finals(study), command=resume)
-    elif len(study.table) < 2:
-        yield Statement(
-            f"{study.id}.next.finals",
-            "Compare the best trials over fresh seeds.",
-            command=f"{resume} --set search.finalists=3",
-        )
     bundle = from_here(study.folder.bundle)
     yield _step(study, "predict", "Ask the winner about photos.", "python", "-m", "lssat.predict", bundle, "PHOTOS")
     row = f"{folder}#{study.complete[0].trial}"
@@ -40,6 +34,22 @@ def _steps(study: StudyOnPage) -> Iterator[Statement]:
     yield _step(study, "tensorboard", "Look at every epoch of every run.", *board)
     dashboard = ("python", "search/dashboard.py", folder)
     yield _step(study, "dashboard", "Turn the trials over: slices, contours, parallel coordinates.", *dashboard)
+
+
+def _to_go_on(study: StudyOnPage) -> Iterator[Statement]:
+    """What one session more would bring."""
+    if not study.winner:
+        yield Statement(f"{study.id}.next.resume", "Go on with the study.", command=study.resume)
+        return
+    yield from _to_tell_finalists_apart(study)
+    if study.runs and not study.table:
+        yield Statement(f"{study.id}.next.resume", _after_failed_finals(study), command=study.resume)
+    elif len(study.table) < 2:
+        yield Statement(
+            f"{study.id}.next.finals",
+            "Compare the best trials over fresh seeds.",
+            command=f"{study.resume} --set search.finalists=3",
+        )
 
 
 def _to_tell_finalists_apart(study: StudyOnPage) -> Iterator[Statement]:

@@ -1,4 +1,4 @@
-"""The line that goes on with a study: what was typed before, without what must not be repeated, of the folder of now."""
+"""The line that goes on with a study: what was typed, without what must not be repeated, of the folder of now."""
 
 import shlex
 

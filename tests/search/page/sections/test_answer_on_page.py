@@ -9,14 +9,16 @@ import pytest
 from lssat.files import write_json
 from search.claims.cost import Cost
 from search.findings import picture, winner
-from search.page.sections import answer, next_steps
+from search.page.sections import answer, failures, next_steps
 from search.page.study import read_study
 from search.record.folder import Stage
+from search.record.locking import locked
 from search.record.manifest import read_manifest
 from search.record.trials import Outcome, Status
 from tests.search import final_stage
-from tests.search.page.answered import said_in
-from tests.search.page.made import begun, on_page
+from tests.search.page.answered import said_in, tables_in
+from tests.search.page.made import begun, on_page, trial
+from tests.search.records import epoch
 from tests.search.studies import Made, faces, study
 
 
@@ -149,3 +151,36 @@ def test_no_better_than_chance_is_said_when_the_data_are_gone_too(made, is_of_be
     write_json(folder.manifest, content)
     assert "No better than chance (0.333)" in said_in(answer.section(page(folder)))["chance"]
     assert page(folder).metric == "macro_f1"
+
+
+def begun_trials(folder):
+    """One trial that ended, one that failed and one without an end."""
+    trial(folder, "0000", [epoch(at, 0.5) for at in range(1, 5)], "complete")
+    trial(folder, "0001", [], "failed", reason="its process died")
+    trial(folder, "0002", [epoch(1, 0.4)])
+
+
+def test_a_study_that_runs_is_said_to_run_and_its_running_trials_are_no_failures(tmp_path):
+    folder = begun(tmp_path / "s")
+    begun_trials(folder)
+    with locked(folder):
+        found = on_page(folder)
+        assert "the study runs" in said_in(answer.section(found))["open"]
+        steps = {step.id: step.command for step in next_steps.section(found).blocks}
+        assert list(steps) == ["s.next.wait"] and "--watch" in steps["s.next.wait"]
+        assert [row["run"] for row in tables_in(failures.section(found))["failures"]] == ["0001"]
+        assert {row.trial: row.reason for row in found.rows}["0002"] == "runs, or waits for its turn"
+        at_its_end = read_study(folder.path, "s", is_over=True)
+    for found in (at_its_end, on_page(folder)):
+        assert "runs" not in said_in(answer.section(found))["open"]
+        assert list(said_in(next_steps.section(found))) == ["next.resume"]
+        assert "interrupted" in {row.trial: row.reason for row in found.rows}["0002"]
+
+
+def test_where_all_that_has_no_end_runs_nothing_has_failed(tmp_path):
+    folder = begun(tmp_path / "s")
+    trial(folder, "0002", [epoch(1, 0.4)])
+    with locked(folder):
+        assert failures.section(on_page(folder)) is None
+        assert "the study runs" in said_in(answer.section(on_page(folder)))["open"]
+    assert failures.section(on_page(folder)) is not None
