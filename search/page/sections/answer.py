@@ -11,24 +11,33 @@ from search.page.document import Section, Statement
 from search.page.study import StudyOnPage
 from search.record.trials import Status
 
+RULE = "of the score of the kept weights on test, its images resampled, those of a person or video together"
+"""By which rule the winner has an interval."""
 NAMED = 4
 """Failed runs that are named."""
 
 
 def section(study: StudyOnPage) -> Section:
-    """Three sentences or, while the study has no winner, how far it has come."""
+    """Few sentences or, while the study has no winner, how far it has come."""
     found = study.winner
     said = list(_of_winner(study, found) if found else _so_far(study))
     return Section("answer", "The answer", said)
 
 
 def _of_winner(study: StudyOnPage, found: Winner) -> Iterator[Statement]:
-    card = found.card
+    card, bounds = found.card, found.card["interval"]
     yield Statement(
         f"{study.id}.winner",
         f"Take {found.backbone} ({found.name}): {card['metric']} {found.validation:.4f} on validation and "
         f"{found.test:.4f} on test, {found.over}.",
-        f"kept in {study.folder.bundle.name}/: {found.kept}; on test {card['score']:.4f}, {interval_in_words(card)}",
+        RULE if bounds else "",
+        (float(bounds[0]), float(bounds[1])) if bounds else None,
+        data=study.folder.manifest.name,
+    )
+    why = "" if bounds else f" ({interval_in_words(card)})"
+    yield Statement(
+        f"{study.id}.kept",
+        f"Kept in {study.folder.bundle.name}/: {found.kept}, with {card['score']:.4f} on test{why}.",
         data=study.folder.manifest.name,
     )
     if study.task and study.described and (warning := winner.chance_line(found, study.task, study.described)):

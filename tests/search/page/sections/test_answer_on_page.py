@@ -9,9 +9,11 @@ import pytest
 from lssat.files import write_json
 from search.claims.cost import Cost
 from search.findings import picture, winner
-from search.page.sections import answer, failures, next_steps
+from search.page import report
+from search.page.document import Chart
+from search.page.sections import answer, curves, failures, next_steps
 from search.page.study import read_study
-from search.record.folder import Stage
+from search.record.folder import RunFolder, Stage
 from search.record.locking import locked
 from search.record.manifest import read_manifest
 from search.record.trials import Outcome, Status
@@ -184,3 +186,41 @@ def test_where_all_that_has_no_end_runs_nothing_has_failed(tmp_path):
         assert failures.section(on_page(folder)) is None
         assert "the study runs" in said_in(answer.section(on_page(folder)))["open"]
     assert failures.section(on_page(folder)) is not None
+
+
+@pytest.mark.parametrize("is_over", [True, False])
+def test_validation_has_not_chosen_before_the_final_stage_is_over(made, is_over):
+    found = page(made(ends=None if is_over else Stage.SEARCH))
+    titles = " ".join(block.title for block in curves.section(found).blocks if isinstance(block, Chart))
+    assert ("which validation chose" in titles) == is_over
+    assert ("which leads so far" in titles) == (not is_over)
+
+
+def test_the_head_counts_the_final_runs_that_there_are(made):
+    folder = made(ends=Stage.SEARCH)
+    other = folder.path.with_name("other")
+    shutil.copytree(folder.path, other)
+    content = json.loads((other / "manifest.json").read_text())
+    content["sessions"][0]["started"] = "2020-02-03T00:00:00+0000"
+    (other / "manifest.json").write_text(json.dumps(content))
+    both = dict(report.facts([page(folder), page(RunFolder(other))]))
+    assert both["final runs"] == "0; 0"
+    assert both["begun"].endswith("; 2020-02-03")
+
+
+def test_the_winner_stands_with_the_interval_of_its_scorecard_and_the_rule_of_it(made):
+    folder = made()
+    found = page(folder)
+    said = {each.id: each for each in answer.section(found).blocks}
+    took, card = said["moods.winner"], found.winner.card
+    assert list(took.interval) == list(card["interval"]) and "resampled" in took.test
+    assert took.interval_in_words == f"{card['interval'][0]:.4f} to {card['interval'][1]:.4f}"
+    kept = said["moods.kept"].text
+    assert kept.startswith("Kept in best/: seed ") and f"{card['score']:.4f} on test" in kept
+    reopened(
+        folder,
+        lambda openings: openings[0]["results"][openings[0]["chosen"]].update(interval=None, interval_why="too few"),
+    )
+    said = {each.id: each for each in answer.section(page(folder)).blocks}
+    assert (said["moods.winner"].interval, said["moods.winner"].test) == (None, "")
+    assert "(no interval: too few)" in said["moods.kept"].text
