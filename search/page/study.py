@@ -136,8 +136,8 @@ class StudyOnPage:
         of = self.data
         if "counts" not in of:
             return self.info
-        source, task, kind, classes = str(of["source"]), str(of["task"]), str(of["kind"]), tuple(of["classes"])
-        return DatasetInfo(source, task, kind, classes, bool(of["synthetic"]), rows=of["rows"], counts=of["counts"])
+        known = {name: of[name] for name in ("source", "task", "kind", "synthetic", "rows", "counts")}
+        return DatasetInfo(**known, classes=tuple(of["classes"]))
 
     @cached_property
     def task(self) -> Task | None:
