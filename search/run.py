@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 import traceback
 from pathlib import Path
@@ -24,6 +23,7 @@ from search.command_line.last_report import leave_report
 from search.record.folder import RunFolder, Storage
 from search.record.locking import claimed, folder_name, locked
 from search.record.manifest import read_manifest
+from search.record.resuming import resume_line
 from search.space.quick import WARNING
 
 if TYPE_CHECKING:
@@ -138,20 +138,7 @@ def _say_what_failed(error: Exception, folder: RunFolder, console: Console) -> i
 def _how_to_go_on(folder: RunFolder) -> str:
     if not folder.has_begun:
         return f"the study had not begun; the same command begins it. What libraries said is in {folder.log}"
-    return f"nothing is lost. Go on with:\n  {_resume_command()}"
-
-
-def _resume_command() -> str:
-    extended = [
-        index for index, word in enumerate(sys.argv) if word == "--extend"
-    ]  # its trials are in the manifest by now
-    left_out = {*extended, *(index + 1 for index in extended)}
-    words = [
-        word
-        for index, word in enumerate(sys.argv)
-        if word not in ("--resume", "--overwrite") and not word.startswith("--extend=") and index not in left_out
-    ]
-    return shlex.join([*words_that_started(), *words[1:], "--resume"])
+    return f"nothing is lost. Go on with:\n  {resume_line(words_that_started(), sys.argv[1:], folder)}"
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ class Cost:
         units = f"about {self.units} more validation units" if self.units else ""
         if seeds:
             return f"{seeds}, or {units}" if units else seeds
-        return f"not with this validation set; {units}" if units else "not without more of both, seeds and units"
+        return f"not with this validation set; {units}" if units else "only more of both, seeds and units"
 
 
 def cost_to_tell(found: Estimate, claim: Claim, margin: float = MARGIN) -> Cost | None:

@@ -55,4 +55,4 @@ def _write(folder: RunFolder, draws_charts: bool) -> None:
     from search.page.files import write  # what draws is slow to import, and a session may never come so far
     from search.page.report import report_of
 
-    write(report_of([folder.path]), folder.path, draws_charts)
+    write(report_of([folder.path], is_over=True), folder.path, draws_charts)

@@ -37,8 +37,9 @@ def draw(folder: RunFolder, picture: Path) -> None:
     manifest = read_manifest(folder.manifest)
     tested = manifest.test_scores
     rows = leaderboard.with_test(leaderboard.of_folder(folder), tested)
-    runs = final_table.planned_runs(folder, rows, manifest.space.search)
-    table = final_table.with_test(final_table.final_table(folder, runs, rows, manifest.space.search), runs, tested)
+    search = manifest.final_search
+    runs = final_table.planned_runs(folder, rows, search)
+    table = final_table.with_test(final_table.final_table(folder, runs, rows, search), runs, tested)
     sheets = [leaderboard_sheet(rows), *([final_sheet(table)] if table else [])]
     console = SafeConsole(record=True, file=io.StringIO())
     console.width = max(sheet.width(console) for sheet in sheets)

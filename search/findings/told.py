@@ -66,14 +66,14 @@ def told(found: Estimate, claims: Sequence[Claim], rule: Rule) -> list[Told]:
 
 
 def would_tell(open_claims: Sequence[Told]) -> str:
-    """What would tell them all; of claims that nothing can tell, why."""
+    """The clause that says what would tell them all; of claims that nothing can tell, why."""
     costs = [of.cost for of in open_claims if of.cost]
     if not costs:
         return open_claims[0].to_tell
     seeds, units = ([getattr(cost, name) for cost in costs] for name in ("seeds", "units"))
     hardest = Cost(*(None if None in numbers else max(numbers) for numbers in (seeds, units)))
     said = replace(open_claims[0], cost=hardest).to_tell
-    return f"{said} would tell" if hardest.seeds or hardest.units else said
+    return f"{said} would tell" if hardest.seeds or hardest.units else f"{said}, would tell"
 
 
 def seconds_of_a_seed(folder: RunFolder, stage: Stage, arms: Mapping[str, tuple[str, int]]) -> float | None:

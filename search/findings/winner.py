@@ -19,6 +19,7 @@ from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest
 from search.strategy.finalists import FinalRun
 
+NO_FINALIST = "no finalist reached its last epoch with every seed, so the best trial of the search is taken"
 OF_WHAT = ": of the same model on other test images of such people"
 
 
@@ -62,13 +63,17 @@ def chosen(folder: RunFolder, rows: Sequence[Row], runs: Sequence[FinalRun]) -> 
 def of_study(
     folder: RunFolder, manifest: Manifest, rows: Sequence[Row], runs: Sequence[FinalRun], table: Sequence[FinalRow]
 ) -> Winner | None:
-    """None while the test split is closed, or was opened for another winner. `table`: with test scores."""
+    """None while the test split is closed, was opened for another winner, or not for all runs of this one: validation
+    and test are of the same seeds. `table`: with test scores.
+    """
     found = chosen(folder, rows, runs)
     card = manifest.test_results.get(found.run, {}) if found else {}
     if found is None or "interval" not in card:
         return None
     if found.stage is Stage.SEARCH:
         return of_search(next(row for row in rows if row.trial == found.trial), card)
+    if any(run.name not in manifest.test_results for run in runs if run.arm.name == table[0].arm):
+        return None
     last = folder.record(Stage.FINAL, found.run).last
     return of_final_stage(table[0], found.run, last.best if last else float("nan"), card)
 
@@ -153,7 +158,8 @@ def _beside_the_best(top: FinalRow, table: Sequence[FinalRow]) -> list[str]:
         arms = listed([row.arm for row in equal])
         found.append(f"  equivalent to {top.arm} (apart by less than {top.best.rule.margin:g}): {arms}")
     if untold:
-        found.append(f"  cannot be told of {listed([row.arm for row in untold])}: {untold[0].best.to_tell}")
+        names = listed([row.arm for row in untold])
+        found.append(f"  whether {names} may be the best cannot be told: {would_tell([untold[0].best])}")
     near = [row for row in [*open_rows, *equal] if not row.failed]
     if len(near) > 1:
         smallest = min(near, key=lambda row: row.parameters or 0)
@@ -162,16 +168,18 @@ def _beside_the_best(top: FinalRow, table: Sequence[FinalRow]) -> list[str]:
 
 
 def of_the_auxiliary_task(table: Sequence[FinalRow]) -> list[str]:
-    """One line: whom it helped, whom it harmed, to whom it made no difference, and of whom that cannot be told."""
+    """Whom it helped, whom it harmed, to whom it made no difference; below, of whom that cannot be told."""
     pairs = [row.supervised for row in table if row.supervised]
     said = {Word.BETTER: "helped ", Word.WORSE: "harmed ", Word.EQUIVALENT: "equivalent without it: "}
     parts = []
     for word, begins in said.items():
         if found := [of for of in pairs if of.claim.word is word]:
             parts.append(begins + _differences(found))
+    lines = [f"  the auxiliary task: {'; '.join(parts)}"] if parts else []
     if untold := [of for of in pairs if of.claim.word is Word.UNTOLD]:
-        parts.append(f"cannot be told of {_differences(untold)}: {would_tell(untold)}")
-    return [f"  the auxiliary task: {'; '.join(parts)}"] if parts else []
+        names = listed([f"{of.claim.arm} ({of.plus_minus})" for of in untold])
+        lines.append(f"  whether the auxiliary task helps {names} cannot be told: {would_tell(untold)}")
+    return lines
 
 
 def _differences(pairs: Sequence[Told]) -> str:

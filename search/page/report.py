@@ -13,6 +13,7 @@ from search.page.sections.classes import by_class, calibration, subgroups
 from search.page.sections.faces import doubtful, mistakes, reconstructions
 from search.page.sections.questions import backbones, settings, tasks, texture
 from search.page.study import StudyOnPage, read_study
+from search.record.folder import Stage
 
 SECTIONS: tuple[Callable[[StudyOnPage], Section | None], ...] = (
     answer.section,
@@ -42,13 +43,13 @@ BROKEN = "broken"
 """Ends the id of the sentence that stands for a section."""
 
 
-def report_of(folders: Sequence[Path], with_faces: bool = True) -> Report:
-    """The report of one study or several. `with_faces`: with pictures of faces, which not everyone may be shown. Raises
-    ConfigError where a folder holds none.
+def report_of(folders: Sequence[Path], with_faces: bool = True, is_over: bool = False) -> Report:
+    """The report of one study or several. `with_faces`: with pictures of faces, which not everyone may be shown.
+    `is_over`: a session asks for it at its own end. Raises ConfigError where a folder holds none.
     """
     names = names_of(folders)
     studies = [
-        read_study(folder, name, is_one_of_several=len(folders) > 1, with_faces=with_faces)
+        read_study(folder, name, is_one_of_several=len(folders) > 1, with_faces=with_faces, is_over=is_over)
         for name, folder in zip(names, folders, strict=True)
     ]
     margin = min(study.manifest.space.search.margin for study in studies)
@@ -86,18 +87,21 @@ def _data_in_words(study: StudyOnPage) -> str:
 
 def facts(studies: Sequence[StudyOnPage]) -> list[tuple[str, str]]:
     """What a reader wants to know first of how it was made."""
-    first = studies[0].manifest
     return [
         ("images", "; ".join(_rows(study) for study in studies)),
         ("trials", "; ".join(str(len(study.rows)) for study in studies)),
-        ("final runs", "; ".join(str(len(study.runs)) for study in studies)),
-        ("begun", str(first.content["sessions"][0]["started"])[:10]),
+        ("final runs", "; ".join(str(len(study.records[Stage.FINAL])) for study in studies)),
+        ("begun", "; ".join(dict.fromkeys(_begun(study) for study in studies))),
         ("test split opened", "; ".join(_opened(study) for study in studies)),
     ]
 
 
 def _rows(study: StudyOnPage) -> str:
     return ", ".join(f"{count:,} {split}" for split, count in study.data["rows"].items())
+
+
+def _begun(study: StudyOnPage) -> str:
+    return str(study.manifest.content["sessions"][0]["started"])[:10]
 
 
 def _opened(study: StudyOnPage) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from search.claims.words import Claim, Word
-from search.findings.told import Told
+from search.findings.told import Told, would_tell
 from search.page.document import Statement
 
 BESIDE_BEST = "closed test beside the best (Marcus, Peritz, Gabriel), all claims together at 5%"
@@ -30,7 +30,7 @@ def of_claim(told: Told, id: str, data: str) -> Statement:
     elif told.plus_minus:
         sentence += f" ({told.plus_minus})"
     if told.to_tell:
-        sentence += f": {told.to_tell}" + (" would tell" if told.cost and told.cost.seeds else "")
+        sentence += f": {would_tell([told])}"
     rule = BESIDE_BEST if claim.tied or claim.arm == claim.beside else BESIDE_BASELINE
     return Statement(id, f"{sentence}.", rule, interval_of(claim), told.rule.margin, data)
 

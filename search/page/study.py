@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from lssat.command import COMMANDS
 from lssat.config import ConfigError
 from lssat.data.prepared.table import DatasetInfo, read_info
 from lssat.task import Task
@@ -21,15 +21,20 @@ from search.findings.task_study import TaskStudy, task_study
 from search.findings.winner import Chosen, Winner
 from search.page.predicted import Predicted
 from search.record.folder import RunFolder, Stage
+from search.record.locking import is_locked
 from search.record.manifest import Manifest, read_manifest
+from search.record.resuming import resume_line
 from search.record.trials import Status, TrialRecord
 from search.strategy.finalists import FinalRun
+
+RUNS = "runs, or waits for its turn"
+"""Of a trial without an end, while the study runs."""
 
 
 @dataclass(frozen=True)
 class StudyOnPage:
     """A study, finished or not. id: what names its part of the page, and begins the names of its files where there are
-    several studies. with_faces: whether pictures of faces are shown.
+    several studies. with_faces: whether pictures of faces are shown. runs_now: whether a process works on it.
     """
 
     id: str
@@ -37,6 +42,7 @@ class StudyOnPage:
     manifest: Manifest
     is_one_of_several: bool = False
     with_faces: bool = True
+    runs_now: bool = False
 
     @cached_property
     def records(self) -> dict[Stage, list[TrialRecord]]:
@@ -66,7 +72,9 @@ class StudyOnPage:
     @cached_property
     def rows(self) -> list[leaderboard.Row]:
         """The leaderboard, with test scores where there are any."""
-        return leaderboard.with_test(leaderboard.of_folder(self.folder), self.manifest.test_scores)
+        rows = leaderboard.with_test(leaderboard.of_folder(self.folder), self.manifest.test_scores)
+        is_live = [self.runs_now and row.status is Status.RUNNING for row in rows]
+        return [replace(row, reason=RUNS) if live else row for row, live in zip(rows, is_live, strict=True)]
 
     @cached_property
     def complete(self) -> list[leaderboard.Row]:
@@ -76,15 +84,22 @@ class StudyOnPage:
     @cached_property
     def runs(self) -> list[FinalRun]:
         """Those planned for the final stage."""
-        return final_table.planned_runs(self.folder, self.rows, self.manifest.space.search)
+        return final_table.planned_runs(self.folder, self.rows, self.manifest.final_search)
 
     @cached_property
     def table(self) -> list[FinalRow]:
         """The final stage, the winner first; empty while nobody may win."""
         found = final_table.final_table(
-            self.folder, self.runs, self.rows, self.manifest.space.search, self.final_scores
+            self.folder, self.runs, self.rows, self.manifest.final_search, self.final_scores
         )
         return final_table.with_test(found, self.runs, self.manifest.test_scores)
+
+    @cached_property
+    def failed_finals(self) -> list[str]:
+        """The planned runs of the final stage that came to a bad end."""
+        names = {run.name for run in self.runs}
+        bad = (Status.FAILED, Status.INFEASIBLE)
+        return [record.name for record in self.records[Stage.FINAL] if record.name in names and record.status in bad]
 
     @cached_property
     def winner(self) -> Winner | None:
@@ -114,13 +129,22 @@ class StudyOnPage:
         return _info(self.prepared) if self.prepared else None
 
     @cached_property
+    def described(self) -> DatasetInfo | None:
+        """Rows and classes by the manifest, which outlives the data; a version before left them to the data."""
+        of = self.data
+        if "counts" not in of:
+            return self.info
+        known = {name: of[name] for name in ("source", "task", "kind", "synthetic", "rows", "counts")}
+        return DatasetInfo(**known, classes=tuple(of["classes"]))
+
+    @cached_property
     def task(self) -> Task | None:
-        """What was to be learnt; None where the data are gone."""
-        return self.info.as_task if self.info else None
+        """What was to be learnt, as far as scores need to know it."""
+        return self.described.as_task if self.described else None
 
     @cached_property
     def metric(self) -> str:
-        """What a score on validation is; "score" where the data, which decide it, are gone."""
+        """What a score on validation is; "score" where nothing is known of the data, which decide it."""
         if not self.task or not self.trials:
             return "score"
         return self.task.score_metric(self.trials[0].config.objective.metric)
@@ -128,8 +152,9 @@ class StudyOnPage:
     @property
     def resume(self) -> str:
         """What goes on with the study, as one would type it."""
-        again = shlex.join(["python", *self.manifest.command])
-        return again if "--resume" in self.manifest.command else f"{again} --resume"
+        typed, *words = self.manifest.command
+        name = Path(typed).name
+        return resume_line([name] if name in COMMANDS.values() else ["python", typed], words, self.folder)
 
     def file(self, name: str) -> str:
         """The name of a table or picture of this study, unlike those of others on the page, that any disk can hold."""
@@ -146,11 +171,16 @@ class StudyOnPage:
         return self.manifest.space.searched_keys
 
 
-def read_study(path: Path, id: str, is_one_of_several: bool = False, with_faces: bool = True) -> StudyOnPage:
-    """The study in a run folder. Raises ConfigError where there is none, or its records cannot be read."""
+def read_study(
+    path: Path, id: str, is_one_of_several: bool = False, with_faces: bool = True, is_over: bool = False
+) -> StudyOnPage:
+    """The study in a run folder. `is_over`: the session that works on it is the one that asks, at its end. Raises
+    ConfigError where there is none, or its records cannot be read.
+    """
     folder = RunFolder(path)
     folder.check_study()
-    study = StudyOnPage(id, folder, read_manifest(folder.manifest), is_one_of_several, with_faces)
+    runs_now = not is_over and is_locked(folder)
+    study = StudyOnPage(id, folder, read_manifest(folder.manifest), is_one_of_several, with_faces, runs_now)
     for record in (each for records in study.records.values() for each in records):
         _check(record)
     return study

@@ -19,6 +19,7 @@ from lssat.text.visible import visible
 from search.page.files import write
 from search.page.report import report_of
 from search.record.folder import RunFolder
+from search.record.locking import is_locked
 from search.record.names import REPORT, REPORT_PARTS
 
 HOST = "127.0.0.1"
@@ -63,8 +64,9 @@ def _follow(served: Served, folders: Sequence[Path], with_faces: bool, shown: li
 
 
 def state_of(folders: Sequence[Path]) -> list[object]:
-    """Changes whenever a study has come further."""
-    return [RunFolder(folder).state for folder in folders]
+    """Changes whenever a study has come further, begins to run or ends."""
+    found = [RunFolder(folder) for folder in folders]
+    return [(folder.state, is_locked(folder)) for folder in found]
 
 
 @dataclass

@@ -41,6 +41,9 @@ MAY_CHANGE = (
     "margin",
 )
 """Settings of the search that may change when a study goes on: how long and how wide it is, and how it is told."""
+OF_FINAL_STAGE = ("finalists", "finalists_per", "supervised", "final_seeds")
+"""Settings that decide which runs the final stage has."""
+FINAL_STAGE = "final_stage"
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S%z"
 DATA_SOURCE = "data.source"
 THE_DATA = "the data"
@@ -99,6 +102,19 @@ class Manifest:
         locations = {f"{key}@{size}": str(self.path) for size, row in table.items() for key in row}
         search = SearchConfig(**resolved["search"])
         return Space(resolved["profile"], resolved["fixed"], parameters, table, search, locations)
+
+    @property
+    def final_search(self) -> SearchConfig:
+        """The settings of the search with the final stage as it was last begun: `--hours` may have cut it. Those of the
+        space before any was begun, and in a study of a version that did not write it.
+        """
+        begun = [session[FINAL_STAGE] for session in self.content["sessions"] if FINAL_STAGE in session]
+        return self.space.search.model_copy(update=begun[-1] if begun else {})
+
+    def begin_final_stage(self, search: SearchConfig) -> None:
+        """Put on record how large a final stage this session has time for."""
+        self.content["sessions"][-1][FINAL_STAGE] = {name: getattr(search, name) for name in OF_FINAL_STAGE}
+        self._write()
 
     @property
     def test_results(self) -> dict[str, dict[str, Any]]:

@@ -46,10 +46,7 @@ def conclude(
     folder = study.folder
     table = final_table.final_table(folder, runs, rows, study.space.search)
     if runs and not table:
-        console.print(
-            "no finalist reached its last epoch with every seed, so the best trial of the search is taken",
-            style="yellow",
-        )
+        console.print(winner.NO_FINALIST, style="yellow")
     choice = _choose(study, rows, runs)
     if choice is None:
         manifest.end_session()

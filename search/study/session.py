@@ -98,6 +98,7 @@ def run(session: Session, console: Console) -> bool:
         rows = leaderboard.of_folder(session.folder)
         leaderboard.write(rows, session.folder)
         settings = _time_for(study, rows, deadline, console)
+        manifest.begin_final_stage(settings)
         _tune_baselines(study, rows, settings, progress)
         runs = _final_runs(study, rows, settings, console)
         tuning.train_finals(study, runs, progress)
@@ -270,11 +271,15 @@ def _counts(info: DatasetInfo, split: str) -> str:
 
 
 def _summary(info: DatasetInfo) -> dict[str, Any]:
+    """What is said of the data once they are gone."""
     return {
         "source": info.source,
         "synthetic": info.synthetic,
         "task": info.task,
+        "kind": info.kind,
+        "classes": list(info.classes),
         "rows": info.rows,
+        "counts": info.counts,
         "fingerprint": info.fingerprint,
         "rejects": len(info.rejects),
     }

@@ -28,6 +28,7 @@ from search.space.file import load
 from search.strategy.baselines import Baselines
 from search.strategy.searcher import STATES, open_study
 from search.study.context import split_texts
+from search.study.session import _summary
 
 ROOT = Path(__file__).resolve().parents[2]
 METRIC = "macro_f1"
@@ -37,7 +38,7 @@ CLASSES = ("calm", "glad", "sad")
 @dataclass(frozen=True)
 class Made:
     """A study that is made. `units`: images of validation, and of test. `ends`: after which stage the last session
-    ended; None: with a winner.
+    ended; None: with a winner. `cut_to`: the seeds that `--hours` left of the final stage.
     """
 
     trials: int = 18
@@ -47,6 +48,7 @@ class Made:
     seeds: int = 3
     supervised: str = "inherited"
     ends: Stage | None = None
+    cut_to: int | None = None
     reason: str = "NonFiniteLoss: no"
 
 
@@ -86,7 +88,8 @@ def study(path: Path, made: Made, prepared: Path) -> RunFolder:
     leaderboard.write(rows, folder)
     if made.ends is Stage.SEARCH:
         return folder
-    search = manifest.space.search
+    search = manifest.space.search.model_copy(update={"final_seeds": made.cut_to or made.seeds})
+    manifest.begin_final_stage(search)
     for one in Baselines(folder, search).runs(final_table.planned_finalists(folder, rows, search), manifest.space):
         maker.run(folder.record(Stage.BASELINE, one.name), one.sampled, Status.COMPLETE)
     runs = final_table.planned_runs(folder, rows, search)
@@ -110,9 +113,7 @@ class _Maker:
         made, info = self.made, self.info
         search = {"num_trials": made.trials, "finalists": 2, "final_seeds": made.seeds, "supervised": made.supervised}
         space = load(ROOT / "spaces" / "backbones.yaml", "laptop", {"data.source": info.source}, search)
-        names = ("source", "synthetic", "task", "rows", "fingerprint")
-        data = {name: getattr(info, name) for name in names}
-        fresh = new_manifest(folder, space, {**data, "rejects": 0, "prepared": str(self.prepared)}, ROOT)
+        fresh = new_manifest(folder, space, {**_summary(info), "prepared": str(self.prepared)}, ROOT)
         return fresh.begin_session(Storage(folder.path), space, info.source)
 
     def run(self, record: TrialRecord, sampled: dict, status: Status) -> EpochResult:

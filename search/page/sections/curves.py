@@ -108,8 +108,13 @@ def _finals(study: StudyOnPage) -> Chart:
         "How did the final runs learn?",
         drawn(lines, colour("g", sorted(group.values()), "arm", STROKE), f"{study.metric} on validation", chosen),
         "A line for each arm and seed. Dashed: supervised, without the auxiliary task."
-        + (f" Thick: {chosen}, which validation chose." if chosen in {record.name for record in records} else ""),
+        + (f" Thick: {chosen}, {_why_it(study)}." if chosen in {record.name for record in records} else ""),
     )
+
+
+def _why_it(study: StudyOnPage) -> str:
+    """Why the chosen run is shown: before the study has its winner another may still be chosen."""
+    return "which validation chose" if study.winner else "which leads so far"
 
 
 def _losses(study: StudyOnPage) -> Iterator[Chart]:
@@ -126,7 +131,7 @@ def _losses(study: StudyOnPage) -> Iterator[Chart]:
         has_both = {point["d"] for point in points} == SPLITS
         yield Chart(
             study.file(f"curves_of_{part}"),
-            f"{part.removesuffix(LOSS).replace('_', ' ').capitalize()} loss of {chosen.run}, which validation chose",
+            f"{part.removesuffix(LOSS).replace('_', ' ').capitalize()} loss of {chosen.run}, {_why_it(study)}",
             losses(points),
             "Where training falls on while validation rises, the network learns its images by heart."
             if has_both

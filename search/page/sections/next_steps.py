@@ -6,7 +6,8 @@ import shlex
 from collections.abc import Iterator
 
 from lssat.command import from_here
-from search.claims.words import Word
+from search.claims.words import listed
+from search.findings.told import would_tell
 from search.page.document import Section, Statement
 from search.page.study import StudyOnPage
 
@@ -18,25 +19,13 @@ def section(study: StudyOnPage) -> Section:
 
 def _steps(study: StudyOnPage) -> Iterator[Statement]:
     folder = from_here(study.folder.path)
-    resume = study.resume
+    if study.runs_now:
+        watch = ("python", "search/report.py", folder, "--watch")
+        yield _step(study, "wait", "Wait for the end of the study, which runs; until then watch it.", *watch)
+    else:
+        yield from _to_go_on(study)
     if not study.winner:
-        yield Statement(f"{study.id}.next.resume", "Go on with the study.", command=resume)
         return
-    rivals = [row.best for row in study.table if row.best.claim.word in (Word.MAY_BE_BEST, Word.UNTOLD)]
-    seeds = [told.cost.seeds for told in rivals if told.cost and told.cost.seeds]
-    if seeds:
-        wanted = study.manifest.space.search.final_seeds + max(seeds)
-        yield Statement(
-            f"{study.id}.next.seeds",
-            f"Tell the finalists apart: train each from {max(seeds)} more {'seed' if max(seeds) == 1 else 'seeds'}.",
-            command=f"{resume} --set search.final_seeds={wanted}",
-        )
-    if len(study.table) < 2:
-        yield Statement(
-            f"{study.id}.next.finals",
-            "Compare the best trials over fresh seeds.",
-            command=f"{resume} --set search.finalists=3",
-        )
     bundle = from_here(study.folder.bundle)
     yield _step(study, "predict", "Ask the winner about photos.", "python", "-m", "lssat.predict", bundle, "PHOTOS")
     row = f"{folder}#{study.complete[0].trial}"
@@ -45,6 +34,49 @@ def _steps(study: StudyOnPage) -> Iterator[Statement]:
     yield _step(study, "tensorboard", "Look at every epoch of every run.", *board)
     dashboard = ("python", "search/dashboard.py", folder)
     yield _step(study, "dashboard", "Turn the trials over: slices, contours, parallel coordinates.", *dashboard)
+
+
+def _to_go_on(study: StudyOnPage) -> Iterator[Statement]:
+    """What one session more would bring."""
+    if not study.winner:
+        yield Statement(f"{study.id}.next.resume", "Go on with the study.", command=study.resume)
+        return
+    yield from _to_tell_finalists_apart(study)
+    if study.runs and not study.table:
+        yield Statement(f"{study.id}.next.resume", _after_failed_finals(study), command=study.resume)
+    elif len(study.table) < 2:
+        yield Statement(
+            f"{study.id}.next.finals",
+            "Compare the best trials over fresh seeds.",
+            command=f"{study.resume} --set search.finalists=3",
+        )
+
+
+def _to_tell_finalists_apart(study: StudyOnPage) -> Iterator[Statement]:
+    """Seeds, for the rivals of the best that seeds tell from it; what it takes for the others."""
+    rivals = [row.best for row in study.table if row.best.difference is not None and row.best.cost]
+    seeds = [told.cost.seeds for told in rivals if told.cost and told.cost.seeds]
+    others = [told for told in rivals if told.cost and not told.cost.seeds]
+    if seeds:
+        whom = f"Tell {len(seeds)} of {len(rivals)} rivals from the best" if others else "Tell the finalists apart"
+        wanted = study.manifest.final_search.final_seeds + max(seeds)
+        yield Statement(
+            f"{study.id}.next.seeds",
+            f"{whom}: train each from {max(seeds)} more {'seed' if max(seeds) == 1 else 'seeds'}.",
+            command=f"{study.resume} --set search.final_seeds={wanted}",
+        )
+    if others:
+        names = listed([told.claim.arm for told in others])
+        yield Statement(
+            f"{study.id}.next.units", f"No number of seeds tells {names} from the best: {would_tell(others)}."
+        )
+
+
+def _after_failed_finals(study: StudyOnPage) -> str:
+    """What to do about a final stage of which no arm is whole."""
+    if study.failed_finals:
+        return "See under failures why the final runs failed, mend that, and go on with the study."
+    return "Go on with the final stage."
 
 
 def _step(study: StudyOnPage, name: str, text: str, *command: str) -> Statement:

@@ -54,4 +54,4 @@ def test_a_cost_is_said_in_words():
     assert str(Cost(7, None)) == "about 7 more seeds"
     assert Cost(7, None).in_words("3.5 h") == "about 7 more seeds (3.5 h)"
     assert Cost(None, 500).in_words("") == "not with this validation set; about 500 more validation units"
-    assert str(Cost(None, None)) == "not without more of both, seeds and units"
+    assert str(Cost(None, None)) == "only more of both, seeds and units"

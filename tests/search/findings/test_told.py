@@ -1,13 +1,16 @@
 """Claims in words: difference, interval, word and cost are of one claim, and the rate is that of the records."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from search.claims.cost import Cost
 from search.claims.estimate import estimate
 from search.claims.words import Word, beside_baselines, beside_best
 from search.findings.told import Rule, seconds_of_a_seed, told, would_tell
+from search.page.statements import of_claim
 from search.planted.studies import Plant, draw, with_truth
 from search.record.folder import RunFolder, Stage
 from tests.search.records import epoch, record
@@ -112,3 +115,20 @@ def test_seeds_are_said_with_the_time_they_take_and_all_open_claims_with_the_mos
     seeds = [of.cost.seeds for of in claims]
     said = would_tell(claims)
     assert (f"about {max(seeds)} more seeds" in said) if None not in seeds else ("more seeds" not in said)
+
+
+@pytest.mark.parametrize(
+    ("cost", "clause"),
+    [
+        (Cost(1, None), "about 1 more seed would tell"),
+        (Cost(4, 900), "about 4 more seeds, or about 900 more validation units would tell"),
+        (Cost(None, 900), "not with this validation set; about 900 more validation units would tell"),
+        (Cost(None, None), "only more of both, seeds and units, would tell"),
+    ],
+)
+def test_what_would_tell_is_a_whole_clause_on_the_page_too(cost, clause):
+    runs = with_truth(draw(Plant(2, 4, 4000), np.random.default_rng(1)), np.zeros(2))
+    found = estimate(runs)
+    open_claim = replace(told(found, beside_best(found), Rule(MARGIN))[1], cost=cost)
+    assert would_tell([open_claim]) == clause
+    assert of_claim(open_claim, "s.x", "x.csv").text.endswith(f": {clause}.")

@@ -15,6 +15,8 @@ import pytest
 
 from lssat.config import ConfigError
 from search.page import watch
+from search.record.folder import RunFolder
+from search.record.locking import locked
 from tests.search.page.browser import needs_browser, tab
 from tests.search.records import epoch
 
@@ -96,6 +98,13 @@ def test_it_is_made_anew_when_the_study_comes_further_and_not_else(study, served
     served.renew([study], with_faces=True)
     assert answer(served, "/version")[1] == "2"
     assert "<dd>19</dd>" in answer(served, "/")[1], "trials"
+
+
+def test_the_end_of_a_study_is_seen_though_nothing_more_is_written(study):
+    with locked(RunFolder(study)):
+        before = watch.state_of([study])
+        assert watch.state_of([study]) == before
+    assert watch.state_of([study]) != before
 
 
 @pytest.mark.parametrize("path", ["manifest.json", "trials/0000/outcome.json", "trials/0000/metrics.jsonl"])
