@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shlex
 from collections.abc import Sequence
@@ -136,7 +137,7 @@ class StudyOnPage:
 
     def file(self, name: str) -> str:
         """The name of a table or picture of this study, unlike those of others on the page, that any disk can hold."""
-        return re.sub(r"[^\w.+-]", "_", f"{self.id}-{name}" if self.is_one_of_several else name)
+        return f"{_storable(self.id)}-{_storable(name)}" if self.is_one_of_several else _storable(name)
 
     @property
     def data(self) -> dict[str, Any]:
@@ -158,6 +159,14 @@ def read_study(path: Path, id: str, is_one_of_several: bool = False, with_faces:
     for record in (each for records in study.records.values() for each in records):
         _check(record)
     return study
+
+
+def _storable(name: str) -> str:
+    """A name as any disk can hold it. One that had to change keeps apart, by a few digits, from what it is like now."""
+    found = re.sub(r"[^\w.+-]", "_", name)
+    if found == name:
+        return found
+    return f"{found}-{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:6]}"
 
 
 def _check(record: TrialRecord) -> None:

@@ -87,6 +87,15 @@ def test_several_studies_are_parts_of_one_page_and_share_no_file(finished, made,
     assert out.splitlines()[0] == "report/report.html", "beside the first"
 
 
+def test_studies_whose_names_a_disk_makes_alike_share_no_file(made, monkeypatch, capsys, tmp_path):
+    folders = [made("a_b"), made("a b"), made("a?b")]
+    code, _, err = called(monkeypatch, capsys, *folders, "--out", tmp_path / "all")
+    assert (code, err) == (0, "")
+    files = json.loads((tmp_path / "all" / "report.json").read_text())["files"]
+    assert len(set(files)) == len(files)
+    assert "a_b-finalists.csv" in files, "a name that need not change is kept"
+
+
 def test_two_studies_of_one_name_are_refused(finished, copied):
     with pytest.raises(ConfigError, match="must have a name of its own"):
         report_of([finished, copied])
