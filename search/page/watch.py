@@ -48,18 +48,23 @@ def watch(folders: Sequence[Path], port: int, with_faces: bool = True) -> None:
 
 
 def _follow(served: Served, folders: Sequence[Path], with_faces: bool, shown: list[object]) -> None:
-    """Make the page anew whenever the record is no longer as it was when the page was made."""
-    rest = EVERY_S
+    """Make the page anew whenever the record is no longer as it was when the page was made. What stands in the way is
+    said once, and tried again: it may pass.
+    """
+    rest, said = EVERY_S, ""
     while True:
         time.sleep(max(EVERY_S, rest))
-        if (now := state_of(folders)) == shown:
-            continue
         began = time.monotonic()
         try:
+            if (now := state_of(folders)) == shown:
+                continue
             served.renew(folders, with_faces)
+            shown, said = now, ""
         except Exception as error:  # a study that is deleted or replaced: the page of before stays until it is there
-            print(visible(f"the page stays as it was: {error}"), flush=True)
-        shown, rest = now, REST * (time.monotonic() - began)
+            if (line := visible(f"the page stays as it was: {error}")) != said:
+                print(line, flush=True)
+            said = line
+        rest = REST * (time.monotonic() - began)
 
 
 def state_of(folders: Sequence[Path]) -> list[object]:
