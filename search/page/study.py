@@ -41,7 +41,7 @@ class StudyOnPage:
 
     @cached_property
     def records(self) -> dict[Stage, list[TrialRecord]]:
-        """What has begun, by stage."""
+        """What has begun, by stage. A study may run: what begins later is of the next page."""
         return {stage: self.folder.records(stage) for stage in Stage}
 
     @property
@@ -57,18 +57,20 @@ class StudyOnPage:
     @cached_property
     def finished(self) -> StudyRuns:
         """What was trained to the end, for what is said of settings and texture."""
-        return StudyRuns(self.folder, self.manifest, self.trials, self.final_scores)
+        return StudyRuns(self.folder, self.manifest, self.trials, self.records[Stage.FINAL], self.final_scores)
 
     @cached_property
     def as_task(self) -> TaskStudy:
         """The study as one task among several. Raises ConfigError where no trial is complete."""
-        return task_study(self.folder, self.id, self.rows, self.final_scores)
+        return task_study(self.folder, self.id, self.rows, self.records[Stage.FINAL], self.final_scores)
 
     @cached_property
     def rows(self) -> list[leaderboard.Row]:
         """The leaderboard, with test scores where there are any."""
         tested = {name: float(result["score"]) for name, result in self.manifest.test_results.items()}
-        return leaderboard.with_test(leaderboard.of_folder(self.folder), tested)
+        space = self.manifest.space
+        ranked = leaderboard.rank(self.trials, space.search.objectives, space.searched_keys)
+        return leaderboard.with_test(leaderboard.with_speeds(ranked, self.folder), tested)
 
     @cached_property
     def complete(self) -> list[leaderboard.Row]:

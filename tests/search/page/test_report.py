@@ -1,6 +1,7 @@
 """`python search/report.py`: what it writes where, and what it says of folders that hold less than a finished study."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 from lssat.config import ConfigError
 from search import report as command
-from search.page.document import Chart, Picture, Statement
+from search.page.document import Chart, Picture, Statement, Table
 from search.page.report import BROKEN, SECTIONS, _section, report_of
 from search.page.study import read_study
 from search.record.folder import Stage
@@ -87,13 +88,12 @@ def test_several_studies_are_parts_of_one_page_and_share_no_file(finished, made,
     assert out.splitlines()[0] == "report/report.html", "beside the first"
 
 
-def test_studies_whose_names_a_disk_makes_alike_share_no_file(made, monkeypatch, capsys, tmp_path):
-    folders = [made("a_b"), made("a b"), made("a?b")]
-    code, _, err = called(monkeypatch, capsys, *folders, "--out", tmp_path / "all")
-    assert (code, err) == (0, "")
-    files = json.loads((tmp_path / "all" / "report.json").read_text())["files"]
+def test_studies_whose_names_a_disk_makes_alike_share_no_file(finished):
+    ids = ["a_b", "a b", "a?b"]
+    files = [read_study(finished, each, is_one_of_several=True).file("finalists") for each in ids]
     assert len(set(files)) == len(files)
-    assert "a_b-finalists.csv" in files, "a name that need not change is kept"
+    assert files[0] == "a_b-finalists", "a name that need not change is kept"
+    assert [re.sub(r"[\w.+-]", "", each) for each in files] == ["", "", ""]
 
 
 def test_two_studies_of_one_name_are_refused(finished, copied):
@@ -190,6 +190,21 @@ def test_an_interrupted_study_names_who_leads_and_how_to_go_on(made, ends):
     assert "There is no winner yet" in said["open"] and "the test split is closed" in said["open"]
     assert "this is too high" in said["leading"]
     assert "winner" not in said and not [each for each in said if each.endswith(BROKEN)]
+
+
+def test_what_begins_while_the_page_is_made_is_of_the_next_page(copied):
+    """In each stage, after the study was read."""
+    before, study = report_of([copied]), read_study(copied, "moods")
+    for stage in (Stage.SEARCH, Stage.FINAL):
+        first = next((copied / stage).iterdir())
+        shutil.copytree(first, first.with_name("0099-seed9" if stage is Stage.FINAL else "0099"))
+    sections = [found for make in SECTIONS if (found := _section(make, study))]
+    assert not [block.id for found in sections for block in found.blocks if getattr(block, "id", "").endswith(BROKEN)]
+    tables = [
+        {block.name: block.rows for block in blocks if isinstance(block, Table)}
+        for blocks in (before.blocks, [block for found in sections for block in found.blocks])
+    ]
+    assert tables[0] == tables[1]
 
 
 def test_without_a_database_or_prepared_data_the_record_is_enough(copied):
