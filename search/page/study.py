@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +28,19 @@ from search.strategy.finalists import FinalRun
 
 
 @dataclass(frozen=True)
+class ReadOnce(RunFolder):
+    """A run folder whose records are those of when the page began, for whoever asks: a study may run. whole: all that
+    can be read.
+    """
+
+    whole: Mapping[Stage, list[TrialRecord]]
+
+    def records(self, stage: Stage) -> list[TrialRecord]:
+        """Those that had begun, by name."""
+        return list(self.whole[stage])
+
+
+@dataclass(frozen=True)
 class StudyOnPage:
     """A study, finished or not. id: what names its part of the page, and begins the names of its files where there are
     several studies. with_faces: whether pictures of faces are shown.
@@ -38,8 +51,9 @@ class StudyOnPage:
     manifest: Manifest
     is_one_of_several: bool = False
     with_faces: bool = True
+    damaged: Sequence[str] = ()
 
-    @cached_property
+    @property
     def records(self) -> dict[Stage, list[TrialRecord]]:
         """What has begun, by stage. A study may run: what begins later is of the next page."""
         return {stage: self.folder.records(stage) for stage in Stage}
@@ -153,14 +167,16 @@ class StudyOnPage:
 
 
 def read_study(path: Path, id: str, is_one_of_several: bool = False, with_faces: bool = True) -> StudyOnPage:
-    """The study in a run folder. Raises ConfigError where there is none, or its records cannot be read."""
+    """The study in a run folder. Raises ConfigError where there is none."""
     folder = RunFolder(path)
     if not folder.manifest.exists():
         raise ConfigError(f"there is no study in {path}; give the folder of a run, results/<name>")
-    study = StudyOnPage(id, folder, read_manifest(folder.manifest), is_one_of_several, with_faces)
-    for record in (each for records in study.records.values() for each in records):
-        _check(record)
-    return study
+    manifest = read_manifest(folder.manifest)
+    begun = {stage: folder.records(stage) for stage in Stage}
+    why = {record.folder: _damage(record) for records in begun.values() for record in records}
+    whole = {stage: [record for record in records if not why[record.folder]] for stage, records in begun.items()}
+    damaged = list(filter(None, why.values()))
+    return StudyOnPage(id, ReadOnce(path, whole), manifest, is_one_of_several, with_faces, damaged)
 
 
 def _storable(name: str) -> str:
@@ -171,15 +187,17 @@ def _storable(name: str) -> str:
     return f"{found}-{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:6]}"
 
 
-def _check(record: TrialRecord) -> None:
-    """Raises ConfigError where the record of a run is damaged."""
+def _damage(record: TrialRecord) -> str:
+    """That the record of a run is damaged, in a sentence; empty where it is whole."""
     try:
-        _ = record.config, record.last, record.outcome
+        _ = record.config, record.epochs, record.last, record.outcome
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"the record in {record.folder} is damaged ({type(error).__name__}: {str(error).splitlines()[0][:100]}); "
-            "restore it from a copy, or move it out of the run folder"
-        ) from error
+        why = (str(error).splitlines() or [""])[0][:100]
+        return (
+            f"The record in {record.folder.parent.name}/{record.name} is damaged ({type(error).__name__}: {why}), so "
+            "that nothing here counts it; restore it from a copy, or move it out of the run folder."
+        )
+    return ""
 
 
 def _info(path: Path) -> DatasetInfo | None:

@@ -145,11 +145,28 @@ def test_a_damaged_manifest_is_named(copied, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("name", ["config.json", "outcome.json", "metrics.jsonl"])
-def test_a_damaged_record_is_named(copied, monkeypatch, capsys, name):
+def test_a_damaged_record_is_named_and_the_others_are_reported(copied, name):
     (copied / "trials" / "0002" / name).write_text('{"epoch": 1}\n')
-    code, _, err = called(monkeypatch, capsys, copied)
-    assert code == 2 and len(err.splitlines()) == 1
-    assert "trials/0002 is damaged" in err
+    found = report_of([copied])
+    said = sentences(found)
+    assert "trials/0002 is damaged" in said["damaged.0"] and str(copied) not in said["damaged.0"]
+    assert found.parts[0].sections[0].blocks[0].is_warning
+    assert not [each for each in said if each.endswith(BROKEN)]
+    assert ("trials", "17") in found.facts
+
+
+def test_of_several_studies_one_that_cannot_be_read_leaves_the_others(copied, finished, monkeypatch):
+    other = copied.rename(copied.with_name("other"))
+    (other / "manifest.json").write_text("{")
+    found = report_of([finished, other])
+    assert [part.id for part in found.parts][-1] == "other"
+    assert "This study is left out: " in next(block.text for block in found.blocks if block.id == "other.broken")
+    (other / "manifest.json").write_text((finished / "manifest.json").read_text())
+    manifest = json.loads((finished / "manifest.json").read_text())
+    del manifest["data"]["source"], manifest["data"]["rows"]
+    (other / "manifest.json").write_text(json.dumps(manifest))
+    found = report_of([finished, other])
+    assert len(found.parts[1].sections) > 10 and (found.about, found.facts) == ("", []), "what the record lacks"
 
 
 def test_a_results_folder_that_cannot_be_written_is_one_sentence_and_out_helps(copied, monkeypatch, capsys, tmp_path):
