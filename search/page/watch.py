@@ -14,14 +14,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import unquote, urlsplit
 
-from lssat.config import ConfigError
+from lssat.local_server import HOST, bound, is_for_here
 from lssat.text.visible import visible
 from search.page.files import write
 from search.page.report import report_of
 from search.record.folder import RunFolder
 from search.record.names import REPORT, REPORT_PARTS
 
-HOST = "127.0.0.1"
 EVERY_S = 3.0
 """How often the record is looked at."""
 REST = 5
@@ -41,8 +40,6 @@ def watch(folders: Sequence[Path], port: int, with_faces: bool = True) -> None:
             try:
                 print(f"http://{HOST}:{server.server_port}/\n  open it in a browser; Ctrl-C ends it", flush=True)
                 _follow(served, folders, with_faces, shown)
-            except KeyboardInterrupt:
-                print("no longer watched")
             finally:
                 server.shutdown()
 
@@ -82,12 +79,7 @@ class Served:
 
     def on(self, port: int) -> ThreadingHTTPServer:
         """The server, which does not run yet. Raises ConfigError."""
-        try:
-            return ThreadingHTTPServer((HOST, port), partial(_Handler, self))
-        except OSError as error:
-            raise ConfigError(
-                f"port {port} of {HOST} cannot be had ({error.strerror}); choose another by `--port`, 0 for any"
-            ) from error
+        return bound(lambda: ThreadingHTTPServer((HOST, port), partial(_Handler, self)), port)
 
     def renew(self, folders: Sequence[Path], with_faces: bool) -> None:
         """Make the report anew. Charts are drawn by the page, not into files. Raises ConfigError."""
@@ -123,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer a browser of this machine. One that came by another name was sent by a page of elsewhere."""
-        if self.headers.get("Host", "").partition(":")[0] not in (HOST, "localhost"):
+        if not is_for_here(self.headers.get("Host", "")):
             return self.send_error(403)
         found = self.served.content(unquote(urlsplit(self.path).path))
         if found is None:
