@@ -173,9 +173,9 @@ def read_study(path: Path, id: str, is_one_of_several: bool = False, with_faces:
         raise ConfigError(f"there is no study in {path}; give the folder of a run, results/<name>")
     manifest = read_manifest(folder.manifest)
     begun = {stage: folder.records(stage) for stage in Stage}
-    why = {record.folder: _damage(record) for records in begun.values() for record in records}
+    why = {record.folder: record.damage for records in begun.values() for record in records}
     whole = {stage: [record for record in records if not why[record.folder]] for stage, records in begun.items()}
-    damaged = list(filter(None, why.values()))
+    damaged = [f"The record in {text}" for text in why.values() if text]
     return StudyOnPage(id, ReadOnce(path, whole), manifest, is_one_of_several, with_faces, damaged)
 
 
@@ -185,19 +185,6 @@ def _storable(name: str) -> str:
     if found == name:
         return found
     return f"{found}-{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:6]}"
-
-
-def _damage(record: TrialRecord) -> str:
-    """That the record of a run is damaged, in a sentence; empty where it is whole."""
-    try:
-        _ = record.config, record.epochs, record.last, record.outcome
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        why = (str(error).splitlines() or [""])[0][:100]
-        return (
-            f"The record in {record.folder.parent.name}/{record.name} is damaged ({type(error).__name__}: {why}), so "
-            "that nothing here counts it; restore it from a copy, or move it out of the run folder."
-        )
-    return ""
 
 
 def _info(path: Path) -> DatasetInfo | None:
