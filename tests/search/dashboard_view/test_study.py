@@ -255,7 +255,7 @@ def test_a_damaged_record_is_a_trial_without_one(tmp_path, name):
 def test_a_damaged_database_is_one_sentence(tmp_path):
     folder, _ = all_that_can_become_of_a_trial(tmp_path / "s")
     folder.study_db.write_bytes(b"no database at all" * 100)
-    with pytest.raises(ConfigError, match="study.db cannot be read .*restore it from a copy"):
+    with pytest.raises(ConfigError, match=r"study.db cannot be read .*restore it from a copy"):
         shown(folder, tmp_path / "panels")
 
 
