@@ -164,7 +164,7 @@ def test_families_beyond_the_colours_are_others_and_those_of_the_best_keep_their
 
 def test_a_name_with_a_quote_is_a_name_like_others():
     """The condition is code for the browser, which reads the name back as it is."""
-    name = "it's \"x\" \\"
+    name = 'it\'s "x" \\'
     made = [{"t": name, "b": "b", "g": "g", "x": "complete", "d": False, "e": [1], "s": [0.5]}]
     found = json.dumps(spec(drawn(made, colour("g", ["g"], "family"), "score", name)))
     written = {each.partition("=== ")[2].removesuffix(")") for each in _tests(json.loads(found)) if "datum.t" in each}
