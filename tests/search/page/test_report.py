@@ -14,6 +14,7 @@ from lssat.config import ConfigError
 from search import report as command
 from search.page.document import Chart, Picture, Statement, Table
 from search.page.report import BROKEN, SECTIONS, _section, report_of
+from search.page.sections import finalists
 from search.page.study import read_study
 from search.record.folder import Stage
 from tests.search.studies import Made, faces, study
@@ -282,3 +283,14 @@ def test_charts_are_drawn_in_the_order_of_the_page(finished):
     assert [section.id for section in found.parts[0].sections][:2] == ["answer", "next"]
     assert [block for block in found.blocks if isinstance(block, Chart)]
     assert len({make.__module__ for make in SECTIONS}) == len(SECTIONS)
+
+
+def test_the_table_of_finalists_holds_numbers_with_all_their_digits(finished):
+    study = read_study(finished, "moods")
+    (table,) = [block for block in finalists.section(study).blocks if isinstance(block, Table)]
+    rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    assert [row["score"] for row in rows] == [row.mean for row in study.table]
+    assert [row["difference"] for row in rows] == [row.best.difference for row in study.table]
+    assert [row["low"] for row in rows] == [
+        None if row.best.difference is None else row.best.claim.low for row in study.table
+    ]
