@@ -13,6 +13,7 @@ if not __package__:  # started as a script: Python put search/ on the path, wher
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from lssat.command import command_parser, exit_code, local_path
+from lssat.local_server import port
 from search.record.folder import RunFolder
 
 PORT = 8080
@@ -29,16 +30,16 @@ def main() -> int:
     parser = command_parser("python search/dashboard.py", str(__doc__), EPILOG)
     parser.add_argument("folder", type=local_path, help="a run folder, finished or not")
     parser.add_argument(
-        "--port", type=int, default=PORT, metavar="N", help=f"of 127.0.0.1; 0: any that is free (default {PORT})"
+        "--port", type=port, default=PORT, metavar="N", help=f"of 127.0.0.1; 0: any that is free (default {PORT})"
     )
     arguments = parser.parse_args()
     return exit_code(lambda: _serve(arguments.folder, arguments.port), interrupted="the dashboard has ended")
 
 
-def _serve(path: Path, port: int) -> None:
+def _serve(path: Path, at: int) -> None:
     from search.dashboard_view.server import serve  # the dashboard is slow to import; mistakes are told at once
 
-    serve(RunFolder(Path(os.path.abspath(path))), port, lambda line: print(line, flush=True))
+    serve(RunFolder(Path(os.path.abspath(path))), at, lambda line: print(line, flush=True))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ if not __package__:  # started as a script: Python put search/ on the path, wher
 
 from lssat.command import command_parser, exit_code, from_here, local_path
 from lssat.config import ConfigError
+from lssat.local_server import port
 from search.record.folder import RunFolder
 from search.record.names import REPORT, REPORT_CLAIMS, REPORT_PARTS
 
@@ -49,17 +50,11 @@ def main() -> int:
         "until Ctrl-C",
     )
     parser.add_argument(
-        "--port", type=_port, metavar="N", help=f"of 127.0.0.1, for `--watch` (default {PORT}; 0: any that is free)"
+        "--port", type=port, metavar="N", help=f"of 127.0.0.1, for `--watch` (default {PORT}; 0: any that is free)"
     )
     parser.add_argument("--no-faces", action="store_true", help="leave out pictures of the data")
     arguments = parser.parse_args()
-    return exit_code(lambda: _report(arguments))
-
-
-def _port(text: str) -> int:
-    if not text.isdigit() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"must be a number from 0 to 65535, but got {text!r}")
-    return int(text)
+    return exit_code(lambda: _report(arguments), interrupted="no longer watched" if arguments.watch else "interrupted")
 
 
 def _report(arguments: argparse.Namespace) -> None:

@@ -17,12 +17,11 @@ from optuna.artifacts import FileSystemArtifactStore
 from optuna_dashboard import wsgi
 
 from lssat.command import Notify
-from lssat.config import ConfigError
 from lssat.errors import UserError
+from lssat.local_server import HOST, bound, is_for_here
 from search.dashboard_view.study import StudyView
 from search.record.folder import RunFolder
 
-HOST = "127.0.0.1"
 FRESH_S = 3
 """Seconds for which what was read is shown without another look."""
 READS = ("GET", "HEAD")
@@ -53,7 +52,10 @@ class Dashboard:
         self._read()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Answer a request."""
+        """Answer a request of this machine."""
+        if not is_for_here(environ.get("HTTP_HOST", "")):
+            start_response("403 Forbidden", [("Content-Type", "application/json")])
+            return [json.dumps({"reason": "This is for the machine that serves it."}).encode()]
         if environ["REQUEST_METHOD"] not in READS:
             start_response("403 Forbidden", [("Content-Type", "application/json")])
             return [json.dumps({"reason": "This is a view of the study: nothing can be written here."}).encode()]
@@ -72,14 +74,7 @@ class Dashboard:
 
 def server(application: Application, port: int) -> WSGIServer:
     """A server on this machine alone. Raises ConfigError where the port cannot be had."""
-    try:
-        return make_server(HOST, port, application, _Server, _Silent)
-    except (OSError, OverflowError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "a port is a number from 0 to 65535"
-        raise ConfigError(
-            f"port {port} of {HOST} cannot be had ({reason}); name another with `--port`, or `--port 0` for any that "
-            "is free"
-        ) from None
+    return bound(lambda: make_server(HOST, port, application, _Server, _Silent), port)
 
 
 class _Server(ThreadingMixIn, WSGIServer):

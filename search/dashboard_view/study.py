@@ -18,6 +18,7 @@ from optuna.samplers import RandomSampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import Trial
 from optuna_dashboard import save_note
+from sqlalchemy.exc import SQLAlchemyError
 
 from lssat.config import ConfigError
 from lssat.files import stamps
@@ -55,8 +56,10 @@ class StudyView:
             if not record.name.isdecimal():  # somebody's copy of one
                 continue
             times = stamps(record.folder.iterdir())
-            is_as_known = record.name in known and known[record.name][0] == times
-            self._records[record.name] = known[record.name] if is_as_known else (times, record)
+            if record.name in known and known[record.name][0] == times:
+                self._records[record.name] = known[record.name]
+            elif not record.damage:  # else it is shown as one without a record
+                self._records[record.name] = times, record
         runs = is_locked(self._folder)
         seen = manifest.content["sessions"], runs, {name: times for name, (times, _) in self._records.items()}
         if seen == self._seen:
@@ -107,9 +110,19 @@ class _Study:
         rungs = pauses(search, self.records[0].config.optim.epochs)
         rules = Search(rungs, search.reduction_factor, self.manifest.session_began if self.runs else None)
         found = {_number(record): standing(record, rules) for record in self.records}
-        broken = broken_points(self.folder.study_db) if self.folder.has_begun else {}
+        broken = self._broken()
         numbers = range(max([*found, *broken]) + 1)
         return {number: found.get(number) or without_record(broken.get(number)) for number in numbers}
+
+    def _broken(self) -> dict[int, str]:
+        """The trials that never began, and why. Raises ConfigError."""
+        try:
+            return broken_points(self.folder.study_db) if self.folder.has_begun else {}
+        except (SQLAlchemyError, optuna.exceptions.OptunaError, ValueError) as error:
+            raise ConfigError(
+                f"{self.folder.study_db} cannot be read ({type(error).__name__}); restore it from a copy, or move it "
+                "away: the records of trials are enough to look at"
+            ) from error
 
     def _trials(self, standings: Mapping[int, Standing], panels: Path) -> Iterable[optuna.trial.FrozenTrial]:
         """All trials in their order."""

@@ -14,7 +14,7 @@ from search.findings import leaderboard
 from search.findings.scored_runs import StageRuns
 from search.findings.told import Rule, seconds_of_a_seed
 from search.record.folder import RunFolder, Stage
-from search.record.trials import Status
+from search.record.trials import Status, TrialRecord
 from search.strategy.finalists import arm_and_seed
 
 
@@ -62,7 +62,7 @@ def read_task_study(path: Path, name: str) -> TaskStudy:
     folder = RunFolder(path)
     try:
         rows = leaderboard.of_folder(folder)
-        finals = _finals(folder, rows)
+        finals = _finals(folder.records(Stage.FINAL), rows)
     except (ValueError, KeyError) as error:
         raise ConfigError(
             f"{path} cannot be read: {type(error).__name__}: {error}; it was written by another version, or is damaged"
@@ -70,9 +70,13 @@ def read_task_study(path: Path, name: str) -> TaskStudy:
     return _task_study(folder, name, rows, finals, StageRuns(folder, Stage.FINAL))
 
 
-def task_study(folder: RunFolder, name: str, rows: Sequence[leaderboard.Row], scored: StageRuns) -> TaskStudy:
-    """The study whose trials rank as `rows` say. Raises ConfigError where none is complete."""
-    return _task_study(folder, name, rows, _finals(folder, rows), scored)
+def task_study(
+    folder: RunFolder, name: str, rows: Sequence[leaderboard.Row], finals: Sequence[TrialRecord], scored: StageRuns
+) -> TaskStudy:
+    """The study whose trials rank as `rows` say, and whose final runs so far are `finals`. Raises ConfigError where no
+    trial is complete.
+    """
+    return _task_study(folder, name, rows, _finals(finals, rows), scored)
 
 
 def _task_study(
@@ -92,10 +96,10 @@ def _task_study(
     return TaskStudy(name, folder, single, tuned, finals, *_origin(folder), scored)
 
 
-def _finals(folder: RunFolder, rows: Sequence[leaderboard.Row]) -> dict[str, list[str]]:
+def _finals(records: Sequence[TrialRecord], rows: Sequence[leaderboard.Row]) -> dict[str, list[str]]:
     """The choice among several finalists of a backbone is that of the search: their final scores are not looked at."""
     runs: dict[str, list[str]] = {}
-    for record in folder.records(Stage.FINAL):
+    for record in records:
         if record.status == Status.COMPLETE and record.last:
             runs.setdefault(arm_and_seed(record.name)[0], []).append(record.name)
     found: dict[str, list[str]] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -33,8 +33,8 @@ def write(report: Report, folder: Path, draws_charts: bool = True) -> Path:
     earlier = _files_of(folder / REPORT_CLAIMS)
     said = claims(report, draws_charts)
     try:
-        for name in earlier - set(said["files"]):
-            (folder / REPORT_PARTS / name).unlink(missing_ok=True)
+        _delete(folder / REPORT_PARTS, earlier - set(said["files"]))
+        write_json(folder / REPORT_CLAIMS, said)  # before its files: where it ends here, the next report knows them
         for block in report.blocks:
             if isinstance(block, Table):
                 _write_table(block, folder / REPORT_PARTS)
@@ -42,7 +42,6 @@ def write(report: Report, folder: Path, draws_charts: bool = True) -> Path:
                 _write_chart(block, folder / REPORT_PARTS)
             elif isinstance(block, Picture):
                 _write_bytes(folder / REPORT_PARTS / f"{block.name}.{block.suffix}", block.content)
-        write_json(folder / REPORT_CLAIMS, said)
         write_text(folder / REPORT, html(report))
     except OSError as error:
         raise ConfigError(
@@ -83,8 +82,15 @@ def _files_of(path: Path) -> set[str]:
     """The names of the files of an earlier report; none where there is none, or it is damaged."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         names = json.loads(path.read_text())["files"]
-        return {name for name in names if Path(name).name == name}
+        return {name for name in names if Path(name).name == name and name not in ("", ".", "..")}
     return set()
+
+
+def _delete(folder: Path, names: Collection[str]) -> None:
+    """Of these, what is a file in the folder itself: no folder, link or place elsewhere."""
+    for path in (folder / name for name in names):
+        if path.is_file() and not path.is_symlink():
+            path.unlink()
 
 
 def _write_table(table: Table, folder: Path) -> None:

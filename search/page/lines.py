@@ -78,7 +78,7 @@ def drawn(lines: Sequence[Line], tint: alt.Color, title: str, thick: str) -> Dra
 def _curves(base: alt.Chart, lines: Sequence[Line], tint: alt.Color, thick: str) -> Drawn:
     """Strokes have opacity instead of lines: to draw 500 of these into a picture takes 16 seconds."""
     is_crowded = len(lines) > CROWDED
-    is_thick, is_complete = f"datum.t == '{thick}'", f"datum.x == '{Status.COMPLETE}'"
+    is_thick, is_complete = alt.datum.t == thick, alt.datum.x == Status.COMPLETE.value
     whole, early = (0.6, 0.25) if is_crowded else (0.95, 0.4)
     found: alt.Chart = base.mark_line(point=max(len(of["e"]) for of in lines) == 1).encode(
         color=tint,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
+from lssat.config import ConfigError
 from lssat.errors import why_of
 from search.findings.tasks import names_of
 from search.page.document import Part, Report, Section, Statement
@@ -38,29 +40,61 @@ SECTIONS: tuple[Callable[[StudyOnPage], Section | None], ...] = (
 )
 """Of each study, in the order of the page."""
 
-
+Said = TypeVar("Said")
 BROKEN = "broken"
 """Ends the id of the sentence that stands for a section."""
 
 
 def report_of(folders: Sequence[Path], with_faces: bool = True, is_over: bool = False) -> Report:
-    """The report of one study or several. `with_faces`: with pictures of faces, which not everyone may be shown.
-    `is_over`: a session asks for it at its own end. Raises ConfigError where a folder holds none.
+    """The report of one study or several: what can be said of them. `with_faces`: with pictures of faces, which not
+    everyone may be shown. `is_over`: a session asks for it at its own end. Raises ConfigError where no folder holds a
+    study that can be read.
     """
-    names = names_of(folders)
-    studies = [
-        read_study(folder, name, is_one_of_several=len(folders) > 1, with_faces=with_faces, is_over=is_over)
-        for name, folder in zip(names, folders, strict=True)
-    ]
+    names, studies, unread = names_of(folders), [], []
+    for name, folder in zip(names, folders, strict=True):
+        try:
+            studies.append(read_study(folder, name, len(folders) > 1, with_faces, is_over))
+        except ConfigError as error:
+            unread.append(_unread(name, error))
+            if len(unread) == len(folders):
+                raise
     margin = min(study.manifest.space.search.margin for study in studies)
-    together = tasks.part(studies, margin)
-    parts = [*([together] if together else []), *(_part(study) for study in studies)]
-    title = studies[0].folder.name if len(studies) == 1 else ", ".join(names)
-    return Report(title, about(studies), facts(studies), parts)
+    together = _guarded(lambda: tasks.part(studies, margin), tasks.ID)
+    parts = [*([together] if together else []), *(_part(study) for study in studies), *unread]
+    title = studies[0].folder.name if len(folders) == 1 else ", ".join(names)
+    return Report(title, _or(lambda: about(studies), ""), _or(lambda: facts(studies), []), parts)
+
+
+def _unread(name: str, error: ConfigError) -> Part:
+    """A study of several that cannot be read, as one sentence in its place."""
+    said = Statement(f"{name}.{BROKEN}", f"This study is left out: {error}.", is_warning=True)
+    return Part(name, name, [Section("answer", "The answer", [said])])
+
+
+def _guarded(make: Callable[[], Part | None], id: str) -> Part | None:
+    """A part or, where it cannot be made, the sentence that says so."""
+    try:
+        return make()
+    except Exception as error:
+        said = Statement(f"{id}.{BROKEN}", _cannot_be_shown(error), is_warning=True)
+        return Part(id, "All tasks together", [Section("answer", "The answer", [said])])
+
+
+def _or(make: Callable[[], Said], instead: Said) -> Said:
+    """What stands at the head of the page or, where the record lacks it, nothing."""
+    try:
+        return make()
+    except Exception:
+        return instead
 
 
 def _part(study: StudyOnPage) -> Part:
     sections = [found for each in SECTIONS if (found := _section(each, study))]
+    if study.damaged:
+        said = [
+            Statement(f"{study.id}.damaged.{place}", text, is_warning=True) for place, text in enumerate(study.damaged)
+        ]
+        sections.insert(0, Section("damaged", "Left out of this page", said))
     return Part(study.id, study.id if study.is_one_of_several else "", sections)
 
 
@@ -70,8 +104,12 @@ def _section(make: Callable[[StudyOnPage], Section | None], study: StudyOnPage) 
     try:
         return make(study)
     except Exception as error:
-        said = Statement(f"{study.id}.{name}.{BROKEN}", f"This part cannot be shown: {why_of(error)}", is_warning=True)
+        said = Statement(f"{study.id}.{name}.{BROKEN}", _cannot_be_shown(error), is_warning=True)
         return Section(name, name.replace("_", " ").capitalize(), [said])
+
+
+def _cannot_be_shown(error: Exception) -> str:
+    return f"This part cannot be shown: {why_of(error)}"
 
 
 def about(studies: Sequence[StudyOnPage]) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +33,19 @@ RUNS = "runs, or waits for its turn"
 
 
 @dataclass(frozen=True)
+class ReadOnce(RunFolder):
+    """A run folder whose records are those of when the page began, for whoever asks: a study may run. whole: all that
+    can be read.
+    """
+
+    whole: Mapping[Stage, list[TrialRecord]]
+
+    def records(self, stage: Stage) -> list[TrialRecord]:
+        """Those that had begun, by name."""
+        return list(self.whole[stage])
+
+
+@dataclass(frozen=True)
 class StudyOnPage:
     """A study, finished or not. id: what names its part of the page, and begins the names of its files where there are
     several studies. with_faces: whether pictures of faces are shown. runs_now: whether a process works on it.
@@ -43,10 +57,11 @@ class StudyOnPage:
     is_one_of_several: bool = False
     with_faces: bool = True
     runs_now: bool = False
+    damaged: Sequence[str] = ()
 
-    @cached_property
+    @property
     def records(self) -> dict[Stage, list[TrialRecord]]:
-        """What has begun, by stage."""
+        """What has begun, by stage. A study may run: what begins later is of the next page."""
         return {stage: self.folder.records(stage) for stage in Stage}
 
     @property
@@ -62,17 +77,19 @@ class StudyOnPage:
     @cached_property
     def finished(self) -> StudyRuns:
         """What was trained to the end, for what is said of settings and texture."""
-        return StudyRuns(self.folder, self.manifest, self.trials, self.final_scores)
+        return StudyRuns(self.folder, self.manifest, self.trials, self.records[Stage.FINAL], self.final_scores)
 
     @cached_property
     def as_task(self) -> TaskStudy:
         """The study as one task among several. Raises ConfigError where no trial is complete."""
-        return task_study(self.folder, self.id, self.rows, self.final_scores)
+        return task_study(self.folder, self.id, self.rows, self.records[Stage.FINAL], self.final_scores)
 
     @cached_property
     def rows(self) -> list[leaderboard.Row]:
         """The leaderboard, with test scores where there are any."""
-        rows = leaderboard.with_test(leaderboard.of_folder(self.folder), self.manifest.test_scores)
+        space = self.manifest.space
+        ranked = leaderboard.rank(self.trials, space.search.objectives, space.searched_keys)
+        rows = leaderboard.with_test(leaderboard.with_speeds(ranked, self.folder), self.manifest.test_scores)
         is_live = [self.runs_now and row.status is Status.RUNNING for row in rows]
         return [replace(row, reason=RUNS) if live else row for row, live in zip(rows, is_live, strict=True)]
 
@@ -158,7 +175,7 @@ class StudyOnPage:
 
     def file(self, name: str) -> str:
         """The name of a table or picture of this study, unlike those of others on the page, that any disk can hold."""
-        return re.sub(r"[^\w.+-]", "_", f"{self.id}-{name}" if self.is_one_of_several else name)
+        return f"{_storable(self.id)}-{_storable(name)}" if self.is_one_of_several else _storable(name)
 
     @property
     def data(self) -> dict[str, Any]:
@@ -175,26 +192,25 @@ def read_study(
     path: Path, id: str, is_one_of_several: bool = False, with_faces: bool = True, is_over: bool = False
 ) -> StudyOnPage:
     """The study in a run folder. `is_over`: the session that works on it is the one that asks, at its end. Raises
-    ConfigError where there is none, or its records cannot be read.
+    ConfigError where there is none.
     """
     folder = RunFolder(path)
     folder.check_study()
+    manifest = read_manifest(folder.manifest)
+    begun = {stage: folder.records(stage) for stage in Stage}
+    why = {record.folder: record.damage for records in begun.values() for record in records}
+    whole = {stage: [record for record in records if not why[record.folder]] for stage, records in begun.items()}
+    damaged = [f"The record in {text}" for text in why.values() if text]
     runs_now = not is_over and is_locked(folder)
-    study = StudyOnPage(id, folder, read_manifest(folder.manifest), is_one_of_several, with_faces, runs_now)
-    for record in (each for records in study.records.values() for each in records):
-        _check(record)
-    return study
+    return StudyOnPage(id, ReadOnce(path, whole), manifest, is_one_of_several, with_faces, runs_now, damaged)
 
 
-def _check(record: TrialRecord) -> None:
-    """Raises ConfigError where the record of a run is damaged."""
-    try:
-        _ = record.config, record.last, record.outcome
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"the record in {record.folder} is damaged ({type(error).__name__}: {str(error).splitlines()[0][:100]}); "
-            "restore it from a copy, or move it out of the run folder"
-        ) from error
+def _storable(name: str) -> str:
+    """A name as any disk can hold it. One that had to change keeps apart, by a few digits, from what it is like now."""
+    found = re.sub(r"[^\w.+-]", "_", name)
+    if found == name:
+        return found
+    return f"{found}-{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:6]}"
 
 
 def _info(path: Path) -> DatasetInfo | None:

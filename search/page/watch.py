@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import unquote, urlsplit
 
-from lssat.config import ConfigError
+from lssat.local_server import HOST, bound, is_for_here
 from lssat.text.visible import visible
 from search.page.files import write
 from search.page.report import report_of
@@ -22,7 +22,6 @@ from search.record.folder import RunFolder
 from search.record.locking import is_locked
 from search.record.names import REPORT, REPORT_PARTS
 
-HOST = "127.0.0.1"
 EVERY_S = 3.0
 """How often the record is looked at."""
 REST = 5
@@ -42,25 +41,28 @@ def watch(folders: Sequence[Path], port: int, with_faces: bool = True) -> None:
             try:
                 print(f"http://{HOST}:{server.server_port}/\n  open it in a browser; Ctrl-C ends it", flush=True)
                 _follow(served, folders, with_faces, shown)
-            except KeyboardInterrupt:
-                print("no longer watched")
             finally:
                 server.shutdown()
 
 
 def _follow(served: Served, folders: Sequence[Path], with_faces: bool, shown: list[object]) -> None:
-    """Make the page anew whenever the record is no longer as it was when the page was made."""
-    rest = EVERY_S
+    """Make the page anew whenever the record is no longer as it was when the page was made. What stands in the way is
+    said once, and tried again: it may pass.
+    """
+    rest, said = EVERY_S, ""
     while True:
         time.sleep(max(EVERY_S, rest))
-        if (now := state_of(folders)) == shown:
-            continue
         began = time.monotonic()
         try:
+            if (now := state_of(folders)) == shown:
+                continue
             served.renew(folders, with_faces)
+            shown, said = now, ""
         except Exception as error:  # a study that is deleted or replaced: the page of before stays until it is there
-            print(visible(f"the page stays as it was: {error}"), flush=True)
-        shown, rest = now, REST * (time.monotonic() - began)
+            if (line := visible(f"the page stays as it was: {error}")) != said:
+                print(line, flush=True)
+            said = line
+        rest = REST * (time.monotonic() - began)
 
 
 def state_of(folders: Sequence[Path]) -> list[object]:
@@ -79,12 +81,7 @@ class Served:
 
     def on(self, port: int) -> ThreadingHTTPServer:
         """The server, which does not run yet. Raises ConfigError."""
-        try:
-            return ThreadingHTTPServer((HOST, port), partial(_Handler, self))
-        except OSError as error:
-            raise ConfigError(
-                f"port {port} of {HOST} cannot be had ({error.strerror}); choose another by `--port`, 0 for any"
-            ) from error
+        return bound(lambda: ThreadingHTTPServer((HOST, port), partial(_Handler, self)), port)
 
     def renew(self, folders: Sequence[Path], with_faces: bool) -> None:
         """Make the report anew. Charts are drawn by the page, not into files. Raises ConfigError."""
@@ -120,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer a browser of this machine. One that came by another name was sent by a page of elsewhere."""
-        if self.headers.get("Host", "").partition(":")[0] not in (HOST, "localhost"):
+        if not is_for_here(self.headers.get("Host", "")):
             return self.send_error(403)
         found = self.served.content(unquote(urlsplit(self.path).path))
         if found is None:

@@ -21,6 +21,8 @@ from search.record.folder import RunFolder
 from search.record.names import OWNER
 
 MAX_NAME = 80  # characters of a name that is put together from others
+LOOKS_S = 1.0
+"""Longer than a look at a lock (`is_locked`) takes, which holds it for that moment."""
 MAX_BYTES = 190  # a file system takes 255; Ray adds stage, trial and a number of its own
 
 
@@ -92,7 +94,7 @@ def locked(folder: RunFolder) -> Iterator[None]:
     """Refuse a folder that another process works on. The system frees the lock when this process ends, however it
     ends.
     """
-    lock = FileLock(_lock_of(folder), timeout=0)
+    lock = FileLock(_lock_of(folder), timeout=LOOKS_S)
     try:
         folder.path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()

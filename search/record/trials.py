@@ -140,6 +140,19 @@ class TrialRecord:
         outcome = self.outcome
         return outcome.status if outcome else Status.RUNNING
 
+    @property
+    def damage(self) -> str:
+        """Which record cannot be read, and what helps, as the end of a sentence; empty where it is whole."""
+        try:
+            _ = self.config, self.epochs, self.last, self.outcome
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            why = (str(error).splitlines() or [""])[0][:100]
+            return (
+                f"{self.folder.parent.name}/{self.name} is damaged ({type(error).__name__}: {why}), so that nothing "
+                "here counts it; restore it from a copy, or move it out of the run folder."
+            )
+        return ""
+
     def begin(self, sampled: Mapping[str, Any], config: Config) -> TrialRecord:
         """Write down the settings, sampled and resolved; the record of the trial as it begins.
 

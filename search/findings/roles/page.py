@@ -21,7 +21,9 @@ from search.record.manifest import read_manifest
 def roles(folder: RunFolder) -> str:
     """Markdown. Raises ConfigError for what is no study, or one that tells nothing yet."""
     manifest = read_manifest(folder.manifest, "give a run folder of this project, `results/<name>`")
-    runs = StudyRuns(folder, manifest, folder.records(Stage.SEARCH), StageRuns(folder, Stage.FINAL))
+    runs = StudyRuns(
+        folder, manifest, folder.records(Stage.SEARCH), folder.records(Stage.FINAL), StageRuns(folder, Stage.FINAL)
+    )
     if not runs.complete:
         raise ConfigError(f"{folder.path} has no trial with its full budget; let the study go on with `--resume`")
     parts = [f"# What role each setting plays: {folder.name}\n", _settings(runs), _texture(runs)]

@@ -17,11 +17,14 @@ SEED = "seed"
 
 @dataclass(frozen=True)
 class StudyRuns:
-    """`trials`: all of the search, however they ended. `scored`: the final stage."""
+    """`trials`: all of the search, however they ended, and `begun_finals` all of the final stage, whose scores are
+    `scored`.
+    """
 
     folder: RunFolder
     manifest: Manifest
     trials: Sequence[TrialRecord]
+    begun_finals: Sequence[TrialRecord]
     scored: StageRuns
 
     @cached_property
@@ -32,7 +35,7 @@ class StudyRuns:
     @cached_property
     def finals(self) -> list[TrialRecord]:
         """The runs of the final stage that reached their last epoch."""
-        return [record for record in self.folder.records(Stage.FINAL) if record.status == Status.COMPLETE]
+        return [record for record in self.begun_finals if record.status == Status.COMPLETE]
 
     @property
     def keys(self) -> list[str]:

@@ -72,7 +72,8 @@ def _table(study: StudyOnPage, name: str, title: str, of: str, groups: Mapping[s
         title,
         [of, *COLUMNS, "images per s"],
         [[group, *_cells(study, records)] for group, records in groups.items()],
-        "Images: as often as each was trained on. Hours: of all runs together, pauses left out.",
+        "Images: as often as each was trained on. Hours: of all runs together, pauses left out. Images per s: "
+        "trained on, over all of that time, in which validation and starting count too.",
     )
 
 

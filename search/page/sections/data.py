@@ -46,7 +46,7 @@ def _rows(study: StudyOnPage, info: DatasetInfo) -> Iterator[Block]:
     counts: list[list[Cell]] = [
         [of_class, *(info.counts[split].get(of_class, 0) for split in SPLITS)] for of_class in info.classes
     ]
-    shares = [f"{info.counts['train'].get(of_class, 0) / max(info.rows['train'], 1):.1%}" for of_class in info.classes]
+    shares = [info.counts["train"].get(of_class, 0) / max(info.rows["train"], 1) for of_class in info.classes]
     is_positive = info.kind == "multilabel"
     yield Table(
         name,
@@ -54,7 +54,7 @@ def _rows(study: StudyOnPage, info: DatasetInfo) -> Iterator[Block]:
         ["label" if is_positive else "class", *SPLITS, "share of train"],
         [
             *([*row, share] for row, share in zip(counts, shares, strict=True)),
-            ["all images", *(info.rows[split] for split in SPLITS), "100.0%"],
+            ["all images", *(info.rows[split] for split in SPLITS), 1.0],
         ],
         shown=50,
     )

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from search.findings import final_table
 from search.findings.final_table import FinalRow
+from search.findings.told import Told
 from search.page.charts import differences, point
-from search.page.document import Block, Chart, Section, Table
+from search.page.document import Block, Cell, Chart, Section, Table
 from search.page.statements import of_claim
 from search.page.study import StudyOnPage
+
+COLUMNS = (
+    *("arm", "backbone", "streams", "aux_weight", "seeds", "failed", "score"),
+    *("difference", "low", "high", "verdict"),
+    *("over supervised", "over low", "over high", "auxiliary", "test"),
+)
+"""What would tell is said below."""
 
 
 def section(study: StudyOnPage) -> Section | None:
@@ -35,11 +42,25 @@ def section(study: StudyOnPage) -> Section | None:
 def _table(table: Sequence[FinalRow], name: str) -> Table:
     return Table(
         name,
-        "Means over fresh seeds, ranked on validation; differences ± 95% interval",
-        final_table.COLUMNS[:-2],  # what would tell is said below
-        [final_table.cells(row)[:-2] for row in table],
+        "Means over fresh seeds, ranked on validation; differences and their 95% intervals",
+        COLUMNS,
+        [_cells(row) for row in table],
         best=(0,),
-    ).without_alike(("streams", "aux_weight", "seeds", "backbone"))
+    ).without_alike(("streams", "aux_weight", "seeds", "failed", "backbone"))
+
+
+def _cells(row: FinalRow) -> list[Cell]:
+    """By `COLUMNS`."""
+    over = row.supervised
+    of_auxiliary = [*_difference(over), over.claim.word.value] if over else [None, None, None, ""]
+    of_arm = [row.arm, row.backbone, row.streams, row.aux_weight, row.seeds, row.failed, row.mean]
+    return [*of_arm, *_difference(row.best), row.best.claim.word.value, *of_auxiliary, row.test]
+
+
+def _difference(told: Told) -> list[float | None]:
+    """With both ends of its interval, where there are any."""
+    known = told.difference is not None and told.half is not None
+    return [told.difference, told.claim.low if known else None, told.claim.high if known else None]
 
 
 def _chart(table: Sequence[FinalRow], name: str) -> Chart:

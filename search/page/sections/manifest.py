@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from search.record.names import MANIFEST
 from search.space.definition import Parameter, defaults
 from search.space.settings import SearchConfig
 
+ABSOLUTE = re.compile(r"(?:(?<==)|(?<=,)|^)(?:~[^/,]*)?/[^,]*")
+"""A word, or what follows `=` or a comma in one, that begins at the root of a disk, or at somebody's home."""
 UNKNOWN = "not recorded: it was cut short, or runs"
 
 
@@ -50,10 +53,15 @@ def _with(study: StudyOnPage) -> Table:
 
 def _sessions(study: StudyOnPage) -> Table:
     rows = [
-        [session["started"], session["ended"] or UNKNOWN, shlex.join(["python", *session["command"][1:]])]
+        [session["started"], session["ended"] or UNKNOWN, _command(session["command"])]
         for session in study.manifest.content["sessions"]
     ]
     return Table(study.file("sessions"), "Sessions", ["started", "ended", "command"], rows)
+
+
+def _command(words: Sequence[str]) -> str:
+    """As it was typed, but for the folders of a disk that is not the reader's: the page may travel."""
+    return shlex.join(["python", *(ABSOLUTE.sub(lambda path: Path(path[0]).name, str(word)) for word in words[1:])])
 
 
 def _openings(study: StudyOnPage) -> Table | Statement:

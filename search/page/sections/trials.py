@@ -11,7 +11,6 @@ from search.page.study import StudyOnPage
 
 FIRST = ("rank", "trial", "backbone", "score", "gap", "pareto", "test", "status", "epochs")
 """Columns that a narrow screen shall not have to scroll to."""
-IN_UNITS = {"parameters": ("parameters (million)", 1e6), "flops": ("FLOPs (billion)", 1e9)}
 
 
 def section(study: StudyOnPage) -> Section | None:
@@ -24,7 +23,7 @@ def section(study: StudyOnPage) -> Section | None:
     table = Table(
         study.file("trials"),
         "All trials: one run each, ranked on validation",
-        [IN_UNITS[name][0] if name in IN_UNITS else name for name in names],
+        names,
         [_cells(row, names) for row in study.rows],
         "The best of many single runs score too high; the final stage compares them."
         + (f" Alike in all rows: {', '.join(alike)}." if alike else ""),
@@ -41,6 +40,4 @@ def _cells(row: Row, names: list[str]) -> list[Cell]:
 def _cell(name: str, value: Any) -> Cell:
     if isinstance(value, bool):
         return ("*" if value else "") if name == "pareto" else str(value)
-    if name in IN_UNITS and value is not None:
-        return float(value) / IN_UNITS[name][1]
     return value if isinstance(value, int | float | None) else str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator
 from functools import cached_property
@@ -42,6 +43,7 @@ class TensorBoard:
         self._stage = stage
         self._space = space
         self._writers: dict[str, SummaryWriter] = {}
+        self._has_failed = False
 
     def add(self, suggestion: Suggestion, result: EpochResult) -> None:
         """Write the scalars of an epoch, and its panel if it is one of those that are kept."""
@@ -65,10 +67,23 @@ class TensorBoard:
             writer.close()
 
     def end(self, record: TrialRecord) -> None:
-        """Add what is known of a run once it is over; of one that has it already, nothing."""
-        place = self._place(record.name, record.config)
-        if not (place / END).exists():
-            write_events(place / END, self._ending(record))
+        """Add what is known of a run once it is over; of one that has it already, nothing.
+
+        What goes wrong there is said in the log, once: pictures for people must not end a search. A disk that is full
+        or gone ends it as it does elsewhere.
+        """
+        try:
+            place = self._place(record.name, record.config)
+            if not (place / END).exists():
+                write_events(place / END, self._ending(record))
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno is not None:  # that of a damaged picture has no number
+                raise
+            if not self._has_failed:
+                logging.getLogger(__name__).exception(
+                    "TensorBoard lacks how a run ended, %s and maybe more", record.name
+                )
+            self._has_failed = True
 
     def _ending(self, record: TrialRecord) -> Iterator[tuple[int, Any]]:
         """Its row of the table, its totals, its last panel, and how a finalist judges the validation rows."""

@@ -99,6 +99,18 @@ def test_nothing_can_be_written(tmp_path, method, path):
         assert len(get(address)["trials"]) == 6
 
 
+def test_a_page_of_elsewhere_cannot_have_it_under_a_name_of_its_own(tmp_path):
+    folder, _ = all_that_can_become_of_a_trial(tmp_path / "s")
+    with served(folder, tmp_path / "panels") as address:
+        for host, code in {"evil.example": 403, "evil.example:8080": 403, "localhost:9": 200}.items():
+            request = urllib.request.Request(f"{address}/api/studies/0", headers={"Host": host})
+            try:
+                found = urllib.request.urlopen(request, timeout=60).status
+            except urllib.error.HTTPError as refused:
+                found = refused.code
+            assert found == code, host
+
+
 @pytest.mark.parametrize("port", [-1, 70000, "taken"])
 def test_a_port_that_cannot_be_had_is_said_in_a_sentence(port):
     with socket.create_server(("127.0.0.1", 0)) as other:

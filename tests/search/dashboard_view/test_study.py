@@ -241,3 +241,26 @@ def test_what_is_no_study_or_has_no_trial_is_said_in_a_sentence(tmp_path):
     with pytest.raises(ConfigError, match=r"no trial of .* has begun yet"):
         shown(folder, tmp_path / "panels")
     assert not (folder.path / Stage.SEARCH).exists()
+
+
+@pytest.mark.parametrize("name", ["config.json", "outcome.json", "metrics.jsonl"])
+def test_a_damaged_record_is_a_trial_without_one(tmp_path, name):
+    folder, _ = all_that_can_become_of_a_trial(tmp_path / "s")
+    (folder.record(Stage.SEARCH, "0001").folder / name).write_text('{"epoch": 1}\n')
+    study = shown(folder, tmp_path / "panels")
+    assert len(study.trials) == 6 and study.trials[1].params == {}
+    assert study.trials[0].values == [0.9]
+
+
+def test_a_damaged_database_is_one_sentence(tmp_path):
+    folder, _ = all_that_can_become_of_a_trial(tmp_path / "s")
+    folder.study_db.write_bytes(b"no database at all" * 100)
+    with pytest.raises(ConfigError, match=r"study.db cannot be read .*restore it from a copy"):
+        shown(folder, tmp_path / "panels")
+
+
+def test_a_file_that_is_renamed_while_it_is_looked_at_is_passed_over(tmp_path):
+    """As one that was listed and is gone: here a link to nothing."""
+    folder, _ = all_that_can_become_of_a_trial(tmp_path / "s")
+    (folder.record(Stage.SEARCH, "0001").folder / ".metrics.tmp").symlink_to("gone")
+    assert len(shown(folder, tmp_path / "panels").trials) == 6

@@ -73,10 +73,21 @@ def test_what_an_earlier_report_left_is_gone_and_what_is_not_its_own_stays(tmp_p
 def test_no_file_outside_is_deleted_whatever_an_earlier_json_says(tmp_path):
     precious = tmp_path / "precious.txt"
     precious.touch()
-    for damaged in ('{"files": ["../precious.txt", "..", "/etc/none"]}', '{"files": 1}', "[]", "{", ""):
+    (tmp_path / "report" / "folder").mkdir(parents=True)
+    names = '["../precious.txt", "..", ".", "", "folder", "\\u0000", "/etc/none"]'
+    for damaged in ('{"files": [".."]}', f'{{"files": {names}}}', '{"files": 1}', "[]", "{", ""):
         (tmp_path / "report.json").write_text(damaged)
         write(report(TABLE), tmp_path)
-        assert precious.exists()
+        assert precious.exists() and (tmp_path / "report" / "folder").is_dir()
+
+
+def test_a_report_that_was_cut_short_leaves_nothing_that_the_next_one_does_not_know(tmp_path):
+    (tmp_path / "report" / "scores.md").mkdir(parents=True)  # in the way of a table, after its CSV
+    with pytest.raises(ConfigError):
+        write(report(TABLE), tmp_path)
+    (tmp_path / "report" / "scores.md").rmdir()
+    write(report(), tmp_path)
+    assert list((tmp_path / "report").iterdir()) == []
 
 
 def test_without_drawn_charts_the_page_has_them_and_the_folder_has_none(tmp_path):

@@ -1,6 +1,7 @@
 """`python search/report.py`: what it writes where, and what it says of folders that hold less than a finished study."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -11,8 +12,9 @@ import pytest
 
 from lssat.config import ConfigError
 from search import report as command
-from search.page.document import Chart, Picture, Statement
+from search.page.document import Chart, Picture, Statement, Table
 from search.page.report import BROKEN, SECTIONS, _section, report_of
+from search.page.sections import finalists
 from search.page.study import read_study
 from search.record.folder import Stage
 from tests.search.studies import Made, faces, study
@@ -87,6 +89,14 @@ def test_several_studies_are_parts_of_one_page_and_share_no_file(finished, made,
     assert out.splitlines()[0] == "report/report.html", "beside the first"
 
 
+def test_studies_whose_names_a_disk_makes_alike_share_no_file(finished):
+    ids = ["a_b", "a b", "a?b"]
+    files = [read_study(finished, each, is_one_of_several=True).file("finalists") for each in ids]
+    assert len(set(files)) == len(files)
+    assert files[0] == "a_b-finalists", "a name that need not change is kept"
+    assert [re.sub(r"[\w.+-]", "", each) for each in files] == ["", "", ""]
+
+
 def test_two_studies_of_one_name_are_refused(finished, copied):
     with pytest.raises(ConfigError, match="must have a name of its own"):
         report_of([finished, copied])
@@ -136,11 +146,28 @@ def test_a_damaged_manifest_is_named(copied, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("name", ["config.json", "outcome.json", "metrics.jsonl"])
-def test_a_damaged_record_is_named(copied, monkeypatch, capsys, name):
+def test_a_damaged_record_is_named_and_the_others_are_reported(copied, name):
     (copied / "trials" / "0002" / name).write_text('{"epoch": 1}\n')
-    code, _, err = called(monkeypatch, capsys, copied)
-    assert code == 2 and len(err.splitlines()) == 1
-    assert "trials/0002 is damaged" in err
+    found = report_of([copied])
+    said = sentences(found)
+    assert "trials/0002 is damaged" in said["damaged.0"] and str(copied) not in said["damaged.0"]
+    assert found.parts[0].sections[0].blocks[0].is_warning
+    assert not [each for each in said if each.endswith(BROKEN)]
+    assert ("trials", "17") in found.facts
+
+
+def test_of_several_studies_one_that_cannot_be_read_leaves_the_others(copied, finished):
+    other = copied.rename(copied.with_name("other"))
+    (other / "manifest.json").write_text("{")
+    found = report_of([finished, other])
+    assert [part.id for part in found.parts][-1] == "other"
+    assert "This study is left out: " in found.parts[-1].sections[0].blocks[0].text
+    (other / "manifest.json").write_text((finished / "manifest.json").read_text())
+    manifest = json.loads((finished / "manifest.json").read_text())
+    del manifest["data"]["source"], manifest["data"]["rows"]
+    (other / "manifest.json").write_text(json.dumps(manifest))
+    found = report_of([finished, other])
+    assert len(found.parts[1].sections) > 10 and (found.about, found.facts) == ("", []), "what the record lacks"
 
 
 def test_a_results_folder_that_cannot_be_written_is_one_sentence_and_out_helps(copied, monkeypatch, capsys, tmp_path):
@@ -181,6 +208,21 @@ def test_an_interrupted_study_names_who_leads_and_how_to_go_on(made, ends):
     assert "There is no winner yet" in said["open"] and "the test split is closed" in said["open"]
     assert "this is too high" in said["leading"]
     assert "winner" not in said and not [each for each in said if each.endswith(BROKEN)]
+
+
+def test_what_begins_while_the_page_is_made_is_of_the_next_page(copied):
+    """In each stage, after the study was read."""
+    before, study = report_of([copied]), read_study(copied, "moods")
+    for stage in (Stage.SEARCH, Stage.FINAL):
+        first = next((copied / stage).iterdir())
+        shutil.copytree(first, first.with_name("0099-seed9" if stage is Stage.FINAL else "0099"))
+    sections = [found for make in SECTIONS if (found := _section(make, study))]
+    assert not [block.id for found in sections for block in found.blocks if getattr(block, "id", "").endswith(BROKEN)]
+    tables = [
+        {block.name: block.rows for block in blocks if isinstance(block, Table)}
+        for blocks in (before.blocks, [block for found in sections for block in found.blocks])
+    ]
+    assert tables[0] == tables[1]
 
 
 def test_without_a_database_or_prepared_data_the_record_is_enough(copied):
@@ -241,3 +283,14 @@ def test_charts_are_drawn_in_the_order_of_the_page(finished):
     assert [section.id for section in found.parts[0].sections][:2] == ["answer", "next"]
     assert [block for block in found.blocks if isinstance(block, Chart)]
     assert len({make.__module__ for make in SECTIONS}) == len(SECTIONS)
+
+
+def test_the_table_of_finalists_holds_numbers_with_all_their_digits(finished):
+    study = read_study(finished, "moods")
+    (table,) = [block for block in finalists.section(study).blocks if isinstance(block, Table)]
+    rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    assert [row["score"] for row in rows] == [row.mean for row in study.table]
+    assert [row["difference"] for row in rows] == [row.best.difference for row in study.table]
+    assert [row["low"] for row in rows] == [
+        None if row.best.difference is None else row.best.claim.low for row in study.table
+    ]

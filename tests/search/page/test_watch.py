@@ -159,8 +159,8 @@ def test_ctrl_c_ends_it_well(process, number):
     assert re.fullmatch(r"http://127.0.0.1:\d+/", process.address)
     process.send_signal(number)
     out, err = process.communicate(timeout=20)
-    assert (process.returncode, err) == (0, "")
-    assert out.splitlines()[-1] == "no longer watched"
+    assert (process.returncode, err) == (128 + number, "no longer watched\n")
+    assert "Ctrl-C ends it" in out
 
 
 def test_a_study_that_is_gone_leaves_the_page_as_it_was(process, study):
@@ -171,6 +171,36 @@ def test_a_study_that_is_gone_leaves_the_page_as_it_was(process, study):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     connection.request("GET", "/version")
     assert connection.getresponse().read() == b"1"
+
+
+class Obstructed(watch.Served):
+    """A file is where the folder of tables must be, until the page was tried twice; then it is made, and Ctrl-C."""
+
+    tried = 0
+
+    def renew(self, folders, with_faces):
+        self.tried += 1
+        parts = self.folder / "report"
+        parts.unlink(missing_ok=True)
+        if self.tried <= 2:
+            parts.touch()
+        super().renew(folders, with_faces)
+        raise KeyboardInterrupt
+
+
+def test_what_passes_leaves_no_stale_page_and_is_said_once(study, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(watch, "EVERY_S", 0.01)
+    monkeypatch.setattr(watch, "REST", 0)
+    served = Obstructed(tmp_path / "served")
+    served.folder.mkdir()
+    shown = watch.state_of([study])
+    goes_on(study)
+    with pytest.raises(KeyboardInterrupt):
+        watch._follow(served, [study], True, shown)
+    assert (served.tried, served.version) == (3, 1)
+    assert [line.partition(" in")[0][:28] for line in capsys.readouterr().out.splitlines()] == [
+        "the page stays as it was: th"
+    ]
 
 
 @needs_browser

@@ -1,8 +1,10 @@
 """A run folder belongs to one process, and nothing of somebody else's is deleted."""
 
+import fcntl
 import re
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 
 from lssat.config import ConfigError, DataConfig
 from search.record.folder import RunFolder
-from search.record.locking import claimed, folder_name
+from search.record.locking import claimed, folder_name, locked
 from search.space.file import load
 from search.strategy.searcher import open_study
 
@@ -52,6 +54,17 @@ def test_another_process_is_refused_until_the_first_is_gone_however_it_ends(tmp_
         process.kill()
     with claimed(folder, resume=False, overwrite=False) as resumes:
         assert not resumes
+
+
+def test_whoever_looks_at_the_lock_in_that_moment_is_no_other_process_that_runs(tmp_path):
+    """A dashboard asks whether a search runs: it holds the lock of a kill for as long as the look takes."""
+    lock = tmp_path / ".s.lock"
+    lock.touch()
+    with lock.open() as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        threading.Timer(0.2, fcntl.flock, (looking, fcntl.LOCK_UN)).start()
+        with locked(RunFolder(tmp_path / "s")):
+            pass
 
 
 def test_a_study_that_never_begins_leaves_nothing_behind(tmp_path):

@@ -271,3 +271,22 @@ def test_nothing_half_written_is_left_where_tensorboard_looks(study):
     train(study, Stage.SEARCH, Suggestion("0000", SAMPLED), (1,), Status.STOPPED)
     names = [path.name for path in study.folder.tensorboard.rglob("*tfevents*")]
     assert len(names) == 3 and not [name for name in names if name.startswith(".")]
+
+
+def test_a_damaged_picture_ends_no_search_and_is_said_once(study, caplog):
+    for name in ("0000", "0001"):
+        record = train(study, Stage.SEARCH, Suggestion(name, SAMPLED), (1, 2, 3))
+        record.panel.write_bytes(b"\x89PNG nothing")
+        record.end(Outcome(Status.STOPPED, "", 30.0))
+    tuning._settle(study, Stage.SEARCH)
+    assert len([line for line in caplog.records if "TensorBoard lacks" in line.message]) == 1
+
+
+def test_a_place_that_cannot_be_written_is_an_error_as_it_is_elsewhere(study):
+    record = train(study, Stage.SEARCH, Suggestion("0000", SAMPLED), (1,))
+    record.end(Outcome(Status.STOPPED, "", 30.0))
+    end = study.folder.tensorboard / "search" / "0000 test_resnet"
+    end.rename(end.with_name("aside"))
+    end.touch()
+    with pytest.raises(OSError):
+        TensorBoard(study.folder.tensorboard, Stage.SEARCH, study.space).end(record)

@@ -73,7 +73,7 @@ def in_words(task: Task, attribute: int | None, value: int) -> str:
 def why_no_faces(study: StudyOnPage) -> str:
     """Why pictures of the data cannot be shown, in words; empty where they can."""
     if not study.with_faces:
-        return "pictures of faces were left out on demand"
+        return "pictures of faces were left out, as asked"
     if study.prepared is None:
         return "the prepared data are gone, or are no longer those that the study saw"
     return ""

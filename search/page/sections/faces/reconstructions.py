@@ -39,7 +39,7 @@ def _blocks(study: StudyOnPage) -> Iterator[Block]:
     own = study.folder.record(chosen.stage, chosen.run)
     others = _of_other_arms(study) if chosen.stage is Stage.FINAL else []
     if not study.with_faces:
-        yield Statement(f"{study.id}.reconstructions.faces", "Pictures of faces were left out on demand.")
+        yield Statement(f"{study.id}.reconstructions.faces", "Pictures of faces were left out, as asked.")
         return
     if not own.config.trains_auxiliary:
         yield Statement(f"{study.id}.reconstructions.none", f"{own.name} was trained without the auxiliary task.")

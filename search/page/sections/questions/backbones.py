@@ -12,6 +12,7 @@ from typing import Any
 import altair as alt
 
 from lssat.config import ConfigError
+from search.claims.words import Word
 from search.findings.leaderboard import Row
 from search.findings.tasks import Compared, compared_in
 from search.page.charts import COLOURS, SAID, Drawn, differences, point, values
@@ -70,7 +71,8 @@ def _compared(study: StudyOnPage) -> Compared | None:
 def _claims(study: StudyOnPage, compared: Compared, found: Mapping[str, Backbone]) -> Iterator[Block]:
     name = study.file("backbones")
     for told in compared.told:
-        yield of_claim(told, f"{study.id}.backbones.{told.claim.arm}", f"{name}.csv")
+        if told.claim.arm != told.claim.beside or told.claim.word is not Word.UNTOLD:
+            yield of_claim(told, f"{study.id}.backbones.{told.claim.arm}", f"{name}.csv")
     if unequally := study.as_task.unequally_tuned:
         yield Statement(f"{study.id}.backbones.tuned", f"The study {unequally}.", data=study.folder.leaderboard.name)
     if left_out := [backbone for backbone in found if backbone not in compared.found.arms]:

@@ -101,8 +101,8 @@ def _of_search(study: StudyOnPage, of: SearchSettings) -> Iterator[Block]:
         first = weights[0]
         yield Statement(
             f"{study.id}.settings.{first.key}",
-            f"In nothing do the best trials differ from all as much as in {first.key}: {first.share:.0%} of all "
-            f"importance ({first.low:.0%} to {first.high:.0%} where trials are drawn again).",
+            f"{first.key} sets the best trials apart most: {first.share:.0%} of all importance "
+            f"({first.low:.0%} to {first.high:.0%} where trials are drawn again).",
             BY_PED_ANOVA,
             data=f"{name}.csv",
         )

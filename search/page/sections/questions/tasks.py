@@ -71,7 +71,7 @@ def _found(studies: Sequence[StudyOnPage], margin: float) -> _Found:
             return _Found(read, None, why, said)
         return _Found(read, tasks_of(read, margin), "", said)
     except ConfigError as error:
-        return _Found([], None, str(error), left_out)
+        return _Found(read, None, str(error), said)
 
 
 def _nothing(why: str) -> Statement:

@@ -73,6 +73,8 @@ def test_without_predictions_means_are_shown_and_nothing_is_told(tmp_path):
     assert "no kept predictions" in table.note
     assert all(statement.interval is None for statement in statements(section).values())
     assert "backbones_to_best" not in charts(section)
+    said = [text.text for text in statements(section).values() if text.text.startswith("Whether")]
+    assert len(said) == 2 and not [text for text in said if "test_resnet and test_resnet" in text], "not beside itself"
 
 
 def test_a_backbone_without_final_runs_is_named(tmp_path):

@@ -1,5 +1,6 @@
 """Learning curves say what the records say: every epoch, every stop, and nothing of what is no number."""
 
+import ast
 import json
 import math
 
@@ -159,3 +160,20 @@ def test_families_beyond_the_colours_are_others_and_those_of_the_best_keep_their
     shown = {line["b"]: line["g"] for line in lines(charts(folder)["curves"]).values()}
     assert shown["test_resnet.9"] == "test_resnet.9"
     assert shown["test_vit"] == "other"
+
+
+def test_a_name_with_a_quote_is_a_name_like_others():
+    """The condition is code for the browser, which reads the name back as it is."""
+    name = 'it\'s "x" \\'
+    made = [{"t": name, "b": "b", "g": "g", "x": "complete", "d": False, "e": [1], "s": [0.5]}]
+    found = json.dumps(spec(drawn(made, colour("g", ["g"], "family"), "score", name)))
+    written = {each.partition("=== ")[2].removesuffix(")") for each in _tests(json.loads(found)) if "datum.t" in each}
+    assert written and {ast.literal_eval(each) for each in written} == {name}
+
+
+def _tests(node):
+    """The conditions in a chart."""
+    if isinstance(node, dict):
+        own = [node["test"]] if isinstance(node.get("test"), str) else []
+        return own + [each for value in node.values() for each in _tests(value)]
+    return [each for value in node for each in _tests(value)] if isinstance(node, list) else []

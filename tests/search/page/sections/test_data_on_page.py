@@ -20,7 +20,7 @@ def test_counts_of_classes_add_up_to_the_rows_of_each_split(tmp_path):
     *classes, whole = [row[1:4] for row in rows]
     assert whole == list(ROWS.values())
     assert [sum(column) for column in zip(*classes, strict=True)] == whole
-    assert [row[4] for row in rows] == ["25.0%", "75.0%", "100.0%"]
+    assert [row[4] for row in rows] == [0.25, 0.75, 1.0]
 
 
 def test_rejects_are_listed_with_their_reasons(tmp_path):

@@ -12,7 +12,7 @@ def tables(folder):
 
 
 def test_only_settings_that_are_not_the_defaults_are_shown(tmp_path):
-    rows = dict(tables(begun(tmp_path / "s", "score, flops"))["settings"].rows)
+    rows = dict(tables(begun(tmp_path / "s", "score, flops"))["not_defaults"].rows)
     assert rows["optim.epochs"] == "4"
     assert rows["search.objectives"] == "score, flops"
     assert rows["search.sampler"] == "random"
@@ -22,7 +22,7 @@ def test_only_settings_that_are_not_the_defaults_are_shown(tmp_path):
 
 def test_the_folder_of_the_data_does_not_travel_with_the_page(tmp_path):
     found = tables(begun(tmp_path / "s"))
-    assert dict(found["settings"].rows)["data.source"] == "faces.csv"
+    assert dict(found["not_defaults"].rows)["data.source"] == "faces.csv"
     assert dict(found["made_with"].rows)["data"] == "faces.csv"
 
 
@@ -49,6 +49,20 @@ def test_sessions_and_openings_are_those_of_the_manifest(tmp_path):
         ["2026-01-03", "0003", "nothing: it was cut short"],
     ]
     assert found["sessions"].rows == [["1", manifest.UNKNOWN, "python search/run.py --name 'a b'"]]
+
+
+def test_no_folder_of_a_disk_is_on_a_command_that_is_shown(tmp_path):
+    folder = begun(tmp_path / "s")
+    content = json.loads(folder.manifest.read_text())
+    words = ["--data", "/home/ann/faces.csv", "--results=/home/ann/r", "--set", "data.source=/home/ann/x y.csv"]
+    words += ["--space", "spaces/backbones.yaml", "~/faces.csv", "s3://bucket/faces", "a=/u/a,/u/b"]
+    content["sessions"][0] = {"command": ["python3", "/home/ann/search/run.py", *words], "started": "1", "ended": None}
+    folder.manifest.write_text(json.dumps(content))
+    (row,) = tables(folder)["sessions"].rows
+    assert row[2] == (
+        "python run.py --data faces.csv --results=r --set 'data.source=x y.csv' --space spaces/backbones.yaml "
+        "faces.csv s3://bucket/faces a=a,b"
+    )
 
 
 def test_a_test_split_that_stayed_closed_is_said_to_be(tmp_path):

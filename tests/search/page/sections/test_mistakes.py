@@ -153,7 +153,7 @@ def test_no_faces_leaves_out_every_picture_of_the_data(tmp_path):
     without = read_study(study.folder.path, "made", with_faces=False)
     sections = [each(without) for each in (reconstructions.section, mistakes.section, doubtful.section)]
     assert not any(pictures_in(section) for section in sections)
-    assert "left out on demand" in said_in(sections[1])["mistakes.faces"]
+    assert "left out, as asked" in said_in(sections[1])["mistakes.faces"]
 
 
 @pytest.mark.parametrize("is_synthetic", [True, False])

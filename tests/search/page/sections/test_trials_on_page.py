@@ -21,7 +21,7 @@ def test_rows_and_numbers_are_those_of_the_leaderboard(tmp_path):
     assert [row["trial"] for row in rows] == [row.trial for row in study.rows]
     assert [row["score"] for row in rows] == [row.score for row in study.rows]
     assert [row["optim.lr"] for row in rows] == [row.searched["optim.lr"] for row in study.rows]
-    assert {(row["parameters (million)"], row["FLOPs (billion)"]) for row in rows} == {(1.0, 3.0)}
+    assert {(row["parameters"], row["flops"]) for row in rows} == {(10**6, 3 * 10**9)}
     assert found.shown == 20
     assert found.best == (0,)
 
