@@ -53,6 +53,7 @@ def serve(winner: Winner, listening: socket.socket) -> None:
             show=False,
             reload=False,
             show_welcome_message=False,
+            timeout_graceful_shutdown=2,
         )
 
 

@@ -23,12 +23,13 @@ VALIDATION = "validation.json"  # the epoch that was kept, as it was reported, a
 CALIBRATION = "calibration.json"  # the temperature; absent where the checkpoint kept no predictions
 TEST = "test.json"  # the scorecard on the test split, which whoever opens that split adds
 ONNX = "model.onnx"  # for programs without torch; absent until `python -m lssat.export` has proved it
+ONNX_WEIGHTS = "model.onnx.data"  # of a large one: torch puts them beside it
 CARD = "MODEL_CARD.md"
 MANIFEST = "bundle.json"  # format, versions of libraries, sha256 of every other file
 FORMAT = 2  # 1: all tensors in one file, and no manifest
 LIBRARIES = ("av", "pillow", "safetensors", "scikit-image", "timm", "torch")  # what decides pixels and numbers
 ANSWERS = (WEIGHTS, HEAD, CONFIG, LABELS, PREPROCESSING, CALIBRATION)  # the files that decide what a winner answers
-FILES = (*ANSWERS, VALIDATION, TEST, ONNX, CARD)
+FILES = (*ANSWERS, VALIDATION, TEST, ONNX, ONNX_WEIGHTS, CARD)
 """All that a bundle may hold beside its manifest; whatever else lies in its folder is somebody's own."""
 
 

@@ -57,7 +57,7 @@ LAYOUT = {  # box: pixels from its package's left edge, row, width
     "lssat.bundle": (0, 1, 188),
     "lssat.on_ray": (204, 1, 184),
     "lssat.data.prepare": (404, 1.68, 224),
-    "lssat.local_server": (416, 0.26, 212),
+    "lssat.local_server": (492, 2.98, 314),
     "lssat.tools": (644, 0.26, 160),
     "lssat.train": (0, 2, 400),
     "lssat.data.sources": (474, 2.35, 154),
