@@ -58,13 +58,14 @@ class Table:
         return [all(isinstance(cell, int | float | None) for cell in column) for column in cells]
 
     def without_alike(self, settings: Collection[str]) -> Table:
-        """The table without those of these columns that are alike in all rows, which the note names instead."""
+        """The table without empty columns, and those of these that are alike in all rows, which the note names."""
         if len(self.rows) < 2:
             return self
         alike = [
             place
             for place, name in enumerate(self.columns)
-            if name in settings and len({row[place] for row in self.rows}) == 1
+            if len(alike_cells := {row[place] for row in self.rows}) == 1
+            and (name in settings or alike_cells <= {None, ""})
         ]
         said = ", ".join(
             f"{self.columns[place]} {self.rows[0][place]}" for place in alike if self.rows[0][place] not in (None, "")
