@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,7 +39,7 @@ without classifier), with random weights, on the CPU, in float32. {ok} of {all} 
 - **contract**: training and evaluating, the clean pass is timm's pre-logits output; hidden pixels change nothing in the
   masked pass; the masked pass changes no buffer, no parameter and no later clean pass.
 - **ONNX**: torch's exporter writes the model, and onnxruntime answers {rows} random images as torch does, in batches of
-  1, 7 and 32 (logits differ by at most 1e-4, labels are the same), on random weights.
+  1, 7 and 32 (logits differ by at most 1e-4, labels are the same), on random weights. Empty: not tried yet.
 
 Each module has a process of its own: one that dies or hangs is refused with the signal that ended it, or the time it
 had, as the reason.
@@ -80,13 +80,17 @@ def check_modules(modules: Sequence[str]) -> None:
             raise ConfigError(f"`--modules` takes modules of timm, but got {module!r}; {hint}")
 
 
-def survey_all(modules: Sequence[str], child: Sequence[str] = CHILD) -> list[Row]:
-    """A row for each module, in order, each found by the command `child`; each is printed as it comes."""
+def survey_all(
+    modules: Sequence[str], child: Sequence[str] = CHILD, onnx: Callable[[Row], str] = onnx_in_child
+) -> list[Row]:
+    """A row for each module, in order, each found by the command `child`, and what `onnx` says of it; each is printed
+    as it comes.
+    """
     rows: list[Row] = []
     started = time.monotonic()
     for count, module in enumerate(modules, 1):
         row = survey_in_child(module, child)
-        rows.append(replace(row, onnx=onnx_in_child(row)) if row.ok else row)
+        rows.append(replace(row, onnx=onnx(row)) if row.ok else row)
         minutes = (time.monotonic() - started) / count * (len(modules) - count) / 60
         print(f"[{count}/{len(modules)}, {minutes:.0f} min left] {' '.join(cells(rows[-1]))}", flush=True)
     return rows
