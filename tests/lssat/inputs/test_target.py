@@ -18,7 +18,7 @@ from lssat.inputs.texture import grey, lbp, ldp
 from lssat.model.lssat import build_model
 from lssat.task import Task
 from lssat.train.distributed import Distributed
-from lssat.train.reconstruction_panel import TILE, draw_panel
+from lssat.train.reconstruction_panel import COLUMNS, draw_panel
 from lssat.train.step import Losses, StepContext, train_step
 
 MEAN, STD = torch.tensor([0.5, 0.4, 0.3]), torch.tensor([0.2, 0.3, 0.4])
@@ -237,7 +237,8 @@ def test_panel_shows_the_texture_where_rgb_is_rebuilt_beside_it() -> None:
         config = build({**settings, "target.rgb_weight": weight})
         torch.manual_seed(0)
         sheets.append(Image.open(io.BytesIO(draw_panel(config, build_model(config, 3), rows, torch.device("cpu")))))
-    wanted = (0, 0, 3 * TILE, sheets[0].height)  # all but the prediction
+    width, height = sheets[0].size
+    wanted = (0, 0, width - width // len(COLUMNS), height)  # all but the prediction
     assert sheets[0].size == sheets[1].size
     assert sheets[0].crop(wanted).tobytes() == sheets[1].crop(wanted).tobytes()
 
