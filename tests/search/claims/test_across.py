@@ -121,7 +121,7 @@ def test_words_stand_beside_scores_and_intervals_and_what_would_tell_beside_may_
     assert lines[4].startswith("| arm 00 | 0.5") and " best |" in lines[4]
     assert " worse (-0." in lines[6]
     assert "- task 0: 5 seeds, 1000 validation units" in lines
-    assert lines[-1].startswith("  - arm 00 from arm 01: not with") and lines[-2].startswith("- task 1")
+    assert lines[-1].startswith("  - arm 00 from arm 01: only more of both") and lines[-2].startswith("- task 1")
 
 
 def test_regrets_have_bounds_probabilities_and_a_sentence():

@@ -68,14 +68,12 @@ def test_nothing_is_written_of_a_session_that_never_began(folder):
     assert not folder.report.exists()
 
 
-@pytest.mark.parametrize("how", ["place", "manifest", "record"])
+@pytest.mark.parametrize("how", ["place", "manifest"])
 def test_a_report_that_fails_is_one_line_that_says_how_to_make_it(folder, how):
     if how == "place":
         (folder.path / "report").touch()
-    elif how == "manifest":
-        folder.manifest.write_text("{")
     else:
-        (folder.path / "trials" / "0000" / "config.json").write_text("{\n")
+        folder.manifest.write_text("{")
     said = left(folder)
     assert said.count("\n") == 1 and said.startswith("there is no report of this session (")
     assert said.rstrip().endswith("search/report.py moods") and "Traceback" not in said

@@ -157,10 +157,10 @@ def process(study):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_it_well(process, number):
     assert re.fullmatch(r"http://127.0.0.1:\d+/", process.address)
+    assert "Ctrl-C ends it" in process.stdout.readline()
     process.send_signal(number)
-    out, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (128 + number, "no longer watched\n")
-    assert "Ctrl-C ends it" in out
 
 
 def test_a_study_that_is_gone_leaves_the_page_as_it_was(process, study):
