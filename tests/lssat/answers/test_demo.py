@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import io
+import os
 import signal
 import subprocess
 import sys
@@ -146,7 +147,9 @@ def test_a_fault_is_a_sentence_and_the_page_goes_on(best, photos, caplog):
 
 def test_it_serves_on_any_free_port_until_ctrl_c(best):
     words = [sys.executable, "-m", "lssat.demo", str(best), "--port", "0", "--device", "cpu"]
-    demo = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    outside = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}  # NiceGUI heeds it
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    demo = subprocess.Popen(words, cwd=ROOT, env=outside, text=True, **pipes)
     killer = threading.Timer(120, demo.kill)
     killer.start()
     try:
