@@ -37,7 +37,7 @@ def main() -> int:
 def _run(arguments: argparse.Namespace) -> None:
     check_extra("export")  # before the data are prepared, which may take hours
     data = data_of(arguments)
-    from lssat.bundle.exporting import add_files
+    from lssat.bundle.exporting import add_onnx
     from lssat.bundle.folder import ONNX, check_is_current
     from lssat.bundle.onnx_model import check_enough, prove, write_onnx
     from lssat.bundle.opening import open_bundle
@@ -55,7 +55,7 @@ def _run(arguments: argparse.Namespace) -> None:
         model = Path(folder) / ONNX
         write_onnx(bundle, model)
         proof = prove(bundle, model, rows["image"], rows["label"])
-        add_files(arguments.bundle, sorted(model.parent.iterdir()), bundle.digest)  # a large one has its weights beside
+        add_onnx(arguments.bundle, sorted(model.parent.iterdir()), bundle.digest)  # a large one has its weights beside
     print(
         f"{arguments.bundle / ONNX}: on {proof.rows} rows of {arguments.split}, in batches of "
         f"{', '.join(map(str, proof.batches))}, logits differ from torch's by at most {proof.largest_difference:.1g}, "

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lssat.answers.output import Journal, Row, key_of, write_csv, write_table
+from lssat.answers.output import Journal, Row, disk_may_be_full, key_of, write_csv, write_table
 from lssat.bundle.winner import Seen, Winner
 from lssat.command import Notify
 from lssat.data.images import UnusableImage
@@ -21,8 +23,10 @@ from lssat.data.pictures import refuse_bombs
 from lssat.data.prepare.asked import Asked
 from lssat.data.prepare.progress import Progress
 from lssat.evaluation.probability import mean_logits
+from lssat.files import make_folder, write_whole
 from lssat.text.visible import as_text, on_one_line
 
+STEM = 60  # letters of a file's name that the picture of its answer keeps
 NAMED = 10  # files without an answer that the summary names
 
 
@@ -41,10 +45,11 @@ class Opened(NamedTuple):
 
 @dataclass(frozen=True)
 class Answering:
-    """`embed`: features are written too."""
+    """`embed`: features are written too. `explain`: a folder for a picture of each answer, which says why."""
 
     winner: Winner
     embed: bool
+    explain: Path | None = None
 
     def write(self, files: Sequence[Path], out: Path | None, notify: Notify) -> str:
         """A row for each file, and what a person is told at the end. Files that a killed process answered stay so."""
@@ -53,7 +58,10 @@ class Answering:
             rows = [row for some in progress.follow(self._answers(files), len) for row in some]
             write_csv(sys.stdout, rows)
             return _summary(rows)
-        journal = Journal(out, {"winner": self.winner.bundle.digest, "embed": self.embed})
+        question = {"winner": self.winner.bundle.digest, "embed": self.embed}
+        if self.explain:
+            question["explain"] = str(self.explain)
+        journal = Journal(out, question)
         with journal.alone():
             rows = self._journaled(files, journal, notify)
             write_table(out, rows)
@@ -118,7 +126,23 @@ class Answering:
         }
         if self.embed:
             row["embedding"] = seen.features.mean(0).tolist() if seen else None
+        if self.explain:
+            row["explained"] = self._explained(self.explain, opened) if opened.asked else None
         return row
+
+    def _explained(self, folder: Path, opened: Opened) -> str:
+        """The picture of why it answers so, of a video about its middle frame with a face."""
+        from lssat.answers.explaining import explain  # captum comes with an extra
+
+        assert opened.asked
+        key = sha256(key_of(opened.path).encode(errors="surrogateescape")).hexdigest()
+        stem = re.sub(r"[^\w.-]+", "_", opened.path.stem)[:STEM]
+        path = folder / f"{stem}-{key[:8]}.png"
+        content = explain(self.winner, opened.asked.images[opened.num_images // 2]).png()
+        with disk_may_be_full(path):
+            make_folder(folder)
+            write_whole(path, lambda to: to.write_bytes(content))
+        return str(path)
 
 
 def _source(path: Path) -> str:

@@ -149,15 +149,8 @@ def _show(place: ui.column, prediction: Prediction, explained: Explained) -> Non
                 ui.label(prediction.classes[index]).classes("w-40 text-right")
                 ui.linear_progress(float(probability[index]), show_value=False).classes("grow")
                 ui.label(f"{probability[index]:.3f}").classes("w-16")
-        pictures = {"what it saw": explained.face, "where it looked": explained.looked}
-        if rebuilt := explained.rebuilt:
-            pictures |= {
-                "partly hidden": rebuilt.masked[0],
-                "its texture": rebuilt.target[0],
-                "rebuilt from the rest": rebuilt.rebuilt[0],
-            }
         with ui.row().classes("gap-4"):
-            for caption, picture in pictures.items():
+            for caption, picture in explained.pictures.items():
                 with ui.column().classes("items-center gap-1"):
                     ui.image(_inlined(picture)).style(f"width: {SHOWN}px; image-rendering: pixelated")
                     ui.label(caption)

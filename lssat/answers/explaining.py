@@ -15,6 +15,7 @@ from torch import Tensor
 from lssat.bundle.winner import Reconstruction, Winner
 from lssat.evaluation.metrics import Array
 from lssat.inputs.texture import stream_image
+from lssat.train.reconstruction_panel import sheet
 
 STEPS = 32
 """Between an empty picture and the face, at which the gradient is read."""
@@ -32,6 +33,20 @@ class Explained(NamedTuple):
     looked: npt.NDArray[np.uint8]
     rebuilt: Reconstruction | None
 
+    @property
+    def pictures(self) -> dict[str, npt.NDArray[np.uint8]]:
+        """By what is said above each."""
+        shown = {"what it saw": self.face, "where it looked": self.looked}
+        if self.rebuilt is None:
+            return shown
+        masked, target, rebuilt = (part[0] for part in self.rebuilt)
+        return shown | {"partly hidden": masked, "its texture": target, "rebuilt from the rest": rebuilt}
+
+    def png(self) -> bytes:
+        """The pictures side by side."""
+        tiles = torch.from_numpy(np.stack(list(self.pictures.values()))).permute(0, 3, 1, 2) / 255
+        return sheet(tiles[None], list(self.pictures))
+
 
 def explain(winner: Winner, face: npt.NDArray[np.uint8]) -> Explained:
     """face: uint8 [S, S, 3], as it was prepared."""
@@ -46,7 +61,7 @@ def attribution(winner: Winner, face: npt.NDArray[np.uint8]) -> Array:
     the photo.
     """
     config, encoder = winner.bundle.config, winner.bundle.model.encoder
-    image = torch.from_numpy(face)[None].permute(0, 3, 1, 2).float().to(winner.device) / 255
+    image = torch.tensor(face)[None].permute(0, 3, 1, 2).float().to(winner.device) / 255
     stream = stream_image(image, config.classified_stream, config.texture)
     score = _score_of_answer(winner, winner.see(face[None]).logits[0])
     empty = encoder.mean[:, None, None].expand_as(stream[0])[None]

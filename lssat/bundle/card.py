@@ -34,9 +34,8 @@ LIMITS = (
     "holds for photos like those."
 )
 BALANCED = (
-    "In training all classes counted as equally frequent (`optim.class_balanced`, `data.sampling`), and so they do in "
-    "these probabilities: where some are rarer, a temperature cannot set that right, and the second error says how far "
-    "off they are."
+    "In training all classes counted as equally frequent, and so they do here: probabilities and both errors are for "
+    "photos of which each class has as many. Where a class is rarer among yours, it is less likely than they say."
 )
 
 
@@ -59,7 +58,7 @@ def model_card(known: Mapping[str, Any]) -> str:
         "How it was chosen": f"{CHOSEN} {OPENED}" if test else CHOSEN,
         "Scores": _scores(known["validation"], test),
         "Subgroups": _subgroups(test),
-        "Calibration": _calibration(known.get("calibration"), known["config"]),
+        "Calibration": _calibration(known.get("calibration")),
         "Intended use": USE,
         "Limits": LIMITS,
         "How images are prepared": f"See `preprocessing.json`: {_faces(preprocessing['faces'])}, then "
@@ -96,15 +95,14 @@ def _subgroups(test: Mapping[str, Any] | None) -> str:
     return f"The scorecard above compares those of {groups}, the gap with its interval."
 
 
-def _calibration(found: Mapping[str, Any] | None, config: Mapping[str, Any]) -> str:
+def _calibration(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return "None: the checkpoint kept no predictions, so probabilities are those of the bare logits."
     text = (
         f"Temperature {found['temperature']:.4f}, fitted on {found['units']} validation {found['of']}; on these the "
         f"expected calibration error is {found['ece_before']:.4f} before and {found['ece_after']:.4f} after."
     )
-    is_balanced = config["optim"]["class_balanced"] or config["data"]["sampling"] == "balanced"
-    return f"{text} {BALANCED}" if is_balanced else text
+    return f"{text} {BALANCED}" if found.get("evenly") else text
 
 
 def _faces(faces: Mapping[str, Any]) -> str:

@@ -18,6 +18,8 @@ from lssat.bundle.folder import (
     FILES,
     HEAD,
     LABELS,
+    ONNX,
+    ONNX_WEIGHTS,
     PREPROCESSING,
     TEST,
     VALIDATION,
@@ -40,6 +42,7 @@ from lssat.model.encoders.base import Encoder
 from lssat.model.encoders.build import timm_options
 from lssat.train.checkpoint import write_tensors
 from lssat.train.learner import load_predictions, load_trained
+from lssat.train.step import draws_evenly
 
 
 def export(trained: Path, bundle: Path, prepared: Path | None = None) -> None:
@@ -61,7 +64,8 @@ def export(trained: Path, bundle: Path, prepared: Path | None = None) -> None:
         by_class = tables_by_class(state.task, *said) if said and prepared else {}
         write_json(folder / VALIDATION, {**state.result.to_json(), **by_class})
         if said:
-            write_json(folder / CALIBRATION, calibration(state.task, *said))
+            evenly = state.config.optim.class_balanced or draws_evenly(state.config, state.task)
+            write_json(folder / CALIBRATION, calibration(state.task, *said, evenly))
         _write_card(folder)
 
     replace_whole(bundle, write)
@@ -72,14 +76,16 @@ def add_test(bundle: Path, scorecard: Mapping[str, Any]) -> None:
     _change(bundle, lambda folder: write_json(folder / TEST, scorecard))
 
 
-def add_files(bundle: Path, files: Sequence[Path], digest: str) -> None:
-    """Put copies of files into the bundle that has this digest; a kill leaves it with all of them or with none. Raises
-    ConfigError where another bundle has taken its place.
+def add_onnx(bundle: Path, files: Sequence[Path], digest: str) -> None:
+    """Put copies of the files of an ONNX model into the bundle that has this digest, in the place of an earlier one's;
+    a kill leaves it with all of these or of those. Raises ConfigError where another bundle has taken its place.
     """
 
     def copy(folder: Path) -> None:
         if check_files(bundle).digest != digest:
             raise ConfigError(f"`{bundle}` holds another winner than it did at the start; give the command once more")
+        for name in (ONNX, ONNX_WEIGHTS):
+            (folder / name).unlink(missing_ok=True)
         for file in files:
             shutil.copyfile(file, folder / file.name)
 

@@ -79,14 +79,13 @@ def bin_of(probability: Array) -> Array:
     return np.asarray(np.minimum((probability * BINS).astype(int), BINS - 1))
 
 
-def calibration_error(probability: Array, happened: Array) -> float:
+def calibration_error(probability: Array, happened: Array, weight: Array | None = None) -> float:
     """Mean distance of probability [N] and frequency over BINS bins, weighted by their rows (expected calibration
-    error).
+    error). weight [N]: how much each row counts; None: all alike.
     """
-    bins = bin_of(probability)
-    rows = np.bincount(bins, minlength=BINS)
-    gaps = np.bincount(bins, probability, BINS) - np.bincount(bins, happened.astype(float), BINS)
-    return float(np.abs(gaps).sum() / rows.sum())
+    bins, weight = bin_of(probability), np.ones(len(probability)) if weight is None else weight
+    gaps = np.bincount(bins, weight * probability, BINS) - np.bincount(bins, weight * happened, BINS)
+    return float(np.abs(gaps).sum() / weight.sum())
 
 
 def equal_error_rate(labels: Array, logits: Array) -> float:

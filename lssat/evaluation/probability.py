@@ -29,11 +29,13 @@ def mean_logits(kind: Kind, logits: Array, unit: Array | None = None) -> Array:
     frame is of, from 0; all are of one where it is None. A single frame, or a photo, keeps its own, however extreme: a
     temperature divides them still.
     """
-    if unit is None and len(logits) == 1:
-        return logits
     unit = np.zeros(len(logits), np.int64) if unit is None else unit
     frames = probabilities("multilabel" if kind == "binary" else kind, logits)
     order = np.argsort(frames, axis=0)  # floats are added up in an order of their own, not that of the rows
     sums = [np.bincount(unit[rows], of[rows]) for of, rows in zip(frames.T, order.T, strict=True)]
-    mean = np.clip(np.stack(sums, axis=1) / np.bincount(unit)[:, None], CERTAIN, 1 - CERTAIN)
-    return np.asarray(np.log(mean) if kind == "multiclass" else logit(mean))
+    frames_of = np.bincount(unit)
+    mean = np.clip(np.stack(sums, axis=1) / frames_of[:, None], CERTAIN, 1 - CERTAIN)
+    found = np.asarray(np.log(mean) if kind == "multiclass" else logit(mean))
+    single = frames_of[unit] == 1
+    found[unit[single]] = logits[single]
+    return found

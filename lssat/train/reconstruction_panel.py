@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -66,13 +67,13 @@ def rebuild(config: Config, model: LSSAT, image: Tensor, generator: torch.Genera
     return Rebuilt(seen, wanted, torch.where(hidden, guessed, wanted))
 
 
-def sheet(tiles: Tensor) -> bytes:
-    """[N, 4, 3, H, W] -> PNG, magnified, with the names of the columns above."""
+def sheet(tiles: Tensor, columns: Sequence[str] = COLUMNS) -> bytes:
+    """[N, C, 3, H, W] in [0, 1] -> PNG, magnified, with the names of the columns above."""
     height, width = (side * magnification(tiles.shape[-1]) for side in tiles.shape[-2:])
     caption = round(CAPTION * width)
-    sheet = Image.new("RGB", (len(COLUMNS) * width, len(tiles) * height + caption), "white")
+    sheet = Image.new("RGB", (len(columns) * width, len(tiles) * height + caption), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(round(LETTERS * width))
-    for column, name in enumerate(COLUMNS):
+    for column, name in enumerate(columns):
         pen.text((column * width + width // 28, 1), name, fill="black", font=font)
         for row, tile in enumerate(tiles[:, column]):
             pixels = (tile * 255).round().byte().permute(1, 2, 0).numpy()

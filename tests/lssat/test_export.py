@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from lssat.bundle import folder, onnx_model
-from lssat.bundle.exporting import add_files, export
+from lssat.bundle.exporting import add_onnx, add_test, export
 from lssat.bundle.onnx_model import FEWEST_ROWS, Answer, prove, write_onnx
 from lssat.bundle.opening import open_bundle
 from lssat.bundle.winner import Winner
@@ -90,7 +90,7 @@ def test_it_answers_as_the_winner_does_whatever_the_size_of_a_batch(asked):
 def test_it_is_part_of_the_bundle_and_of_its_digests(asked, tmp_path):
     bundle, place, _, _ = asked
     best = shutil.copytree(place / "best", tmp_path / "best")
-    add_files(best, [place / folder.ONNX], bundle.digest)
+    add_onnx(best, [place / folder.ONNX], bundle.digest)
     assert folder.check_files(best).notes == ()
     with (best / folder.ONNX).open("r+b") as file:
         file.seek(-1, 2)
@@ -138,10 +138,12 @@ def test_a_large_model_takes_its_weights_along(asked, tmp_path, monkeypatch):
     files = sorted((tmp_path / "written").iterdir())
     assert [path.name for path in files] == [folder.ONNX, f"{folder.ONNX}.data"]
     best = shutil.copytree(place / "best", tmp_path / "best")
-    add_files(best, files, bundle.digest)
-    add_files(best, [], bundle.digest)  # what is added later loses neither
+    add_onnx(best, files, bundle.digest)
+    add_test(best, {"metric": "auc", "score": 0.5, "interval": [0.4, 0.6]})  # what is added later loses neither
     assert folder.check_files(best).digest == bundle.digest
     assert prove(bundle, best / folder.ONNX, images, labels).largest_difference <= 1e-4
+    add_onnx(best, [place / folder.ONNX], bundle.digest)  # one that is smaller
+    assert not (best / f"{folder.ONNX}.data").exists() and folder.check_files(best).digest == bundle.digest
 
 
 @pytest.mark.parametrize("asked", [ONE], indirect=True)
@@ -149,7 +151,7 @@ def test_another_winner_that_has_taken_the_place_meanwhile_gets_no_model_of_the_
     _, place, _, _ = asked
     before = sorted(path.name for path in (place / "best").iterdir())
     with pytest.raises(ConfigError, match="holds another winner than it did at the start"):
-        add_files(place / "best", [place / folder.ONNX], "0" * 64)
+        add_onnx(place / "best", [place / folder.ONNX], "0" * 64)
     assert sorted(path.name for path in (place / "best").iterdir()) == before
 
 

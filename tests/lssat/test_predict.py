@@ -22,7 +22,10 @@ from PIL.PngImagePlugin import PngInfo
 from scipy.special import expit
 
 import lssat
+from lssat import command
+from lssat.answers import answering, output
 from lssat.answers.answering import Answering
+from lssat.answers.explaining import explain
 from lssat.answers.output import Journal, key_of
 from lssat.bundle.exporting import add_test, export
 from lssat.bundle.folder import CALIBRATION
@@ -80,6 +83,43 @@ def test_without_an_output_file_rows_go_to_standard_output_and_all_else_does_not
     assert ask(monkeypatch, best, "-", photos / "0[12].png") == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [Path(row["source"]).name for row in rows] == ["03.png", "01.png", "02.png"], "each once, in order"
+
+
+def test_each_answer_has_a_picture_of_why_and_a_killed_command_leaves_none_out(tmp_path, monkeypatch, best, photos):
+    (tmp_path / "more").mkdir()
+    twin = shutil.copyfile(photos / "00.png", tmp_path / "more" / "00.png")
+    bad = tmp_path / "notes.jpg"
+    bad.write_text("text")
+    words = (best, photos / "0[0-3].png", twin, bad, "--explain", tmp_path / "why", "--batch-size", 2)
+    written, calls = output.write_whole, []
+
+    def killed(path, write):
+        calls.append(path)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        written(path, write)
+
+    monkeypatch.setattr(answering, "write_whole", killed)
+    assert ask(monkeypatch, *words, "--out", tmp_path / "out.jsonl") == 130
+    monkeypatch.undo()
+    assert ask(monkeypatch, *words, "--out", tmp_path / "out.jsonl") == 0
+    rows = read(tmp_path / "out.jsonl")
+    assert rows[-1]["explained"] is None and rows[-1]["reason"]
+    pictures = [Path(row["explained"]) for row in rows[:-1]]
+    assert sorted((tmp_path / "why").iterdir()) == sorted(set(pictures)) and len(set(pictures)) == 5
+    winner = lssat.load(best, "cpu")
+    for row, picture in zip(rows[:-1], pictures, strict=True):
+        (face,) = winner.open(Path(row["source"])).images
+        assert picture.read_bytes() == explain(winner, face).png()
+
+
+def test_without_the_library_that_says_where_a_network_looked_one_line_names_the_extra(
+    tmp_path, monkeypatch, capsys, best, photos
+):
+    monkeypatch.setattr(command, "find_spec", lambda name: None)
+    assert ask(monkeypatch, best, photos, "--explain", tmp_path / "why", "--out", tmp_path / "out.csv") == 2
+    assert capsys.readouterr().err == "error: this needs captum, which the extra brings: pip install '.[explain]'\n"
+    assert not (tmp_path / "why").exists() and not (tmp_path / "out.csv").exists()
 
 
 def test_a_killed_command_goes_on_to_the_same_output(tmp_path, monkeypatch, capsys, best, photos):

@@ -1,10 +1,12 @@
 """Where a winner looked: what integrated gradients promise, and what the pictures show."""
 
 import dataclasses
+import io
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import lssat
 from lssat.answers.explaining import attribution, explain, heat_of, overlaid
@@ -82,3 +84,10 @@ def test_an_explanation_has_every_picture(best):
     assert explained.face is face
     assert explained.looked.shape == face.shape and explained.looked.dtype == np.uint8
     assert [part.shape for part in explained.rebuilt] == [(1, *face.shape)] * 3
+    shown = np.asarray(Image.open(io.BytesIO(explained.png())))
+    assert len(explained.pictures) == 5 and shown.shape[1] == 5 * 256  # a face of 32 pixels is shown 8 times as large
+    np.testing.assert_array_equal(shown[-256::8, 0:256:8], face)
+    np.testing.assert_array_equal(shown[-256::8, 1024::8], explained.rebuilt.rebuilt[0])
+    without = explained._replace(rebuilt=None)
+    assert list(without.pictures) == ["what it saw", "where it looked"]
+    assert Image.open(io.BytesIO(without.png())).width == 2 * 256

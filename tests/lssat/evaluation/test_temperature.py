@@ -37,6 +37,22 @@ def test_a_temperature_finds_back_by_how_much_logits_are_too_sure(kind):
     assert (found["units"], found["of"]) == (20_000, "photos")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_made_for_classes_that_are_equally_frequent_is_fitted_to_such_photos(kind):
+    """Where some are rare in validation, no temperature of the photos as they come would do."""
+    logits, labels = drawn(kind)
+    is_rare = labels[:, 0] == 1 if kind == "multilabel" else labels > 0
+    is_kept = ~is_rare | (np.random.default_rng(2).random(len(labels)) < 0.1)
+    task = Task("t", kind, ("a", "b") if kind == "binary" else ("a", "b", "c", "d"), (), 0)
+    rare, texts = Predictions(logits[is_kept] * 3, labels[is_kept]), no_texts(int(is_kept.sum()))
+    evenly, as_they_come = calibration(task, rare, texts, evenly=True), calibration(task, rare, texts)
+    assert evenly["evenly"] and not as_they_come["evenly"]
+    assert evenly["temperature"] == pytest.approx(3, rel=0.1)
+    assert evenly["ece_after"] < 0.03 < evenly["ece_before"]
+    if kind != "multiclass":  # of that it is the likeliest class, which one is right as often here
+        assert as_they_come["ece_after"] > 2 * evenly["ece_after"]
+
+
 def test_a_model_that_is_never_wrong_has_a_temperature_too():
     certain = Predictions(np.array([[-9.0], [9.0]]), np.array([0, 1]))
     found = calibration(Task("t", "binary", ("a", "b"), (), 0), certain, no_texts(2))
@@ -68,3 +84,6 @@ def test_a_video_has_the_mean_of_its_frames_probabilities_and_one_frame_has_its_
     np.testing.assert_allclose(
         probabilities(kind, mean_logits(kind, logits[:1]), 2.5), probabilities(kind, logits[:1], 2.5), atol=1e-9
     )
+    together = mean_logits(kind, np.concatenate([logits[:3], logits[6:] * 1e3]), np.array([1, 1, 1, 0]))
+    np.testing.assert_allclose(together[1:], mean_logits(kind, logits[:3]))
+    np.testing.assert_array_equal(together[0], logits[6] * 1e3)
