@@ -79,7 +79,7 @@ def write_onnx(bundle: Bundle, path: Path) -> None:
     example = torch.randint(0, 256, (2, size, size, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     shapes = ({0: torch.export.Dim("batch")},)
     try:
-        with _quiet():
+        with _quiet(), _plain_attention(answer):
             program = torch.onnx.export(
                 answer, (example,), dynamo=True, dynamic_shapes=shapes, input_names=[IMAGES], output_names=OUTPUTS
             )
@@ -170,6 +170,21 @@ def _innermost(error: BaseException) -> str:
     while error.__cause__:
         error = error.__cause__
     return textwrap.shorten(re.sub(r"\x1b\[[0-9;]*m", "", f"{type(error).__name__}: {error}"), 200)
+
+
+@contextlib.contextmanager
+def _plain_attention(model: nn.Module) -> Iterator[None]:
+    """Attention as matrix products: the exporter takes torch's own function only where it has four dimensions, and
+    fails where what it gives is viewed otherwise, both of which timm's windows and relative positions do.
+    """
+    fused = [module for module in model.modules() if getattr(module, "fused_attn", False)]
+    for module in fused:
+        module.fused_attn = False
+    try:
+        yield
+    finally:
+        for module in fused:
+            module.fused_attn = True
 
 
 @contextlib.contextmanager
