@@ -52,11 +52,13 @@ def asked(arguments: argparse.Namespace) -> Asked:
 
 def _look(space: Space) -> Look:
     from lssat.data.prepare.look import look  # not for `--help`
+    from lssat.data.prepared.selection import check_hold_out, with_learnt
 
     config = space.example()
     found = look(config.data)
     check_objective(config.objective, found.info.kind, found.info.columns)
-    return found
+    check_hold_out(found.info, config.data, found.cells, space.locations)
+    return found._replace(info=with_learnt(found.info, found.cells, config.data))
 
 
 def _space(arguments: argparse.Namespace) -> tuple[Space, dict[str, Any], dict[str, Any]]:

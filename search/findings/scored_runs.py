@@ -85,7 +85,7 @@ def _read(records: Sequence[TrialRecord]) -> dict[str, KeptPredictions]:
     from search.record.predictions import read_of
 
     try:
-        return {record.name: read_of(record) for record in records}
+        return {record.name: read_of(record).scored for record in records}
     except ConfigError as error:
         raise Lacking(str(error)) from error
 

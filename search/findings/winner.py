@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lssat.data.prepared.table import DatasetInfo
-from lssat.evaluation.scorecard import interval_in_words
+from lssat.evaluation.scorecard import interval_in_words, shown_values
 from lssat.task import Task
 from search.claims.chance import chance
 from search.claims.words import Word, listed
@@ -108,6 +108,7 @@ def lines(winner: Winner, table: Sequence[FinalRow], chance: str | None = None) 
         f"  kept in best/: {winner.kept}, with {card['score']:.4f} on test ({interval_in_words(card)}"
         f"{OF_WHAT if card['interval'] else ''})",
         f"  on test it also has {others}",
+        *(f"  {line}" for line in (shown_values(card["hold_out"]) if "hold_out" in card else [])),
     ]
     return [*found, *([chance] if chance else []), *of_the_best(table), *of_the_auxiliary_task(table)]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lssat.config import ConfigError, DataConfig
+from lssat.data.prepared.selection import cells_of, with_learnt
 from lssat.data.prepared.table import INFO_FILE, DatasetInfo, read_info
 from lssat.data.sources.source import SYNTHETIC, Source, located
 from search.plan.seen import SeedSpread
@@ -40,6 +41,8 @@ def estimate_data(data: DataConfig, cache: Path, listed: DatasetInfo | None = No
     source = located(data.source)
     if prepared := newest_prepared(source, data, cache):
         folder, info = prepared
+        if data.hold_out:
+            info = with_learnt(info, cells_of(folder, data.hold_out), data)
         num_bytes = sum(path.stat().st_size for path in folder.glob("*.parquet"))
         return DataEstimate(info.rows, max(2, len(info.classes)), num_bytes, f"as prepared in {folder.name}")
     if source.kind == SYNTHETIC:

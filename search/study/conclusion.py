@@ -150,17 +150,18 @@ def _score_on_test(
     from search.record import predictions
 
     bundle = open_bundle(folder.bundle)
-    objective = bundle.config.objective
+    subgroups = bundle.config.objective.subgroups
     rows = read_resident(shard_paths(prepared, "test"), bundle.config.data.image_size)
     split = split_texts(prepared, "test")
     results = {}
     for name in names:
         if name == choice.run:
-            results[name], predicted = score_bundle(bundle, rows, split.texts, objective.subgroups)
+            results[name], predicted = score_bundle(bundle, rows, split.texts, subgroups)
         else:
             results[name], predicted = score_trained(choice.trained[name], rows, split.texts)
-        kept = predictions.joined(split, bundle.task, objective, predicted, range(rows.num_rows))
-        predictions.write(folder.record(choice.stage, name).predictions("test"), kept)
+        record = folder.record(choice.stage, name)
+        kept = predictions.joined(split, bundle.task, record.config, predicted, range(rows.num_rows))
+        predictions.write(record.predictions("test"), kept)
     return results
 
 
@@ -201,9 +202,9 @@ def _measure_speeds(study: Study, rows: Sequence[leaderboard.Row], console: Cons
 
 
 def _chance_line(study: Study, found: winner.Winner) -> str | None:
-    from lssat.data.prepared.table import read_info
+    from lssat.data.prepared.selection import as_used
 
-    return winner.chance_line(found, study.task, read_info(study.prepared))
+    return winner.chance_line(found, study.task, as_used(study.prepared, study.space.example().data))
 
 
 def _show_where(console: Console, study: Study, table: Sequence[FinalRow], num_openings: int) -> None:

@@ -14,6 +14,7 @@ from rich.console import Console
 from lssat.command import from_here, words_that_start
 from lssat.config import ConfigError
 from lssat.data.prepare.prepare import prepare
+from lssat.data.prepared.selection import as_used, cells_of, check_hold_out
 from lssat.data.prepared.table import SPLITS, DatasetInfo, changed_fingerprint, read_info, read_texts
 from lssat.data.prepared.writing import REJECTS_FILE
 from lssat.evaluation.units import RowTexts, scores_videos, texts_to_send
@@ -83,14 +84,16 @@ def run(session: Session, console: Console) -> bool:
         info = read_info(prepared)
         _introduce(console, info, prepared, space)
         scored_by = "video" if _scores_videos(prepared, info.as_task) else "row"
-        _check_data(session, info, scored_by)
+        _check_data(session, prepared, scored_by)
         if session.begun:
             space = session.begun.at_recorded_place(space)
             session = replace(session, space=space)
         if not session.address:
             connect(None, session.root)
-        study = _open(session, prepared, info.as_task)
-        data = {**_summary(info), SCORED_BY: scored_by, "prepared": str(prepared)}
+        used = as_used(prepared, space.example().data)
+        _say_what_is_held_out(console, info, used, space)
+        study = _open(session, prepared, used.as_task)
+        data = {**_summary(info, used), SCORED_BY: scored_by, "prepared": str(prepared)}
         manifest = _begin(session, data)  # everything is checked
         _say_how_to_watch(session.folder, console)
         progress = tuning.begin_progress(study, console)
@@ -202,9 +205,12 @@ def _join_cluster(session: Session) -> None:
     check_storage(session.storage.path)
 
 
-def _check_data(session: Session, info: DatasetInfo, scored_by: str) -> None:
+def _check_data(session: Session, prepared: Path, scored_by: str) -> None:
     """Raises ConfigError where the study cannot be run, or go on, with these data."""
-    check_objective(session.space.example().objective, info.kind, info.columns)
+    info, config = read_info(prepared), session.space.example()
+    check_objective(config.objective, info.kind, info.columns)
+    if config.data.hold_out:
+        check_hold_out(info, config.data, cells_of(prepared, config.data.hold_out), session.space.locations)
     if session.begun:
         _check_read_alike(session.begun, info)
         session.begun.check_goes_on(session.space, info.fingerprint)
@@ -215,8 +221,8 @@ def _open(session: Session, prepared: Path, task: Task) -> Study:
     """The study with its data decoded, and whatever the machines must have checked. Raises ConfigError."""
     space, config = session.space, session.space.example()
     worker_counts = sorted({wanted.num_workers for wanted in demands(space)})
-    splits = open_splits(prepared, ("train", "val"), config.data.image_size, worker_counts)
-    texts = RowTexts.of_columns(read_texts(prepared, "val"), config.objective.subgroups)
+    splits = open_splits(prepared, ("train", "val"), config.data, worker_counts)
+    texts = RowTexts.of_columns(read_texts(prepared, "val"), config.objective.subgroups, config.data.hold_out)
     study = Study(session.folder, session.storage, space, task, prepared, splits, texts_to_send(task, texts))
     concurrency(demands(space), study.is_streamed, space.search.max_concurrent)
     return study
@@ -258,6 +264,18 @@ def _introduce(console: Console, info: DatasetInfo, prepared: Path, space: Space
     console.print(f"  search    {search.num_trials} trials by {search.sampler} and {search.scheduler} over {searched}")
 
 
+def _say_what_is_held_out(console: Console, info: DatasetInfo, used: DatasetInfo, space: Space) -> None:
+    data = space.example().data
+    if data.hold_out is None:
+        return
+    scored = ", ".join(f"{used.rows[split]:,} of {info.rows[split]:,} images of {split}" for split in SPLITS[1:])
+    console.print(
+        f"  held out  {data.hold_out} {', '.join(data.held_out or ())}: training has {used.rows['train']:,} of "
+        f"{info.rows['train']:,} images, without these; scores are of {scored}",
+        soft_wrap=True,
+    )
+
+
 def _say_how_to_watch(folder: RunFolder, console: Console) -> None:
     command = shlex.join([*words_that_start("python search/report.py"), from_here(folder.path), "--watch"])
     console.print(f"  watch     {command}", soft_wrap=True)
@@ -270,16 +288,16 @@ def _counts(info: DatasetInfo, split: str) -> str:
     return f"{info.rows[split]:,} images: {', '.join(counts[:MOST_CLASSES])}{more}"
 
 
-def _summary(info: DatasetInfo) -> dict[str, Any]:
-    """What is said of the data once they are gone."""
+def _summary(info: DatasetInfo, used: DatasetInfo) -> dict[str, Any]:
+    """What is said of the data once they are gone. `used`: what is learnt from and scored of them."""
     return {
         "source": info.source,
         "synthetic": info.synthetic,
         "task": info.task,
         "kind": info.kind,
         "classes": list(info.classes),
-        "rows": info.rows,
-        "counts": info.counts,
+        "rows": used.rows,
+        "counts": used.counts,
         "fingerprint": info.fingerprint,
         "rejects": len(info.rejects),
     }
