@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from lssat.command import Notify, from_here, words_that_start
-from search.findings import final_table, leaderboard, winner
+from search.findings import domains, final_table, leaderboard, winner
 from search.findings.final_table import FinalRow
 from search.findings.screen import show_final_table, show_leaderboard
 from search.record.folder import RunFolder, Stage
@@ -61,7 +61,8 @@ def conclude(
     found = winner.of_study(folder, manifest, rows, runs, table)
     assert found is not None, "it has just been scored"
     warning = _chance_line(study, found)
-    said = winner.lines(found, table, warning)
+    other_rule = domains.disagreement(folder, runs)
+    said = [*winner.lines(found, table, warning), *([other_rule] if other_rule else [])]
     if table:
         final_table.write(table, said, folder)
     _measure_speeds(study, rows, console)
@@ -74,7 +75,7 @@ def conclude(
         show_leaderboard(console, rows)
     console.print()
     for line in said:
-        console.print(line, style="yellow" if line == warning else None)
+        console.print(line, style="yellow" if line in (warning, other_rule) else None)
     _show_where(console, study, table, manifest.num_openings)
     return True
 
