@@ -53,7 +53,7 @@ RENAMED_KEYS = {
     "target.ldp_signed": "texture.ldp_signed",
 }
 """Old key -> the key of today. What an older version wrote is read through it; in a space it is an error."""
-ADDED_KEYS = ("data.class_names", "data.hold_out", "data.held_out")
+ADDED_KEYS = ("data.class_names", "data.hold_out", "data.held_out", "objective.over")
 """Keys that came later, None where nobody sets them."""
 STREAMS_PATTERN = re.compile(r"M(RGB|LBP|LDP)/R(RGB|LBP|LDP)/C(RGB|LBP|LDP)")
 
@@ -158,6 +158,11 @@ class ObjectiveConfig(Section):
         )
     )
     subgroups: list[str] = Field([], description="columns of the data, such as Male: scores are also given by subgroup")
+    over: Literal["mean", "worst"] | None = Field(
+        None,
+        description="with `search.rotate`, of a finalist's seed: the mean score over the held-out values, or that of "
+        "the worst; None: mean",
+    )
 
     @model_validator(mode="after")
     def _worst_group_of_some(self) -> ObjectiveConfig:

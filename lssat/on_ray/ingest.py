@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -89,24 +89,50 @@ def open_splits(
     Either all splits are decoded into the object store, once, and cut for each number of workers, or all are streamed.
     Raises ConfigError where a split has too little to give every worker a share.
     """
+    (opened,) = open_folds(folder, names, [data], worker_counts)
+    return opened
+
+
+def open_folds(
+    folder: Path, names: Sequence[str], datas: Sequence[DataConfig], worker_counts: Sequence[int]
+) -> list[dict[int, dict[str, Split]]]:
+    """The same of data that differ in what is held out, decoded once for all of them."""
     _set_context()
+    image_size = datas[0].image_size
     paths = {name: shard_paths(folder, name) for name in names}
     groups = {name: row_groups(paths[name]) for name in names}
     num_rows = {name: sum(group.rows for group in groups[name]) for name in names}
-    fits = _fits_in_memory(sum(num_rows.values()) * data.image_size**2 * 3)
-    kept = {name: np.ones(num_rows[name], bool) for name in names}
-    if "train" in kept and (learnt := learnt_rows(folder, data)) is not None:
-        kept["train"] = learnt
-    groups = {name: tuple(group for group in groups[name] if kept[name][_rows_in(group)].any()) for name in names}
-    for name in names:
-        _check_shares(name, max(worker_counts), int(kept[name].sum()) if fits else len(groups[name]), fits)
-    decoded = {name: _decoded(paths[name], data.image_size) for name in names} if fits else {}
+    fits = _fits_in_memory(sum(num_rows.values()) * image_size**2 * 3)
+    whole = {name: Kept(groups[name], np.ones(num_rows[name], bool)) for name in names}
+    folds = [whole | _learnt(whole, folder, data) for data in datas]
+    for name, kept in ((name, kept) for fold in folds for name, kept in fold.items()):
+        _check_shares(name, max(worker_counts), int(kept.rows.sum()) if fits else len(kept.groups), fits)
+    decoded = {name: _decoded(paths[name], image_size) for name in names} if fits else {}
 
-    def split(name: str, num_workers: int) -> Split:
-        resident = _cut(decoded[name], kept[name], num_workers) if fits else None
-        return Split(groups[name], kept[name], data.image_size, num_workers, resident)
+    def split(name: str, kept: Kept, num_workers: int) -> Split:
+        resident = _cut(decoded[name], kept.rows, num_workers) if fits else None
+        return Split(kept.groups, kept.rows, image_size, num_workers, resident)
 
-    return {count: {name: split(name, count) for name in names} for count in worker_counts}
+    return [
+        {count: {name: split(name, kept, count) for name, kept in fold.items()} for count in worker_counts}
+        for fold in folds
+    ]
+
+
+class Kept(NamedTuple):
+    """rows [N]: which of a split count; the row groups with any."""
+
+    groups: tuple[RowGroup, ...]
+    rows: Mask
+
+
+def _learnt(whole: Mapping[str, Kept], folder: Path, data: DataConfig) -> dict[str, Kept]:
+    """What is learnt from, where that is not all of the training split."""
+    rows = learnt_rows(folder, data) if "train" in whole else None
+    if rows is None:
+        return {}
+    groups = tuple(group for group in whole["train"].groups if rows[_rows_in(group)].any())
+    return {"train": Kept(groups, rows)}
 
 
 def rows_of(shard: DataIterator, split: Split, rank: int) -> Rows:

@@ -4,7 +4,7 @@ domain, as one does without holding anything out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
@@ -12,9 +12,13 @@ from statistics import fmean
 from lssat.model import catalog
 from lssat.train.result import IN_DOMAIN, EpochResult
 from search.claims.ranks import Correlation, rank_correlation
+from search.findings.final_table import over_of
 from search.record.folder import RunFolder, Stage
 from search.record.trials import Status, TrialRecord
-from search.strategy.finalists import FinalRun
+from search.strategy.finalists import FinalRun, arm_scores
+
+SCORES = ("held_out", "beside", "in_domain", "got")
+"""Of `Judged`."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +86,20 @@ def of_trials(records: Sequence[TrialRecord]) -> TwoRules | None:
 
 def of_arms(folder: RunFolder, runs: Sequence[FinalRun]) -> TwoRules | None:
     """Of the arms of a final stage whose runs are all complete; None as of trials."""
+    judged = {run.name: found for run in runs if (found := _judged(folder.record(Stage.FINAL, run.name)))}
     by_arm: dict[str, list[Judged | None]] = {}
     for run in runs:
-        by_arm.setdefault(run.arm.name, []).append(_judged(folder.record(Stage.FINAL, run.name)))
-    found = [_mean(name, [each for each in of_arm if each]) for name, of_arm in by_arm.items() if all(of_arm)]
-    return TwoRules(found, "arms") if found else None
+        by_arm.setdefault(run.arm.name, []).append(judged.get(run.name))
+    whole = {name: next(filter(None, of_arm)).backbone for name, of_arm in by_arm.items() if all(of_arm)}
+    scores = {
+        key: arm_scores(runs, {name: getattr(each, key) for name, each in judged.items()}, over_of(runs))
+        for key in SCORES
+    }
+    arms = [
+        Judged(name, backbone, **{key: fmean(of_key[name].values()) for key, of_key in scores.items()})
+        for name, backbone in whole.items()
+    ]
+    return TwoRules(arms, "arms") if arms else None
 
 
 def of_study(folder: RunFolder, runs: Sequence[FinalRun]) -> TwoRules | None:
@@ -113,10 +126,3 @@ def _judged(record: TrialRecord) -> Judged | None:
 
 def _in_domain(epoch: EpochResult) -> float:
     return float(epoch.metrics[IN_DOMAIN])
-
-
-def _mean(name: str, runs: Sequence[Judged]) -> Judged:
-    means: Mapping[str, float] = {
-        key: fmean(getattr(run, key) for run in runs) for key in ("held_out", "beside", "in_domain", "got")
-    }
-    return Judged(name, runs[0].backbone, **means)

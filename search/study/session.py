@@ -20,14 +20,13 @@ from lssat.data.prepared.writing import REJECTS_FILE
 from lssat.evaluation.units import RowTexts, scores_videos, texts_to_send
 from lssat.model import catalog
 from lssat.on_ray import driver
-from lssat.on_ray.ingest import open_splits
 from lssat.task import Task
 from lssat.text.durations import duration
 from search.findings import final_table, leaderboard
 from search.findings.screen import show_leaderboard
 from search.plan.command import compare_with_plan
 from search.record.folder import RunFolder, Stage, Storage
-from search.record.manifest import SCORED_BY, Manifest, new_manifest, notify_of_other_versions
+from search.record.manifest import FOLDS, SCORED_BY, Manifest, new_manifest, notify_of_other_versions
 from search.space.data_rules import check_objective
 from search.space.definition import Space
 from search.space.drawable import architectures, demands
@@ -41,6 +40,7 @@ from search.study.capacity import concurrency
 from search.study.cluster import check_sockets, check_storage, connect
 from search.study.conclusion import conclude, lost_runs
 from search.study.context import Study
+from search.study.hold_out import opened, say_what_is_held_out, values_to_rotate
 from search.study.progress import Progress
 
 MOST_CLASSES = 10  # whose counts are shown
@@ -67,7 +67,7 @@ def run(session: Session, console: Console) -> bool:
     On a cluster the storage is looked at first: preparing data may take hours. Raises ConfigError.
     """
     space = session.space
-    deadline = Deadline(space.search, space.example().optim.epochs, time.monotonic(), num_rates(space))
+    began = time.monotonic()
     check_sockets(session.address)
 
     def notify(text: str) -> None:
@@ -91,9 +91,13 @@ def run(session: Session, console: Console) -> bool:
         if not session.address:
             connect(None, session.root)
         used = as_used(prepared, space.example().data)
-        _say_what_is_held_out(console, info, used, space)
-        study = _open(session, prepared, used.as_task)
-        data = {**_summary(info, used), SCORED_BY: scored_by, "prepared": str(prepared)}
+        say_what_is_held_out(console, prepared, space.example().data)
+        values = values_to_rotate(prepared, space, notify)
+        study = _open(session, prepared, used.as_task, values)
+        deadline = Deadline(
+            space.search, space.example().optim.epochs, began, num_rates(space), max(1, len(study.folds))
+        )
+        data = {**_summary(info, used), FOLDS: values, SCORED_BY: scored_by, "prepared": str(prepared)}
         manifest = _begin(session, data)  # everything is checked
         _say_how_to_watch(session.folder, console)
         progress = tuning.begin_progress(study, console)
@@ -164,7 +168,10 @@ def _final_runs(
         number = len(final_table.planned_finalists(study.folder, rows, settings))
         of_each = f" ({settings.finalists}{_of_each(settings)})" if _of_each(settings) else ""
         baselines = "" if settings.supervised == "none" else " and their supervised baselines"
-        console.print(f"final stage: the best {number}{of_each}{baselines} over {settings.final_seeds} fresh seeds")
+        folds = f" x {len(study.folds)} held-out values" if settings.rotate else ""
+        console.print(
+            f"final stage: the best {number}{of_each}{baselines} over {settings.final_seeds} fresh seeds{folds}"
+        )
         if of_each:
             _say_which_are_missing(study, runs, console)
     return runs
@@ -217,13 +224,15 @@ def _check_data(session: Session, prepared: Path, scored_by: str) -> None:
         session.begun.check_scores_alike(scored_by)
 
 
-def _open(session: Session, prepared: Path, task: Task) -> Study:
-    """The study with its data decoded, and whatever the machines must have checked. Raises ConfigError."""
+def _open(session: Session, prepared: Path, task: Task, values: Sequence[str]) -> Study:
+    """The study with its data decoded, and whatever the machines must have checked. `values`: that the final stage may
+    hold out one after the other. Raises ConfigError.
+    """
     space, config = session.space, session.space.example()
     worker_counts = sorted({wanted.num_workers for wanted in demands(space)})
-    splits = open_splits(prepared, ("train", "val"), config.data, worker_counts)
+    splits, folds = opened(prepared, space, values, worker_counts)
     texts = RowTexts.of_columns(read_texts(prepared, "val"), config.objective.subgroups, config.data.hold_out)
-    study = Study(session.folder, session.storage, space, task, prepared, splits, texts_to_send(task, texts))
+    study = Study(session.folder, session.storage, space, task, prepared, splits, texts_to_send(task, texts), folds)
     concurrency(demands(space), study.is_streamed, space.search.max_concurrent)
     return study
 
@@ -262,18 +271,6 @@ def _introduce(console: Console, info: DatasetInfo, prepared: Path, space: Space
     searched = ", ".join(space.searched_keys) or "nothing"
     search = space.search
     console.print(f"  search    {search.num_trials} trials by {search.sampler} and {search.scheduler} over {searched}")
-
-
-def _say_what_is_held_out(console: Console, info: DatasetInfo, used: DatasetInfo, space: Space) -> None:
-    data = space.example().data
-    if data.hold_out is None:
-        return
-    scored = ", ".join(f"{used.rows[split]:,} of {info.rows[split]:,} images of {split}" for split in SPLITS[1:])
-    console.print(
-        f"  held out  {data.hold_out} {', '.join(data.held_out or ())}: training has {used.rows['train']:,} of "
-        f"{info.rows['train']:,} images, without these; scores are of {scored}",
-        soft_wrap=True,
-    )
 
 
 def _say_how_to_watch(folder: RunFolder, console: Console) -> None:

@@ -22,12 +22,14 @@ FOLDERS = "classes"
 class Look(NamedTuple):
     """`info`: with the rows and counts that are expected; without any of synthetic faces, and of videos, whose frames
     are yet to be counted. `samples`: the file, or the row of the table, that comes first in each split. `cells`: of the
-    column of which values are held out; None where none are, or before synthetic faces are drawn.
+    column of which values are held out; None where none are, or before synthetic faces are drawn. `folds`: how many of
+    its values are held out one after the other.
     """
 
     info: DatasetInfo
     samples: dict[str, str]
     cells: list[Cell] | None = None
+    folds: int = 1
 
 
 def look(data: DataConfig) -> Look:

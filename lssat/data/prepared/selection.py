@@ -8,7 +8,7 @@ without a value (real faces have no method). Their other rows tell how it is "in
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -90,23 +90,41 @@ def check_hold_out(
     if cells is None:
         return
     cells = list(cells)
-    values = sorted({cell.value for cell in cells} - {""})
+    values = _values(cells)
     for name in data.held_out or ():
         if name not in values:
             raise ConfigError(
                 f"`data.held_out` names `{name}`, which no image has as `{data.hold_out}`; "
                 f"{nearest(name, values, 'its values are')}{at}"
             )
-    scored, others = _as_scored(info, cells, data), _in_domain(info, cells, data)
-    parts = [("training", scored, "train")]
-    for split in ("val", "test"):
-        parts += [(f"the held-out part of `{split}`", scored, split), (f"the other part of `{split}`", others, split)]
-    for part, counted, split in parts:
-        if lack := _lack(counted, split):
-            raise ConfigError(
-                f"`data.held_out: [{', '.join(data.held_out or ())}]` leaves {lack} in {part}; hold out other values "
-                f"of `{data.hold_out}`, which has {_numbers(cells, values)}{at}"
-            )
+    if lack := _lack(info, cells, data):
+        raise ConfigError(
+            f"`data.held_out: [{', '.join(data.held_out or ())}]` leaves {lack}; hold out other values of "
+            f"`{data.hold_out}`, which has {_numbers(cells, values)}{at}"
+        )
+
+
+def folds_of(info: DatasetInfo, data: DataConfig, cells: Iterable[Cell]) -> tuple[list[str], list[str]]:
+    """The values of `data.hold_out` that can be held out by themselves; of the others, why not, in words."""
+    cells = list(cells)
+    lacks = {value: _lack(info, cells, fold_of(data, value)) for value in _values(cells)}
+    folds = [value for value, lack in lacks.items() if not lack]
+    return folds, [f"`{value}` leaves {lack}" for value, lack in lacks.items() if lack]
+
+
+def fold_of(data: DataConfig, value: str) -> DataConfig:
+    """The data with this value held out."""
+    return data.model_copy(update={"held_out": [value]})
+
+
+def check_folds(folds: Sequence[str], why_not: Sequence[str], location: str | None) -> None:
+    """Refuse fewer than two values to rotate. Raises ConfigError."""
+    if len(folds) < 2:
+        at = f" ({location})" if location else ""
+        raise ConfigError(
+            f"`search.rotate` needs at least two values of `data.hold_out` that can be held out, but got {len(folds)}"
+            f"{': ' if why_not else ''}{'; '.join(why_not)}; add images, or delete `search.rotate`{at}"
+        )
 
 
 def _as_scored(info: DatasetInfo, cells: Iterable[Cell], data: DataConfig) -> DatasetInfo:
@@ -128,8 +146,21 @@ def _in_domain(info: DatasetInfo, cells: Iterable[Cell], data: DataConfig) -> Da
     return with_counts(info, ((cell.split, cell.label) for cell in cells if cell.value not in held_out))
 
 
-def _lack(info: DatasetInfo, split: str) -> str:
-    """What a classifier lacks there, in words; empty where nothing."""
+def _values(cells: Iterable[Cell]) -> list[str]:
+    return sorted({cell.value for cell in cells} - {""})
+
+
+def _lack(info: DatasetInfo, cells: Sequence[Cell], data: DataConfig) -> str:
+    """What a classifier lacks in which part, in words; empty where nothing."""
+    scored, others = _as_scored(info, cells, data), _in_domain(info, cells, data)
+    parts = [("training", scored, "train")]
+    for split in ("val", "test"):
+        parts += [(f"the held-out part of `{split}`", scored, split), (f"the other part of `{split}`", others, split)]
+    found = ((part, _lack_of(counted, split)) for part, counted, split in parts)
+    return next((f"{lack} in {part}" for part, lack in found if lack), "")
+
+
+def _lack_of(info: DatasetInfo, split: str) -> str:
     counts, rows = info.counts[split], info.rows[split]
     if not rows:
         return "no image"

@@ -11,6 +11,7 @@ from search.findings.scored_runs import StageRuns, scored_runs
 from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest
 from search.record.trials import Status, TrialRecord
+from search.strategy.finalists import arm_and_seed
 
 SEED = "seed"
 
@@ -68,7 +69,6 @@ class StudyRuns:
 
 def arm_of(record: TrialRecord, keys: Sequence[str]) -> str:
     """What a run trained, whatever its seed: searched keys of a trial, or the arm of a run of the final stage."""
-    name, _, seed = record.name.rpartition("-seed")
-    if name and seed.isdigit():
-        return name
+    if "-seed" in record.name:
+        return arm_and_seed(record.name)[0]
     return ", ".join(f"{key}={value}" for key, value in record.sampled.items() if key in keys)
