@@ -99,6 +99,18 @@ def test_training_has_every_row_once_but_those_that_are_held_out(prepared, strea
     assert sorted(numbers(val, 0)) == list(range(7))
 
 
+def test_what_is_held_out_one_after_the_other_is_decoded_once(prepared):
+    datas = [DataConfig(image_size=SIZE, hold_out="camera", held_out=[value]) for value in "abc"]
+    folds = ingest.open_folds(prepared, ("train",), datas, [1])
+    blocks = []
+    for value, fold in zip("abc", folds, strict=True):
+        split = fold[1]["train"]
+        expected = [number for number in range(NUM_ROWS) if "abc"[number % 700 // 300] != value]
+        assert sorted(numbers(split, 0)) == expected
+        blocks.append([ref for bundle in split.resident[0].iter_internal_ref_bundles() for ref in bundle.block_refs])
+    assert blocks[0] == blocks[1] == blocks[2]
+
+
 def test_a_row_is_decoded_once_whatever_the_numbers_of_workers(prepared, tmp_path, monkeypatch):
     log, decode = tmp_path / "decoded", ingest.decode
 

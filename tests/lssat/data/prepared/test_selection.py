@@ -9,7 +9,16 @@ from PIL import Image
 
 from lssat.config import ConfigError, DataConfig, build
 from lssat.data.prepared.decoding import read_resident
-from lssat.data.prepared.selection import Cell, as_used, cells_of, check_hold_out, learnt_rows, with_learnt
+from lssat.data.prepared.selection import (
+    Cell,
+    as_used,
+    cells_of,
+    check_folds,
+    check_hold_out,
+    folds_of,
+    learnt_rows,
+    with_learnt,
+)
 from lssat.data.prepared.table import DatasetInfo, Row, read_info, read_texts, shard_paths
 from lssat.data.prepared.writing import write_dataset
 from lssat.evaluation.units import RowTexts, texts_to_send
@@ -135,6 +144,20 @@ def test_labels_of_several_need_rows_with_and_without():
     check_hold_out(info, held("x", column="camera"), cells, {})
     with pytest.raises(ConfigError, match="no positive image of label `b` in the held-out part of `val`"):
         check_hold_out(info, held("x", column="camera"), [c for c in cells if c[:2] != ("val", (0, 1))], {})
+
+
+def test_values_that_can_be_held_out_by_themselves_are_folds_and_two_are_needed():
+    everything = [
+        Cell(split, int(bool(method)), method) for split in ("train", "val", "test") for method in ("", *METHODS)
+    ]
+    assert folds_of(INFO, held("warp"), everything) == (sorted(METHODS), [])
+    without = [cell for cell in everything if cell != ("test", 1, "paint")]
+    folds, why_not = folds_of(INFO, held("warp"), without)
+    assert folds == ["swap", "warp"]
+    assert why_not == ["`paint` leaves no image of class `fake` in the held-out part of `test`"]
+    check_folds(folds, why_not, None)
+    with pytest.raises(ConfigError, match=r"at least two values .*, but got 1: `paint` leaves .* \(my.yaml:9\)"):
+        check_folds(folds[:1], why_not, "my.yaml:9")
 
 
 @pytest.mark.parametrize(
