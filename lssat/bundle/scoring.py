@@ -21,8 +21,9 @@ from lssat.train.scoring import IN_DOMAIN, predict_rows, score_predictions
 
 
 class Scored(NamedTuple):
-    """What a model got on a split, and what it said of each row."""
+    """What a model of these settings got on a split, and what it said of each row."""
 
+    config: Config
     result: dict[str, Any]
     predictions: Predictions
 
@@ -47,7 +48,7 @@ def score_bundle(bundle: Bundle, rows: Rows, texts: Mapping[str, Array], subgrou
         of_values = by_value(task, metric, predictions, known, held_out)
         card[IN_DOMAIN] = of_values[IN_DOMAIN]["score"]
         card["hold_out"] = {"column": column, "held_out": held_out, **of_values}
-    return Scored(card, predictions)
+    return Scored(config, card, predictions)
 
 
 def score_trained(trained: Path, rows: Rows, texts: Mapping[str, Array]) -> Scored:
@@ -62,7 +63,7 @@ def score_trained(trained: Path, rows: Rows, texts: Mapping[str, Array]) -> Scor
     known = RowTexts.of_columns(texts, config.objective.subgroups, column)
     scores = score_predictions(config, state.task, predictions, known)
     metric = state.task.score_metric(config.objective.metric)
-    return Scored({"metric": metric, "score": scores[metric], **scores}, predictions)
+    return Scored(config, {"metric": metric, "score": scores[metric], **scores}, predictions)
 
 
 def _hold_out(config: Config, texts: Mapping[str, Array], predictions: Predictions) -> str | None:

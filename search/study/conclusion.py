@@ -157,12 +157,12 @@ def _score_on_test(
     results = {}
     for name in names:
         if name == choice.run:
-            results[name], predicted = score_bundle(bundle, rows, split.texts, subgroups)
+            found = score_bundle(bundle, rows, split.texts, subgroups)
         else:
-            results[name], predicted = score_trained(choice.trained[name], rows, split.texts)
-        record = folder.record(choice.stage, name)
-        kept = predictions.joined(split, bundle.task, record.config, predicted, range(rows.num_rows))
-        predictions.write(record.predictions("test"), kept)
+            found = score_trained(choice.trained[name], rows, split.texts)
+        results[name] = found.result
+        kept = predictions.joined(split, bundle.task, found.config, found.predictions, range(rows.num_rows))
+        predictions.write(folder.record(choice.stage, name).predictions("test"), kept)
     return results
 
 
