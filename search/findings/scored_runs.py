@@ -6,7 +6,7 @@ Where predictions are missing, damaged or do not fit, the scores stay and `lacki
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -37,7 +37,8 @@ class Lacking(Exception):
 def scored_runs(folder: RunFolder, stage: Stage, arms: Mapping[str, tuple[str, int]]) -> Runs:
     """The complete runs of those named in `arms`, each with its arm and its seed. Their scores are the best on
     validation. Runs of one arm and seed, which differ in what is held out, are one, with the score over these
-    (`objective.over`); it lacks none of them, or is left out. Raises ValueError where none is complete.
+    (`objective.over`); it lacks none of them, or is left out. Raises ValueError where none is complete, or one arm ran
+    twice from a seed.
     """
     records = {name: folder.record(stage, name) for name in arms}
     scores = {
@@ -45,7 +46,7 @@ def scored_runs(folder: RunFolder, stage: Stage, arms: Mapping[str, tuple[str, i
     }
     if not scores:
         raise ValueError(f"a comparison needs runs that are complete, but none of the {len(arms)} asked for is")
-    blocks = _blocks(scores, arms)
+    blocks = _blocks([records[name] for name in scores], arms)
     over = next(records[name].config.objective.over for name in scores)
     of_blocks = [over_folds([scores[name] for name in block], over) for block in blocks.values()]
     names, seeds = zip(*blocks, strict=True)
@@ -61,13 +62,18 @@ def scored_runs(folder: RunFolder, stage: Stage, arms: Mapping[str, tuple[str, i
     return found
 
 
-def _blocks(names: Collection[str], arms: Mapping[str, tuple[str, int]]) -> dict[tuple[str, int], list[str]]:
-    """The runs of each arm and seed; those that lack one that others have are left out."""
-    blocks: dict[tuple[str, int], list[str]] = {}
-    for name in names:
-        blocks.setdefault(arms[name], []).append(name)
+def _blocks(records: Sequence[TrialRecord], arms: Mapping[str, tuple[str, int]]) -> dict[tuple[str, int], list[str]]:
+    """The runs of each arm and seed, by what they hold out; those that lack one that others have are left out."""
+    blocks: dict[tuple[str, int], dict[tuple[str, ...], str]] = {}
+    for record in records:
+        block = blocks.setdefault(arms[record.name], {})
+        held_out = tuple(record.config.data.held_out or ())
+        if held_out in block:
+            arm, seed = arms[record.name]
+            raise ValueError(f"an arm runs once from a seed, but {arm} with seed {seed} is there twice; leave one out")
+        block[held_out] = record.name
     whole = max(map(len, blocks.values()))
-    return {block: of_block for block, of_block in blocks.items() if len(of_block) == whole}
+    return {key: list(block.values()) for key, block in blocks.items() if len(block) == whole}
 
 
 class StageRuns:

@@ -17,7 +17,7 @@ from search.findings.leaderboard import Row
 from search.findings.told import Told, would_tell
 from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest
-from search.strategy.finalists import FinalRun, arm_and_seed, arm_scores
+from search.strategy.finalists import FOLD, FinalRun, arm_and_seed, arm_scores
 
 NO_FINALIST = "no finalist reached its last epoch with every seed, so the best trial of the search is taken"
 OF_WHAT = ": of the same model on other test images of such people"
@@ -104,7 +104,7 @@ def of_final_stage(
     assert row.test is not None, "the table has no test scores yet"
     seed, over, without = arm_and_seed(run)[1], f"mean of {row.seeds} fresh seeds", ""
     if rotation:
-        without = f", trained without {rotation.values[int(run.rpartition('-fold')[2])]}"
+        without = f", trained without {rotation.values[int(run.rpartition(FOLD)[2])]}"
         over += f", of each the {rotation.over} over what is held out: {', '.join(rotation.values)}"
     kept = f"seed {seed}{without} ({run}), the best of them on validation ({validation:.4f})"
     return Winner(row.arm, row.backbone, row.mean, row.test, over, kept, card)

@@ -22,6 +22,8 @@ from search.strategy.suggestion import Suggestion
 
 SUPERVISED = "supervised"
 HELD_OUT = "data.held_out"
+FOLD = "-fold"
+"""Before the number of a fold in the name of a run."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class FinalRun:
         name, sampled = f"{self.arm.name}-seed{self.seed}", {**self.arm.sampled, "seed": self.seed}
         if self.fold is None:
             return Suggestion(name, sampled)
-        return Suggestion(f"{name}-fold{self.fold.number}", {**sampled, HELD_OUT: [self.fold.value]})
+        return Suggestion(f"{name}{FOLD}{self.fold.number}", {**sampled, HELD_OUT: [self.fold.value]})
 
     @property
     def name(self) -> str:
@@ -109,7 +111,14 @@ def trial_of(name: str) -> str:
 def arm_and_seed(run: str) -> tuple[str, int]:
     """What a run of the final stage is of, by its name: the name of its arm, and its seed, whatever is held out."""
     arm, _, seed = run.rpartition("-seed")
-    return arm, int(seed.partition("-fold")[0])
+    return arm, int(seed.partition(FOLD)[0])
+
+
+def of_one_kind(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """The runs of a final stage that can be compared: where some rotate what they hold out, these; a study that goes on
+    may have begun without.
+    """
+    return [record for record in records if FOLD in record.name] or list(records)
 
 
 def finalists(eligible: Sequence[TrialRecord], search: SearchConfig) -> list[Arm]:

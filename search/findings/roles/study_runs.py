@@ -11,7 +11,7 @@ from search.findings.scored_runs import StageRuns, scored_runs
 from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest
 from search.record.trials import Status, TrialRecord
-from search.strategy.finalists import arm_and_seed
+from search.strategy.finalists import arm_and_seed, of_one_kind
 
 SEED = "seed"
 
@@ -36,7 +36,7 @@ class StudyRuns:
     @cached_property
     def finals(self) -> list[TrialRecord]:
         """The runs of the final stage that reached their last epoch."""
-        return [record for record in self.begun_finals if record.status == Status.COMPLETE]
+        return of_one_kind([record for record in self.begun_finals if record.status == Status.COMPLETE])
 
     @property
     def keys(self) -> list[str]:

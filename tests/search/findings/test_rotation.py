@@ -18,7 +18,7 @@ from search.record.manifest import folds_of
 from search.record.predictions import About, KeptPredictions, write
 from search.space.settings import SearchConfig
 from search.strategy.baselines import Baselines
-from search.strategy.finalists import arm_and_seed, over_folds
+from search.strategy.finalists import arm_and_seed, of_one_kind, over_folds
 from tests.search.records import epoch
 from tests.search.records import record as record_at
 
@@ -225,3 +225,16 @@ def test_runs_of_one_seed_are_one_whose_scores_are_those_of_the_slow_way(tmp_pat
         assert found.covariance.shape == (8, 8)
     alone = StageRuns(folder, Stage.FINAL).of({name: (name, 0) for name in runs})
     assert len(alone.arms) == len(runs), "each by itself, where nobody asks for them together"
+
+
+def test_the_same_run_twice_is_no_block_and_runs_before_rotation_are_not_mixed_with_those_after(tmp_path):
+    folder = study(tmp_path / "s")
+    runs = planned(folder)
+    finish(folder, runs)
+    before = folder.record(Stage.FINAL, "0000-seed1")
+    record_at(before.folder, {**BASE, "seed": 1}, [epoch(2, 0.3, 2)], "complete")
+    with pytest.raises(ValueError, match="0000 with seed 1 is there twice"):
+        scored_runs(folder, Stage.FINAL, {"0000-seed1": ("0000", 1), "0000-seed1-fold1": ("0000", 1)})
+    kept = of_one_kind(folder.records(Stage.FINAL))
+    assert {record.name for record in kept} == {run.name for run in runs}
+    assert of_one_kind([before]) == [before]
