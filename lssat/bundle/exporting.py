@@ -123,7 +123,7 @@ def _on_validation(trained: Path, prepared: Path | None, data: DataConfig) -> tu
         nothing = np.full(len(positions), "")
         return predictions, RowTexts(nothing, nothing, {})
     texts = RowTexts.of_columns(read_texts(prepared, "val"), (), data.hold_out).of(positions)
-    domains = texts.domains(data.held_out)
+    domains = texts.domains(data.held_out, predictions.labels)
     return (predictions.of(domains.held_out), texts.of(domains.held_out)) if domains else (predictions, texts)
 
 

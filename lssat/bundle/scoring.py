@@ -39,7 +39,7 @@ def score_bundle(bundle: Bundle, rows: Rows, texts: Mapping[str, Array], subgrou
     predictions, _ = predict_rows(config, model, rows, alone, bundle.num_micro_batches)
     column = _hold_out(config, texts, predictions)
     metric, known = task.score_metric(config.objective.metric), RowTexts.of_columns(texts, subgroups, column)
-    domains = known.domains(config.data.held_out)
+    domains = known.domains(config.data.held_out, predictions.labels)
     scored = np.ones(len(predictions.labels), bool) if domains is None else domains.held_out
     scores = score_predictions(config, task, predictions.of(scored), RowTexts.of_columns(texts).of(scored))
     card = scorecard(task, metric, predictions.of(scored), scores, known.of(scored))
@@ -73,7 +73,7 @@ def _hold_out(config: Config, texts: Mapping[str, Array], predictions: Predictio
     column, labels = config.data.hold_out, predictions.labels
     if column is None or column not in texts:
         return None
-    parts = RowTexts.of_columns(texts, (), column).domains(config.data.held_out) or ()
+    parts = RowTexts.of_columns(texts, (), column).domains(config.data.held_out, labels) or ()
     return column if all(_has_every_class(labels[rows], labels) for rows in parts) else None
 
 

@@ -50,9 +50,10 @@ def by_value(
     task: Task, metric: str, predictions: Predictions, texts: RowTexts, held_out: Sequence[str]
 ) -> dict[str, Any]:
     """Of a column of which values are held out: the score of `in_domain`, the rows without a held-out value, and of the
-    rows of each of its `values`. Rows without a value count everywhere. A value whose rows lack a class has no score.
+    rows of each of its `values`, beside those that are in both parts (`units.Domains`). A value whose rows lack a class
+    has no score.
     """
-    domains = texts.domains(held_out)
+    domains = texts.domains(held_out, predictions.labels)
     assert domains is not None and texts.values is not None, "values of a column are held out"
 
     def score_of(rows: Array) -> dict[str, Any]:
@@ -62,7 +63,7 @@ def by_value(
         except ValueError:  # a class is missing
             return found | {"interval_why": "a class is missing"}
 
-    is_of_all = texts.values == ""
+    is_of_all = domains.held_out & domains.in_domain
     return {
         "in_domain": score_of(domains.in_domain),
         "values": {

@@ -21,8 +21,9 @@ FRAME = "frame_"
 
 
 class Domains(NamedTuple):
-    """Masks of rows [N]: those that a score is of, with a held-out value, and those with another. Rows without a value
-    (real faces have no method) are in both.
+    """Masks of rows [N]: those that a score is of, with a held-out value, and those with another. In both are rows
+    without a value (real faces have no method) and, where the held-out rows are of one class, those of other classes
+    whose value is none of it (the method of real videos is called `youtube`).
     """
 
     held_out: Array
@@ -51,12 +52,16 @@ class RowTexts:
         groups = {name: texts[name] for name in subgroups}
         return cls(texts["identity"], texts["video"], groups, texts[hold_out] if hold_out else None)
 
-    def domains(self, held_out: Sequence[str] | None) -> Domains | None:
-        """Which rows are scored, where these values are held out; None: all of them."""
-        if self.values is None:
+    def domains(self, held_out: Sequence[str] | None, labels: Array) -> Domains | None:
+        """Which rows are scored, where these values are held out; None: all of them. labels: of the rows."""
+        values = self.values
+        if values is None:
             return None
-        is_held_out = np.isin(self.values, held_out or [])
-        return Domains(is_held_out | (self.values == ""), ~is_held_out)
+        is_held_out, is_in_both = np.isin(values, held_out or []), values == ""
+        if labels.ndim == 1 and len(classes := np.unique(labels[is_held_out])) == 1:
+            of_class = labels == classes[0]
+            is_in_both = is_in_both | (~of_class & ~np.isin(values, np.unique(values[of_class])))
+        return Domains(is_held_out | is_in_both, ~is_held_out)
 
     def of(self, rows: Array) -> RowTexts:
         """Those of some rows, given by their positions."""

@@ -64,7 +64,7 @@ def score_predictions(
     """
     if not np.isfinite(predictions.logits).all():
         raise NonFiniteLoss("the model's logits are not finite; lower `optim.lr` or set `optim.precision: float32`")
-    domains = texts.domains(config.data.held_out) if texts else None
+    domains = texts.domains(config.data.held_out, predictions.labels) if texts else None
     if texts is None or domains is None:
         return _scores(config, task, predictions, texts)
     scores, inside = (_scores(config, task, predictions.of(rows), texts.of(rows)) for rows in domains)

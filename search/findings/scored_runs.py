@@ -167,7 +167,7 @@ def _score_of_draws(kept: Mapping[str, KeptPredictions]) -> Draws:
     of_run, known = {}, None
     for name, of in kept.items():
         units, known = score_units(of.about.scored_task, of.predictions.of(rows), of.texts.of(rows), by_group)
-        domains = known.domains(of.about.held_out)
+        domains = known.domains(of.about.held_out, units.labels)
         own = np.flatnonzero(domains.held_out) if domains else np.arange(len(units.labels))
         of_run[name] = _of_own_rows(_score(of, units.of(own), known.of(own)), own)
     assert known is not None, "there are runs"

@@ -77,7 +77,7 @@ class KeptPredictions:
     @property
     def scored_rows(self) -> Array:
         """Which rows the score is of, where values are held out; else all."""
-        domains = self.texts.domains(self.about.held_out)
+        domains = self.texts.domains(self.about.held_out, self.predictions.labels)
         return np.flatnonzero(domains.held_out) if domains else np.arange(len(self.predictions.labels))
 
     @property

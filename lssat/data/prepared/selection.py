@@ -2,13 +2,14 @@
 
 A score on what training has seen says little of what comes: a detector of forgeries may know the traces of the methods
 it was shown. So training leaves rows of the held-out values out; validation and test score these, beside the rows
-without a value (real faces have no method). Their other rows tell how it is "in domain".
+without a value (real faces have no method). Their other rows tell how it is "in domain". `lssat.evaluation.units` finds
+both parts (`Domains`) among the rows of a split, and here they are counted.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -99,17 +100,24 @@ def check_hold_out(
             )
     if lack := _lack(info, cells, data):
         raise ConfigError(
-            f"`data.held_out: [{', '.join(data.held_out or ())}]` leaves {lack}; hold out other values of "
+            f"`data.held_out: [{', '.join(data.held_out or ())}]` {lack}; hold out other values of "
             f"`{data.hold_out}`, which has {_numbers(cells, values)}{at}"
         )
 
 
 def folds_of(info: DatasetInfo, data: DataConfig, cells: Iterable[Cell]) -> tuple[list[str], list[str]]:
-    """The values of `data.hold_out` that can be held out by themselves; of the others, why not, in words."""
+    """The values of `data.hold_out` that can be held out by themselves; of the others, why not, in words. Where those
+    of `data.held_out` are of one class (forgeries), so are all.
+    """
     cells = list(cells)
-    lacks = {value: _lack(info, cells, fold_of(data, value)) for value in _values(cells)}
+    labels = {cell.label for cell in cells if cell.value in (data.held_out or ())}
+    others = {cell.value for cell in cells if cell.label not in labels}
+    lacks = {
+        value: "its images are of another class" if value in others else _lack(info, cells, fold_of(data, value))
+        for value in _values(cells)
+    }
     folds = [value for value, lack in lacks.items() if not lack]
-    return folds, [f"`{value}` leaves {lack}" for value, lack in lacks.items() if lack]
+    return folds, [f"`{value}` ({lack})" for value, lack in lacks.items() if lack]
 
 
 def fold_of(data: DataConfig, value: str) -> DataConfig:
@@ -129,15 +137,25 @@ def check_folds(folds: Sequence[str], why_not: Sequence[str], location: str | No
 
 def _as_scored(info: DatasetInfo, cells: Iterable[Cell], data: DataConfig) -> DatasetInfo:
     """`info` of what is learnt from, and of the held-out part of validation and test."""
-    held_out = {*(data.held_out or ())}
-    return with_counts(
-        info,
-        (
-            (cell.split, cell.label)
-            for cell in cells
-            if (cell.value not in held_out if cell.split == "train" else cell.value in held_out or not cell.value)
-        ),
-    )
+    cells, held_out = list(cells), {*(data.held_out or ())}
+    in_both = _in_both({*cells}, held_out)
+
+    def counts(cell: Cell) -> bool:
+        return cell.value not in held_out if cell.split == "train" else cell.value in held_out or cell in in_both
+
+    return with_counts(info, ((cell.split, cell.label) for cell in cells if counts(cell)))
+
+
+def _in_both(cells: Collection[Cell], held_out: Collection[str]) -> set[Cell]:
+    """Those of both parts of their split: see `lssat.evaluation.units.Domains`."""
+    found = {cell for cell in cells if not cell.value}
+    for split in SPLITS:
+        of_split = {cell for cell in cells if cell.split == split}
+        labels = {cell.label for cell in of_split if cell.value in held_out}
+        if len(labels) == 1 and isinstance(label := labels.pop(), int):
+            with_label = {cell.value for cell in of_split if cell.label == label}
+            found |= {cell for cell in of_split if cell.label != label and cell.value not in with_label}
+    return found
 
 
 def _in_domain(info: DatasetInfo, cells: Iterable[Cell], data: DataConfig) -> DatasetInfo:
@@ -157,7 +175,7 @@ def _lack(info: DatasetInfo, cells: Sequence[Cell], data: DataConfig) -> str:
     for split in ("val", "test"):
         parts += [(f"the held-out part of `{split}`", scored, split), (f"the other part of `{split}`", others, split)]
     found = ((part, _lack_of(counted, split)) for part, counted, split in parts)
-    return next((f"{lack} in {part}" for part, lack in found if lack), "")
+    return next((f"leaves {lack} in {part}" for part, lack in found if lack), "")
 
 
 def _lack_of(info: DatasetInfo, split: str) -> str:

@@ -11,6 +11,8 @@ from lssat.config import ConfigError, DataConfig, build
 from lssat.data.prepared.decoding import read_resident
 from lssat.data.prepared.selection import (
     Cell,
+    _as_scored,
+    _in_domain,
     as_used,
     cells_of,
     check_folds,
@@ -64,22 +66,27 @@ def test_training_has_no_row_of_a_held_out_value_and_all_others(prepared):
 @pytest.mark.parametrize("values", [("warp",), ("swap", "paint"), METHODS])
 def test_both_parts_of_a_split_are_all_of_it_and_share_the_rows_without_a_value(prepared, values):
     texts = RowTexts.of_columns(read_texts(prepared, "val"), (), "method")
-    held_out, in_domain = texts.domains(values)
+    labels = (texts.values != "").astype(int)
+    held_out, in_domain = texts.domains(values, labels)
     methods = texts.values
     assert (held_out | in_domain).all()
     assert set(methods[held_out]) == {"", *values}
     assert set(methods[in_domain]) == {"", *METHODS} - {*values}
     assert ((held_out & in_domain) == (methods == "")).all()
     order = np.random.default_rng(0).permutation(len(methods))
-    for mine, theirs in zip(texts.of(order).domains(values), (held_out, in_domain), strict=True):
+    for mine, theirs in zip(texts.of(order).domains(values, labels[order]), (held_out, in_domain), strict=True):
         assert (mine == theirs[order]).all(), "wherever the rows stand"
 
 
 def test_workers_get_what_tells_both_parts_apart(prepared):
     texts = RowTexts.of_columns(read_texts(prepared, "val"), (), "method")
+    labels = (texts.values != "").astype(int)
     for task in (Task("deepfake", "binary", ("real", "fake"), (1, 1), 2), Task("x", "binary", ("a", "b"), (1, 1), 2)):
         sent = texts_to_send(task, texts)
-        assert all(np.array_equal(*both) for both in zip(sent.domains(["swap"]), texts.domains(["swap"]), strict=True))
+        assert all(
+            np.array_equal(*both)
+            for both in zip(sent.domains(["swap"], labels), texts.domains(["swap"], labels), strict=True)
+        )
     assert texts_to_send(task, RowTexts.of_columns(read_texts(prepared, "val"))) is None
 
 
@@ -113,6 +120,41 @@ def test_a_hold_out_that_leaves_nothing_is_refused_with_its_line(prepared, data,
         check_hold_out(read_info(prepared), data, cells_of(prepared, data.hold_out), AT)
     assert message in str(refused.value)
     assert str(refused.value).count("(spaces/my.yaml:") == 1
+
+
+def test_real_videos_with_a_method_of_their_own_are_in_both_parts():
+    """As FaceForensics++ and Celeb-DF are read, whatever their classes are called; other cameras of theirs are not."""
+    values = np.array(["youtube", "actors", "swap", "warp", "swap", "warp"])
+    for labels in (np.array([0, 0, 1, 1, 1, 1]), np.array([1, 1, 0, 0, 0, 0])):
+        texts = RowTexts(values, values, {}, values)
+        held_out, in_domain = texts.domains(["warp"], labels)
+        assert set(values[held_out]) == {"youtube", "actors", "warp"}
+        assert set(values[in_domain]) == {"youtube", "actors", "swap"}
+        cells = [
+            Cell(split, int(label), value)
+            for split in ("train", "val", "test")
+            for label, value in zip(labels.tolist(), values.tolist(), strict=True)
+        ]
+        check_hold_out(INFO, held("warp"), cells, {})
+        folds, why_not = folds_of(INFO, held("warp"), cells)
+        assert folds == ["swap", "warp"]
+        assert why_not == [f"`{name}` (its images are of another class)" for name in ("actors", "youtube")]
+    both = np.array([0, 0, 1, 1, 1, 0])
+    held_out, in_domain = texts.domains(["warp"], both)
+    assert set(values[held_out]) == {"warp"}, "a value that both classes have is scored by itself"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_is_counted_is_what_is_scored(seed):
+    """Of any labels and values: the counts before launch are those of the rows that are scored."""
+    generator = np.random.default_rng(seed)
+    values, labels = generator.choice(["", "a", "b", "c"], 12), generator.integers(0, 2, 12)
+    texts, data = RowTexts(values, values, {}, values), held("a")
+    cells = [Cell("val", int(label), str(value)) for label, value in zip(labels, values, strict=True)]
+    held_out, in_domain = texts.domains(["a"], labels)
+    for counted, rows in ((_as_scored(INFO, cells, data), held_out), (_in_domain(INFO, cells, data), in_domain)):
+        assert counted.rows["val"] == rows.sum()
+        assert counted.counts["val"] == {"real": (labels[rows] == 0).sum(), "fake": (labels[rows] == 1).sum()}
 
 
 def test_each_part_needs_every_class():
@@ -154,9 +196,9 @@ def test_values_that_can_be_held_out_by_themselves_are_folds_and_two_are_needed(
     without = [cell for cell in everything if cell != ("test", 1, "paint")]
     folds, why_not = folds_of(INFO, held("warp"), without)
     assert folds == ["swap", "warp"]
-    assert why_not == ["`paint` leaves no image of class `fake` in the held-out part of `test`"]
+    assert why_not == ["`paint` (leaves no image of class `fake` in the held-out part of `test`)"]
     check_folds(folds, why_not, None)
-    with pytest.raises(ConfigError, match=r"at least two values .*, but got 1: `paint` leaves .* \(my.yaml:9\)"):
+    with pytest.raises(ConfigError, match=r"at least two values .*, but got 1: `paint` \(leaves .* \(my.yaml:9\)"):
         check_folds(folds[:1], why_not, "my.yaml:9")
 
 
