@@ -97,7 +97,7 @@ def run(session: Session, console: Console) -> bool:
         deadline = Deadline(
             space.search, space.example().optim.epochs, began, num_rates(space), max(1, len(study.folds))
         )
-        data = {**_summary(info, used), FOLDS: values, SCORED_BY: scored_by, "prepared": str(prepared)}
+        data = {**_summary(used), FOLDS: values, SCORED_BY: scored_by, "prepared": str(prepared)}
         manifest = _begin(session, data)  # everything is checked
         _say_how_to_watch(session.folder, console)
         progress = tuning.begin_progress(study, console)
@@ -285,16 +285,16 @@ def _counts(info: DatasetInfo, split: str) -> str:
     return f"{info.rows[split]:,} images: {', '.join(counts[:MOST_CLASSES])}{more}"
 
 
-def _summary(info: DatasetInfo, used: DatasetInfo) -> dict[str, Any]:
-    """What is said of the data once they are gone. `used`: what is learnt from and scored of them."""
+def _summary(info: DatasetInfo) -> dict[str, Any]:
+    """What is said of the data once they are gone. `info`: with the numbers of what is learnt from and scored."""
     return {
         "source": info.source,
         "synthetic": info.synthetic,
         "task": info.task,
         "kind": info.kind,
         "classes": list(info.classes),
-        "rows": used.rows,
-        "counts": used.counts,
+        "rows": info.rows,
+        "counts": info.counts,
         "fingerprint": info.fingerprint,
         "rejects": len(info.rejects),
     }
