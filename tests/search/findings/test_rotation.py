@@ -144,7 +144,7 @@ def test_a_baseline_keeps_its_rate_whatever_its_runs_held_out(tmp_path):
     assert (finalist.name, kept.name, kept.config.optim.lr) == ("0003", "0002-supervised", 3e-3)
 
 
-def answers(generator, difference, over, values=3, rows=240, arms=("a", "b"), seeds=4):
+def answers(generator, difference, values=3, rows=240, arms=("a", "b"), seeds=4):
     """Kept predictions of a final stage. Arms differ in each value, seeds and values shift all arms alike; rows are
     hard for all, or for one arm, from every seed.
     """
@@ -189,19 +189,19 @@ def compared(kept, over):
     ],
 )
 def test_intervals_hold_the_truth_as_often_as_they_say(over, difference, truth):
-    """In at least 92% of 300 studies, and not much wider than they must be: 2 in 3 of their widths would not do."""
+    """In at least 92% of 300 studies of 8 seeds, and they are no wider than they must be: half of them would not do."""
     generator, held, held_by_less = np.random.default_rng(7), 0, 0
     for _ in range(300):
-        found, half = compared(answers(generator, difference, over), over)
+        found, half = compared(answers(generator, difference, seeds=8), over)
         held += abs(found - truth) <= half
         held_by_less += abs(found - truth) <= half / 2
     assert held >= 0.92 * 300
-    assert held_by_less < 0.85 * 300
+    assert held_by_less < 0.8 * 300
 
 
 def test_runs_of_one_seed_are_one_whose_scores_are_those_of_the_slow_way(tmp_path):
     """And so they are where the predictions of all runs of the stage were read before."""
-    kept, folder = answers(np.random.default_rng(1), (0.1, 0.0, 0.0), "mean"), study(tmp_path / "s")
+    kept, folder = answers(np.random.default_rng(1), (0.1, 0.0, 0.0)), study(tmp_path / "s")
     runs, expected = {}, {}
     for (arm, seed, value), of in kept.items():
         rows = np.isin(of.texts.values, ["", value])
