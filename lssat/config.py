@@ -53,7 +53,7 @@ RENAMED_KEYS = {
     "target.ldp_signed": "texture.ldp_signed",
 }
 """Old key -> the key of today. What an older version wrote is read through it; in a space it is an error."""
-ADDED_KEYS = ("data.class_names",)
+ADDED_KEYS = ("data.class_names", "data.hold_out", "data.held_out", "objective.over")
 """Keys that came later, None where nobody sets them."""
 STREAMS_PATTERN = re.compile(r"M(RGB|LBP|LDP)/R(RGB|LBP|LDP)/C(RGB|LBP|LDP)")
 
@@ -79,6 +79,14 @@ class DataConfig(Section):
     class_names: list[str] | None = Field(
         None,
         description="what the classes are called, numbers by size and words by their letters; None: as in the data",
+    )
+    hold_out: str | None = Field(
+        None, description="column of the data, such as method: of `held_out` it names what training never sees"
+    )
+    held_out: list[str] | None = Field(
+        None,
+        description="values of that column: training leaves their rows out, and validation and test score them, beside "
+        "the rows without a value",
     )
     image_size: Int = Field(64, ge=16, description="side of the square image in pixels")
     sampling: Literal["natural", "balanced"] = Field(
@@ -112,7 +120,7 @@ class DataConfig(Section):
         kind, colon, _ = str(values.get("source", "")).partition(":")
         return {**values, "task": NATURAL_TASKS[kind]} if colon and kind in NATURAL_TASKS else values
 
-    @field_validator("classes", "class_names", mode="before")
+    @field_validator("classes", "class_names", "held_out", mode="before")
     @classmethod
     def _classes_are_names(cls, value: object) -> object:
         return [str(item) for item in value] if isinstance(value, list) else value
@@ -123,6 +131,20 @@ class DataConfig(Section):
         if value and (len(set(value)) < len(value) or not all(map(str.strip, value))):
             raise ValueError(f"`data.class_names` must be names that differ, but got {', '.join(value)}")
         return value
+
+    @model_validator(mode="after")
+    def _held_out_names_values_of_a_column(self) -> DataConfig:
+        if self.hold_out is None and self.held_out is not None:
+            raise ValueError(
+                f"`data.held_out` names values of a column, {', '.join(self.held_out)}; name the column by "
+                "`data.hold_out`"
+            )
+        if self.hold_out is not None and not any(self.held_out or ()):
+            raise ValueError(
+                f"`data.hold_out` {self.hold_out} needs `data.held_out`: the values that training never sees, such as "
+                "`[x]`; empty cells cannot be held out"
+            )
+        return self
 
 
 class ObjectiveConfig(Section):
@@ -136,6 +158,11 @@ class ObjectiveConfig(Section):
         )
     )
     subgroups: list[str] = Field([], description="columns of the data, such as Male: scores are also given by subgroup")
+    over: Literal["mean", "worst"] | None = Field(
+        None,
+        description="with `search.rotate`, of a finalist's seed: the mean score over the held-out values, or that of "
+        "the worst; None: mean",
+    )
 
     @model_validator(mode="after")
     def _worst_group_of_some(self) -> ObjectiveConfig:

@@ -54,8 +54,9 @@ def _search(arguments: argparse.Namespace) -> int:
     if arguments.plan:
         from lssat.data.prepare.sample import training_images
         from search.plan.command import plan_study
+        from search.plan.data import Listed
 
-        plan_study(space, folder, cache, wanted.data.info, training_images)
+        plan_study(space, folder, cache, Listed(wanted.data.info, wanted.data.folds), training_images)
         return 0
     goes_on = arguments.resume or arguments.extend is not None
     if arguments.extend is not None and not folder.has_begun:

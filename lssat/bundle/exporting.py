@@ -29,7 +29,7 @@ from lssat.bundle.folder import (
     replace_whole,
 )
 from lssat.bundle.opening import ENCODER
-from lssat.config import Config, ConfigError
+from lssat.config import Config, ConfigError, DataConfig
 from lssat.data.prepare.asked import Faces, describe
 from lssat.data.prepared.table import DatasetInfo, read_info, read_texts
 from lssat.evaluation.calibration import calibration
@@ -54,7 +54,7 @@ def export(trained: Path, bundle: Path, prepared: Path | None = None) -> None:
     """
     state, model = load_trained(trained)
     info = read_info(prepared) if prepared else None
-    said = _on_validation(trained, prepared)
+    said = _on_validation(trained, prepared, state.config.data)
 
     def write(folder: Path) -> None:
         _write_tensors(folder, model.state_dict())
@@ -117,9 +117,9 @@ def _write_tensors(folder: Path, tensors: dict[str, Tensor]) -> None:
     write_whole(folder / HEAD, lambda temporary: write_tensors(rest, temporary))
 
 
-def _on_validation(trained: Path, prepared: Path | None) -> tuple[Predictions, RowTexts] | None:
-    """What the checkpoint says of the validation rows, at its epoch and so by these weights, and what is known of them.
-    None where a version before kept no predictions.
+def _on_validation(trained: Path, prepared: Path | None, data: DataConfig) -> tuple[Predictions, RowTexts] | None:
+    """What the checkpoint says of the validation rows that its score is of, at its epoch and so by these weights, and
+    what is known of them. None where a version before kept no predictions.
     """
     kept = load_predictions(trained)
     if kept is None:
@@ -128,7 +128,9 @@ def _on_validation(trained: Path, prepared: Path | None) -> tuple[Predictions, R
     if prepared is None:
         nothing = np.full(len(positions), "")
         return predictions, RowTexts(nothing, nothing, {})
-    return predictions, RowTexts.of_columns(read_texts(prepared, "val")).of(positions)
+    texts = RowTexts.of_columns(read_texts(prepared, "val"), (), data.hold_out).of(positions)
+    domains = texts.domains(data.held_out, predictions.labels)
+    return (predictions.of(domains.held_out), texts.of(domains.held_out)) if domains else (predictions, texts)
 
 
 def _preprocessing(config: Config, encoder: Encoder, info: DatasetInfo | None) -> dict[str, Any]:

@@ -6,35 +6,49 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from lssat.bundle.opening import Bundle
+from lssat.config import Config
 from lssat.data.prepared.rows import Rows
 from lssat.evaluation.metrics import Array
 from lssat.evaluation.predictions import Predictions
-from lssat.evaluation.scorecard import scorecard
+from lssat.evaluation.scorecard import by_value, scorecard
 from lssat.evaluation.units import RowTexts
 from lssat.train.distributed import Distributed
 from lssat.train.learner import load_trained
-from lssat.train.scoring import predict_rows, score_predictions
+from lssat.train.scoring import IN_DOMAIN, predict_rows, score_predictions
 
 
 class Scored(NamedTuple):
-    """What a model got on a split, and what it said of each row."""
+    """What a model of these settings got on a split, and what it said of each row."""
 
+    config: Config
     result: dict[str, Any]
     predictions: Predictions
 
 
 def score_bundle(bundle: Bundle, rows: Rows, texts: Mapping[str, Array], subgroups: Sequence[str] = ()) -> Scored:
-    """The scorecard of a split (`lssat.evaluation.scorecard`).
+    """The scorecard of a split (`lssat.evaluation.scorecard`). Where the model was trained without values of a column,
+    it is of the rows with these, and `hold_out` says what the others get.
 
     `texts`: as of `table.read_texts`, in the order of the rows; `subgroups` names the columns that tell groups apart.
     """
     config, task, alone = bundle.config, bundle.task, Distributed.alone()
     model = bundle.model.to(alone.device)
     predictions, _ = predict_rows(config, model, rows, alone, bundle.num_micro_batches)
-    scores = score_predictions(config, task, predictions, RowTexts.of_columns(texts))
-    metric = task.score_metric(config.objective.metric)
-    return Scored(scorecard(task, metric, predictions, scores, RowTexts.of_columns(texts, subgroups)), predictions)
+    column = _hold_out(config, texts, predictions)
+    metric, known = task.score_metric(config.objective.metric), RowTexts.of_columns(texts, subgroups, column)
+    domains = known.domains(config.data.held_out, predictions.labels)
+    scored = np.ones(len(predictions.labels), bool) if domains is None else domains.held_out
+    scores = score_predictions(config, task, predictions.of(scored), RowTexts.of_columns(texts).of(scored))
+    card = scorecard(task, metric, predictions.of(scored), scores, known.of(scored))
+    if domains is not None:
+        held_out = config.data.held_out or []
+        of_values = by_value(task, metric, predictions, known, held_out)
+        card[IN_DOMAIN] = of_values[IN_DOMAIN]["score"]
+        card["hold_out"] = {"column": column, "held_out": held_out, **of_values}
+    return Scored(config, card, predictions)
 
 
 def score_trained(trained: Path, rows: Rows, texts: Mapping[str, Array]) -> Scored:
@@ -45,7 +59,25 @@ def score_trained(trained: Path, rows: Rows, texts: Mapping[str, Array]) -> Scor
     state, model = load_trained(trained)
     config, alone = state.config, Distributed.alone()
     predictions, _ = predict_rows(config, model.to(alone.device), rows, alone, state.result.micro_batches)
-    known = RowTexts.of_columns(texts, config.objective.subgroups)
+    column = _hold_out(config, texts, predictions)
+    known = RowTexts.of_columns(texts, config.objective.subgroups, column)
     scores = score_predictions(config, state.task, predictions, known)
     metric = state.task.score_metric(config.objective.metric)
-    return Scored({"metric": metric, "score": scores[metric], **scores}, predictions)
+    return Scored(config, {"metric": metric, "score": scores[metric], **scores}, predictions)
+
+
+def _hold_out(config: Config, texts: Mapping[str, Array], predictions: Predictions) -> str | None:
+    """The column of which values were held out, where these rows have it and can be scored with and without them: data
+    of another origin need not.
+    """
+    column, labels = config.data.hold_out, predictions.labels
+    if column is None or column not in texts:
+        return None
+    parts = RowTexts.of_columns(texts, (), column).domains(config.data.held_out, labels) or ()
+    return column if all(_has_every_class(labels[rows], labels) for rows in parts) else None
+
+
+def _has_every_class(some: Array, labels: Array) -> bool:
+    """Whether some rows have whatever all have; of several labels, of each."""
+    columns = zip(some.reshape(len(some), -1).T, labels.reshape(len(labels), -1).T, strict=True)
+    return len(some) > 0 and all(np.array_equal(np.unique(part), np.unique(whole)) for part, whole in columns)

@@ -25,26 +25,12 @@ def scorecard(
 
     Where the task is scored by video, the tables by class and by subgroup count videos as well.
     """
-    units, known = score_units(task, predictions, texts)
     grouped, known_grouped = score_units(task, predictions, texts, by_group=True)
-    group_metric, by_worst_group = task.group_metric(metric), metric == "worst_group"
-
-    if by_worst_group:
-        resampled = independent(known_grouped)
-        score = worst_group(task.kind, group_metric, grouped, known_grouped.groups)[metric]
-        bounds, why = worst_group_interval(task.kind, group_metric, grouped, known_grouped.groups, resampled)
-    else:
-        resampled = independent(known)
-        score, why = one_score(task.kind, metric, *units), too_few(resampled)
-        bounds = None if why else bootstrap(resampled, lambda rows: one_score(task.kind, metric, *units.of(rows)))
-        if bounds and not np.isfinite(bounds).all():
-            bounds, why = None, "no resample has every class"
+    group_metric = task.group_metric(metric)
     card: dict[str, Any] = {
         "metric": metric,
         "group_metric": group_metric,
-        "score": score,
-        "interval": bounds,
-        "interval_why": why,
+        **_score_with_interval(task, metric, predictions, texts),
         **scores,
         **tables_by_class(task, predictions, texts),
     }
@@ -58,6 +44,49 @@ def scorecard(
             for name, words in known_grouped.groups.items()
         }
     return card
+
+
+def by_value(
+    task: Task, metric: str, predictions: Predictions, texts: RowTexts, held_out: Sequence[str]
+) -> dict[str, Any]:
+    """Of a column of which values are held out: the score of `in_domain`, the rows without a held-out value, and of the
+    rows of each of its `values`, beside those that are in both parts (`units.Domains`). A value whose rows lack a class
+    has no score.
+    """
+    domains = texts.domains(held_out, predictions.labels)
+    assert domains is not None and texts.values is not None, "values of a column are held out"
+
+    def score_of(rows: Array) -> dict[str, Any]:
+        found = {"rows": int(rows.sum()), "score": None, "interval": None}
+        try:
+            return found | _score_with_interval(task, metric, predictions.of(rows), texts.of(rows))
+        except ValueError:  # a class is missing
+            return found | {"interval_why": "a class is missing"}
+
+    is_of_all = domains.held_out & domains.in_domain
+    return {
+        "in_domain": score_of(domains.in_domain),
+        "values": {
+            str(name): {"held_out": str(name) in held_out, **score_of(is_of_all | (texts.values == name))}
+            for name in np.unique(texts.values[~is_of_all])
+        },
+    }
+
+
+def _score_with_interval(task: Task, metric: str, predictions: Predictions, texts: RowTexts) -> dict[str, Any]:
+    if metric == "worst_group":
+        units, known = score_units(task, predictions, texts, by_group=True)
+        group_metric, resampled = task.group_metric(metric), independent(known)
+        score = worst_group(task.kind, group_metric, units, known.groups)[metric]
+        bounds, why = worst_group_interval(task.kind, group_metric, units, known.groups, resampled)
+    else:
+        units, known = score_units(task, predictions, texts)
+        resampled = independent(known)
+        score, why = one_score(task.kind, metric, *units), too_few(resampled)
+        bounds = None if why else bootstrap(resampled, lambda rows: one_score(task.kind, metric, *units.of(rows)))
+        if bounds and not np.isfinite(bounds).all():
+            bounds, why = None, "no resample has every class"
+    return {"score": score, "interval": bounds, "interval_why": why}
 
 
 def _named(task: Task, found: dict[str, Any]) -> dict[str, Any]:
@@ -94,9 +123,23 @@ def shown(card: Mapping[str, Any]) -> str:
     ]
     if "video" in card:
         lines.append("by video: " + ", ".join(f"{name} {value:.4g}" for name, value in card["video"].items()))
+    if "hold_out" in card:
+        lines += shown_values(card["hold_out"])
     for name, found in card.get("subgroups", {}).items():
         lines += _shown_subgroups(name, found)
     return "\n".join(lines)
+
+
+def shown_values(found: Mapping[str, Any]) -> list[str]:
+    """What a scorecard has of a column of which values are held out."""
+    column, inside = found["column"], found["in_domain"]
+    each = ", ".join(
+        f"{name}{' (held out)' if of['held_out'] else ''} {'-' if of['score'] is None else format(of['score'], '.4f')}"
+        for name, of in found["values"].items()
+    )
+    without = ", ".join(found["held_out"])
+    in_domain = "-" if inside["score"] is None else f"{inside['score']:.4f} ({interval_in_words(inside)})"
+    return [f"without {column} {without}, in domain: {in_domain}", f"by {column}: {each}"]
 
 
 def _shown_subgroups(column: str, found: Mapping[str, Any]) -> list[str]:

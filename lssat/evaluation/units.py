@@ -1,10 +1,12 @@
-"""What is scored as one: a video in deepfake detection, where rows are frames of videos; else each row."""
+"""What is scored as one: a video in deepfake detection, where rows are frames of videos; else each row. And what is
+scored at all, where values of a column are held out.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -18,23 +20,54 @@ FRAME = "frame_"
 """What the scores of frames are called by, where it is videos that are scored."""
 
 
+class Domains(NamedTuple):
+    """Masks of rows [N]: those that a score is of, with a held-out value, and those with another. In both are rows
+    without a value (real faces have no method) and, where the held-out rows are of one class, those of other classes
+    whose value is none of it (the method of real videos is called `youtube`).
+    """
+
+    held_out: Array
+    in_domain: Array
+
+
 @dataclass(frozen=True)
 class RowTexts:
-    """What is known of each row of a split beside image and label, in words [N]; empty where nothing is."""
+    """What is known of each row of a split beside image and label, in words [N]; empty where nothing is.
+
+    `values`: of the column of which some are held out; None where none are.
+    """
 
     identity: Array
     video: Array
     groups: Groups
+    values: Array | None = None
 
     @classmethod
-    def of_columns(cls, texts: Mapping[str, Array], subgroups: Sequence[str] = ()) -> RowTexts:
-        """From all columns of a split; `subgroups` names those that tell groups apart."""
-        return cls(texts["identity"], texts["video"], {name: texts[name] for name in subgroups})
+    def of_columns(
+        cls, texts: Mapping[str, Array], subgroups: Sequence[str] = (), hold_out: str | None = None
+    ) -> RowTexts:
+        """From all columns of a split; `subgroups` names those that tell groups apart, `hold_out` that of which values
+        are held out.
+        """
+        groups = {name: texts[name] for name in subgroups}
+        return cls(texts["identity"], texts["video"], groups, texts[hold_out] if hold_out else None)
+
+    def domains(self, held_out: Sequence[str] | None, labels: Array) -> Domains | None:
+        """Which rows are scored, where these values are held out; None: all of them. labels: of the rows."""
+        values = self.values
+        if values is None:
+            return None
+        is_held_out, is_in_both = np.isin(values, held_out or []), values == ""
+        if labels.ndim == 1 and len(classes := np.unique(labels[is_held_out])) == 1:
+            of_class = labels == classes[0]
+            is_in_both = is_in_both | (~of_class & ~np.isin(values, np.unique(values[of_class])))
+        return Domains(is_held_out | is_in_both, ~is_held_out)
 
     def of(self, rows: Array) -> RowTexts:
         """Those of some rows, given by their positions."""
         groups = {name: words[rows] for name, words in self.groups.items()}
-        return RowTexts(self.identity[rows], self.video[rows], groups)
+        values = None if self.values is None else self.values[rows]
+        return RowTexts(self.identity[rows], self.video[rows], groups, values)
 
     @property
     def has_videos(self) -> bool:
@@ -79,14 +112,14 @@ def texts_to_send(task: Task, texts: RowTexts) -> RowTexts | None:
     and no identities. None where they read nothing.
     """
     has_videos = scores_videos(task, texts)
-    if not has_videos and not texts.groups:
+    if not has_videos and not texts.groups and texts.values is None:
         return None
     nothing = np.full(len(texts.video), "")
     if not has_videos:
-        return RowTexts(nothing, nothing, texts.groups)
+        return RowTexts(nothing, nothing, texts.groups, texts.values)
     names, number = np.unique(texts.video, return_inverse=True)
     short = np.array([str(index) if name else "" for index, name in enumerate(names)])
-    return RowTexts(nothing, short[number], texts.groups)
+    return RowTexts(nothing, short[number], texts.groups, texts.values)
 
 
 def _numbered(columns: Sequence[Array]) -> Array:

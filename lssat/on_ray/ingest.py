@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -17,9 +17,10 @@ import ray
 from ray.data import DataIterator, Dataset
 from ray.train import DataConfig as TrainDataConfig
 
-from lssat.config import ConfigError
+from lssat.config import ConfigError, DataConfig
 from lssat.data.prepared.decoding import decode
 from lssat.data.prepared.rows import Arrays, ResidentRows, Rows, StreamedRows, mixed
+from lssat.data.prepared.selection import Mask, learnt_rows
 from lssat.data.prepared.shards import GROUP_ROWS
 from lssat.data.prepared.table import RowGroup, row_groups, shard_paths
 
@@ -34,10 +35,12 @@ class Split:
 
     Together the shares hold every row exactly once, which Ray's own equal split does not: it drops the remainder.
     `resident` are the decoded shares; they are cut before any trial starts, because cutting needs a free core and the
-    workers of the trials hold them all. None: the split is streamed, row group by row group.
+    workers of the trials hold them all. None: the split is streamed, row group by row group. kept [N]: which rows of
+    the split count; `groups` are those with any. Decoded shares hold the others too, and `rows_of` passes them over.
     """
 
     groups: tuple[RowGroup, ...]
+    kept: Mask
     image_size: int
     num_workers: int
     resident: tuple[Dataset, ...] | None
@@ -47,15 +50,18 @@ class Split:
         if self.resident is not None:
             return self.resident[rank]
         return ray.data.from_items(
-            [group._asdict() | {"image_size": self.image_size} for group in self.groups[rank :: self.num_workers]]
+            [
+                group._asdict() | {"image_size": self.image_size, "kept": self.kept[_rows_in(group)].tobytes()}
+                for group in self.groups[rank :: self.num_workers]
+            ]
         )
 
     def share_rows(self, rank: int) -> int:
         """How many rows a worker's share has."""
         if self.resident is not None:
-            bounds = _bounds(sum(group.rows for group in self.groups), self.num_workers)
+            bounds = _bounds(int(self.kept.sum()), self.num_workers)
             return bounds[rank + 1] - bounds[rank]
-        return sum(group.rows for group in self.groups[rank :: self.num_workers])
+        return sum(int(self.kept[_rows_in(group)].sum()) for group in self.groups[rank :: self.num_workers])
 
 
 class EveryRow(TrainDataConfig):  # type: ignore[misc]
@@ -75,37 +81,70 @@ class EveryRow(TrainDataConfig):  # type: ignore[misc]
 
 
 def open_splits(
-    folder: Path, names: Sequence[str], image_size: int, worker_counts: Sequence[int]
+    folder: Path, names: Sequence[str], data: DataConfig, worker_counts: Sequence[int]
 ) -> dict[int, dict[str, Split]]:
-    """The named splits of a prepared folder for every number of workers: `[num_workers][name]`.
+    """The named splits of a prepared folder for every number of workers: `[num_workers][name]`. Of training the rows
+    that are learnt from (`selection.learnt_rows`).
 
     Either all splits are decoded into the object store, once, and cut for each number of workers, or all are streamed.
     Raises ConfigError where a split has too little to give every worker a share.
     """
+    (opened,) = open_folds(folder, names, [data], worker_counts)
+    return opened
+
+
+def open_folds(
+    folder: Path, names: Sequence[str], datas: Sequence[DataConfig], worker_counts: Sequence[int]
+) -> list[dict[int, dict[str, Split]]]:
+    """The same of data that differ in what is held out, decoded once for all of them."""
     _set_context()
+    image_size = datas[0].image_size
     paths = {name: shard_paths(folder, name) for name in names}
     groups = {name: row_groups(paths[name]) for name in names}
     num_rows = {name: sum(group.rows for group in groups[name]) for name in names}
     fits = _fits_in_memory(sum(num_rows.values()) * image_size**2 * 3)
-    for name in names:
-        _check_shares(name, max(worker_counts), num_rows[name] if fits else len(groups[name]), fits)
+    whole = {name: Kept(groups[name], np.ones(num_rows[name], bool)) for name in names}
+    folds = [whole | _learnt(whole, folder, data) for data in datas]
+    for name, kept in ((name, kept) for fold in folds for name, kept in fold.items()):
+        _check_shares(name, max(worker_counts), int(kept.rows.sum()) if fits else len(kept.groups), fits)
     decoded = {name: _decoded(paths[name], image_size) for name in names} if fits else {}
 
-    def split(name: str, num_workers: int) -> Split:
-        resident = _cut(decoded[name], num_rows[name], num_workers) if fits else None
-        return Split(groups[name], image_size, num_workers, resident)
+    def split(name: str, kept: Kept, num_workers: int) -> Split:
+        resident = _cut(decoded[name], kept.rows, num_workers) if fits else None
+        return Split(kept.groups, kept.rows, image_size, num_workers, resident)
 
-    return {count: {name: split(name, count) for name in names} for count in worker_counts}
+    return [
+        {count: {name: split(name, kept, count) for name, kept in fold.items()} for count in worker_counts}
+        for fold in folds
+    ]
 
 
-def rows_of(shard: DataIterator, resident: bool, num_rows: int) -> Rows:
-    """A worker's share as Rows.
+class Kept(NamedTuple):
+    """rows [N]: which of a split count; the row groups with any."""
+
+    groups: tuple[RowGroup, ...]
+    rows: Mask
+
+
+def _learnt(whole: Mapping[str, Kept], folder: Path, data: DataConfig) -> dict[str, Kept]:
+    """What is learnt from, where that is not all of the training split."""
+    rows = learnt_rows(folder, data) if "train" in whole else None
+    if rows is None:
+        return {}
+    groups = tuple(group for group in whole["train"].groups if rows[_rows_in(group)].any())
+    return {"train": Kept(groups, rows)}
+
+
+def rows_of(shard: DataIterator, split: Split, rank: int) -> Rows:
+    """A worker's share of a split as Rows.
 
     Resident blocks are read without a copy. The row groups of streamed data come in an order that the seed alone
     decides, so that a resumed trial meets the rows of an uninterrupted one.
     """
-    if resident:
-        return ResidentRows(list(shard.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=0)))
+    if split.resident is not None:
+        decoded = list(shard.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=0))
+        where = np.concatenate([block["row"] for block in decoded])
+        return ResidentRows(decoded, np.flatnonzero(split.kept[where]))
     groups = list(shard.iter_rows())
 
     def stream(size: int, seed: int | None) -> Iterator[Arrays]:
@@ -119,7 +158,7 @@ def rows_of(shard: DataIterator, resident: bool, num_rows: int) -> Rows:
         arrays = blocks.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=PREFETCHED)
         yield from mixed(arrays, size, SHUFFLE_ROWS, generator)
 
-    return StreamedRows(stream, num_rows)
+    return StreamedRows(stream, split.share_rows(rank))
 
 
 def _fits_in_memory(decoded_bytes: int) -> bool:
@@ -157,8 +196,9 @@ def _streamed(groups: list[dict[str, Any]]) -> Dataset:
 def _read_group(batch: Mapping[str, Any]) -> Arrays:
     group = {name: values[0] for name, values in batch.items()}
     table = pq.ParquetFile(group["path"]).read_row_group(int(group["row_group"]), columns=["image", "label"])
-    columns = {name: np.array(table[name].to_pylist(), dtype=object) for name in ("image", "label")}
-    return decode(columns | {"row": group["start"] + np.arange(len(table))}, int(group["image_size"]))
+    kept = np.flatnonzero(np.frombuffer(group["kept"], bool))
+    columns = {name: np.array(table[name].take(kept).to_pylist(), dtype=object) for name in ("image", "label")}
+    return decode(columns | {"row": group["start"] + kept}, int(group["image_size"]))
 
 
 def _numbered(tables: list[pa.Table]) -> list[pa.Table]:
@@ -190,10 +230,18 @@ def _decoded(paths: list[Path], image_size: int) -> Dataset:
     ).materialize()
 
 
-def _cut(decoded: Dataset, num_rows: int, num_workers: int) -> tuple[Dataset, ...]:
-    """One share per worker. Blocks are shared with `decoded`; only those that a cut divides are copied."""
-    inner = _bounds(num_rows, num_workers)[1:-1]
+def _cut(decoded: Dataset, kept: Mask, num_workers: int) -> tuple[Dataset, ...]:
+    """One share per worker, with as many of the kept rows each. Blocks are shared with `decoded`; only those that a cut
+    divides are copied.
+    """
+    rows = np.flatnonzero(kept)
+    inner = [int(rows[bound]) for bound in _bounds(len(rows), num_workers)[1:-1]]
     return tuple(decoded.split_at_indices(inner)) if inner else (decoded,)
+
+
+def _rows_in(group: RowGroup) -> slice:
+    """Where its rows are in the split."""
+    return slice(group.start, group.start + group.rows)
 
 
 def _bounds(num_rows: int, num_workers: int) -> list[int]:

@@ -178,4 +178,4 @@ def _work(run: Run, distributed: Distributed, report: Report) -> None:
 
 def _rows(split: Split, name: str, rank: int) -> Rows:
     """This worker's share of a split, which Ray Train hands out by name."""
-    return rows_of(train.get_dataset_shard(name), split.resident is not None, split.share_rows(rank))
+    return rows_of(train.get_dataset_shard(name), split, rank)

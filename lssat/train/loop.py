@@ -31,7 +31,7 @@ from lssat.train.learner import Learner, RowPredictions, RunState, new_learner
 from lssat.train.optim import scheduled_lr, set_lr, training_mode
 from lssat.train.probe import fewest_micro_batches, has_own_memory
 from lssat.train.reconstruction_panel import draw_panel
-from lssat.train.result import BEST_CHECKPOINT, GAP, IMAGES_PER_S, LAST_CHECKPOINT, EpochResult
+from lssat.train.result import BEST_CHECKPOINT, GAP, IMAGES_PER_S, IN_DOMAIN, LAST_CHECKPOINT, EpochResult
 from lssat.train.scoring import NonFiniteLoss, predict_rows, score_predictions
 from lssat.train.step import Losses, StepContext, draws_evenly, train_step
 
@@ -225,7 +225,10 @@ def _train_epochs(
         metrics |= measured
         score = _selecting_score(run, metrics)
         is_best = last is None or score > last.best
-        best, best_gap = (score, metrics.get(GAP)) if last is None or is_best else (last.best, last.best_gap)
+        if last is None or is_best:
+            best, best_gap, best_in_domain = score, metrics.get(GAP), metrics.get(IN_DOMAIN)
+        else:
+            best, best_gap, best_in_domain = last.best, last.best_gap, last.best_in_domain
         earlier = last
         last = EpochResult(
             epoch=epoch + 1,
@@ -236,6 +239,7 @@ def _train_epochs(
             micro_batches=num_micro_batches,
             metrics=metrics,
             best_gap=best_gap,
+            best_in_domain=best_in_domain,
             flops=num_flops,
         )
         if run.written_folder:

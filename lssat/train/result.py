@@ -18,6 +18,8 @@ SCORE = "val/score"
 BEST = "val/best"
 GAP = "val/gap"
 BEST_GAP = "val/best_gap"
+IN_DOMAIN = "val/in_domain"
+BEST_IN_DOMAIN = "val/best_in_domain"
 IMAGES_PER_S = "train/images_per_s"
 
 Ending = Literal["failed", "infeasible", "interrupted"]
@@ -28,8 +30,9 @@ ENDINGS: tuple[Ending, ...] = get_args(Ending)
 class EpochResult:
     """One epoch of a run.
 
-    `score` is the selecting metric on validation after this epoch, `best` the highest so far, `best_gap` the gap
-    between subgroups at the epoch of the best, where there are subgroups. `metrics`: all that was measured, as
+    `score` is the selecting metric on validation after this epoch, `best` the highest so far; `best_gap`, the gap
+    between subgroups, and `best_in_domain`, the score on rows without a held-out value, are those at the epoch of the
+    best, where there are subgroups, or values are held out. `metrics`: all that was measured, as
     `train/<name>` and `val/<name>`. `parameters`: those of the encoder; `flops`: operations to classify one image
     (None of a version that did not count them). `panel`: a PNG of image, mask, target and prediction.
     """
@@ -42,6 +45,7 @@ class EpochResult:
     micro_batches: int
     metrics: Mapping[str, float] = field(default_factory=dict)
     best_gap: float | None = None
+    best_in_domain: float | None = None
     flops: int | None = None
     panel: bytes | None = None
 
@@ -52,8 +56,9 @@ class EpochResult:
 
     def scalars(self) -> dict[str, float]:
         """All that was measured, by its key."""
-        gap = {} if self.best_gap is None else {BEST_GAP: self.best_gap}
-        return {**self.metrics, SCORE: self.score, BEST: self.best, **gap}
+        at_best = {BEST_GAP: self.best_gap, BEST_IN_DOMAIN: self.best_in_domain}
+        known = {key: value for key, value in at_best.items() if value is not None}
+        return {**self.metrics, SCORE: self.score, BEST: self.best, **known}
 
     def to_json(self) -> dict[str, Any]:
         """The line of `metrics.jsonl`, without the panel."""
@@ -84,7 +89,7 @@ def read_report(report: Mapping[str, Any]) -> EpochResult | Ended:
     for status in ENDINGS:
         if status in report:
             return Ended(status, report[status])
-    named = (SCORE, BEST, BEST_GAP)
+    named = (SCORE, BEST, BEST_GAP, BEST_IN_DOMAIN)
     measured = {key: report[key] for key in report if key.startswith(("train/", "val/")) and key not in named}
     return EpochResult(
         epoch=report["epoch"],
@@ -95,6 +100,7 @@ def read_report(report: Mapping[str, Any]) -> EpochResult | Ended:
         micro_batches=report["micro_batches"],
         metrics=measured,
         best_gap=report.get(BEST_GAP),
+        best_in_domain=report.get(BEST_IN_DOMAIN),
         flops=report.get("flops"),
         panel=report.get("panel"),
     )

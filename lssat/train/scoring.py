@@ -18,6 +18,9 @@ from lssat.train.distributed import Distributed, num_steps, to_device
 from lssat.train.losses import task_loss
 from lssat.train.precision import autocast
 
+IN_DOMAIN = "in_domain"
+"""What the selecting metric is called by, on rows without a held-out value."""
+
 
 class NonFiniteLoss(RuntimeError):
     """The loss became infinite or NaN; the run cannot go on."""
@@ -56,11 +59,21 @@ def score_predictions(
 
     `texts`, in the order of the predictions: where the task is scored by video, so are the metrics, and those of frames
     are `frame_<name>`; with subgroups there are `worst_group` and `gap` too, of the metric that the study selects by.
+    Where values are held out, these are scores of the held-out rows; `in_domain` is the selecting metric of the others.
     Raises NonFiniteLoss.
     """
-    logits, labels = predictions
-    if not np.isfinite(logits).all():
+    if not np.isfinite(predictions.logits).all():
         raise NonFiniteLoss("the model's logits are not finite; lower `optim.lr` or set `optim.precision: float32`")
+    domains = texts.domains(config.data.held_out, predictions.labels) if texts else None
+    if texts is None or domains is None:
+        return _scores(config, task, predictions, texts)
+    scores, inside = (_scores(config, task, predictions.of(rows), texts.of(rows)) for rows in domains)
+    return scores | {IN_DOMAIN: inside[task.score_metric(config.objective.metric)]}
+
+
+def _scores(config: Config, task: Task, predictions: Predictions, texts: RowTexts | None) -> dict[str, float]:
+    """Of these rows."""
+    logits, labels = predictions
     scores = evaluate_scores(task.kind, logits, labels)
     if texts and scores_videos(task, texts):
         videos, _ = score_units(task, predictions, texts)

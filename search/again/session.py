@@ -11,6 +11,7 @@ from rich.console import Console
 from lssat.command import Notify
 from lssat.config import Config, ConfigError
 from lssat.data.prepare.prepare import prepare
+from lssat.data.prepared.selection import as_used
 from lssat.data.prepared.table import is_complete, read_info, read_texts
 from lssat.evaluation.units import RowTexts, texts_to_send
 from lssat.model import catalog
@@ -116,9 +117,9 @@ def _open(run: RecordedRun, config: Config, prepared: Path, places: Places) -> S
         storage.path.mkdir(parents=True, exist_ok=True)
         check_storage(storage.path)
     space = Space(run.manifest.space.profile, dict(run.record.sampled), (), {}, ALONE, {})
-    task, workers = read_info(prepared).as_task, config.resources.num_workers
-    splits = open_splits(prepared, ("train", "val"), config.data.image_size, [workers])
-    texts = RowTexts.of_columns(read_texts(prepared, "val"), config.objective.subgroups)
+    task, workers = as_used(prepared, config.data).as_task, config.resources.num_workers
+    splits = open_splits(prepared, ("train", "val"), config.data, [workers])
+    texts = RowTexts.of_columns(read_texts(prepared, "val"), config.objective.subgroups, config.data.hold_out)
     study = Study(run.place, storage, space, task, prepared, splits, texts_to_send(task, texts))
     concurrency([config.resources], study.is_streamed, None)
     return study

@@ -52,11 +52,18 @@ def asked(arguments: argparse.Namespace) -> Asked:
 
 def _look(space: Space) -> Look:
     from lssat.data.prepare.look import look  # not for `--help`
+    from lssat.data.prepared.selection import check_folds, check_hold_out, folds_of, with_learnt
 
     config = space.example()
     found = look(config.data)
     check_objective(config.objective, found.info.kind, found.info.columns)
-    return found
+    check_hold_out(found.info, config.data, found.cells, space.locations)
+    found = found._replace(info=with_learnt(found.info, found.cells, config.data))
+    if not space.search.rotate or found.cells is None:
+        return found
+    folds, why_not = folds_of(found.info, config.data, found.cells)
+    check_folds(folds, why_not, space.locations.get("search.rotate"))
+    return found._replace(folds=len(folds))
 
 
 def _space(arguments: argparse.Namespace) -> tuple[Space, dict[str, Any], dict[str, Any]]:

@@ -24,10 +24,11 @@ from search.findings.leaderboard import streams_of
 from search.findings.scored_runs import StageRuns
 from search.findings.told import Rule, Told, seconds_of_a_seed, told
 from search.record.folder import RunFolder, Stage
+from search.record.manifest import folds_of
 from search.record.trials import Status
 from search.space.settings import SearchConfig
 from search.strategy.baselines import Baselines
-from search.strategy.finalists import Arm, FinalRun, final_arms, final_runs, finalists
+from search.strategy.finalists import Arm, FinalRun, arm_scores, final_arms, final_runs, finalists
 
 COLUMNS = (
     "arm",
@@ -97,7 +98,8 @@ def planned_runs(folder: RunFolder, rows: Sequence[LeaderboardRow], search: Sear
     """The runs of the final stage, with the learning rates of supervised baselines that are best so far."""
     chosen = planned_finalists(folder, rows, search)
     first_seed = 1 + max((row.seed for row in rows), default=0)
-    return final_runs(final_arms(chosen, Baselines(folder, search).of), search, first_seed)
+    values = folds_of(folder) if search.rotate else []
+    return final_runs(final_arms(chosen, Baselines(folder, search).of), search, first_seed, values)
 
 
 def complete_runs(folder: RunFolder, runs: Sequence[FinalRun]) -> dict[str, EpochResult]:
@@ -110,13 +112,15 @@ def winning_arm(runs: Sequence[FinalRun], results: Mapping[str, EpochResult]) ->
     """The arm with the highest mean of those whose runs all reached their last epoch; of equals the first of the
     alphabet. `results`: see `complete_runs`.
     """
-    scores: dict[str, list[float]] = {run.arm.name: [] for run in runs}
-    for run in runs:
-        if result := results.get(run.name):
-            scores[run.arm.name].append(result.best)
+    scores = arm_scores(runs, {name: result.best for name, result in results.items()}, over_of(runs))
     num_seeds = len({run.seed for run in runs})
-    means = {arm: fmean(found) for arm, found in scores.items() if found and len(found) == num_seeds}
+    means = {arm: fmean(found.values()) for arm, found in scores.items() if found and len(found) == num_seeds}
     return min((arm for arm, mean in means.items() if mean > max(means.values()) - LAST_BITS), default=None)
+
+
+def over_of(runs: Sequence[FinalRun]) -> str | None:
+    """How the scores of what is held out one after the other make one: `objective.over`."""
+    return runs[0].arm.config.objective.over if runs else None
 
 
 def final_table(
@@ -135,7 +139,8 @@ def final_table(
     winner = winning_arm(runs, results)
     if winner is None:
         return []
-    arms = {run.name: (run.arm.name, run.seed) for run in runs if run.name in results}
+    whole = arm_scores(runs, {name: result.best for name, result in results.items()})
+    arms = {run.name: (run.arm.name, run.seed) for run in runs if run.seed in whole[run.arm.name]}
     candidates = sum(row.score is not None for row in rows)
     rule = Rule(search.margin, candidates, seconds_of_a_seed(folder, Stage.FINAL, arms))
     table = table_of((scored or StageRuns(folder, Stage.FINAL)).of(arms), runs, winner, rule)
@@ -174,10 +179,10 @@ def table_of(scored: Runs, runs: Sequence[FinalRun], winner: str, rule: Rule) ->
 
 def with_test(table: Sequence[FinalRow], runs: Sequence[FinalRun], scores: Mapping[str, float]) -> list[FinalRow]:
     """The table with the mean of the test scores (by name of the run); the order stays."""
-    filled = []
+    filled, by_arm = [], arm_scores(runs, scores, over_of(runs))
     for row in table:
-        found = [scores[run.name] for run in runs if run.arm.name == row.arm and run.name in scores]
-        filled.append(replace(row, test=fmean(found) if found else None))
+        found = by_arm.get(row.arm)
+        filled.append(replace(row, test=fmean(found.values()) if found else None))
     return filled
 
 

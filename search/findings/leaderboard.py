@@ -26,6 +26,7 @@ class Row:
     """One line of the leaderboard. `score`: the best on validation; `test`: the same metric on the test split, of the
     weights that have that score, where they were tested (those of a final stage are in its own table).
 
+    `in_domain`: the score of the same weights on rows without a held-out value, where values are held out.
     `pareto`: of several objectives, no other trial is at least as good in all and better in one. `gap`: between
     subgroups, where there are any. `flops`: operations to classify one image. `images_per_s`: that the network
     classified on the machine where the study ended, if it was measured. `pretrained`: no, hub or a file's name; compare
@@ -45,6 +46,7 @@ class Row:
     mask_ratio: str
     score: float | None
     gap: float | None
+    in_domain: float | None
     pareto: bool
     test: float | None
     epochs: int
@@ -153,6 +155,7 @@ def _row(record: TrialRecord) -> Row:
         mask_ratio=_mask_ratio(config) if auxiliary else "-",
         score=last.best if last else None,
         gap=last.best_gap if last else None,
+        in_domain=last.best_in_domain if last else None,
         pareto=False,
         test=None,
         epochs=record.num_epochs,

@@ -7,15 +7,18 @@ Where predictions are missing, damaged or do not fit, the scores stay and `lacki
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lssat.config import ConfigError
 from search.claims.runs import Array, Runs, of_predictions
 from search.record.folder import RunFolder, Stage
 from search.record.trials import Status, TrialRecord
+from search.strategy.finalists import over_folds
 
 # What loads scikit-learn is imported where it is needed, so that `--help` and mistakes are answered at once.
 if TYPE_CHECKING:
@@ -33,7 +36,9 @@ class Lacking(Exception):
 
 def scored_runs(folder: RunFolder, stage: Stage, arms: Mapping[str, tuple[str, int]]) -> Runs:
     """The complete runs of those named in `arms`, each with its arm and its seed. Their scores are the best on
-    validation. Raises ValueError where none is complete.
+    validation. Runs of one arm and seed, which differ in what is held out, are one, with the score over these
+    (`objective.over`); it lacks none of them, or is left out. Raises ValueError where none is complete, or one arm ran
+    twice from a seed.
     """
     records = {name: folder.record(stage, name) for name in arms}
     scores = {
@@ -41,16 +46,34 @@ def scored_runs(folder: RunFolder, stage: Stage, arms: Mapping[str, tuple[str, i
     }
     if not scores:
         raise ValueError(f"a comparison needs runs that are complete, but none of the {len(arms)} asked for is")
-    names, seeds = [arms[name][0] for name in scores], [arms[name][1] for name in scores]
+    blocks = _blocks([records[name] for name in scores], arms)
+    over = next(records[name].config.objective.over for name in scores)
+    of_blocks = [over_folds([scores[name] for name in block], over) for block in blocks.values()]
+    names, seeds = zip(*blocks, strict=True)
     try:
-        kept = _read([records[name] for name in scores])
+        kept = _read([records[name] for block in blocks.values() for name in block])
         _check_alike(kept)
-        found = _resampled(names, seeds, list(kept.values()))
-        _check_scores(scores, found.scores)
+        draws = _score_of_draws(kept)
+        _check_scores(scores, draws)
+        found = _resampled(names, seeds, draws, [_of_block(draws, block, over) for block in blocks.values()])
     except Lacking as reason:
-        nothing = np.zeros((len(scores), len(scores)))
-        return Runs(tuple(names), tuple(seeds), np.array(list(scores.values())), nothing, 0, str(reason))
+        nothing = np.zeros((len(blocks), len(blocks)))
+        return Runs(names, seeds, np.array(of_blocks), nothing, 0, str(reason))
     return found
+
+
+def _blocks(records: Sequence[TrialRecord], arms: Mapping[str, tuple[str, int]]) -> dict[tuple[str, int], list[str]]:
+    """The runs of each arm and seed, by what they hold out; those that lack one that others have are left out."""
+    blocks: dict[tuple[str, int], dict[tuple[str, ...], str]] = {}
+    for record in records:
+        block = blocks.setdefault(arms[record.name], {})
+        held_out = tuple(record.config.data.held_out or ())
+        if held_out in block:
+            arm, seed = arms[record.name]
+            raise ValueError(f"an arm runs once from a seed, but {arm} with seed {seed} is there twice; leave one out")
+        block[held_out] = record.name
+    whole = max(map(len, blocks.values()))
+    return {key: list(block.values()) for key, block in blocks.items() if len(block) == whole}
 
 
 class StageRuns:
@@ -62,7 +85,8 @@ class StageRuns:
     def of(self, arms: Mapping[str, tuple[str, int]]) -> Runs:
         """What `scored_runs` gives of these."""
         kept = [name for name in arms if name in self._places]
-        if not kept or self._all.lacking:  # of fewer runs nothing may be lacking
+        has_folds = len({arms[name] for name in kept}) < len(kept)
+        if not kept or has_folds or self._all.lacking:  # of fewer runs nothing may be lacking
             return scored_runs(self._folder, self._stage, arms)
         places = [self._places[name] for name in kept]
         names, seeds = zip(*(arms[name] for name in kept), strict=True)
@@ -99,10 +123,11 @@ def _check_alike(kept: Mapping[str, KeptPredictions]) -> None:
         if other.about.metric != about.metric:
             raise Lacking(f"{name} was scored by {other.about.metric}, but {first} by {about.metric}")
         same_rows = (
-            other.about == about
+            replace(other.about, held_out=about.held_out) == about
             and np.array_equal(other.predictions.labels, kept[first].predictions.labels)
             and np.array_equal(other.texts.identity, texts.identity)
             and np.array_equal(other.texts.video, texts.video)
+            and _are_equal(other.texts.values, texts.values)
             and other.texts.groups.keys() == texts.groups.keys()
             and all(np.array_equal(other.texts.groups[column], words) for column, words in texts.groups.items())
         )
@@ -110,23 +135,65 @@ def _check_alike(kept: Mapping[str, KeptPredictions]) -> None:
             raise Lacking(f"{name} has predictions of other validation rows or labels than {first}")
 
 
-def _check_scores(scores: Mapping[str, float], found: Array) -> None:
+def _are_equal(one: Array | None, other: Array | None) -> bool:
+    return one is other if one is None or other is None else np.array_equal(one, other)
+
+
+def _check_scores(scores: Mapping[str, float], draws: Draws) -> None:
     """The scores from the predictions are those on record, or the predictions are of something else."""
-    for (name, score), from_file in zip(scores.items(), found.tolist(), strict=True):
-        if abs(score - from_file) > ROUNDING:
-            raise Lacking(f"the predictions of {name} give {from_file:.6f}, but its score on record is {score:.6f}")
+    whole = np.ones((1, len(draws.units)))
+    for name, score_of in draws.of_run.items():
+        if abs(scores[name] - (from_file := float(score_of(whole)[0]))) > ROUNDING:
+            raise Lacking(
+                f"the predictions of {name} give {from_file:.6f}, but its score on record is {scores[name]:.6f}"
+            )
 
 
-def _resampled(arms: Sequence[str], seeds: Sequence[int], kept: Sequence[KeptPredictions]) -> Runs:
+@dataclass(frozen=True)
+class Draws:
+    """Whose each scored row is [N], and the score of each run in draws of these rows, by its name."""
+
+    units: Array
+    of_run: Mapping[str, Callable[[Array], Array]]
+
+
+def _score_of_draws(kept: Mapping[str, KeptPredictions]) -> Draws:
+    """Of rows that any of the runs is scored on, of which each has its own where what is held out differs."""
     from lssat.evaluation.scorecard import independent
     from lssat.evaluation.units import score_units
 
-    by_group = kept[0].about.metric == "worst_group"
-    scored = [score_units(of.about.scored_task, of.predictions, of.texts, by_group) for of in kept]
-    each = [_score(of, *units) for of, units in zip(kept, scored, strict=True)]
-    _, known = scored[0]
+    rows = np.unique(np.concatenate([of.scored_rows for of in kept.values()]))
+    by_group = any(of.about.metric == "worst_group" for of in kept.values())
+    of_run, known = {}, None
+    for name, of in kept.items():
+        units, known = score_units(of.about.scored_task, of.predictions.of(rows), of.texts.of(rows), by_group)
+        domains = known.domains(of.about.held_out, units.labels)
+        own = np.flatnonzero(domains.held_out) if domains else np.arange(len(units.labels))
+        of_run[name] = _of_own_rows(_score(of, units.of(own), known.of(own)), own)
+    assert known is not None, "there are runs"
+    return Draws(independent(known), of_run)
+
+
+def _of_own_rows(score: Callable[[Array], Array], own: NDArray[np.intp]) -> Callable[[Array], Array]:
+    """The score in draws of all rows of a run that is scored on its own."""
+    return lambda times: score(times[:, own])
+
+
+def _of_block(draws: Draws, block: Sequence[str], over: str | None) -> Callable[[Array], Array]:
+    """The score of an arm and a seed in draws [D], over all that is held out."""
+
+    def score(times: Array) -> Array:
+        each = np.array([draws.of_run[name](times) for name in block])
+        return np.asarray(each.min(axis=0) if over == "worst" else each.mean(axis=0))
+
+    return score
+
+
+def _resampled(
+    arms: Sequence[str], seeds: Sequence[int], draws: Draws, each: Sequence[Callable[[Array], Array]]
+) -> Runs:
     try:
-        return of_predictions(arms, seeds, independent(known), lambda times: np.array([score(times) for score in each]))
+        return of_predictions(arms, seeds, draws.units, lambda times: np.array([score(times) for score in each]))
     except ValueError as error:
         raise Lacking(str(error)) from error
 

@@ -15,7 +15,7 @@ from search.findings.scored_runs import StageRuns
 from search.findings.told import Rule, seconds_of_a_seed
 from search.record.folder import RunFolder, Stage
 from search.record.trials import Status, TrialRecord
-from search.strategy.finalists import arm_and_seed
+from search.strategy.finalists import arm_and_seed, of_one_kind
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,8 @@ def _task_study(
 def _finals(records: Sequence[TrialRecord], rows: Sequence[leaderboard.Row]) -> dict[str, list[str]]:
     """The choice among several finalists of a backbone is that of the search: their final scores are not looked at."""
     runs: dict[str, list[str]] = {}
-    for record in records:
-        if record.status == Status.COMPLETE and record.last:
+    for record in of_one_kind([record for record in records if record.status == Status.COMPLETE]):
+        if record.last:
             runs.setdefault(arm_and_seed(record.name)[0], []).append(record.name)
     found: dict[str, list[str]] = {}
     for row in rows:  # from the best to the worst

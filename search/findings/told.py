@@ -82,7 +82,10 @@ def seconds_of_a_seed(folder: RunFolder, stage: Stage, arms: Mapping[str, tuple[
     trained, passed = sum(record.seconds for record in records), on_the_clock(records)
     if not trained:
         return None
-    seconds: dict[str, list[float]] = {}
+    seconds: dict[str, dict[int, float]] = {}  # of a seed, for all that is held out one after the other
     for record in records:
-        seconds.setdefault(arms[record.name][0], []).append(record.seconds)
-    return sum(sum(of_arm) / len(of_arm) for of_arm in seconds.values()) / max(1.0, trained / max(passed, 1e-3))
+        arm, seed = arms[record.name]
+        of_arm = seconds.setdefault(arm, {})
+        of_arm[seed] = of_arm.get(seed, 0.0) + record.seconds
+    each = (sum(of_arm.values()) / len(of_arm) for of_arm in seconds.values())
+    return sum(each) / max(1.0, trained / max(passed, 1e-3))

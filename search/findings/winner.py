@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from lssat.data.prepared.table import DatasetInfo
-from lssat.evaluation.scorecard import interval_in_words
+from lssat.evaluation.scorecard import interval_in_words, shown_values
 from lssat.task import Task
 from search.claims.chance import chance
 from search.claims.words import Word, listed
 from search.findings import leaderboard
-from search.findings.final_table import FinalRow, complete_runs, winning_arm
+from search.findings.final_table import FinalRow, complete_runs, over_of, winning_arm
 from search.findings.leaderboard import Row
 from search.findings.told import Told, would_tell
 from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest
-from search.strategy.finalists import FinalRun
+from search.strategy.finalists import FOLD, FinalRun, arm_and_seed, arm_scores
 
 NO_FINALIST = "no finalist reached its last epoch with every seed, so the best trial of the search is taken"
 OF_WHAT = ": of the same model on other test images of such people"
@@ -49,12 +49,17 @@ class Winner:
 
 def chosen(folder: RunFolder, rows: Sequence[Row], runs: Sequence[FinalRun]) -> Chosen | None:
     """The winner of the final stage or, without one, of the search. Of the winner's seeds the best on validation is
-    kept.
+    kept; where values are held out one after the other, its run without the value that the search held out, or else
+    the first one.
     """
     results = complete_runs(folder, runs)
     if winning := winning_arm(runs, results):
         own = [run for run in runs if run.name in results and run.arm.name == winning]
-        best_run = max(own, key=lambda run: results[run.name].best)
+        seeds = arm_scores(own, {run.name: results[run.name].best for run in own}, over_of(own))[winning]
+        best_seed = max(seeds, key=lambda seed: seeds[seed])
+        of_seed = [run for run in own if run.seed == best_seed]
+        held_out = own[0].arm.config.data.held_out
+        best_run = next((run for run in of_seed if run.fold and [run.fold.value] == held_out), of_seed[0])
         return Chosen(best_run.name, best_run.arm.trial, Stage.FINAL)
     best = leaderboard.winner(rows)
     return Chosen(best.trial, best.trial, Stage.SEARCH) if best else None
@@ -75,14 +80,34 @@ def of_study(
     if any(run.name not in manifest.test_results for run in runs if run.arm.name == table[0].arm):
         return None
     last = folder.record(Stage.FINAL, found.run).last
-    return of_final_stage(table[0], found.run, last.best if last else float("nan"), card)
+    validation = last.best if last else float("nan")
+    return of_final_stage(table[0], found.run, validation, card, Rotation.of(runs))
 
 
-def of_final_stage(row: FinalRow, run: str, validation: float, card: Mapping[str, Any]) -> Winner:
+class Rotation(NamedTuple):
+    """values: that are held out one after the other. over: which score of a seed counts, in a word."""
+
+    values: Sequence[str]
+    over: str
+
+    @classmethod
+    def of(cls, runs: Sequence[FinalRun]) -> Rotation | None:
+        """None where all runs hold out the same."""
+        values = list(dict.fromkeys(run.fold.value for run in runs if run.fold))
+        return cls(values, over_of(runs) or "mean") if values else None
+
+
+def of_final_stage(
+    row: FinalRow, run: str, validation: float, card: Mapping[str, Any], rotation: Rotation | None = None
+) -> Winner:
     """The winner of a final stage, whose run `run` is kept, with that score on validation."""
     assert row.test is not None, "the table has no test scores yet"
-    kept = f"seed {run.rpartition('seed')[2]} ({run}), the best of them on validation ({validation:.4f})"
-    return Winner(row.arm, row.backbone, row.mean, row.test, f"mean of {row.seeds} fresh seeds", kept, card)
+    seed, over, without = arm_and_seed(run)[1], f"mean of {row.seeds} fresh seeds", ""
+    if rotation:
+        without = f", trained without {rotation.values[int(run.rpartition(FOLD)[2])]}"
+        over += f", of each the {rotation.over} over what is held out: {', '.join(rotation.values)}"
+    kept = f"seed {seed}{without} ({run}), the best of them on validation ({validation:.4f})"
+    return Winner(row.arm, row.backbone, row.mean, row.test, over, kept, card)
 
 
 def of_search(row: Row, card: Mapping[str, Any]) -> Winner:
@@ -108,6 +133,7 @@ def lines(winner: Winner, table: Sequence[FinalRow], chance: str | None = None) 
         f"  kept in best/: {winner.kept}, with {card['score']:.4f} on test ({interval_in_words(card)}"
         f"{OF_WHAT if card['interval'] else ''})",
         f"  on test it also has {others}",
+        *(f"  {line}" for line in (shown_values(card["hold_out"]) if "hold_out" in card else [])),
     ]
     return [*found, *([chance] if chance else []), *of_the_best(table), *of_the_auxiliary_task(table)]
 

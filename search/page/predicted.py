@@ -27,7 +27,7 @@ class Units:
 
     metric: by which runs are ranked, or their groups of people where the worst of these counts. rows [N]: where in the
     split each is; of a video its first frame. texts [N]: as of the predictions. of_rows: what the run says of each row,
-    in the order of the split; `row_texts` are theirs.
+    in the order of the split; `row_texts` are theirs. scored_rows: those that are scored, where values are held out.
     """
 
     task: Task
@@ -37,14 +37,16 @@ class Units:
     texts: RowTexts
     of_rows: Predictions
     row_texts: RowTexts
+    scored_rows: Array
 
     @classmethod
     def of(cls, kept: KeptPredictions) -> Units:
         """As the study scores them."""
-        task, (predictions, texts) = kept.about.scored_task, (kept.predictions, kept.texts)
+        task, (predictions, texts), rows = kept.about.scored_task, (kept.predictions, kept.texts), kept.scored_rows
         numbered = replace(texts, groups={**texts.groups, ROW: np.arange(len(predictions.labels))})
-        units, known = score_units(task, predictions, numbered)
-        return cls(task, task.group_metric(kept.about.metric), units, known.groups[ROW], known, predictions, texts)
+        units, known = score_units(task, predictions.of(rows), numbered.of(rows))
+        metric = task.group_metric(kept.about.metric)
+        return cls(task, metric, units, known.groups[ROW], known, predictions, texts, rows)
 
     @property
     def are_videos(self) -> bool:

@@ -13,7 +13,7 @@ from search.page.document import Part, Report, Section, Statement
 from search.page.sections import answer, cost, curves, data, failures, finalists, front, manifest, next_steps, trials
 from search.page.sections.classes import by_class, calibration, subgroups
 from search.page.sections.faces import doubtful, mistakes, reconstructions
-from search.page.sections.questions import backbones, settings, tasks, texture
+from search.page.sections.questions import backbones, domains, settings, tasks, texture
 from search.page.study import StudyOnPage, read_study
 from search.record.folder import Stage
 
@@ -21,6 +21,7 @@ SECTIONS: tuple[Callable[[StudyOnPage], Section | None], ...] = (
     answer.section,
     next_steps.section,
     finalists.section,
+    domains.section,
     settings.section,
     backbones.section,
     texture.section,

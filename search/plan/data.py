@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from lssat.config import ConfigError, DataConfig
+from lssat.data.prepared.selection import cells_of, with_learnt
 from lssat.data.prepared.table import INFO_FILE, DatasetInfo, read_info
 from lssat.data.sources.source import SYNTHETIC, Source, located
 from search.plan.seen import SeedSpread
@@ -17,11 +19,18 @@ BYTES_PER_PIXEL = 0.6
 """Of a JPEG of a face at the quality that preparation writes."""
 
 
+class Listed(NamedTuple):
+    """The data before they are prepared. `folds`: how many values of a column are held out one after the other."""
+
+    info: DatasetInfo
+    folds: int = 1
+
+
 @dataclass(frozen=True)
 class DataEstimate:
     """Rows per split, outputs of the head, and bytes on disk once prepared; `origin`: where the numbers come from.
 
-    `spread`: what an earlier study of the same data says of seeds.
+    `spread`: what an earlier study of the same data says of seeds. `folds`: values that `search.rotate` holds out.
     """
 
     rows: Mapping[str, int]
@@ -29,6 +38,7 @@ class DataEstimate:
     num_bytes: int
     origin: str
     spread: SeedSpread | None = None
+    folds: int = 1
 
 
 def estimate_data(data: DataConfig, cache: Path, listed: DatasetInfo | None = None) -> DataEstimate:
@@ -40,6 +50,8 @@ def estimate_data(data: DataConfig, cache: Path, listed: DatasetInfo | None = No
     source = located(data.source)
     if prepared := newest_prepared(source, data, cache):
         folder, info = prepared
+        if data.hold_out:
+            info = with_learnt(info, cells_of(folder, data.hold_out), data)
         num_bytes = sum(path.stat().st_size for path in folder.glob("*.parquet"))
         return DataEstimate(info.rows, max(2, len(info.classes)), num_bytes, f"as prepared in {folder.name}")
     if source.kind == SYNTHETIC:

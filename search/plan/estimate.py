@@ -65,7 +65,7 @@ def make_plan(space: Space, data: DataEstimate, machine: Machine, seconds: float
     backbones = estimate_backbones(list(config_of.values()), data, machine, seconds, notify)
     search_epochs = epochs.searched(space.search, example.optim.epochs)
     baseline_epochs = epochs.baselines(space.search, example.optim.epochs, len(config_of), num_rates(space))
-    final_epochs = epochs.final(space.search, example.optim.epochs, len(config_of))
+    final_epochs = epochs.final(space.search, example.optim.epochs, len(config_of), data.folds)
     after_search = baseline_epochs.plus(final_epochs)
     per_epoch = _seconds_per_epoch(space, backbones)
     hours = space.search.hours
@@ -82,7 +82,9 @@ def make_plan(space: Space, data: DataEstimate, machine: Machine, seconds: float
         backbones=backbones,
         seconds=None if per_epoch is None else _seconds(space, per_epoch, search_epochs, after_search),
         disk=_disk(space, after_search.expected / example.optim.epochs, backbones, data),
-        fits=what_fits(space.search, example.optim.epochs, per_epoch, len(config_of), baseline_epochs.expected)
+        fits=what_fits(
+            space.search, example.optim.epochs, per_epoch, len(config_of), baseline_epochs.expected, data.folds
+        )
         if hours and per_epoch
         else "",
         seen=what_is_seen(space.search, data.rows["val"], data.spread, len(config_of)),

@@ -14,11 +14,13 @@ def what_fits(
     seconds_per_epoch: float,
     backbones: int = 1,
     of_baselines: float = 0.0,
+    folds: int = 1,
 ) -> str:
     """In words. The search keeps at least one whole trial, the final stage at least one finalist, or one of each
     backbone, if there is time.
 
     `backbones`: of the space. `of_baselines`: epochs in which learning rates of all supervised baselines are tried.
+    `folds`: values that the final stage holds out one after the other.
     """
     assert search.hours is not None
     room = search.hours * 3600 / MARGIN / seconds_per_epoch  # epochs, on the clock
@@ -28,7 +30,11 @@ def what_fits(
     for finalists in range(search.finalists, 0, -1):
         for seeds in range(search.final_seeds, FEWEST_SEEDS - 1, -1):
             cut = search.model_copy(update={"finalists": finalists, "final_seeds": seeds})
-            left = room - epochs.final(cut, epochs_per_trial, backbones) - of_baselines * finalists / search.finalists
+            left = (
+                room
+                - epochs.final(cut, epochs_per_trial, backbones, folds)
+                - of_baselines * finalists / search.finalists
+            )
             number = epochs.num_finalists(cut, backbones)
             if left >= epochs_per_trial * (number + 1):  # so many to the end
                 stage = f"a final stage of {number} x {seeds} seeds, {duration((room - left) * seconds_per_epoch)}"

@@ -17,7 +17,7 @@ from search.record.names import MANIFEST
 from search.record.trials import Status
 from search.space.epochs import num_finalists
 from search.space.settings import SearchConfig
-from search.strategy.finalists import arm_and_seed
+from search.strategy.finalists import arm_and_seed, of_one_kind, over_folds
 
 FEWEST_DF = 4
 """Degrees of freedom from which a measured spread says more than an assumed one; smoke runs have 1."""
@@ -69,12 +69,17 @@ def measured_spread(results: Path, data: DataConfig) -> SeedSpread | None:
 
 def _spread(folder: RunFolder) -> tuple[int, float, str] | None:
     """Degrees of freedom, standard deviation after effects of arms and seeds, and the study's name."""
-    records = [record for record in folder.records(Stage.FINAL) if record.status == Status.COMPLETE and record.last]
-    names = [arm_and_seed(record.name) for record in records]
-    if len({arm for arm, _ in names}) < 2:
+    scores_of: dict[tuple[str, int], list[float]] = {}  # by arm and seed, over all that is held out
+    over = None
+    complete = [record for record in folder.records(Stage.FINAL) if record.status == Status.COMPLETE]
+    for record in of_one_kind(complete):
+        if record.last:
+            over = record.config.objective.over
+            scores_of.setdefault(arm_and_seed(record.name), []).append(record.last.best)
+    if len({arm for arm, _ in scores_of}) < 2:
         return None
-    scores = np.array([record.last.best for record in records if record.last])
-    arms, seeds = tuple(arm for arm, _ in names), tuple(seed for _, seed in names)
+    scores = np.array([over_folds(scores, over) for scores in scores_of.values()])
+    arms, seeds = tuple(arm for arm, _ in scores_of), tuple(seed for _, seed in scores_of)
     design = design_of(arms, seeds)
     if design.df < FEWEST_DF:
         return None

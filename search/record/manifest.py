@@ -38,10 +38,11 @@ MAY_CHANGE = (
     "finalists_per",
     "supervised",
     "final_seeds",
+    "rotate",
     "margin",
 )
 """Settings of the search that may change when a study goes on: how long and how wide it is, and how it is told."""
-OF_FINAL_STAGE = ("finalists", "finalists_per", "supervised", "final_seeds")
+OF_FINAL_STAGE = ("finalists", "finalists_per", "supervised", "final_seeds", "rotate")
 """Settings that decide which runs the final stage has."""
 FINAL_STAGE = "final_stage"
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S%z"
@@ -49,6 +50,8 @@ DATA_SOURCE = "data.source"
 THE_DATA = "the data"
 SCORED_BY = "scored_by"
 """Of the data: what a score is taken over, "row" or "video". The version that scored each frame did not write it."""
+FOLDS = "folds"
+"""Of the data: the values of `data.hold_out` that `search.rotate` holds out."""
 PACKAGES = (
     "ray",
     "torch",
@@ -301,6 +304,16 @@ def objectives_of(folder: RunFolder) -> list[str]:
 def searched_keys_of(folder: RunFolder) -> list[str]:
     """Each key that a study searches, once, under today's names; of a folder without a manifest none."""
     return list(dict.fromkeys(_current_parameter(entry)["key"] for entry in _recorded_space(folder).get("space", ())))
+
+
+def folds_of(folder: RunFolder) -> list[str]:
+    """The values of `data.hold_out` that can be held out one after the other, in their order; none where nothing is
+    held out.
+    """
+    try:
+        return list(map(str, json.loads(folder.manifest.read_text())["data"].get(FOLDS, [])))
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def _recorded_space(folder: RunFolder) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lssat.config import ConfigError, ObjectiveConfig
+from lssat.config import Config, ConfigError
 from lssat.evaluation.metrics import Array
 from lssat.evaluation.predictions import Predictions
 from lssat.evaluation.scorecard import independent
@@ -44,7 +44,10 @@ class SplitTexts:
 
 @dataclass(frozen=True)
 class About:
-    """What predictions are of: a task, the metric that selects, and a split of some data. `data`: their fingerprint."""
+    """What predictions are of: a task, the metric that selects, and a split of some data. `data`: their fingerprint.
+
+    `hold_out`: the column of which the values `held_out` are, if any.
+    """
 
     task: str
     kind: Kind
@@ -52,6 +55,8 @@ class About:
     metric: str
     split: str
     data: str
+    hold_out: str | None = None
+    held_out: tuple[str, ...] = ()
 
     @property
     def scored_task(self) -> Task:
@@ -69,11 +74,23 @@ class KeptPredictions:
     predictions: Predictions
     texts: RowTexts
 
+    @property
+    def scored_rows(self) -> Array:
+        """Which rows the score is of, where values are held out; else all."""
+        domains = self.texts.domains(self.about.held_out, self.predictions.labels)
+        return np.flatnonzero(domains.held_out) if domains else np.arange(len(self.predictions.labels))
+
+    @property
+    def scored(self) -> KeptPredictions:
+        """Those of the rows that the score is of."""
+        rows = self.scored_rows
+        return replace(self, predictions=self.predictions.of(rows), texts=self.texts.of(rows))
+
 
 def joined(
     split: SplitTexts,
     task: Task,
-    objective: ObjectiveConfig,
+    config: Config,
     predictions: Predictions,
     positions: Sequence[int] | Array,
 ) -> KeptPredictions:
@@ -85,10 +102,12 @@ def joined(
     count = len(split.texts["identity"])
     if not np.array_equal(np.asarray(positions)[order], np.arange(count)):
         raise ValueError(f"predictions must be of each of the {count} rows of `{split.split}` once")
-    texts = RowTexts.of_columns(split.texts, objective.subgroups)
+    objective, data = config.objective, config.data
+    texts = RowTexts.of_columns(split.texts, objective.subgroups, data.hold_out)
     video = texts.video if scores_videos(task, texts) else np.full(count, "")
-    about = About(task.name, task.kind, task.classes, task.score_metric(objective.metric), split.split, split.data)
-    return KeptPredictions(about, predictions.of(order), RowTexts(independent(texts), video, texts.groups))
+    metric, held_out = task.score_metric(objective.metric), tuple(data.held_out or ())
+    about = About(task.name, task.kind, task.classes, metric, split.split, split.data, data.hold_out, held_out)
+    return KeptPredictions(about, predictions.of(order), replace(texts, identity=independent(texts), video=video))
 
 
 def write(path: Path, kept: KeptPredictions) -> None:
@@ -102,8 +121,11 @@ def write(path: Path, kept: KeptPredictions) -> None:
     }
     if texts.has_videos:
         columns["video"] = pa.array(texts.video.tolist(), pa.string())
+    if texts.values is not None:
+        columns["value"] = pa.array(texts.values.tolist(), pa.string())
     columns |= {GROUP + name: pa.array(words.tolist(), pa.string()) for name, words in texts.groups.items()}
-    about = json.dumps({"format": FORMAT, **asdict(kept.about)}).encode()
+    known = {name: value for name, value in asdict(kept.about).items() if value not in (None, ())}
+    about = json.dumps({"format": FORMAT, **known}).encode()
     table = pa.table(columns).replace_schema_metadata({METADATA: about})
     write_whole(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
 
@@ -120,12 +142,13 @@ def read(path: Path) -> KeptPredictions:
         if not np.array_equal(_array(table["row"]), np.arange(len(labels))):
             raise ValueError("its rows are not all rows of a split in their order")
         return KeptPredictions(
-            About(**{**about, "classes": tuple(about["classes"])}),
+            About(**{**about, "classes": tuple(about["classes"]), "held_out": tuple(about.get("held_out", ()))}),
             Predictions(logits, labels),
             RowTexts(
                 words["unit"],
                 words.get("video", np.full(len(labels), "")),
                 {name.removeprefix(GROUP): column for name, column in words.items() if name.startswith(GROUP)},
+                words.get("value"),
             ),
         )
     except FileNotFoundError:
@@ -148,7 +171,7 @@ def read_of(record: TrialRecord) -> KeptPredictions:
 
 
 def _is_text(column: str) -> bool:
-    return column in ("unit", "video") or column.startswith(GROUP)
+    return column in ("unit", "video", "value") or column.startswith(GROUP)
 
 
 def _numbers(values: Array, kind: pa.DataType) -> pa.Array:

@@ -109,12 +109,14 @@ def baselines(search: SearchConfig, epochs: int, num_backbones: int, num_rates: 
     return Span(tried(least), usually, max(usually, tried(_most_complete(search, epochs))))
 
 
-def final(search: SearchConfig, epochs: int, backbones: int = 1) -> int:
+def final(search: SearchConfig, epochs: int, backbones: int = 1, folds: int = 1) -> int:
     """Epochs of the final stage: each finalist and its supervised baseline, with each seed, to the end.
 
-    `backbones`: of the space, which count where the finalists are the best of each.
+    `backbones`: of the space, which count where the finalists are the best of each. `folds`: values that are held out
+    one after the other.
     """
-    return num_finalists(search, backbones) * (1 + (search.supervised != "none")) * search.final_seeds * epochs
+    arms = num_finalists(search, backbones) * (1 + (search.supervised != "none"))
+    return arms * search.final_seeds * folds * epochs
 
 
 def num_finalists(search: SearchConfig, backbones: int = 1) -> int:

@@ -20,6 +20,7 @@ def checked(space: Space) -> Space:
     config = space.example()
     _check_names(space)
     _check_objectives(space, config)
+    _check_rotation(space, config)
     _check_budgets(space, config)
     _check_stopping(space, config)
     if space.search.sampler == "grid":
@@ -54,6 +55,25 @@ def _check_objectives(space: Space, config: Config) -> None:
         raise ConfigError(
             "the objective gap needs `objective.subgroups`, the columns that tell groups apart; name them, or delete "
             f"gap{at}"
+        )
+
+
+def _check_rotation(space: Space, config: Config) -> None:
+    if space.search.rotate and config.data.hold_out is None:
+        raise ConfigError(
+            "`search.rotate` holds out one value of a column after the other; name the column by `data.hold_out`, and "
+            f"by `data.held_out` what the search holds out{_at(space, 'rotate')}"
+        )
+    if space.search.rotate and not space.search.finalists:
+        raise ConfigError(
+            "`search.rotate` is about the final stage, but there is none, as `search.finalists` is 0; raise it, or "
+            f"delete `search.rotate`{_at(space, 'rotate')}"
+        )
+    if config.objective.over and not space.search.rotate:
+        at = space.locations.get("objective.over")
+        raise ConfigError(
+            f"`objective.over` {config.objective.over} is over the held-out values of `search.rotate`; set that to "
+            f"true, or delete it{f' ({at})' if at else ''}"
         )
 
 

@@ -73,6 +73,11 @@ class SearchConfig(Section):
         description="fresh seeds that each arm is trained with; the cost grows with them. 5 see differences a "
         "fifth smaller than 3 do, 10 another fifth for twice the cost (docs/claims.md)",
     )
+    rotate: bool = Field(
+        False,
+        description="final stage: each arm is trained from each seed once for every value of `data.hold_out`, which is "
+        "then held out instead of `data.held_out`; the cost grows with them",
+    )
     margin: Float = Field(
         0.01, gt=0, lt=1, description="final stage: arms whose expected scores differ by less are equivalent"
     )

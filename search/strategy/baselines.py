@@ -23,6 +23,7 @@ from search.strategy.finalists import SUPERVISED, Arm, arm_and_seed
 from search.strategy.suggestion import Suggestion
 
 LR = "optim.lr"
+HOLD_OUT = ("data.hold_out", "data.held_out")
 SAME = 1e-9
 """Rates nearer to each other, or logarithms of rates, differ by rounding."""
 
@@ -199,7 +200,10 @@ def _middles(parameter: Parameter, number: int) -> list[float]:
 
 
 def _recipe(arm: Arm) -> str:
-    """Equal for arms whose supervised baselines differ in nothing but the learning rate."""
+    """Equal for arms whose supervised baselines differ in nothing but the learning rate, whatever they never see: that
+    is the same in all of a study, but for the runs of a final stage that rotates it.
+    """
+    arm = replace(arm, sampled={key: value for key, value in arm.sampled.items() if key not in HOLD_OUT})
     return _with_rate(arm.baseline, float(defaults()[LR])).identity
 
 

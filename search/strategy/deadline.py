@@ -38,11 +38,12 @@ class Deadline:
     """Ends the search when the rest of the time is needed for the final stage; never, where `search.hours` is None.
 
     `epochs`: of a whole trial. `began`: the session, by `time.monotonic`. `num_rates`: learning rates that there are
-    for a supervised baseline, 1 where none is tuned. Trials side by side count as they were seen.
+    for a supervised baseline, 1 where none is tuned. `folds`: values that the final stage holds out one after the
+    other. Trials side by side count as they were seen.
     """
 
-    def __init__(self, search: SearchConfig, epochs: int, began: float, num_rates: float = 1) -> None:
-        self._search = search
+    def __init__(self, search: SearchConfig, epochs: int, began: float, num_rates: float = 1, folds: int = 1) -> None:
+        self._search, self._folds = search, folds
         self._num_rates = num_rates
         self._epochs = epochs
         self._end = math.inf if search.hours is None else began + 3600 * search.hours
@@ -112,7 +113,7 @@ class Deadline:
         """
         chosen = self._finalists(best)
         whole = {*chosen, *(name for name in best if self._trained[name].epochs >= self._epochs)}
-        runs = chosen * (1 + (self._search.supervised != "none")) * self._search.final_seeds
+        runs = chosen * (1 + (self._search.supervised != "none")) * self._search.final_seeds * self._folds
         for name in chosen:
             alike = sum(self._trained[other].backbone == self._trained[name].backbone for other in whole)
             number = int(min(alike, self._num_rates))

@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from statistics import fmean
+from typing import Any, NamedTuple
 
 from lssat.config import Config, build
 from lssat.model import catalog
@@ -20,6 +21,9 @@ from search.space.settings import SearchConfig
 from search.strategy.suggestion import Suggestion
 
 SUPERVISED = "supervised"
+HELD_OUT = "data.held_out"
+FOLD = "-fold"
+"""Before the number of a fold in the name of a run."""
 
 
 @dataclass(frozen=True)
@@ -70,17 +74,28 @@ class Arm:
         return Arm(f"{self.trial}-{SUPERVISED}{stream}", {**kept, **without})
 
 
+class Fold(NamedTuple):
+    """A value of `data.hold_out` that is held out, and where it stands among all that are."""
+
+    number: int
+    value: str
+
+
 @dataclass(frozen=True)
 class FinalRun:
-    """One run of the final stage: an arm with a fresh seed."""
+    """One run of the final stage: an arm with a fresh seed; with `search.rotate`, and what it never sees."""
 
     arm: Arm
     seed: int
+    fold: Fold | None = None
 
     @property
     def suggestion(self) -> Suggestion:
-        """What is trained."""
-        return Suggestion(f"{self.arm.name}-seed{self.seed}", {**self.arm.sampled, "seed": self.seed})
+        """What is trained. A fold is named by its number, as its value need not be a file's name."""
+        name, sampled = f"{self.arm.name}-seed{self.seed}", {**self.arm.sampled, "seed": self.seed}
+        if self.fold is None:
+            return Suggestion(name, sampled)
+        return Suggestion(f"{name}{FOLD}{self.fold.number}", {**sampled, HELD_OUT: [self.fold.value]})
 
     @property
     def name(self) -> str:
@@ -94,9 +109,16 @@ def trial_of(name: str) -> str:
 
 
 def arm_and_seed(run: str) -> tuple[str, int]:
-    """What a run of the final stage is of, by its name: the name of its arm, and its seed."""
+    """What a run of the final stage is of, by its name: the name of its arm, and its seed, whatever is held out."""
     arm, _, seed = run.rpartition("-seed")
-    return arm, int(seed)
+    return arm, int(seed.partition(FOLD)[0])
+
+
+def of_one_kind(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """The runs of a final stage that can be compared: where some rotate what they hold out, these; a study that goes on
+    may have begun without.
+    """
+    return [record for record in records if FOLD in record.name] or list(records)
 
 
 def finalists(eligible: Sequence[TrialRecord], search: SearchConfig) -> list[Arm]:
@@ -133,7 +155,34 @@ def group_of(backbone: str, search: SearchConfig) -> str:
     return backbone if search.finalists_per == "backbone" else ""
 
 
-def final_runs(arms: Sequence[Arm], search: SearchConfig, first_seed: int) -> list[FinalRun]:
-    """A run of each arm with each of `search.final_seeds` seeds, seed by seed."""
+def final_runs(
+    arms: Sequence[Arm], search: SearchConfig, first_seed: int, values: Sequence[str] = ()
+) -> list[FinalRun]:
+    """A run of each arm with each of `search.final_seeds` seeds, seed by seed; `values`: that are held out one after
+    the other.
+    """
     seeds = range(first_seed, first_seed + search.final_seeds)
-    return [FinalRun(arm, seed) for seed in seeds for arm in arms]
+    folds: list[Fold | None] = [Fold(number, value) for number, value in enumerate(values)]
+    return [FinalRun(arm, seed, fold) for seed in seeds for fold in folds or [None] for arm in arms]
+
+
+def arm_scores(
+    runs: Sequence[FinalRun], scores: Mapping[str, float], over: str | None = None
+) -> dict[str, dict[int, float]]:
+    """Arm -> seed -> its score, from those of runs by name: where values are held out one after the other, the mean
+    over them or the worst. A seed of which a run has no score has none. `over`: as of `objective.over`.
+    """
+    grouped: dict[tuple[str, int], list[float | None]] = {}
+    for run in runs:
+        grouped.setdefault((run.arm.name, run.seed), []).append(scores.get(run.name))
+    found: dict[str, dict[int, float]] = {run.arm.name: {} for run in runs}
+    for (arm, seed), of_seed in grouped.items():
+        known = [score for score in of_seed if score is not None]
+        if len(known) == len(of_seed):
+            found[arm][seed] = over_folds(known, over)
+    return found
+
+
+def over_folds(scores: Sequence[float], over: str | None) -> float:
+    """The score of a seed from those of its folds, of which there may be one."""
+    return min(scores) if over == "worst" else fmean(scores)

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from lssat.command import Notify, from_here, words_that_start
-from search.findings import final_table, leaderboard, winner
+from search.findings import domains, final_table, leaderboard, winner
 from search.findings.final_table import FinalRow
 from search.findings.screen import show_final_table, show_leaderboard
 from search.record.folder import RunFolder, Stage
@@ -61,7 +61,8 @@ def conclude(
     found = winner.of_study(folder, manifest, rows, runs, table)
     assert found is not None, "it has just been scored"
     warning = _chance_line(study, found)
-    said = winner.lines(found, table, warning)
+    other_rule = domains.disagreement(folder, runs)
+    said = [*winner.lines(found, table, warning), *([other_rule] if other_rule else [])]
     if table:
         final_table.write(table, said, folder)
     _measure_speeds(study, rows, console)
@@ -74,7 +75,7 @@ def conclude(
         show_leaderboard(console, rows)
     console.print()
     for line in said:
-        console.print(line, style="yellow" if line == warning else None)
+        console.print(line, style="yellow" if line in (warning, other_rule) else None)
     _show_where(console, study, table, manifest.num_openings)
     return True
 
@@ -150,16 +151,17 @@ def _score_on_test(
     from search.record import predictions
 
     bundle = open_bundle(folder.bundle)
-    objective = bundle.config.objective
+    subgroups = bundle.config.objective.subgroups
     rows = read_resident(shard_paths(prepared, "test"), bundle.config.data.image_size)
     split = split_texts(prepared, "test")
     results = {}
     for name in names:
         if name == choice.run:
-            results[name], predicted = score_bundle(bundle, rows, split.texts, objective.subgroups)
+            found = score_bundle(bundle, rows, split.texts, subgroups)
         else:
-            results[name], predicted = score_trained(choice.trained[name], rows, split.texts)
-        kept = predictions.joined(split, bundle.task, objective, predicted, range(rows.num_rows))
+            found = score_trained(choice.trained[name], rows, split.texts)
+        results[name] = found.result
+        kept = predictions.joined(split, bundle.task, found.config, found.predictions, range(rows.num_rows))
         predictions.write(folder.record(choice.stage, name).predictions("test"), kept)
     return results
 
@@ -201,9 +203,9 @@ def _measure_speeds(study: Study, rows: Sequence[leaderboard.Row], console: Cons
 
 
 def _chance_line(study: Study, found: winner.Winner) -> str | None:
-    from lssat.data.prepared.table import read_info
+    from lssat.data.prepared.selection import as_used
 
-    return winner.chance_line(found, study.task, read_info(study.prepared))
+    return winner.chance_line(found, study.task, as_used(study.prepared, study.space.example().data))
 
 
 def _show_where(console: Console, study: Study, table: Sequence[FinalRow], num_openings: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from lssat.task import Task
 from search.record.folder import RunFolder, Storage
 from search.record.predictions import SplitTexts
 from search.space.definition import Space
+from search.study.trial import Fold
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Study:
     """A validated space, prepared data, and where the results go.
 
     `splits`: by number of workers of a trial, then by name. `texts`: what scores need to know of the validation rows.
+    `folds`: what is learnt from where one value after the other is held out, by `key_of`; none without.
     """
 
     folder: RunFolder
@@ -30,6 +32,7 @@ class Study:
     prepared: Path
     splits: Mapping[int, Mapping[str, Split]]
     texts: RowTexts | None = None
+    folds: Mapping[str, Fold] = field(default_factory=dict)
 
     @cached_property
     def validation(self) -> SplitTexts:

@@ -103,5 +103,4 @@ def keep_predictions(study: Study, stage: Stage, record: TrialRecord) -> None:
     except (CheckpointError, OSError):
         return
     if found and found[0].epoch == record.best_epoch:
-        split, objective = study.validation, record.config.objective
-        predictions.write(path, predictions.joined(split, study.task, objective, *found[1]))
+        predictions.write(path, predictions.joined(study.validation, study.task, record.config, *found[1]))

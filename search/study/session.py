@@ -14,19 +14,19 @@ from rich.console import Console
 from lssat.command import from_here, words_that_start
 from lssat.config import ConfigError
 from lssat.data.prepare.prepare import prepare
+from lssat.data.prepared.selection import as_used, cells_of, check_hold_out
 from lssat.data.prepared.table import SPLITS, DatasetInfo, changed_fingerprint, read_info, read_texts
 from lssat.data.prepared.writing import REJECTS_FILE
 from lssat.evaluation.units import RowTexts, scores_videos, texts_to_send
 from lssat.model import catalog
 from lssat.on_ray import driver
-from lssat.on_ray.ingest import open_splits
 from lssat.task import Task
 from lssat.text.durations import duration
 from search.findings import final_table, leaderboard
 from search.findings.screen import show_leaderboard
 from search.plan.command import compare_with_plan
 from search.record.folder import RunFolder, Stage, Storage
-from search.record.manifest import SCORED_BY, Manifest, new_manifest, notify_of_other_versions
+from search.record.manifest import FOLDS, SCORED_BY, Manifest, new_manifest, notify_of_other_versions
 from search.space.data_rules import check_objective
 from search.space.definition import Space
 from search.space.drawable import architectures, demands
@@ -40,6 +40,7 @@ from search.study.capacity import concurrency
 from search.study.cluster import check_sockets, check_storage, connect
 from search.study.conclusion import conclude, lost_runs
 from search.study.context import Study
+from search.study.hold_out import opened, say_what_is_held_out, values_to_rotate
 from search.study.progress import Progress
 
 MOST_CLASSES = 10  # whose counts are shown
@@ -66,7 +67,7 @@ def run(session: Session, console: Console) -> bool:
     On a cluster the storage is looked at first: preparing data may take hours. Raises ConfigError.
     """
     space = session.space
-    deadline = Deadline(space.search, space.example().optim.epochs, time.monotonic(), num_rates(space))
+    began = time.monotonic()
     check_sockets(session.address)
 
     def notify(text: str) -> None:
@@ -83,14 +84,20 @@ def run(session: Session, console: Console) -> bool:
         info = read_info(prepared)
         _introduce(console, info, prepared, space)
         scored_by = "video" if _scores_videos(prepared, info.as_task) else "row"
-        _check_data(session, info, scored_by)
+        _check_data(session, prepared, scored_by)
         if session.begun:
             space = session.begun.at_recorded_place(space)
             session = replace(session, space=space)
         if not session.address:
             connect(None, session.root)
-        study = _open(session, prepared, info.as_task)
-        data = {**_summary(info), SCORED_BY: scored_by, "prepared": str(prepared)}
+        used = as_used(prepared, space.example().data)
+        say_what_is_held_out(console, prepared, space.example().data)
+        values = values_to_rotate(prepared, space, notify)
+        study = _open(session, prepared, used.as_task, values)
+        deadline = Deadline(
+            space.search, space.example().optim.epochs, began, num_rates(space), max(1, len(study.folds))
+        )
+        data = {**_summary(used), FOLDS: values, SCORED_BY: scored_by, "prepared": str(prepared)}
         manifest = _begin(session, data)  # everything is checked
         _say_how_to_watch(session.folder, console)
         progress = tuning.begin_progress(study, console)
@@ -161,7 +168,10 @@ def _final_runs(
         number = len(final_table.planned_finalists(study.folder, rows, settings))
         of_each = f" ({settings.finalists}{_of_each(settings)})" if _of_each(settings) else ""
         baselines = "" if settings.supervised == "none" else " and their supervised baselines"
-        console.print(f"final stage: the best {number}{of_each}{baselines} over {settings.final_seeds} fresh seeds")
+        folds = f" x {len(study.folds)} held-out values" if settings.rotate else ""
+        console.print(
+            f"final stage: the best {number}{of_each}{baselines} over {settings.final_seeds} fresh seeds{folds}"
+        )
         if of_each:
             _say_which_are_missing(study, runs, console)
     return runs
@@ -202,22 +212,27 @@ def _join_cluster(session: Session) -> None:
     check_storage(session.storage.path)
 
 
-def _check_data(session: Session, info: DatasetInfo, scored_by: str) -> None:
+def _check_data(session: Session, prepared: Path, scored_by: str) -> None:
     """Raises ConfigError where the study cannot be run, or go on, with these data."""
-    check_objective(session.space.example().objective, info.kind, info.columns)
+    info, config = read_info(prepared), session.space.example()
+    check_objective(config.objective, info.kind, info.columns)
+    if config.data.hold_out:
+        check_hold_out(info, config.data, cells_of(prepared, config.data.hold_out), session.space.locations)
     if session.begun:
         _check_read_alike(session.begun, info)
         session.begun.check_goes_on(session.space, info.fingerprint)
         session.begun.check_scores_alike(scored_by)
 
 
-def _open(session: Session, prepared: Path, task: Task) -> Study:
-    """The study with its data decoded, and whatever the machines must have checked. Raises ConfigError."""
+def _open(session: Session, prepared: Path, task: Task, values: Sequence[str]) -> Study:
+    """The study with its data decoded, and whatever the machines must have checked. `values`: that the final stage may
+    hold out one after the other. Raises ConfigError.
+    """
     space, config = session.space, session.space.example()
     worker_counts = sorted({wanted.num_workers for wanted in demands(space)})
-    splits = open_splits(prepared, ("train", "val"), config.data.image_size, worker_counts)
-    texts = RowTexts.of_columns(read_texts(prepared, "val"), config.objective.subgroups)
-    study = Study(session.folder, session.storage, space, task, prepared, splits, texts_to_send(task, texts))
+    splits, folds = opened(prepared, space, values, worker_counts)
+    texts = RowTexts.of_columns(read_texts(prepared, "val"), config.objective.subgroups, config.data.hold_out)
+    study = Study(session.folder, session.storage, space, task, prepared, splits, texts_to_send(task, texts), folds)
     concurrency(demands(space), study.is_streamed, space.search.max_concurrent)
     return study
 
@@ -271,7 +286,7 @@ def _counts(info: DatasetInfo, split: str) -> str:
 
 
 def _summary(info: DatasetInfo) -> dict[str, Any]:
-    """What is said of the data once they are gone."""
+    """What is said of the data once they are gone. `info`: with the numbers of what is learnt from and scored."""
     return {
         "source": info.source,
         "synthetic": info.synthetic,

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from ray import tune
 from ray.train._internal.session import get_session
 from ray.tune import PlacementGroupFactory
 
+from lssat.config import Config, DataConfig
 from lssat.evaluation.units import RowTexts
 from lssat.on_ray.ingest import Split
 from lssat.on_ray.machine_fault import innermost, machine_fault, reason_of, with_repair
@@ -28,9 +30,22 @@ WAITING = {"memory": 1 << 20}
 """
 
 
+class Fold(NamedTuple):
+    """What is learnt from where some values are held out. `splits`: by number of workers."""
+
+    task: Task
+    splits: Mapping[int, Mapping[str, Split]]
+
+
+def key_of(data: DataConfig) -> str:
+    """What is held out, as the key of a fold."""
+    return json.dumps(data.held_out)
+
+
 @dataclass(frozen=True)
 class StageContext:
     """What all trials of a stage share. `splits`: by number of workers. `checkpoints`: the folder of all of theirs.
+    `folds`: by what is held out, of runs that hold out something of their own.
 
     `study`: what Ray Train's runs are named after, so that no two of a cluster have one name.
     """
@@ -41,6 +56,11 @@ class StageContext:
     study: str
     texts: RowTexts | None
     storage: StorageMark | None = None
+    folds: Mapping[str, Fold] = field(default_factory=dict)
+
+    def fold_of(self, config: Config) -> Fold:
+        """What a run learns from."""
+        return self.folds.get(key_of(config.data), Fold(self.task, self.splits))
 
 
 def run_trial(tune_config: Mapping[str, Any], context: StageContext) -> None:
@@ -54,8 +74,9 @@ def run_trial(tune_config: Mapping[str, Any], context: StageContext) -> None:
         config = suggestion.config
         folder = str(Path(context.checkpoints) / suggestion.name)
         name = f"{context.study}-{suggestion.name}"
-        splits = context.splits[config.resources.num_workers]
-        train_run(Run(config, context.task, splits, folder, name, context.texts, context.storage))
+        fold = context.fold_of(config)
+        splits = fold.splits[config.resources.num_workers]
+        train_run(Run(config, fold.task, splits, folder, name, context.texts, context.storage))
     except torch.AcceleratorError:  # the device is lost to this process: a new one goes on from the last epoch
         raise
     except Exception as error:

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from lssat.config import DataConfig
 from lssat.data.prepare.prepare import check_prepared
+from lssat.data.prepared.selection import Cell, cells_of
 from lssat.data.prepared.table import INFO_FILE, SPLITS, DatasetInfo, Reject, read_info
 from lssat.data.prepared.writing import check_listed
-from lssat.data.sources.listing import Record
+from lssat.data.sources.listing import Listing, Record
 from lssat.data.sources.registry import open_listing
 from lssat.data.sources.source import OWN, SYNTHETIC, located
 from lssat.text.visible import on_one_line
@@ -20,11 +21,15 @@ FOLDERS = "classes"
 
 class Look(NamedTuple):
     """`info`: with the rows and counts that are expected; without any of synthetic faces, and of videos, whose frames
-    are yet to be counted. `samples`: the file, or the row of the table, that comes first in each split.
+    are yet to be counted. `samples`: the file, or the row of the table, that comes first in each split. `cells`: of the
+    column of which values are held out; None where none are, or before synthetic faces are drawn. `folds`: how many of
+    its values are held out one after the other.
     """
 
     info: DatasetInfo
     samples: dict[str, str]
+    cells: list[Cell] | None = None
+    folds: int = 1
 
 
 def look(data: DataConfig) -> Look:
@@ -39,7 +44,7 @@ def look(data: DataConfig) -> Look:
         return Look(synthetic_info(data), {})
     if (source.path / INFO_FILE).is_file():
         check_prepared(source.path, data)
-        return Look(read_info(source.path), {})
+        return Look(read_info(source.path), {}, cells_of(source.path, data.hold_out) if data.hold_out else None)
     listing = open_listing(source, data)
     rejects = [entry for entry in listing.entries if isinstance(entry, Reject)]
     check_listed(rejects, len(listing.entries), data.max_rejects)
@@ -50,7 +55,16 @@ def look(data: DataConfig) -> Look:
             samples.setdefault(entry.split, name)
     samples = {split: samples[split] for split in SPLITS if split in samples}
     is_counted = listing.media != "videos"
-    return Look(listing.info if is_counted else replace(listing.info, rows={}, counts={}), samples)
+    info = listing.info if is_counted else replace(listing.info, rows={}, counts={})
+    return Look(info, samples, _cells(listing, data.hold_out))
+
+
+def _cells(listing: Listing, column: str | None) -> list[Cell] | None:
+    if column is None or column not in listing.info.columns:
+        return None
+    place = listing.info.columns.index(column)
+    records = (entry for entry in listing.entries if isinstance(entry, Record))
+    return [Cell(record.split, record.label, record.columns[place]) for record in records]
 
 
 def is_class_folder(text: str) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow.parquet as pq
 from PIL import Image
 
@@ -18,8 +19,8 @@ from lssat.data.prepared.table import row_groups
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 
-def read_resident(paths: list[Path], image_size: int) -> Rows:
-    """Decode shards in this process: for a sealed split that is read once."""
+def read_resident(paths: list[Path], image_size: int, kept: npt.NDArray[np.bool_] | None = None) -> Rows:
+    """Decode shards in this process: for a sealed split that is read once. kept [N]: which rows count; None: all."""
     blocks: list[Arrays] = []
     start = 0
     for path in paths:
@@ -27,7 +28,7 @@ def read_resident(paths: list[Path], image_size: int) -> Rows:
             columns = {name: np.array(batch[name].to_pylist(), dtype=object) for name in ("image", "label")}
             blocks.append(decode(columns | {"row": np.arange(start, start + len(batch))}, image_size))
             start += len(batch)
-    return ResidentRows(blocks)
+    return ResidentRows(blocks, None if kept is None else np.flatnonzero(kept))
 
 
 def read_some(paths: list[Path], most: int, image_size: int) -> Arrays:

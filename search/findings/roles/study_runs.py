@@ -11,6 +11,7 @@ from search.findings.scored_runs import StageRuns, scored_runs
 from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest
 from search.record.trials import Status, TrialRecord
+from search.strategy.finalists import arm_and_seed, of_one_kind
 
 SEED = "seed"
 
@@ -35,7 +36,7 @@ class StudyRuns:
     @cached_property
     def finals(self) -> list[TrialRecord]:
         """The runs of the final stage that reached their last epoch."""
-        return [record for record in self.begun_finals if record.status == Status.COMPLETE]
+        return of_one_kind([record for record in self.begun_finals if record.status == Status.COMPLETE])
 
     @property
     def keys(self) -> list[str]:
@@ -68,7 +69,6 @@ class StudyRuns:
 
 def arm_of(record: TrialRecord, keys: Sequence[str]) -> str:
     """What a run trained, whatever its seed: searched keys of a trial, or the arm of a run of the final stage."""
-    name, _, seed = record.name.rpartition("-seed")
-    if name and seed.isdigit():
-        return name
+    if "-seed" in record.name:
+        return arm_and_seed(record.name)[0]
     return ", ".join(f"{key}={value}" for key, value in record.sampled.items() if key in keys)

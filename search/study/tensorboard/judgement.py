@@ -26,7 +26,7 @@ OUTCOMES = ("true positives", "false negatives", "false positives", "true negati
 
 def judgement(kept: KeptPredictions) -> Iterator[Any]:
     """The summaries of kept predictions, of videos where these are what is scored."""
-    about, task = kept.about, kept.about.scored_task
+    about, task, kept = kept.about, kept.about.scored_task, kept.scored
     units, _ = score_units(task, kept.predictions, kept.texts)
     for name, score, is_true in against_the_others(task, units):
         probability = score if task.kind == "multiclass" else expit(score.astype(float))

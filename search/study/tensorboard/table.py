@@ -20,12 +20,13 @@ from tensorboard.plugins.hparams.summary_v2 import (
 
 from lssat.config import Config
 from lssat.model import catalog
+from lssat.train.result import BEST_IN_DOMAIN
 from search.findings.leaderboard import streams_of
 from search.record.folder import Stage
 from search.record.trials import Status, TrialRecord
 from search.space.definition import Space, is_read_without_auxiliary
 from search.space.drawable import architectures
-from search.study.tensorboard.parts import BEST_GAP_TAG, BEST_TAG, TOTAL
+from search.study.tensorboard.parts import BEST_GAP_TAG, BEST_TAG, TOTAL, tag
 
 BACKBONE, STAGE, STATUS = "backbone", "stage", "status"
 SAID_BY_BACKBONE = ("backbone.family", "backbone.size", "backbone.name")
@@ -59,12 +60,14 @@ class Table:
 
     columns: Sequence[Column]
 
-    def experiment(self, has_subgroups: bool) -> Any:
+    def experiment(self, config: Config) -> Any:
         """The columns: settings, then what came of them."""
         metrics = {BEST_TAG: "val/best"}
         metrics |= {f"{TOTAL}/{name}": name for name in ("epochs", "parameters", "seconds")}
-        if has_subgroups:
+        if config.objective.subgroups:
             metrics[BEST_GAP_TAG] = "val/best_gap"
+        if config.data.hold_out:
+            metrics[tag(BEST_IN_DOMAIN)] = BEST_IN_DOMAIN
         return hparams_config_pb(
             [HParam(column.name, column.domain, column.key) for column in self.columns],
             [Metric(tag, display_name=name) for tag, name in metrics.items()],

@@ -87,7 +87,7 @@ class TensorBoard:
 
     def _ending(self, record: TrialRecord) -> Iterator[tuple[int, Any]]:
         """Its row of the table, its totals, its last panel, and how a finalist judges the validation rows."""
-        yield 0, self._table.experiment(bool(record.config.objective.subgroups))
+        yield 0, self._table.experiment(record.config)
         yield 0, self._table.row(self._stage, record)
         yield 0, session_end(record.status, record.span[1] if record.span else None)
         last = record.last

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lssat.config import ConfigError, ObjectiveConfig
+from lssat.config import ConfigError, build
 from lssat.evaluation.predictions import Predictions
 from lssat.evaluation.units import RowTexts
 from lssat.task import Task
@@ -101,20 +101,20 @@ def test_rows_are_sorted_and_get_what_the_data_say_of_them():
         "video": np.array(["v", "v", "", ""]),
         "Male": np.array(["0", "1", "0", "1"]),
     }
-    split, objective = SplitTexts("val", "f", texts), ObjectiveConfig(subgroups=["Male"])
+    split, config = SplitTexts("val", "f", texts), build({"objective.subgroups": ["Male"]})
     positions = np.array([2, 0, 3, 1])
     predictions = Predictions(positions[:, None].astype(np.float32), positions % 2)
-    of_faces = joined(split, Task("bright", "binary", ("0", "1"), (2, 2), 4), objective, predictions, positions)
+    of_faces = joined(split, Task("bright", "binary", ("0", "1"), (2, 2), 4), config, predictions, positions)
     assert of_faces.predictions.logits[:, 0].tolist() == [0, 1, 2, 3]
     assert of_faces.predictions.labels.tolist() == [0, 1, 0, 1]
     assert of_faces.texts.identity.tolist() == ["p", "v", "row 2", "row 3"]
     assert not of_faces.texts.has_videos, "this task is scored by row"
     assert of_faces.texts.groups["Male"].tolist() == ["0", "1", "0", "1"]
     assert of_faces.about.metric == "balanced_accuracy"
-    forged = joined(split, Task("deepfake", "binary", ("0", "1"), (2, 2), 4), objective, predictions, positions)
+    forged = joined(split, Task("deepfake", "binary", ("0", "1"), (2, 2), 4), config, predictions, positions)
     assert forged.texts.video.tolist() == ["v", "v", "", ""] and forged.about.metric == "auc"
     with pytest.raises(ValueError, match="each of the 4 rows of `val` once"):
-        joined(split, Task("bright", "binary", ("0", "1"), (2, 2), 4), objective, predictions, np.array([0, 0, 1, 2]))
+        joined(split, Task("bright", "binary", ("0", "1"), (2, 2), 4), config, predictions, np.array([0, 0, 1, 2]))
 
 
 def with_metadata(path, change):

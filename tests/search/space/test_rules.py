@@ -51,11 +51,23 @@ def refused(tmp_path, text, parts):
         ("sampler: grid, num_trials: 3", ["num_trials"]),
         ("seed: 50000", ["search.seed", "40000"]),
         ("max_hours: .nan", ["search.max_hours"]),
+        ("rotate: on", ["`search.rotate`", "name the column by `data.hold_out`"]),
     ],
 )
 def test_search_settings(tmp_path, search, parts):
     line = "my.yaml:4" if "`step`" in parts else "my.yaml:5"
     refused(tmp_path, f"{SPACE}search: {{{search}}}\n", [*parts, line])
+
+
+def test_what_is_over_held_out_values_needs_these_to_rotate_and_a_final_stage(tmp_path):
+    held_out = "data: {hold_out: method, held_out: [warp]}\n"
+    over = f"{SPACE}objective: {{over: worst}}\n"
+    refused(tmp_path, over, ["`objective.over` worst", "`search.rotate`", "my.yaml:5"])
+    refused(
+        tmp_path, f"{SPACE}{held_out}search: {{rotate: on, finalists: 0}}\n", ["`search.finalists` is 0", "my.yaml:6"]
+    )
+    whole = space(tmp_path, f"{over}{held_out}search: {{rotate: on}}\n")
+    assert whole.search.rotate and whole.example().objective.over == "worst"
 
 
 def test_what_makes_them_whole(tmp_path):

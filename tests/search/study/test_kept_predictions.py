@@ -86,7 +86,8 @@ def trained(study, settings, name="0000-seed0", stop_after=None, ends=True):
     config, record = build(sampled), study.folder.record(Stage.FINAL, name)
     record = record if record.exists else record.begin(sampled, config)
     train, val = (read_resident(shard_paths(study.prepared, split), 32) for split in ("train", "val"))
-    texts = texts_to_send(study.task, RowTexts.of_columns(study.validation.texts, config.objective.subgroups))
+    known = RowTexts.of_columns(study.validation.texts, config.objective.subgroups, config.data.hold_out)
+    texts = texts_to_send(study.task, known)
     results = []
 
     def report(result):
@@ -126,6 +127,20 @@ def test_the_score_from_the_file_is_the_score_on_record(tmp_path, task):
         "val",
         ["sex"] if settings else [],
     )
+
+
+def test_where_values_are_held_out_all_rows_are_kept_and_the_score_is_of_those(tmp_path):
+    study, _ = study_of(tmp_path, "bright")
+    record = trained(study, {"data.hold_out": "sex", "data.held_out": ["f"]})
+    keep_predictions(study, Stage.FINAL, record)
+    kept = read(record.predictions("val"))
+    assert (kept.about.hold_out, kept.about.held_out) == ("sex", ("f",))
+    assert len(kept.predictions.labels) == ROWS
+    assert set(kept.texts.values[kept.scored_rows]) == {"f"}
+    found = scored_runs(study.folder, Stage.FINAL, {record.name: ("0000", 0)})
+    assert found.lacking == ""
+    assert found.scores == pytest.approx([record.last.best], abs=1e-6)
+    assert record.last.best_in_domain == record.epochs[record.best_epoch - 1].metrics["val/in_domain"]
 
 
 def test_predictions_outlive_a_kill_after_the_best_epoch(tmp_path):

@@ -64,7 +64,7 @@ def scores_of(study: StudyOnPage) -> ByClass | None:
     if kept is None:
         return None
     of_what = f"on validation ({study.predicted.run}, which leads so far)"
-    card = tables_by_class(kept.task, kept.of_rows, kept.row_texts)
+    card = tables_by_class(kept.task, kept.of_rows.of(kept.scored_rows), kept.row_texts.of(kept.scored_rows))
     return ByClass(card, kept.metric, of_what, kept.called, "")
 
 

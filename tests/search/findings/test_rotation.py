@@ -1,0 +1,240 @@
+"""One value after the other is held out: a seed's score is over all of them, whatever it is asked for."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from lssat.evaluation.metrics import one_score
+from lssat.evaluation.predictions import Predictions
+from lssat.evaluation.units import RowTexts
+from search.claims.estimate import estimate
+from search.findings import domains, final_table, leaderboard, winner
+from search.findings.scored_runs import StageRuns, _of_block, _resampled, _score_of_draws, scored_runs
+from search.plan.seen import _spread
+from search.record.folder import RunFolder, Stage
+from search.record.manifest import folds_of
+from search.record.predictions import About, KeptPredictions, write
+from search.space.settings import SearchConfig
+from search.strategy.baselines import Baselines
+from search.strategy.finalists import arm_and_seed, of_one_kind, over_folds
+from tests.search.records import epoch
+from tests.search.records import record as record_at
+
+VALUES = ["swap", "warp", "a b/c"]
+BASE = {
+    "backbone.name": "test_resnet",
+    "data.image_size": 32,
+    "masking.unit": 8,
+    "optim.epochs": 2,
+    "auxiliary": False,
+    "data.hold_out": "method",
+    "data.held_out": ["warp"],
+}
+SEARCH = SearchConfig(finalists=2, final_seeds=2, supervised="none", rotate=True)
+SCORES = {  # by arm and seed, of each value
+    ("0000", 1): (0.9, 0.5, 0.7),
+    ("0000", 2): (0.9, 0.6, 0.9),
+    ("0001", 1): (0.7, 0.65, 0.68),
+    ("0001", 2): (0.7, 0.75, 0.7),
+}
+
+
+def study(path, over=None):
+    """Two trials, which are the finalists."""
+    folder = RunFolder(path)
+    path.mkdir()
+    folder.manifest.write_text(json.dumps({"data": {"folds": VALUES}}))
+    for name, rate in (("0000", 1e-3), ("0001", 1e-4)):
+        settings = {**BASE, "optim.lr": rate, **({"objective.over": over} if over else {})}
+        record_at(folder.record(Stage.SEARCH, name).folder, settings, [epoch(2, 0.5, 2)], "complete")
+    return folder
+
+
+def planned(folder, search=SEARCH):
+    return final_table.planned_runs(folder, leaderboard.of_folder(folder), search)
+
+
+def finish(folder, runs, without=()):
+    for run in runs:
+        score = SCORES[run.arm.name, run.seed][run.fold.number]
+        made = epoch(2, score, 2, best_in_domain=1 - score)
+        made.metrics["val/in_domain"] = 1 - score
+        status = "failed" if run.name in without else "complete"
+        record_at(folder.record(Stage.FINAL, run.name).folder, run.suggestion.sampled, [made], status)
+
+
+def test_each_arm_and_seed_runs_once_for_every_value_under_a_name_that_says_so(tmp_path):
+    folder = study(tmp_path / "s")
+    assert folds_of(folder) == VALUES
+    runs = planned(folder)
+    assert len({run.name for run in runs}) == len(runs) == 2 * 2 * 3
+    assert runs[0].name == "0000-seed1-fold0"
+    for run in runs:
+        config = run.suggestion.config
+        assert config.data.held_out == [VALUES[run.fold.number]] and config.seed == run.seed
+        assert arm_and_seed(run.name) == (run.arm.name, run.seed)
+    plain = planned(folder, SEARCH.model_copy(update={"rotate": False}))
+    assert [run.name for run in plain[:2]] == ["0000-seed1", "0001-seed1"]
+    assert all(run.suggestion.config.data.held_out == ["warp"] for run in plain)
+
+
+@pytest.mark.parametrize(("over", "first"), [(None, "0000"), ("mean", "0000"), ("worst", "0001")])
+def test_the_mean_over_values_or_the_worst_of_them_wins(tmp_path, over, first):
+    folder = study(tmp_path / "s", over)
+    runs = planned(folder)
+    finish(folder, runs)
+    table = final_table.final_table(folder, runs, leaderboard.of_folder(folder), SEARCH)
+    one = np.min if over == "worst" else np.mean
+    means = {arm: np.mean([one(SCORES[arm, seed]) for seed in (1, 2)]) for arm in ("0000", "0001")}
+    assert {row.arm: row.mean for row in table} == {arm: pytest.approx(mean) for arm, mean in means.items()}
+    assert table[0].arm == first and [row.seeds for row in table] == [2, 2]
+    tests = {run.name: SCORES[run.arm.name, run.seed][run.fold.number] - 0.1 for run in runs}
+    tested = final_table.with_test(table, runs, tests)
+    assert [row.test for row in tested] == [pytest.approx(row.mean - 0.1) for row in table]
+
+    chosen = winner.chosen(folder, leaderboard.of_folder(folder), runs)
+    assert chosen.run == f"{first}-seed2-fold1", "of the best seed, without what the search held out"
+    found = winner.of_final_stage(tested[0], chosen.run, 0.6, {}, winner.Rotation.of(runs))
+    assert found.over.startswith(f"mean of 2 fresh seeds, of each the {over or 'mean'} over what is held out: swap, ")
+    assert found.kept.startswith(f"seed 2, trained without warp ({chosen.run})")
+    judged = {each.name: each for each in domains.of_arms(folder, runs).judged}
+    assert judged[first].held_out == pytest.approx(means[first]), "the rule that chooses is that of the table"
+
+
+def test_a_seed_that_lacks_a_value_counts_as_failed(tmp_path):
+    folder = study(tmp_path / "s")
+    runs = planned(folder)
+    finish(folder, runs, without=["0000-seed2-fold1"])
+    table = final_table.final_table(folder, runs, leaderboard.of_folder(folder), SEARCH)
+    assert [(row.arm, row.seeds, row.failed) for row in table] == [("0001", 2, 0), ("0000", 1, 1)]
+    finish(folder, runs, without=[f"0000-seed{seed}-fold1" for seed in (1, 2)])
+    table = final_table.final_table(folder, runs, leaderboard.of_folder(folder), SEARCH)
+    assert [row.arm for row in table] == ["0001"]
+
+
+def test_the_spread_of_seeds_is_that_of_whole_seeds(tmp_path):
+    """What values do to a score is none of it; it takes 5 degrees of freedom."""
+    folder = study(tmp_path / "s")
+    search = SEARCH.model_copy(update={"final_seeds": 6})
+    generator = np.random.default_rng(0)
+    noise = {key: generator.normal(0, 0.01) for key in [(arm, seed) for arm in ("0000", "0001") for seed in range(9)]}
+    for run in planned(folder, search):
+        score = (0.9, 0.5, 0.7)[run.fold.number] + noise[run.arm.name, run.seed]
+        record_at(folder.record(Stage.FINAL, run.name).folder, run.suggestion.sampled, [epoch(2, score, 2)], "complete")
+    df, sd, _ = _spread(folder)
+    assert df == 5 and sd < 0.02
+
+
+def test_a_baseline_keeps_its_rate_whatever_its_runs_held_out(tmp_path):
+    folder = study(tmp_path / "s")
+    sampled = {**BASE, "auxiliary": True, "aux_weight": 0.5, "optim.lr": 1e-2}
+    record_at(folder.record(Stage.SEARCH, "0002").folder, sampled, [epoch(2, 0.9, 2)], "complete")
+    search = SEARCH.model_copy(update={"supervised": "tuned", "finalists": 1})
+    runs = planned(folder, search)
+    assert [run.arm.name for run in runs[:2]] == ["0002", "0002-supervised"]
+    baseline = next(run for run in runs if run.arm.name == "0002-supervised")
+    rated = {**baseline.suggestion.sampled, "optim.lr": 3e-3}
+    record_at(folder.record(Stage.FINAL, baseline.name).folder, rated, [epoch(2, 0.9, 2)], "complete")
+    other = {**sampled, "aux_weight": 0.3}
+    record_at(folder.record(Stage.SEARCH, "0003").folder, other, [epoch(2, 0.95, 2)], "complete")
+    (finalist,) = final_table.planned_finalists(folder, leaderboard.of_folder(folder), search)
+    kept = Baselines(folder, search).of(finalist)
+    assert (finalist.name, kept.name, kept.config.optim.lr) == ("0003", "0002-supervised", 3e-3)
+
+
+def answers(generator, difference, values=3, rows=240, arms=("a", "b"), seeds=4):
+    """Kept predictions of a final stage. Arms differ in each value, seeds and values shift all arms alike; rows are
+    hard for all, or for one arm, from every seed.
+    """
+    words = np.array(["", *VALUES[:values]])[np.arange(rows) % (values + 1)]
+    labels = (words != "").astype(int)
+    texts = RowTexts(np.array([f"row {row}" for row in range(rows)]), np.full(rows, ""), {}, words)
+    hard, own = generator.uniform(-0.15, 0.15, rows), generator.uniform(-0.1, 0.1, (len(arms), rows))
+    kept = {}
+    for seed in range(seeds):
+        for value in VALUES[:values]:
+            luck = generator.normal(0, 0.02)
+            for place, arm in enumerate(arms):
+                chance = 0.7 + place * difference[VALUES.index(value)] + luck + generator.normal(0, 0.02)
+                right = generator.random(rows) < chance + hard + own[place]
+                logits = np.where(right == (labels == 1), 1.0, -1.0)[:, None].astype(np.float32)
+                about = About("t", "binary", ("no", "yes"), "balanced_accuracy", "val", "f", "method", (value,))
+                kept[arm, seed, value] = KeptPredictions(about, Predictions(logits, labels), texts)
+    return kept
+
+
+def compared(kept, over):
+    """The difference of the two arms, and half of its 95% interval."""
+    draws = _score_of_draws({str(key): of for key, of in kept.items()})
+    blocks = {}
+    for arm, seed, value in kept:
+        blocks.setdefault((arm, seed), []).append(str((arm, seed, value)))
+    names, seeds = zip(*blocks, strict=True)
+    runs = _resampled(names, seeds, draws, [_of_block(draws, block, over) for block in blocks.values()])
+    found = estimate(runs)
+    half = found.standard_error[0, 1] * stats.t.ppf(0.975, found.df[0, 1])
+    return found.means[1] - found.means[0], half
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("over", "difference", "truth"),
+    [
+        ("mean", (0.0, 0.0, 0.0), 0.0),
+        ("mean", (0.1, -0.1, 0.0), 0.0),  # who is better depends on what is held out
+        ("mean", (0.12, 0.0, 0.03), 0.05),
+        ("worst", (0.0, 0.0, 0.0), 0.0),
+    ],
+)
+def test_intervals_hold_the_truth_as_often_as_they_say(over, difference, truth):
+    """In at least 92% of 300 studies of 8 seeds, and they are no wider than they must be: half of them would not do."""
+    generator, held, held_by_less = np.random.default_rng(7), 0, 0
+    for _ in range(300):
+        found, half = compared(answers(generator, difference, seeds=8), over)
+        held += abs(found - truth) <= half
+        held_by_less += abs(found - truth) <= half / 2
+    assert held >= 0.92 * 300
+    assert held_by_less < 0.8 * 300
+
+
+def test_runs_of_one_seed_are_one_whose_scores_are_those_of_the_slow_way(tmp_path):
+    """And so they are where the predictions of all runs of the stage were read before."""
+    kept, folder = answers(np.random.default_rng(1), (0.1, 0.0, 0.0)), study(tmp_path / "s")
+    runs, expected = {}, {}
+    for (arm, seed, value), of in kept.items():
+        rows = np.isin(of.texts.values, ["", value])
+        score = one_score("binary", "balanced_accuracy", *of.predictions.of(rows))
+        name = f"{arm}-seed{seed}-fold{VALUES.index(value)}"
+        made = record_at(
+            folder.record(Stage.FINAL, name).folder,
+            {**BASE, "data.held_out": [value]},
+            [epoch(2, score, 2)],
+            "complete",
+        )
+        write(made.predictions("val"), of)
+        runs[name] = (arm, seed)
+        expected.setdefault((arm, seed), []).append(score)
+    for found in (scored_runs(folder, Stage.FINAL, runs), StageRuns(folder, Stage.FINAL).of(runs)):
+        assert found.lacking == "" and found.units == 240
+        blocks = zip(found.arms, found.seeds, strict=True)
+        assert dict(zip(blocks, found.scores, strict=True)) == {
+            block: pytest.approx(over_folds(scores, None)) for block, scores in expected.items()
+        }
+        assert found.covariance.shape == (8, 8)
+    alone = StageRuns(folder, Stage.FINAL).of({name: (name, 0) for name in runs})
+    assert len(alone.arms) == len(runs), "each by itself, where nobody asks for them together"
+
+
+def test_the_same_run_twice_is_no_block_and_runs_before_rotation_are_not_mixed_with_those_after(tmp_path):
+    folder = study(tmp_path / "s")
+    runs = planned(folder)
+    finish(folder, runs)
+    before = folder.record(Stage.FINAL, "0000-seed1")
+    record_at(before.folder, {**BASE, "seed": 1}, [epoch(2, 0.3, 2)], "complete")
+    with pytest.raises(ValueError, match="0000 with seed 1 is there twice"):
+        scored_runs(folder, Stage.FINAL, {"0000-seed1": ("0000", 1), "0000-seed1-fold1": ("0000", 1)})
+    kept = of_one_kind(folder.records(Stage.FINAL))
+    assert {record.name for record in kept} == {run.name for run in runs}
+    assert of_one_kind([before]) == [before]
