@@ -103,7 +103,7 @@ def _calibration(found: Mapping[str, Any] | None, config: Mapping[str, Any]) -> 
         f"Temperature {found['temperature']:.4f}, fitted on {found['units']} validation {found['of']}; on these the "
         f"expected calibration error is {found['ece_before']:.4f} before and {found['ece_after']:.4f} after."
     )
-    is_balanced = config["optim"]["class_balanced"] or config["data"]["sampling"] == "balanced"
+    is_balanced = config["optim"]["class_balanced"] or config["data"]["sampling"] != "natural"
     return f"{text} {BALANCED}" if is_balanced else text
 
 

@@ -5,7 +5,7 @@ workers, or streamed where they do not fit.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,13 +34,18 @@ class Split:
 
     Together the shares hold every row exactly once, which Ray's own equal split does not: it drops the remainder.
     `resident` are the decoded shares; they are cut before any trial starts, because cutting needs a free core and the
-    workers of the trials hold them all. None: the split is streamed, row group by row group.
+    workers of the trials hold them all. None: the split is streamed, row group by row group. `whole`: all of it in one.
     """
 
     groups: tuple[RowGroup, ...]
     image_size: int
     num_workers: int
     resident: tuple[Dataset, ...] | None
+    whole: Dataset | None = None
+
+    def undivided(self) -> Split:
+        """The same with all of it as each worker's share, where it is not streamed: for rows that are drawn."""
+        return self if self.whole is None else replace(self, resident=(self.whole,) * self.num_workers)
 
     def share(self, rank: int) -> Dataset:
         """A worker's decoded rows or, of a streamed split, its row groups: see `rows_of`."""
@@ -92,8 +97,10 @@ def open_splits(
     decoded = {name: _decoded(paths[name], image_size) for name in names} if fits else {}
 
     def split(name: str, num_workers: int) -> Split:
-        resident = _cut(decoded[name], num_rows[name], num_workers) if fits else None
-        return Split(groups[name], image_size, num_workers, resident)
+        if not fits:
+            return Split(groups[name], image_size, num_workers, resident=None)
+        resident = _cut(decoded[name], num_rows[name], num_workers)
+        return Split(groups[name], image_size, num_workers, resident, whole=decoded[name])
 
     return {count: {name: split(name, count) for name in names} for count in worker_counts}
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from lssat.command import from_here, words_that_start
 from lssat.config import ConfigError
 from lssat.data.prepare.prepare import prepare
+from lssat.data.prepared.row_keys import RowKeys, read_keys
 from lssat.data.prepared.table import SPLITS, DatasetInfo, changed_fingerprint, read_info, read_texts
 from lssat.data.prepared.writing import REJECTS_FILE
 from lssat.evaluation.units import RowTexts, scores_videos, texts_to_send
@@ -27,7 +28,7 @@ from search.findings.screen import show_leaderboard
 from search.plan.command import compare_with_plan
 from search.record.folder import RunFolder, Stage, Storage
 from search.record.manifest import SCORED_BY, Manifest, new_manifest, notify_of_other_versions
-from search.space.data_rules import check_objective
+from search.space.data_rules import check_objective, check_sampling
 from search.space.definition import Space
 from search.space.drawable import architectures, demands
 from search.space.settings import SearchConfig
@@ -39,7 +40,7 @@ from search.study.backbone_checks import check_by_building
 from search.study.capacity import concurrency
 from search.study.cluster import check_sockets, check_storage, connect
 from search.study.conclusion import conclude, lost_runs
-from search.study.context import Study
+from search.study.context import Study, check_drawing
 from search.study.progress import Progress
 
 MOST_CLASSES = 10  # whose counts are shown
@@ -89,7 +90,7 @@ def run(session: Session, console: Console) -> bool:
             session = replace(session, space=space)
         if not session.address:
             connect(None, session.root)
-        study = _open(session, prepared, info.as_task)
+        study = _open(session, prepared, info.as_task, read_keys(prepared, space.example().data, notify))
         data = {**_summary(info), SCORED_BY: scored_by, "prepared": str(prepared)}
         manifest = _begin(session, data)  # everything is checked
         _say_how_to_watch(session.folder, console)
@@ -204,20 +205,23 @@ def _join_cluster(session: Session) -> None:
 
 def _check_data(session: Session, info: DatasetInfo, scored_by: str) -> None:
     """Raises ConfigError where the study cannot be run, or go on, with these data."""
-    check_objective(session.space.example().objective, info.kind, info.columns)
+    config = session.space.example()
+    check_objective(config.objective, info.kind, info.columns)
+    check_sampling(config.data, info.kind, info.columns)
     if session.begun:
         _check_read_alike(session.begun, info)
         session.begun.check_goes_on(session.space, info.fingerprint)
         session.begun.check_scores_alike(scored_by)
 
 
-def _open(session: Session, prepared: Path, task: Task) -> Study:
+def _open(session: Session, prepared: Path, task: Task, keys: RowKeys | None) -> Study:
     """The study with its data decoded, and whatever the machines must have checked. Raises ConfigError."""
     space, config = session.space, session.space.example()
     worker_counts = sorted({wanted.num_workers for wanted in demands(space)})
     splits = open_splits(prepared, ("train", "val"), config.data.image_size, worker_counts)
     texts = RowTexts.of_columns(read_texts(prepared, "val"), config.objective.subgroups)
-    study = Study(session.folder, session.storage, space, task, prepared, splits, texts_to_send(task, texts))
+    study = Study(session.folder, session.storage, space, task, prepared, splits, texts_to_send(task, texts), keys)
+    check_drawing(study, config.data)
     concurrency(demands(space), study.is_streamed, space.search.max_concurrent)
     return study
 

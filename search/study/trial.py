@@ -13,6 +13,7 @@ from ray import tune
 from ray.train._internal.session import get_session
 from ray.tune import PlacementGroupFactory
 
+from lssat.data.prepared.row_keys import RowKeys
 from lssat.evaluation.units import RowTexts
 from lssat.on_ray.ingest import Split
 from lssat.on_ray.machine_fault import innermost, machine_fault, reason_of, with_repair
@@ -41,6 +42,7 @@ class StageContext:
     study: str
     texts: RowTexts | None
     storage: StorageMark | None = None
+    keys: RowKeys | None = None
 
 
 def run_trial(tune_config: Mapping[str, Any], context: StageContext) -> None:
@@ -55,7 +57,7 @@ def run_trial(tune_config: Mapping[str, Any], context: StageContext) -> None:
         folder = str(Path(context.checkpoints) / suggestion.name)
         name = f"{context.study}-{suggestion.name}"
         splits = context.splits[config.resources.num_workers]
-        train_run(Run(config, context.task, splits, folder, name, context.texts, context.storage))
+        train_run(Run(config, context.task, splits, folder, name, context.texts, context.storage, context.keys))
     except torch.AcceleratorError:  # the device is lost to this process: a new one goes on from the last epoch
         raise
     except Exception as error:

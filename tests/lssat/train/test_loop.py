@@ -8,6 +8,7 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from lssat.config import ConfigError, build
+from lssat.data.prepared.drawing import Drawing
 from lssat.data.prepared.rows import Batch, ResidentRows
 from lssat.evaluation.units import RowTexts
 from lssat.model.lssat import build_model
@@ -26,6 +27,10 @@ RECIPE = {  # every option of the recipe that is off by default, but for the fro
     "augment.randaugment": 9,
     "augment.mixup": 0.4,
     "augment.erase": 0.5,
+    "augment.blur": 1.0,
+    "augment.resize": 0.5,
+    "augment.noise": 0.1,
+    "augment.jpeg": 70,
     "optim.label_smoothing": 0.1,
     "optim.layer_decay": 0.7,
     "optim.accumulate": 2,
@@ -328,7 +333,7 @@ def test_a_share_of_the_rows_is_the_same_for_any_number_of_workers():
     assert set(other._rows) & set(chosen._rows), "seeds draw independently"
     assert set(chosen.subset(0.5, seed=2)._rows) == set(chosen._rows) & set(whole.subset(0.5, seed=2)._rows)
     with pytest.raises(AssertionError, match="before rows are drawn"):
-        whole.balanced(np.array([100, 100, 100])).subset(0.5, seed=2)
+        whole.drawn(Drawing.of(config(**{"data.sampling": "balanced"}).data, True, None), 0, 1).subset(0.5, seed=2)
 
 
 def test_classes_are_evened_out_once():
