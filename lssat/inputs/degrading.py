@@ -118,7 +118,7 @@ def blur(image: Images, deviation: Numbers, reach: int) -> Images:
 def resize(image: Images, sides: Int[Tensor, " b"]) -> Images:
     """Shrink each image to its own side in pixels, on the CPU, and enlarge it again. Those of one side go together."""
     image, whole = image.clone(), image.shape[2]
-    found, counts = sides.unique(return_counts=True)
+    found, counts = torch.unique(sides, return_counts=True)
     order = sent(sides.argsort(stable=True), image.device)
     for side, rows in zip(found.tolist(), torch.split(order, counts.tolist()), strict=True):
         if side < whole:
