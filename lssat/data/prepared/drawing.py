@@ -58,9 +58,9 @@ class Drawing:
     @property
     def needs_memory(self) -> ConfigError:
         """What is wrong where the rows are streamed."""
-        instead = "take `optim.class_balanced` instead, or" if self.is_balanced else "leave it out, or"
         return ConfigError(
-            f"{self.asked} needs data that fit into memory; {instead} lower `data.image_size` or give less data"
+            f"{self.asked} needs data that fit into memory; lower `data.image_size`, give less data, or leave it out "
+            "(`optim.class_balanced` evens out classes as well)"
         )
 
     def order(self, label: Labels, position: Indices) -> Order:
