@@ -70,7 +70,7 @@ class Drawing:
         fakes = _fakes(label, position, self.keys.clips)
         if not fakes:
             raise ConfigError(
-                f"{self.asked} finds no two of one source among the {len(label)} rows that are left for training; "
+                f"`data.sampling` paired finds no pair of one source among the {len(label)} rows that training is left with; "
                 "raise `data.train_fraction`"
             )
         own = np.array([fake.row for fake in fakes])

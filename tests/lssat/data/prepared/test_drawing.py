@@ -178,7 +178,7 @@ def test_pairs_are_made_of_the_rows_that_are_left():
         assert set(rows) <= set(position) and "id1" not in PERSON[rows]
         fakes, real = (VIDEO[rows[REAL_OR_FAKE[rows] == kind]] for kind in (1, 0))
         assert Counter(PARTNER[name] for name in fakes) == Counter(real)
-    with pytest.raises(ConfigError, match=r"paired finds no two of one source.*train_fraction"):
+    with pytest.raises(ConfigError, match=r"paired finds no pair of one source.*train_fraction"):
         paired(np.flatnonzero(REAL_OR_FAKE == 1))
 
 
