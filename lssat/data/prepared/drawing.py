@@ -70,8 +70,8 @@ class Drawing:
         fakes = _fakes(label, position, self.keys.clips)
         if not fakes:
             raise ConfigError(
-                f"`data.sampling` paired finds no pair of one source among the {len(label)} rows that training is left with; "
-                "raise `data.train_fraction`"
+                f"`data.sampling` paired finds no pair of one source among the {len(label)} rows that training is left "
+                "with; raise `data.train_fraction`"
             )
         own = np.array([fake.row for fake in fakes])
         return _Pairs(len(label) // 2, fakes, self._chances(label[own], position[own]))
