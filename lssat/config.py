@@ -53,8 +53,22 @@ RENAMED_KEYS = {
     "target.ldp_signed": "texture.ldp_signed",
 }
 """Old key -> the key of today. What an older version wrote is read through it; in a space it is an error."""
-ADDED_KEYS = ("data.class_names", "data.hold_out", "data.held_out", "objective.over")
-"""Keys that came later, None where nobody sets them."""
+ADDED_KEYS = (
+    "data.class_names",
+    "data.hold_out",
+    "data.held_out",
+    "data.weights",
+    "objective.over",
+    "augment.blur",
+    "augment.resize",
+    "augment.noise",
+    "augment.jpeg",
+)
+"""Keys that came later, whose defaults are what was done before."""
+MAPPINGS = ("data.weights",)
+"""Keys whose values are mappings, not sections."""
+DATASET = "dataset"
+"""The column that tells data sets apart where several were joined."""
 STREAMS_PATTERN = re.compile(r"M(RGB|LBP|LDP)/R(RGB|LBP|LDP)/C(RGB|LBP|LDP)")
 
 
@@ -89,10 +103,15 @@ class DataConfig(Section):
         "the rows without a value",
     )
     image_size: Int = Field(64, ge=16, description="side of the square image in pixels")
-    sampling: Literal["natural", "balanced"] = Field(
+    sampling: Literal["natural", "balanced", "paired"] = Field(
         "natural",
-        description="balanced: rows are drawn with replacement, every class equally often; rows with several labels "
-        "are drawn as they come",
+        description="rows are drawn with replacement: balanced: every class equally often (of several labels: as they "
+        "come); paired: each fake beside a real one of its source, binary tasks only",
+    )
+    weights: Annotated[dict[str, Annotated[Float, Field(gt=0)]], Field(min_length=1)] | None = Field(
+        None,
+        description="of joined data sets, by name: rows are drawn with replacement in these proportions; None: as they "
+        "come",
     )
     train_fraction: Float = Field(
         1.0,
@@ -119,6 +138,11 @@ class DataConfig(Section):
             return values
         kind, colon, _ = str(values.get("source", "")).partition(":")
         return {**values, "task": NATURAL_TASKS[kind]} if colon and kind in NATURAL_TASKS else values
+
+    @field_validator("weights", mode="before")
+    @classmethod
+    def _weights_are_of_names(cls, value: object) -> object:
+        return {str(name): weight for name, weight in value.items()} if isinstance(value, Mapping) else value
 
     @field_validator("classes", "class_names", "held_out", mode="before")
     @classmethod
@@ -298,6 +322,18 @@ class AugmentConfig(Section):
     erase_before_texture: bool = Field(
         False, description="on: the target is made of the erased image; off: of the whole one"
     )
+    blur: Float = Field(
+        0.0, ge=0, le=4, description="half of the images: largest standard deviation of a blur, in pixels; 0: off"
+    )
+    resize: Float = Field(
+        0.0, ge=0, lt=1, description="half of the images: largest share of the side lost on the way down and up; 0: off"
+    )
+    noise: Float = Field(
+        0.0, ge=0, le=0.5, description="half of the images: largest deviation of noise, white being 1; 0: off"
+    )
+    jpeg: Float = Field(
+        0.0, ge=0, le=95, description="half of the images: JPEG at a quality of at least 100 less this; 0: off"
+    )
 
 
 class OptimConfig(Section):
@@ -409,6 +445,10 @@ class Config(Section):
                 f"`resources.num_workers` must divide `optim.batch_size`, but got {self.resources.num_workers} and "
                 f"{self.optim.batch_size}"
             )
+        if self.data.sampling == "paired" and self.optim.batch_size % 2:
+            raise ValueError(
+                f"`data.sampling` paired needs an even `optim.batch_size`, but got {self.optim.batch_size}"
+            )
         rows, rest = divmod(self.optim.batch_size, self.resources.num_workers * self.optim.accumulate)
         if rest:
             raise ValueError(
@@ -468,11 +508,11 @@ class Config(Section):
     def hash(self) -> str:
         """Eight hex digits that name this configuration, its seed included.
 
-        A renamed key is hashed under its old name, and a key of ADDED_KEYS only where it is set, so that a
-        configuration keeps its hash.
+        A renamed key is hashed under its old name, and a key of ADDED_KEYS only where it is set to something else than
+        its default, so that a configuration keeps its hash.
         """
-        old_names = {new: old for old, new in RENAMED_KEYS.items()}
-        known = {key: value for key, value in self.flat().items() if value is not None or key not in ADDED_KEYS}
+        old_names, defaults = {new: old for old, new in RENAMED_KEYS.items()}, Config().flat()
+        known = {key: value for key, value in self.flat().items() if key not in ADDED_KEYS or value != defaults[key]}
         text = json.dumps({old_names.get(key, key): value for key, value in known.items()}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -494,11 +534,11 @@ def _check_lbp_codes(target: TargetConfig, texture: TextureConfig) -> None:
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings -> one mapping with dotted keys."""
+    """Nested sections -> one mapping with dotted keys."""
     flat: dict[str, Any] = {}
     for key, value in tree.items():
         name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and name not in MAPPINGS:
             flat.update(flatten(value, f"{name}."))
         else:
             flat[name] = value

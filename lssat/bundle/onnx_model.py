@@ -179,12 +179,12 @@ def _plain_attention(model: nn.Module) -> Iterator[None]:
     """
     fused = [module for module in model.modules() if getattr(module, "fused_attn", False)]
     for module in fused:
-        module.fused_attn = False
+        setattr(module, "fused_attn", False)  # noqa: B010
     try:
         yield
     finally:
         for module in fused:
-            module.fused_attn = True
+            setattr(module, "fused_attn", True)  # noqa: B010
 
 
 @contextlib.contextmanager

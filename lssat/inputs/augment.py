@@ -1,4 +1,5 @@
-"""Augmentation of a batch on its device: mirror, random crop, brightness and contrast, RandAugment, mixup.
+"""Augmentation of a batch on its device: mirror, random crop, brightness and contrast, RandAugment, what a camera
+loses, mixup.
 
 Random numbers are drawn once for the global batch, on the CPU, and sliced per worker, so that one and two workers see
 the same pictures. Each worker then sends its own to its device, once a step.
@@ -14,6 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lssat.config import AugmentConfig
+from lssat.inputs.degrading import Degradations, degrade, draw_degradations
 from lssat.inputs.erasing import Erasure, draw_erasure
 from lssat.inputs.mixup import draw_shares, mix
 from lssat.inputs.randaugment import Operations, draw_operations, randaugment
@@ -39,6 +41,7 @@ class AugmentDraws:
     share: Float[Tensor, " B"] | None = None
     """Of an image's own pixels where mixup adds its neighbour's."""
     erasure: Erasure | None = None
+    degradations: Degradations | None = None
 
     def __getitem__(self, rows: slice) -> AugmentDraws:
         drawn: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -55,14 +58,15 @@ class AugmentDraws:
             operations=None if self.operations is None else self.operations.to(device),
             share=None if self.share is None else sent(self.share, device),
             erasure=None if self.erasure is None else self.erasure.to(device, size),
+            degradations=None if self.degradations is None else self.degradations.to(device, size),
         )
 
 
 def draw_augment(batch: int, config: AugmentConfig, generator: torch.Generator) -> AugmentDraws:
     """Draw for `batch` images.
 
-    RandAugment, mixup and erasing take numbers from the generator only where they are on, and after the others, which
-    so draw the same with and without them.
+    RandAugment, mixup, erasing and degradations take numbers from the generator only where they are on, and after the
+    others, which so draw the same with and without them.
     """
     uniform = torch.rand(batch, 6, generator=generator)
     signed = 2 * uniform - 1
@@ -76,6 +80,7 @@ def draw_augment(batch: int, config: AugmentConfig, generator: torch.Generator) 
         operations=draw_operations(batch, config.randaugment, generator) if config.randaugment else None,
         share=draw_shares(batch, config.mixup, generator) if config.mixup else None,
         erasure=draw_erasure(batch, config.erase, generator) if config.erase else None,
+        degradations=draw_degradations(batch, config, generator),
     )
 
 
@@ -93,6 +98,8 @@ def augment(image: Float[Tensor, "B 3 H W"], draws: AugmentDraws, config: Augmen
         image = _recolor(image, draws)
     if draws.operations is not None:
         image = randaugment(image, draws.operations)
+    if draws.degradations is not None:
+        image = degrade(image, draws.degradations, config)
     return mix(image, draws.share)
 
 

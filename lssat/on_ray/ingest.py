@@ -5,7 +5,7 @@ workers, or streamed where they do not fit.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,8 +35,9 @@ class Split:
 
     Together the shares hold every row exactly once, which Ray's own equal split does not: it drops the remainder.
     `resident` are the decoded shares; they are cut before any trial starts, because cutting needs a free core and the
-    workers of the trials hold them all. None: the split is streamed, row group by row group. kept [N]: which rows of
-    the split count; `groups` are those with any. Decoded shares hold the others too, and `rows_of` passes them over.
+    workers of the trials hold them all. None: the split is streamed, row group by row group. `whole`: all of it in one.
+    kept [N]: which rows of the split count; `groups` are those with any. Decoded shares hold the others too, and
+    `rows_of` passes them over.
     """
 
     groups: tuple[RowGroup, ...]
@@ -44,6 +45,11 @@ class Split:
     image_size: int
     num_workers: int
     resident: tuple[Dataset, ...] | None
+    whole: Dataset | None = None
+
+    def undivided(self) -> Split:
+        """The same with all of it as each worker's share, where it is not streamed: for rows that are drawn."""
+        return self if self.whole is None else replace(self, resident=(self.whole,) * self.num_workers)
 
     def share(self, rank: int) -> Dataset:
         """A worker's decoded rows or, of a streamed split, its row groups: see `rows_of`."""
@@ -110,8 +116,10 @@ def open_folds(
     decoded = {name: _decoded(paths[name], image_size) for name in names} if fits else {}
 
     def split(name: str, kept: Kept, num_workers: int) -> Split:
-        resident = _cut(decoded[name], kept.rows, num_workers) if fits else None
-        return Split(kept.groups, kept.rows, image_size, num_workers, resident)
+        if not fits:
+            return Split(kept.groups, kept.rows, image_size, num_workers, resident=None)
+        resident = _cut(decoded[name], kept.rows, num_workers)
+        return Split(kept.groups, kept.rows, image_size, num_workers, resident, whole=decoded[name])
 
     return [
         {count: {name: split(name, kept, count) for name, kept in fold.items()} for count in worker_counts}

@@ -9,7 +9,7 @@ import errno
 import uuid
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from ray.train.torch import get_device as ray_device
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from lssat.config import Config, ConfigError
+from lssat.data.prepared.drawing import Drawing
+from lssat.data.prepared.row_keys import RowKeys
 from lssat.data.prepared.rows import Rows
 from lssat.evaluation.units import RowTexts
 from lssat.on_ray.ingest import EveryRow, Split, rows_of
@@ -60,6 +62,13 @@ class Run:
     """What scores need to know of the validation rows."""
     storage: StorageMark | None = None
     """What tells whether that storage is there."""
+    keys: RowKeys | None = None
+    """What drawing needs to know of the training rows."""
+
+    @property
+    def drawing(self) -> Drawing | None:
+        """How training rows are drawn; None: each comes once."""
+        return Drawing.of(self.config.data, self.task.kind != "multilabel", self.keys)
 
 
 def train_run(run: Run) -> None:
@@ -70,6 +79,8 @@ def train_run(run: Run) -> None:
     if run.storage:
         run.storage.check()  # before Ray Train makes a folder there
     resources = run.config.resources
+    if run.drawing:
+        run = replace(run, splits={**run.splits, "train": run.splits["train"].undivided()})
     shares = {name: split.share(0) for name, split in run.splits.items()}
     if resources.num_workers == 1:
         TorchTrainer(
@@ -170,7 +181,7 @@ def _work(run: Run, distributed: Distributed, report: Report) -> None:
     folder = Path(run.folder)
     try:
         shares = (rows["train"], rows["val"])
-        fit(TrainingRun(run.config, run.task, *shares, distributed, folder, run.texts, run.storage), report)
+        fit(TrainingRun(run.config, run.task, *shares, distributed, folder, run.texts, run.storage, run.keys), report)
     finally:
         if distributed.device.type == "cuda":  # the next trial in this process, or beside it, needs the memory
             torch.cuda.empty_cache()

@@ -18,6 +18,8 @@ import torch
 from torch import Tensor
 
 from lssat.config import Config, ConfigError
+from lssat.data.prepared.drawing import Drawing
+from lssat.data.prepared.row_keys import RowKeys
 from lssat.data.prepared.rows import Rows
 from lssat.evaluation.units import RowTexts
 from lssat.model.flops import flops
@@ -33,7 +35,7 @@ from lssat.train.probe import fewest_micro_batches, has_own_memory
 from lssat.train.reconstruction_panel import draw_panel
 from lssat.train.result import BEST_CHECKPOINT, GAP, IMAGES_PER_S, IN_DOMAIN, LAST_CHECKPOINT, EpochResult
 from lssat.train.scoring import NonFiniteLoss, predict_rows, score_predictions
-from lssat.train.step import Losses, StepContext, draws_evenly, train_step
+from lssat.train.step import Losses, StepContext, train_step
 
 Report = Callable[[EpochResult], None]
 CHECK_EVERY = 50  # steps between two looks for a loss that is not finite: a look waits for the device
@@ -44,7 +46,8 @@ class TrainingRun:
     """What `fit` is asked for: one configuration, on one worker's share of the rows.
 
     `folder`: of checkpoints, shared by all workers; None: none are kept. `texts`: what scores need to know of the whole
-    validation split, in the order of its rows; None: nothing, each row is scored alone. `storage`: what tells whether
+    validation split, in the order of its rows; None: nothing, each row is scored alone. `keys`: what drawing needs to
+    know of the whole training split, which then is every worker's share. `storage`: what tells whether
     the storage that the folder is on is there; None: nobody looks.
     """
 
@@ -56,6 +59,7 @@ class TrainingRun:
     folder: Path | None = None
     texts: RowTexts | None = None
     storage: StorageMark | None = None
+    keys: RowKeys | None = None
 
     @functools.cached_property
     def context(self) -> StepContext:
@@ -133,7 +137,7 @@ def _first_num_micro_batches(run: TrainingRun, kills: microbatch.Kills) -> int:
 
 
 def _training_rows(run: TrainingRun) -> Rows:
-    """The rows that the configuration trains on: a share of them, or drawn so that classes come equally often."""
+    """The rows that the configuration trains on: a share of them, or drawn as it asks for."""
     rows, config = run.train, run.config
     if config.data.train_fraction < 1:
         rows = rows.subset(config.data.train_fraction, config.seed)
@@ -142,7 +146,8 @@ def _training_rows(run: TrainingRun) -> Rows:
                 f"`data.train_fraction` {config.data.train_fraction:g} must leave every worker a row, but leaves one "
                 f"of {run.distributed.world_size} without; raise it, or lower `resources.num_workers`"
             )
-    return rows.balanced(np.array(run.task.counts)) if draws_evenly(config, run.task) else rows
+    drawing = Drawing.of(config.data, run.task.kind != "multilabel", run.keys)
+    return rows.drawn(drawing, run.distributed.rank, run.distributed.world_size) if drawing else rows
 
 
 def _attempt(run: TrainingRun, num_micro_batches: int, record: microbatch.AttemptRecord, report: Report) -> int | None:

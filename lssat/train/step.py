@@ -127,7 +127,7 @@ def train_step(
 
 def draws_evenly(config: Config, task: Task) -> bool:
     """Whether rows are drawn so that every class comes equally often; drawing rows cannot even out several labels."""
-    return config.data.sampling == "balanced" and task.kind != "multilabel"
+    return config.data.sampling != "natural" and task.kind != "multilabel"
 
 
 def unwrap(model: nn.Module) -> LSSAT:

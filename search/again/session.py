@@ -9,8 +9,9 @@ from pathlib import Path
 from rich.console import Console
 
 from lssat.command import Notify
-from lssat.config import Config, ConfigError
+from lssat.config import ConfigError
 from lssat.data.prepare.prepare import prepare
+from lssat.data.prepared.row_keys import RowKeys, read_keys
 from lssat.data.prepared.selection import as_used
 from lssat.data.prepared.table import is_complete, read_info, read_texts
 from lssat.evaluation.units import RowTexts, texts_to_send
@@ -29,7 +30,7 @@ from search.strategy.suggestion import Suggestion
 from search.study import tuning
 from search.study.capacity import concurrency
 from search.study.cluster import check_sockets, check_storage, connect
-from search.study.context import Study
+from search.study.context import Study, check_drawing
 from search.study.progress import Progress
 
 ALONE = SearchConfig(num_trials=1, scheduler="none", finalists=0)
@@ -60,7 +61,8 @@ def run_again(run: RecordedRun, places: Places, console: Console) -> bool:
     prepared = study_data(run, places, lambda text: console.print(f"  {text}", soft_wrap=True))
     try:
         connect(places.address, places.root)
-        study = _open(run, config, prepared, places)
+        keys = read_keys(prepared, config.data, lambda text: console.print(f"  {text}", soft_wrap=True))
+        study = _open(run, prepared, places, keys)
         _begin_anew(study, run)
         progress = Progress(console, Forecast(ALONE, last))
         tuning.train_copy(study, run.stage, Suggestion(record.name, record.sampled), last, progress)
@@ -110,8 +112,9 @@ def study_data(run: RecordedRun, places: Places, notify: Notify) -> Path:
     return folder
 
 
-def _open(run: RecordedRun, config: Config, prepared: Path, places: Places) -> Study:
+def _open(run: RecordedRun, prepared: Path, places: Places, keys: RowKeys | None) -> Study:
     """The study of this one run. Raises ConfigError where the machines cannot hold it."""
+    config = run.record.config
     storage = Storage(places.storage / run.folder.name / run.place.name if places.storage else run.place.path)
     if places.address:
         storage.path.mkdir(parents=True, exist_ok=True)
@@ -120,7 +123,8 @@ def _open(run: RecordedRun, config: Config, prepared: Path, places: Places) -> S
     task, workers = as_used(prepared, config.data).as_task, config.resources.num_workers
     splits = open_splits(prepared, ("train", "val"), config.data, [workers])
     texts = RowTexts.of_columns(read_texts(prepared, "val"), config.objective.subgroups, config.data.hold_out)
-    study = Study(run.place, storage, space, task, prepared, splits, texts_to_send(task, texts))
+    study = Study(run.place, storage, space, task, prepared, splits, texts_to_send(task, texts), keys=keys)
+    check_drawing(study, config.data)
     concurrency([config.resources], study.is_streamed, None)
     return study
 

@@ -12,7 +12,7 @@ from lssat.config import ConfigError
 from search.record.folder import RunFolder
 from search.record.locking import folder_name
 from search.record.manifest import DATA_SOURCE, MAY_CHANGE, Manifest, notify_of_other_versions, read_manifest
-from search.space.data_rules import check_objective
+from search.space.data_rules import check_objective, check_sampling
 from search.space.definition import Space
 from search.space.file import load, with_search
 from search.space.quick import changes, smoke_settings
@@ -57,6 +57,7 @@ def _look(space: Space) -> Look:
     config = space.example()
     found = look(config.data)
     check_objective(config.objective, found.info.kind, found.info.columns)
+    check_sampling(config.data, found.info.kind, found.info.columns)
     check_hold_out(found.info, config.data, found.cells, space.locations)
     found = found._replace(info=with_learnt(found.info, found.cells, config.data))
     if not space.search.rotate or found.cells is None:

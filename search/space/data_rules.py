@@ -1,10 +1,12 @@
-"""Rules between what a study maximises and its data, before anything starts. Imports neither torch nor Ray."""
+"""Rules between what a study asks of its data and what they hold, before anything starts. Imports neither torch nor
+Ray.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lssat.config import ConfigError, ObjectiveConfig
+from lssat.config import DATASET, ConfigError, DataConfig, ObjectiveConfig
 from lssat.task import Kind
 
 
@@ -21,3 +23,17 @@ def check_objective(objective: ObjectiveConfig, kind: Kind, columns: Sequence[st
                 f"`objective.subgroups` names `{name}`, but the data have no such column; they have "
                 f"{', '.join(columns) or 'none'}"
             )
+
+
+def check_sampling(data: DataConfig, kind: Kind, columns: Sequence[str]) -> None:
+    """`kind` of the task, `columns` of the data. Raises ConfigError where rows cannot be drawn as is asked for."""
+    if data.sampling == "paired" and kind != "binary":
+        raise ConfigError(
+            f"`data.sampling` paired needs a task of two classes, real and fake, but task `{data.task}` is {kind}; "
+            "take balanced or natural"
+        )
+    if data.weights is not None and DATASET not in columns:
+        raise ConfigError(
+            f"`data.weights` needs the column `{DATASET}`, which tells joined data sets apart, but the data have "
+            f"{', '.join(columns) or 'none'}; leave it out"
+        )

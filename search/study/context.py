@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from lssat.config import DataConfig
+from lssat.data.prepared.drawing import Drawing
+from lssat.data.prepared.row_keys import RowKeys
 from lssat.data.prepared.table import read_info, read_texts
 from lssat.evaluation.units import RowTexts
 from lssat.on_ray.ingest import Split
@@ -23,6 +26,7 @@ class Study:
 
     `splits`: by number of workers of a trial, then by name. `texts`: what scores need to know of the validation rows.
     `folds`: what is learnt from where one value after the other is held out, by `key_of`; none without.
+    `keys`: what drawing needs to know of the training rows.
     """
 
     folder: RunFolder
@@ -33,6 +37,7 @@ class Study:
     splits: Mapping[int, Mapping[str, Split]]
     texts: RowTexts | None = None
     folds: Mapping[str, Fold] = field(default_factory=dict)
+    keys: RowKeys | None = None
 
     @cached_property
     def validation(self) -> SplitTexts:
@@ -43,6 +48,13 @@ class Study:
     def is_streamed(self) -> bool:
         """Whether the data do not fit into memory."""
         return any(split.resident is None for splits in self.splits.values() for split in splits.values())
+
+
+def check_drawing(study: Study, data: DataConfig) -> None:
+    """Raises ConfigError where rows are to be drawn that do not fit into memory."""
+    drawing = Drawing.of(data, study.task.kind != "multilabel", study.keys)
+    if drawing and study.is_streamed:
+        raise drawing.needs_memory
 
 
 def split_texts(prepared: Path, split: str) -> SplitTexts:

@@ -14,6 +14,7 @@ from rich.console import Console
 from lssat.command import from_here, words_that_start
 from lssat.config import ConfigError
 from lssat.data.prepare.prepare import prepare
+from lssat.data.prepared.row_keys import RowKeys, read_keys
 from lssat.data.prepared.selection import as_used, cells_of, check_hold_out
 from lssat.data.prepared.table import SPLITS, DatasetInfo, changed_fingerprint, read_info, read_texts
 from lssat.data.prepared.writing import REJECTS_FILE
@@ -27,7 +28,7 @@ from search.findings.screen import show_leaderboard
 from search.plan.command import compare_with_plan
 from search.record.folder import RunFolder, Stage, Storage
 from search.record.manifest import FOLDS, SCORED_BY, Manifest, new_manifest, notify_of_other_versions
-from search.space.data_rules import check_objective
+from search.space.data_rules import check_objective, check_sampling
 from search.space.definition import Space
 from search.space.drawable import architectures, demands
 from search.space.settings import SearchConfig
@@ -39,7 +40,7 @@ from search.study.backbone_checks import check_by_building
 from search.study.capacity import concurrency
 from search.study.cluster import check_sockets, check_storage, connect
 from search.study.conclusion import conclude, lost_runs
-from search.study.context import Study
+from search.study.context import Study, check_drawing
 from search.study.hold_out import opened, say_what_is_held_out, values_to_rotate
 from search.study.progress import Progress
 
@@ -93,7 +94,8 @@ def run(session: Session, console: Console) -> bool:
         used = as_used(prepared, space.example().data)
         say_what_is_held_out(console, prepared, space.example().data)
         values = values_to_rotate(prepared, space, notify)
-        study = _open(session, prepared, used.as_task, values)
+        keys = read_keys(prepared, space.example().data, notify)
+        study = _open(session, prepared, used.as_task, values, keys)
         deadline = Deadline(
             space.search, space.example().optim.epochs, began, num_rates(space), max(1, len(study.folds))
         )
@@ -216,6 +218,7 @@ def _check_data(session: Session, prepared: Path, scored_by: str) -> None:
     """Raises ConfigError where the study cannot be run, or go on, with these data."""
     info, config = read_info(prepared), session.space.example()
     check_objective(config.objective, info.kind, info.columns)
+    check_sampling(config.data, info.kind, info.columns)
     if config.data.hold_out:
         check_hold_out(info, config.data, cells_of(prepared, config.data.hold_out), session.space.locations)
     if session.begun:
@@ -224,15 +227,17 @@ def _check_data(session: Session, prepared: Path, scored_by: str) -> None:
         session.begun.check_scores_alike(scored_by)
 
 
-def _open(session: Session, prepared: Path, task: Task, values: Sequence[str]) -> Study:
+def _open(session: Session, prepared: Path, task: Task, values: Sequence[str], keys: RowKeys | None) -> Study:
     """The study with its data decoded, and whatever the machines must have checked. `values`: that the final stage may
-    hold out one after the other. Raises ConfigError.
+    hold out one after the other; `keys`: what drawing needs to know. Raises ConfigError.
     """
     space, config = session.space, session.space.example()
     worker_counts = sorted({wanted.num_workers for wanted in demands(space)})
     splits, folds = opened(prepared, space, values, worker_counts)
     texts = RowTexts.of_columns(read_texts(prepared, "val"), config.objective.subgroups, config.data.hold_out)
-    study = Study(session.folder, session.storage, space, task, prepared, splits, texts_to_send(task, texts), folds)
+    texts_sent = texts_to_send(task, texts)
+    study = Study(session.folder, session.storage, space, task, prepared, splits, texts_sent, folds, keys)
+    check_drawing(study, config.data)
     concurrency(demands(space), study.is_streamed, space.search.max_concurrent)
     return study
 

@@ -15,6 +15,7 @@ from ray.train._internal.session import get_session
 from ray.tune import PlacementGroupFactory
 
 from lssat.config import Config, DataConfig
+from lssat.data.prepared.row_keys import RowKeys
 from lssat.evaluation.units import RowTexts
 from lssat.on_ray.ingest import Split
 from lssat.on_ray.machine_fault import innermost, machine_fault, reason_of, with_repair
@@ -57,6 +58,7 @@ class StageContext:
     texts: RowTexts | None
     storage: StorageMark | None = None
     folds: Mapping[str, Fold] = field(default_factory=dict)
+    keys: RowKeys | None = None
 
     def fold_of(self, config: Config) -> Fold:
         """What a run learns from."""
@@ -76,7 +78,7 @@ def run_trial(tune_config: Mapping[str, Any], context: StageContext) -> None:
         name = f"{context.study}-{suggestion.name}"
         fold = context.fold_of(config)
         splits = fold.splits[config.resources.num_workers]
-        train_run(Run(config, fold.task, splits, folder, name, context.texts, context.storage))
+        train_run(Run(config, fold.task, splits, folder, name, context.texts, context.storage, context.keys))
     except torch.AcceleratorError:  # the device is lost to this process: a new one goes on from the last epoch
         raise
     except Exception as error:

@@ -235,7 +235,9 @@ def _tune(study: Study, adaptor: Adaptor, recorder: Recorder, num_runs: int) -> 
     memory_kills.survive()
     stage, wanted = recorder.stage, demands(study.space)
     checkpoints, name = str(study.storage.path / stage), f"{study.folder.name}-{stage}"
-    context = StageContext(study.splits, study.task, checkpoints, name, study.texts, study.storage.mark, study.folds)
+    context = StageContext(
+        study.splits, study.task, checkpoints, name, study.texts, study.storage.mark, study.folds, study.keys
+    )
     tune.Tuner(
         tune.with_resources(tune.with_parameters(run_trial, context=context), resources_of),
         tune_config=tune.TuneConfig(

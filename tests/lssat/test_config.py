@@ -1,8 +1,22 @@
 """How settings are validated: types, rules, messages."""
 
+import json
+import math
+
 import pytest
 
-from lssat.config import RENAMED_KEYS, Config, ConfigError, build, check_key, check_value, describe, keys, saved_config
+from lssat.config import (
+    ADDED_KEYS,
+    RENAMED_KEYS,
+    Config,
+    ConfigError,
+    build,
+    check_key,
+    check_value,
+    describe,
+    keys,
+    saved_config,
+)
 
 
 @pytest.mark.parametrize(
@@ -91,6 +105,35 @@ def test_hash_names_the_configuration():
 def test_a_hash_is_that_of_the_version_before_keys_were_renamed():
     assert build({}).hash() == "154c218d"
     assert build({"texture.lbp_points": 16, "texture.ldp_signed": True}).hash() == "ebc3d814"
+
+
+@pytest.mark.parametrize("key", ADDED_KEYS)
+def test_a_key_that_came_later_changes_no_hash_but_where_it_is_set(key):
+    """To another value than that by which nothing was done before it came."""
+    assert build({key: Config().flat()[key]}).hash() == build({}).hash()
+    held_out = {"data.hold_out": "method", "data.held_out": ["a"]}
+    set_to = {
+        "data.class_names": {key: ["a", "b"]},
+        "data.weights": {key: {"a": 1.0, "b": 2.0}},
+        "data.hold_out": held_out,
+        "data.held_out": held_out,
+        "objective.over": {key: "worst"},
+    }
+    assert build(set_to.get(key, {key: 0.25})).hash() != build({}).hash()
+
+
+def test_weights_of_data_sets_are_one_setting():
+    config = build({"data.weights": {"a": 1, 7: 2.5}})
+    assert config.data.weights == {"a": 1.0, "7": 2.5} and config.flat()["data.weights"] == {"a": 1.0, "7": 2.5}
+    assert saved_config(json.loads(json.dumps(config.model_dump()))) == config == build(config.flat())
+    for weights in ({"a": 0}, {"a": -1.0}, {"a": math.nan}, {"a": "much"}, {}, 3):
+        with pytest.raises(ConfigError, match=r"`data\.weights` .*but got"):
+            build({"data.weights": weights})
+
+
+def test_pairs_need_an_even_batch():
+    with pytest.raises(ConfigError, match=r"paired needs an even `optim.batch_size`, but got 7 \(my:3\)"):
+        build({"data.sampling": "paired", "optim.batch_size": 7}, {"optim.batch_size": "my:3"})
 
 
 @pytest.mark.parametrize(("old", "new"), RENAMED_KEYS.items())

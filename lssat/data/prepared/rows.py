@@ -1,6 +1,6 @@
 """One worker's share of a split, as batches.
 
-Every row comes exactly once an epoch, unless rows are drawn (`balanced`). Nothing fills up a batch that runs out of
+Every row comes exactly once an epoch, unless rows are drawn. Nothing fills up a batch that runs out of
 rows: it is shorter, and a worker that runs out of rows before the others gives batches of none.
 """
 
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lssat.config import ConfigError
+from lssat.data.prepared.drawing import Drawing, Order
 
 Arrays = dict[str, npt.NDArray[Any]]
 UNKNOWN_ROW = -1  # of a split that is read in one go
@@ -47,10 +48,9 @@ class Rows(Protocol):
         """
         ...
 
-    def balanced(self, counts: npt.NDArray[np.int64]) -> Rows:
-        """The same number of rows, drawn with replacement, every class equally often. Raises ConfigError if streamed.
-
-        counts: [K], the rows of each class in the whole split.
+    def drawn(self, drawing: Drawing, rank: int, world_size: int) -> Rows:
+        """Of rows that are the whole of what all workers train on, a worker's part of what is drawn. Raises ConfigError
+        if streamed.
         """
         ...
 
@@ -61,53 +61,58 @@ class Rows(Protocol):
         ...
 
 
+class Part(NamedTuple):
+    """A worker's part of an order that all workers draw alike."""
+
+    order: Order
+    rank: int
+    world_size: int
+
+
 class ResidentRows:
     """Rows that live decoded in shared memory: blocks are views, only the batch is copied.
 
-    `rows` are the indices of those that count, all by default; `probabilities`: they are drawn with replacement.
+    `rows` are the indices of those that count, all by default; `part`: of these rows' order, by which they are drawn.
     """
 
     def __init__(
-        self,
-        blocks: Sequence[Arrays],
-        rows: npt.NDArray[np.int64] | None = None,
-        probabilities: npt.NDArray[np.float64] | None = None,
+        self, blocks: Sequence[Arrays], rows: npt.NDArray[np.int64] | None = None, part: Part | None = None
     ) -> None:
         self._blocks = blocks
         self._rows = np.arange(sum(len(block["label"]) for block in blocks)) if rows is None else rows
-        self._probabilities = probabilities
+        self._part = part
 
     @property
     def num_rows(self) -> int:
         """How many rows the share has."""
-        return len(self._rows)
+        return len(self._rows) if self._part is None else -(-self._part.order.num_rows // self._part.world_size)
 
     def subset(self, fraction: float, seed: int) -> ResidentRows:
         """See `Rows.subset`."""
-        assert self._probabilities is None, "a subset is taken before rows are drawn"
+        assert self._part is None, "a subset is taken before rows are drawn"
         images = (image for block in self._blocks for image in block["image"])
         is_kept = np.array([_uniform(image, seed) < fraction for image in images], dtype=bool)
         return ResidentRows(self._blocks, self._rows[is_kept[self._rows]])
 
-    def balanced(self, counts: npt.NDArray[np.int64]) -> ResidentRows:
-        """See `Rows.balanced`."""
+    def drawn(self, drawing: Drawing, rank: int, world_size: int) -> ResidentRows:
+        """See `Rows.drawn`."""
         if not len(self._rows):
             return self
-        labels = np.concatenate([block["label"] for block in self._blocks])[self._rows]
-        weights = 1 / counts[labels]
-        return ResidentRows(self._blocks, self._rows, weights / weights.sum())
+        label = np.concatenate([block["label"] for block in self._blocks])[self._rows]
+        position = np.concatenate([_positions(block) for block in self._blocks])[self._rows]
+        return ResidentRows(self._blocks, self._rows, Part(drawing.order(label, position), rank, world_size))
 
     def batches(self, size: int, steps: int, seed: int | None) -> Iterator[Batch]:
         """See `Rows.batches`."""
-        order = self._rows if seed is None else self._order(np.random.default_rng(seed))
+        order, rank, world_size = self._rows, 0, 1
+        if seed is not None and self._part is None:
+            order = np.random.default_rng(seed).permutation(self._rows)
+        elif seed is not None and self._part is not None:
+            drawn, rank, world_size = self._part
+            order = self._rows[drawn.draw(np.random.default_rng(seed), size * world_size)]
         for step in range(steps):
-            chosen = order[step * size : (step + 1) * size]
-            yield _batch(_take(self._blocks, chosen), size)
-
-    def _order(self, generator: np.random.Generator) -> npt.NDArray[np.int64]:
-        if self._probabilities is None:
-            return generator.permutation(self._rows)
-        return generator.choice(self._rows, len(self._rows), p=self._probabilities)
+            start = (step * world_size + rank) * size
+            yield _batch(_take(self._blocks, order[start : start + size]), size)
 
 
 class StreamedRows:
@@ -123,11 +128,9 @@ class StreamedRows:
             f"`data.train_fraction` {fraction:g} needs data that fit into memory; give a smaller table instead"
         )
 
-    def balanced(self, counts: npt.NDArray[np.int64]) -> Rows:
+    def drawn(self, drawing: Drawing, rank: int, world_size: int) -> Rows:
         """Raises ConfigError: drawing with replacement needs every row at hand."""
-        raise ConfigError(
-            "`data.sampling` balanced needs data that fit into memory; take `optim.class_balanced` instead"
-        )
+        raise drawing.needs_memory
 
     def batches(self, size: int, steps: int, seed: int | None) -> Iterator[Batch]:
         """See `Rows.batches`."""
@@ -176,5 +179,8 @@ def _take(blocks: Sequence[Arrays], rows: npt.NDArray[np.int64]) -> Arrays:
 
 
 def _batch(arrays: Arrays, size: int) -> Batch:
-    row = arrays.get("row", np.full(len(arrays["label"]), UNKNOWN_ROW))
-    return Batch(arrays["image"], arrays["label"], row, size)
+    return Batch(arrays["image"], arrays["label"], _positions(arrays), size)
+
+
+def _positions(arrays: Arrays) -> npt.NDArray[np.int64]:
+    return arrays.get("row", np.full(len(arrays["label"]), UNKNOWN_ROW))

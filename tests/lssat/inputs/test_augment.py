@@ -25,7 +25,7 @@ def fixed(
     return AugmentDraws(torch.tensor([False]), side * one, torch.tensor([shift]), brightness * one, contrast * one)
 
 
-ALL_ON = AugmentConfig(randaugment=9.0, mixup=0.4, erase=0.5)
+ALL_ON = AugmentConfig(randaugment=9.0, mixup=0.4, erase=0.5, blur=1.0, resize=0.5, noise=0.1, jpeg=70.0)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_what_is_switched_on_is_drawn_after_all_that_was_there_before() -> None:
     plain, full = drawn(8, AugmentConfig()), drawn(8, ALL_ON)
     for name in ("flip", "side", "shift", "brightness", "contrast"):
         assert torch.equal(getattr(plain, name), getattr(full, name))
-    assert plain.operations is plain.share is plain.erasure is None
+    assert plain.operations is plain.share is plain.erasure is plain.degradations is None
     assert full.operations is not None and full.share is not None and full.erasure is not None
 
 

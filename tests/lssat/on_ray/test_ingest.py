@@ -10,6 +10,7 @@ from PIL import Image
 
 from lssat.config import ConfigError, DataConfig
 from lssat.data.prepared.decoding import read_resident
+from lssat.data.prepared.drawing import Drawing
 from lssat.data.prepared.table import DatasetInfo, Row
 from lssat.data.prepared.writing import write_dataset
 from lssat.on_ray import ingest
@@ -141,6 +142,19 @@ def test_shares_are_the_same_blocks_but_for_those_that_a_cut_divides(prepared):
     assert len(whole) == 10
     for num_workers in WORKER_COUNTS:
         assert len(whole - blocks[num_workers]) <= num_workers - 1
+
+
+def test_rows_that_are_drawn_come_from_the_whole_split_on_each_worker(prepared):
+    """So that two workers see in each global batch what one would."""
+    drawing = Drawing.of(DataConfig(sampling="balanced"), True, None)
+
+    def batches(num_workers, rank):
+        split = open_split(prepared, "train", num_workers).undivided()
+        rows = ingest.rows_of(split.share(rank).iterator(), split.resident is not None, split.share_rows(rank))
+        return [b.row.tolist() for b in rows.drawn(drawing, rank, num_workers).batches(64 // num_workers, 40, 3)]
+
+    one, halves = batches(1, 0), [batches(2, rank) for rank in range(2)]
+    assert [first + second for first, second in zip(*halves, strict=True)] == one
 
 
 def test_whether_the_data_fit_is_asked_once(prepared, monkeypatch):

@@ -53,6 +53,7 @@ CASES: dict[str, tuple[dict[str, object], int]] = {  # settings, and copies besi
     "mixup": (VIT | {"augment.mixup": 0.4}, 1),
     "erasing": (VIT | {"augment.erase": 0.5}, 2),
     "erasing in four parts": (VIT | {"augment.erase": 0.5, "augment.mixup": 0.4, "optim.accumulate": 4}, 3),
+    "a camera": (VIT | {"augment.blur": 1.0, "augment.resize": 0.5, "augment.noise": 0.1, "augment.jpeg": 70}, 14),
     "LBP": (VIT | {"streams": "MLBP/RLBP/CLBP"}, 0),
     "codes of LDP": (VIT | {"streams": "MRGB/RLDP/CRGB", "target.encoding": "histogram"}, 1),
 }

@@ -8,6 +8,8 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from lssat.config import ConfigError, build
+from lssat.data.prepared.drawing import Drawing
+from lssat.data.prepared.row_keys import Datasets, RowKeys, pair_clips
 from lssat.data.prepared.rows import Batch, ResidentRows
 from lssat.evaluation.units import RowTexts
 from lssat.model.lssat import build_model
@@ -26,6 +28,10 @@ RECIPE = {  # every option of the recipe that is off by default, but for the fro
     "augment.randaugment": 9,
     "augment.mixup": 0.4,
     "augment.erase": 0.5,
+    "augment.blur": 1.0,
+    "augment.resize": 0.5,
+    "augment.noise": 0.1,
+    "augment.jpeg": 70,
     "optim.label_smoothing": 0.1,
     "optim.layer_decay": 0.7,
     "optim.accumulate": 2,
@@ -328,7 +334,44 @@ def test_a_share_of_the_rows_is_the_same_for_any_number_of_workers():
     assert set(other._rows) & set(chosen._rows), "seeds draw independently"
     assert set(chosen.subset(0.5, seed=2)._rows) == set(chosen._rows) & set(whole.subset(0.5, seed=2)._rows)
     with pytest.raises(AssertionError, match="before rows are drawn"):
-        whole.balanced(np.array([100, 100, 100])).subset(0.5, seed=2)
+        whole.drawn(Drawing.of(config(**{"data.sampling": "balanced"}).data, True, None), 0, 1).subset(0.5, seed=2)
+
+
+def test_validation_images_are_never_degraded():
+    """With a rate of next to nothing the weights stay, and so do the scores."""
+    still = {"optim.lr": 1e-12, "optim.min_lr": 0.0, "optim.weight_decay": 0.0, "optim.epochs": 1}
+    still |= {"optim.warmup_epochs": 0.5}
+    strong = {"augment.blur": 4.0, "augment.resize": 0.9, "augment.noise": 0.5, "augment.jpeg": 95}
+    (plain,), (degraded,) = train(config(**still)), train(config(**still, **strong))
+    assert plain["train/reconstruction_loss"] != degraded["train/reconstruction_loss"]
+    measured = [name for name in plain if name.startswith("val/")]
+    assert {name: plain[name] for name in measured} == pytest.approx({name: degraded[name] for name in measured})
+
+
+def test_a_killed_run_on_pairs_ends_as_if_nothing_had_happened(tmp_path):
+    row = np.arange(30)
+    clips = pair_clips({"identity": (row % 5).astype(str), "video": np.full(30, "")}, row // 5 % 2)
+    keys = RowKeys(Datasets(row % 5 // 3, np.array([1.0, 2.0])), clips)
+    blocks = [{"image": rows()._blocks[0]["image"], "label": row // 5 % 2, "row": row}]
+    task = Task("deepfake", "binary", ("real", "fake"), (15, 15), 30)
+    settings = config(**{"data.sampling": "paired", "data.weights": {"a": 1.0, "b": 2.0}})
+
+    def trained(folder, stop_after=None):
+        results = []
+
+        def report(result):
+            results.append(repeatable(result))
+            if len(results) == stop_after:
+                raise KeyboardInterrupt
+
+        data = ResidentRows(blocks)
+        fit(TrainingRun(settings, task, data, data, CPU, folder, keys=keys), report)
+        return results
+
+    whole = trained(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "killed", 1)
+    assert trained(tmp_path / "killed") == whole
 
 
 def test_classes_are_evened_out_once():

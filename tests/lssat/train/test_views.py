@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lssat.config import Config, build
+from lssat.inputs.degrading import degrade
 from lssat.inputs.erasing import Erasure, erase
 from lssat.inputs.masking import Mask
 from lssat.inputs.target import make_target
@@ -16,6 +17,7 @@ from lssat.model.encoders.build import encoder_of
 from lssat.train.views import Draws, Views, draw, make_views
 
 STREAMS = ["MRGB/RLDP/CRGB", "MLDP/RRGB/CRGB", "MRGB/RRGB/CLBP"]
+CAMERA = {"augment.blur": 1.0, "augment.resize": 0.5, "augment.noise": 0.1, "augment.jpeg": 70}
 IMAGE = torch.randint(256, (4, 3, 32, 32), generator=torch.Generator().manual_seed(0)) / 255
 
 
@@ -80,7 +82,7 @@ def test_the_classified_photo_is_erased_in_either_order() -> None:
 def test_slices_of_the_global_batch_equal_the_whole() -> None:
     settings = config(
         "MLDP/RLDP/CRGB",
-        **{"augment.randaugment": 9, "augment.mixup": 0.4, "augment.flip": True, "augment.crop_scale": 0.8},
+        **{"augment.randaugment": 9, "augment.mixup": 0.4, "augment.flip": True, "augment.crop_scale": 0.8} | CAMERA,
     )
     encoder = encoder_of(settings)
     draws = draw(settings, encoder, torch.Generator().manual_seed(0))
@@ -90,6 +92,18 @@ def test_slices_of_the_global_batch_equal_the_whole() -> None:
         assert torch.equal(torch.cat([getattr(half, name) for half in halves]), getattr(whole, name)), name
     for part in Mask._fields:
         assert torch.equal(torch.cat([getattr(half.mask, part) for half in halves]), getattr(whole.mask, part)), part
+
+
+def test_both_passes_and_the_target_are_made_of_the_same_degraded_image() -> None:
+    settings = config("MLDP/RLDP/CRGB", **{"augment.erase": 0} | CAMERA)
+    encoder = encoder_of(settings)
+    draws = draw(settings, encoder, torch.Generator().manual_seed(0))
+    views = make_views(settings, encoder, IMAGE, draws)
+    assert draws.augment.degradations is not None and draws.augment.degradations.is_applied.any(1).sum() >= 2
+    degraded = degrade(IMAGE, draws.augment.degradations, settings.augment)
+    assert not torch.equal(degraded, IMAGE) and torch.equal(views.classified, degraded)
+    assert views.masked is not None and torch.equal(views.masked, stream_image(degraded, "LDP", settings.texture))
+    assert views.target is not None and torch.equal(views.target, target(degraded, settings, encoder))
 
 
 def test_the_target_is_made_of_the_mixed_image() -> None:

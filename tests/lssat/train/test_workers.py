@@ -12,6 +12,7 @@ import torch.multiprocessing as mp
 from torch import nn
 
 from lssat.config import ConfigError, build
+from lssat.data.prepared.row_keys import RowKeys, pair_clips
 from lssat.data.prepared.rows import Batch, ResidentRows
 from lssat.evaluation.units import RowTexts
 from lssat.task import Task
@@ -79,7 +80,7 @@ def _work(rank, folder):
     timeout = datetime.timedelta(seconds=60)
     dist.init_process_group("gloo", init_method=f"file://{folder / 'meet'}", rank=rank, world_size=2, timeout=timeout)
     distributed = Distributed(torch.device("cpu"), rank, 2)
-    cases = (_probed, _failed, _failed_unsendably, _without_rows, _killed, _kept, _scored_by_video)
+    cases = (_probed, _failed, _failed_unsendably, _without_rows, _killed, _kept, _scored_by_video, _paired)
     done = {case.__name__: case(distributed, folder) for case in cases}
     (folder / f"{rank}.json").write_text(json.dumps(done))
     dist.destroy_process_group()
@@ -172,6 +173,25 @@ def _scored_by_video(distributed, _folder):
     run = TrainingRun(settings, task, rows, rows, distributed, None, texts)
     fit(run, lambda result: results.append(result.to_json()))
     return results
+
+
+def _paired(distributed, _folder):
+    """Each worker has all rows; there are three persons, each real and forged."""
+    random, row = np.random.default_rng(0), np.arange(NUM_ROWS)
+    images = random.integers(0, 255, (NUM_ROWS, 32, 32, 3)).astype(np.uint8)
+    clips = pair_clips({"identity": (row % 3).astype(str), "video": np.full(NUM_ROWS, "")}, row // 3 % 2)
+    settings = build({**SMALL, "resources.num_workers": distributed.world_size, "data.sampling": "paired"})
+    task, results = Task("deepfake", "binary", ("real", "fake"), (15, 15), NUM_ROWS), []
+    rows = ResidentRows([{"image": images, "label": row // 3 % 2, "row": row}])
+    val = Share(distributed, seed=1, classes=2)
+    fit(TrainingRun(settings, task, rows, val, distributed, keys=RowKeys(None, clips)), results.append)
+    return [result.metrics["train/task_loss"] for result in results]
+
+
+def test_two_workers_train_on_the_pairs_that_one_trains_on(two_workers):
+    whole = _paired(ALONE, None)
+    for worker in two_workers:
+        assert worker["_paired"] == pytest.approx(whole, rel=2e-3)
 
 
 def test_a_probe_waits_for_no_other_worker(two_workers):

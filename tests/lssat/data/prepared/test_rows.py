@@ -1,9 +1,12 @@
 """Every row counts exactly once, however the shares divide."""
 
+from itertools import chain
+
 import numpy as np
 import pytest
 
-from lssat.config import ConfigError
+from lssat.config import ConfigError, DataConfig
+from lssat.data.prepared.drawing import Drawing
 from lssat.data.prepared.rows import ResidentRows, StreamedRows, mixed
 
 
@@ -64,13 +67,22 @@ def test_mixed_rows_come_once_in_an_order_of_the_generator(size, window):
     assert order(1) == order(1) != order(2)
 
 
-def test_balanced_sampling_draws_every_class_equally_often():
-    labels = np.repeat([0, 1, 2], [900, 90, 10])
-    rows = ResidentRows([{"image": np.zeros((1000, 1, 1, 3), np.uint8), "label": labels}]).balanced(np.bincount(labels))
-    drawn = np.concatenate([batch.label for seed in range(30) for batch in rows.batches(100, 10, seed)])
-    assert np.bincount(drawn) / len(drawn) == pytest.approx([1 / 3] * 3, abs=0.01)
+def test_streamed_rows_cannot_be_drawn():
+    with pytest.raises(ConfigError, match=r"`data\.sampling` balanced needs data that fit into memory.*class_balanced"):
+        stream(10).drawn(Drawing.of(DataConfig(sampling="balanced"), True, None), 0, 1)
+    with pytest.raises(ConfigError, match=r"`data\.weights` needs data that fit into memory"):
+        stream(10).drawn(Drawing.of(DataConfig(weights={"a": 1.0}), True, None), 0, 1)
 
 
-def test_streamed_rows_cannot_be_balanced():
-    with pytest.raises(ConfigError, match="class_balanced"):
-        stream(10).balanced(np.array([5, 5]))
+@pytest.mark.parametrize("world_size", [2, 4])
+@pytest.mark.parametrize(("num_rows", "size"), [(48, 8), (23, 8), (5, 8)])
+def test_workers_take_their_parts_of_the_batches_that_one_draws(num_rows, size, world_size):
+    drawing = Drawing.of(DataConfig(sampling="balanced"), True, None)
+
+    def batches(rank, world_size):
+        rows = ResidentRows(blocks(num_rows)).drawn(drawing, rank, world_size)
+        steps = -(-rows.num_rows // (size // world_size))
+        return [batch.label.tolist() for batch in rows.batches(size // world_size, steps, 3)]
+
+    together = zip(*(batches(rank, world_size) for rank in range(world_size)), strict=True)
+    assert [list(chain(*parts)) for parts in together] == batches(0, 1)
