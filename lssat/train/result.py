@@ -30,8 +30,9 @@ class EpochResult:
 
     `score` is the selecting metric on validation after this epoch, `best` the highest so far, `best_gap` the gap
     between subgroups at the epoch of the best, where there are subgroups. `metrics`: all that was measured, as
-    `train/<name>` and `val/<name>`. `parameters`: those of the encoder; `flops`: operations to classify one image
-    (None of a version that did not count them). `panel`: a PNG of image, mask, target and prediction.
+    `train/<name>` and `val/<name>`. `parameters`: those of the encoder; `learning`: those among them that learn;
+    `flops`: operations to classify one image (both None of a version that did not count them). `panel`: a PNG of image,
+    mask, target and prediction.
     """
 
     epoch: int
@@ -43,6 +44,7 @@ class EpochResult:
     metrics: Mapping[str, float] = field(default_factory=dict)
     best_gap: float | None = None
     flops: int | None = None
+    learning: int | None = None
     panel: bytes | None = None
 
     @property
@@ -57,7 +59,8 @@ class EpochResult:
 
     def to_json(self) -> dict[str, Any]:
         """The line of `metrics.jsonl`, without the panel."""
-        counts = {name: getattr(self, name) for name in ("epoch", "epochs", "parameters", "flops", "micro_batches")}
+        names = ("epoch", "epochs", "parameters", "learning", "flops", "micro_batches")
+        counts = {name: getattr(self, name) for name in names}
         return {**self.scalars(), **{name: count for name, count in counts.items() if count is not None}}
 
     def to_report(self) -> dict[str, Any]:
@@ -96,5 +99,6 @@ def read_report(report: Mapping[str, Any]) -> EpochResult | Ended:
         metrics=measured,
         best_gap=report.get(BEST_GAP),
         flops=report.get("flops"),
+        learning=report.get("learning"),
         panel=report.get("panel"),
     )
