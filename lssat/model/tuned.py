@@ -4,7 +4,7 @@
   than that of a vision transformer.
 - `norms+bias`: these, and the biases of all other layers (BitFit, arXiv 2106.10199).
 - `last_K`: the last K blocks or stages, and whatever stands behind them: a last norm, a last convolution, a pooling by
-  attention. timm says what a block is; where its blocks have several resolutions, a stage counts as one.
+  attention. timm says what they are (its coarse `group_matcher`).
 
 The mask token learns with the norms. With `head` and `last_K` it stays at zero, where it begins: its gradient would
 have to come all the way down through what is frozen.
@@ -130,7 +130,8 @@ def _is_norm(module: nn.Module) -> bool:
 def _is_bias(name: str, parameter: nn.Parameter) -> bool:
     """Whether it is added to the output of a layer; tables of biases by position are none."""
     leaf = name.rsplit(".", 1)[-1]
-    return parameter.ndim == 1 and (leaf == "bias" or leaf.endswith("_bias")) and parameter.requires_grad
+    is_called_so = leaf == "bias" or leaf.endswith("_bias") or leaf.startswith("bias_")  # the last in a recurrent layer
+    return is_called_so and parameter.ndim == 1 and parameter.requires_grad
 
 
 def _coarse_layers(backbone: Any) -> tuple[dict[str, int], int]:

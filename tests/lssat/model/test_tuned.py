@@ -52,7 +52,8 @@ MASKED = [
     ("test_convnext", "sparse"),
     ("convnextv2_atto", "sparse"),
 ]
-PASSES = [*((name, mode, True) for name, mode in MASKED), *((name, "token", False) for name in NORMS)]
+ALONE = ["test_vit", "test_resnet", "test_convnext", "test_coatnet"]
+PASSES = [*((name, mode, True) for name, mode in MASKED), *((name, "token", False) for name in ALONE)]
 MODES = ["all", "head", "norms", "norms+bias", "last_2"]
 
 
@@ -185,7 +186,7 @@ def test_a_norm_without_weights_keeps_its_statistics() -> None:
 
 
 @pytest.mark.parametrize("tune", ["norms", "norms+bias"])
-@pytest.mark.parametrize("name", ["test_nfnet", "nf_regnet_b0", "vgg11"])
+@pytest.mark.parametrize("name", ["test_nfnet", "nf_regnet_b0", "vgg11", "resmlp_12_224"])
 def test_a_backbone_without_norms_is_refused_where_they_are_to_learn(name: str, tune: str) -> None:
     """NFNet's blocks are called norm-free, and have weights of their own."""
     with pytest.raises(ConfigError, match=rf"^`optim\.tune` {re.escape(tune)}: {name} has no norm .*; choose head"):
@@ -220,6 +221,24 @@ def test_stages_of_backbones_of_which_timm_says_no_layers_are_those_of_their_fea
     last = model.encoder.model.feature_info[-1]["module"]
     assert all(key.startswith((f"{last}.", "norm", "head.")) for key in learning)
     assert {key for key, _ in model.encoder.model.named_parameters() if key.startswith(f"{last}.")} < learning
+
+
+@pytest.mark.parametrize(
+    ("name", "bias", "table"),
+    [
+        ("beit_base_patch16_224", "blocks.0.attn.q_bias", "blocks.0.attn.relative_position_bias_table"),
+        ("levit_128s", "stages.0.blocks.0.attn.qkv.bn.bias", "stages.0.blocks.0.attn.attention_biases"),
+        ("sequencer2d_s", "stages.0.0.rnn_tokens.rnn_v.bias_ih_l0", "stages.0.0.rnn_tokens.fc.weight"),
+    ],
+)
+def test_biases_are_those_of_layers_under_any_name_and_no_tables(name: str, bias: str, table: str) -> None:
+    side = 112 if name == "sequencer2d_s" else 64
+    unit = 28 if name == "sequencer2d_s" else 16
+    with torch.device("meta"):
+        config = settings(name, auxiliary=False, **{"data.image_size": side, "masking.unit": unit})
+        model = freeze(build_model(config, 3), "norms+bias").encoder.model
+    learns = {key: value.requires_grad for key, value in model.named_parameters()}
+    assert learns[bias] and not learns[table]
 
 
 @pytest.mark.parametrize("tune", ["norm", "last_0", "last_", "last_-1", "bias", "last_2.5", ""])
