@@ -62,7 +62,8 @@ def check_tune(backbone: Any, name: str, tune: str) -> None:
     """
     if tune.startswith("norms") and not norm_names(backbone):
         raise ConfigError(
-            f"`optim.tune` {tune}: {name} has no norm with weights that could learn; choose head, {LAST}1 or all there"
+            f"`optim.tune` {tune}: {name} has no norm with weights that could learn; choose head, {LAST}1 or all "
+            "there, or draw the key for other backbones alone (`when:`)"
         )
     if tune.startswith(LAST) and (asked := _num_last(tune)) > (there := num_blocks(backbone)):
         raise ConfigError(
@@ -83,7 +84,7 @@ def norm_names(backbone: Any) -> set[str]:
 
 
 def num_blocks(backbone: Any) -> int:
-    """Blocks of a backbone or, where they have several resolutions, its stages."""
+    """Blocks or stages of a backbone: the largest K of `last_K`."""
     _, head = _coarse_layers(backbone)
     return head - 1
 

@@ -47,7 +47,7 @@ LAST_2 = {
 }
 """The parameters of the last two blocks (flat) or stages, and what stands behind them."""
 MASKED = [
-    *((name, "token") for name in NORMS),
+    *((name, "token") for name in NORMS if name != "convnextv2_atto"),  # it is larger, and here for its response norm
     ("test_resnet", "sparse"),
     ("test_convnext", "sparse"),
     ("convnextv2_atto", "sparse"),
@@ -228,7 +228,7 @@ def test_stages_of_backbones_of_which_timm_says_no_layers_are_those_of_their_fea
     [
         ("beit_base_patch16_224", "blocks.0.attn.q_bias", "blocks.0.attn.relative_position_bias_table"),
         ("levit_128s", "stages.0.blocks.0.attn.qkv.bn.bias", "stages.0.blocks.0.attn.attention_biases"),
-        ("sequencer2d_s", "stages.0.0.rnn_tokens.rnn_v.bias_ih_l0", "stages.0.0.rnn_tokens.fc.weight"),
+        ("sequencer2d_s", "stages.0.blocks.0.rnn_tokens.rnn_v.bias_ih_l0", "stages.0.blocks.0.rnn_tokens.fc.weight"),
     ],
 )
 def test_biases_are_those_of_layers_under_any_name_and_no_tables(name: str, bias: str, table: str) -> None:
