@@ -95,7 +95,7 @@ def _space(study: StudyOnPage) -> Table:
 
 def _drawn_from(parameter: Parameter) -> str:
     if parameter.choices:
-        return ", ".join(map(str, parameter.choices))
+        return ", ".join(_value(parameter.key, choice) for choice in parameter.choices)
     step = f", in steps of {parameter.step:g}" if parameter.step else ""
     return f"{parameter.low:g} to {parameter.high:g}{step}{', logarithmic' if parameter.log else ''}"
 
@@ -121,7 +121,7 @@ def _settings(study: StudyOnPage) -> Table:
 
 
 def _value(key: str, value: Any) -> str:
-    """Of where the data lay, the name alone: the page may travel."""
-    if key == DATA_SOURCE:
+    """Of where data or weights lay, the name alone: the page may travel."""
+    if key in (DATA_SOURCE, "backbone.pretrained"):
         return Path(str(value)).name
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
