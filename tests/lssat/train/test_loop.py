@@ -209,17 +209,18 @@ def test_a_checkpoint_of_another_config_is_refused(tmp_path):
 
 
 def test_a_checkpoint_by_the_version_before_is_gone_on_from(tmp_path):
-    """It kept the settings of textures among those of the target."""
-    settings = config(**{"streams": "MRGB/RLBP/CLBP", "texture.lbp_points": 6})
+    """It kept the settings of textures among those of the target, and what learns among those of the backbone."""
+    settings = config(**{"streams": "MRGB/RLBP/CLBP", "texture.lbp_points": 6, "optim.tune": "head"})
     whole = train(settings, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         train(settings, tmp_path / "killed", 1)
     last = tmp_path / "killed" / LAST_CHECKPOINT
     tensors, state = checkpoint.load(last)
     state["config"]["target"] |= state["config"].pop("texture")
+    state["config"]["backbone"]["trainable"] = state["config"]["optim"].pop("tune")
     checkpoint.save(last, tensors=tensors, state=state)
     assert train(settings, tmp_path / "killed") == whole
-    other = config(**{"streams": "MRGB/RLBP/CLBP", "texture.lbp_points": 7})
+    other = config(**{"streams": "MRGB/RLBP/CLBP", "texture.lbp_points": 6, "optim.tune": "norms"})
     checkpoint.save(last, tensors=tensors, state=state)
     with pytest.raises(checkpoint.CheckpointError, match="another config"):
         train(other, tmp_path / "killed")
