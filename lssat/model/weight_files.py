@@ -40,7 +40,7 @@ def source_of(backbone: BackboneConfig) -> bool | str:
             return str(found[0])
     there = [path.name for path in files]
     shown = ", ".join(there[:NAMES_SHOWN]) + (", ..." if len(there) > NAMES_SHOWN else "")
-    hint = did_you_mean(names[0], [_stem(path) for path in files])
+    hint = did_you_mean(names[0], [_stem(path) for path in files], cutoff=0.8)
     raise ConfigError(
         f"`backbone.pretrained`: {folder} must hold a file for {' or '.join(names)}, such as {names[0]}.safetensors, "
         f"but has {shown or 'no .safetensors and no .pth'}{f' ({hint})' if hint else ''}; add it, take the backbone "
