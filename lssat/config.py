@@ -51,6 +51,7 @@ RENAMED_KEYS = {
     "target.lbp_radius": "texture.lbp_radius",
     "target.ldp_k": "texture.ldp_k",
     "target.ldp_signed": "texture.ldp_signed",
+    "backbone.trainable": "optim.tune",
 }
 """Old key -> the key of today. What an older version wrote is read through it; in a space it is an error."""
 ADDED_KEYS = (
@@ -70,6 +71,8 @@ MAPPINGS = ("data.weights",)
 DATASET = "dataset"
 """The column that tells data sets apart where several were joined."""
 STREAMS_PATTERN = re.compile(r"M(RGB|LBP|LDP)/R(RGB|LBP|LDP)/C(RGB|LBP|LDP)")
+TUNE_PATTERN = re.compile(r"all|head|norms|norms\+bias|last_[1-9][0-9]*")
+WEIGHTS_ENDINGS = (".safetensors", ".pth")
 
 
 class Section(BaseModel):
@@ -209,22 +212,20 @@ class BackboneConfig(Section):
         None, ge=2, description="flat-token backbones only: patch side in pixels; None: the native one"
     )
     drop_path_rate: Float = Field(0.0, ge=0, lt=1, description="stochastic depth, where the architecture has it")
-    trainable: Literal["all", "head"] = Field(
-        "all", description="head: the backbone is frozen, only head and decoder learn (linear probe)"
-    )
     pretrained: bool | str = Field(
         False,
-        description="start from weights: true: timm's from the hub; absolute path of a .safetensors or .pth: its own",
+        description="start from weights: true: timm's from the hub; absolute path of a .safetensors or .pth: its own; "
+        "of a folder, with / at its end: the file in it that is named after the backbone",
     )
 
     @model_validator(mode="after")
-    def _weights_are_one_file_for_all_workers(self) -> BackboneConfig:
+    def _weights_are_where_all_workers_read(self) -> BackboneConfig:
         if isinstance(self.pretrained, str) and not (
-            PurePath(self.pretrained).is_absolute() and self.pretrained.endswith((".safetensors", ".pth"))
+            PurePath(self.pretrained).is_absolute() and self.pretrained.endswith((*WEIGHTS_ENDINGS, "/"))
         ):
             raise ValueError(
-                "`backbone.pretrained` must be true, false or the absolute path of a .safetensors or .pth file, "
-                f"which every worker reads, but got {self.pretrained!r}"
+                "`backbone.pretrained` must be true, false or the absolute path of a .safetensors or .pth file, or of "
+                f"a folder of such with / at its end, which every worker reads, but got {self.pretrained!r}"
             )
         return self
 
@@ -378,6 +379,11 @@ class OptimConfig(Section):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 autocast where the hardware gains from it"
     )
+    tune: str = Field(
+        "all",
+        description="what of the backbone learns beside head and decoder: all; head: nothing (linear probe); norms; "
+        "norms+bias; last_1, last_2, ...: so many of its last blocks or stages",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -385,6 +391,16 @@ class OptimConfig(Section):
         if isinstance(values, Mapping) and values.get("epochs") == 1 and "warmup_epochs" not in values:
             return {**values, "warmup_epochs": 0.5}
         return values
+
+    @field_validator("tune")
+    @classmethod
+    def _tune_is_a_mode(cls, value: str) -> str:
+        if not TUNE_PATTERN.fullmatch(value):
+            raise ValueError(
+                "`optim.tune` must be all, head, norms, norms+bias, or last_1, last_2, ... for so many of the last "
+                f"blocks or stages, but got {value!r}"
+            )
+        return value
 
     @model_validator(mode="after")
     def _warmup_fits(self) -> OptimConfig:
@@ -625,6 +641,8 @@ def _explain(error: ValidationError, locations: Mapping[str, Location]) -> str:
 
 
 def _rule(key: str, item: Mapping[str, Any]) -> str:
+    if item["type"] == "value_error":  # a rule of our own, which says it all
+        return str(item["ctx"]["error"])
     value = item["input"]
     shown = "nan" if isinstance(value, float) and math.isnan(value) else repr(value)
     rule = item["msg"].removeprefix("Input ").replace("should be", "must be")

@@ -23,9 +23,11 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import timm
 from PIL import Image
 from rich.cells import cell_len
 from safetensors.numpy import load_file
+from safetensors.torch import save_file
 
 from lssat.evaluation.metrics import one_score
 from search.findings.picture import draw
@@ -106,6 +108,15 @@ def run(words, cwd):
     return subprocess.run(list(map(str, words)), cwd=cwd, capture_output=True, text=True, timeout=280, env=environment)
 
 
+def weights(tmp_path):
+    """A folder with a file for each backbone of the space."""
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    for name, file in {"test_vit": "test_vit.mine", "test_convnext": "test_convnext"}.items():
+        save_file(timm.create_model(name).state_dict(), folder / f"{file}.safetensors")
+    return f"{folder}/"
+
+
 def leaderboard(folder):
     with (folder / "leaderboard.csv").open() as file:
         return list(csv.DictReader(file))
@@ -115,13 +126,21 @@ def leaderboard(folder):
 @pytest.mark.xdist_group("ray")
 @pytest.mark.parametrize("finalists", [0, 1])
 def test_a_winner_whose_checkpoint_is_damaged_is_trained_again(tmp_path, table, finalists):
-    """Of the search and of the final stage: before the test split is opened, to the same weights and scores."""
-    words = command(tmp_path, table, trials=2, epochs=2, finalists=finalists)
+    """Of the search and of the final stage: before the test split is opened, to the same weights and scores.
+
+    Here a part of each backbone learns, from weights of its own.
+    """
+    also = f"  backbone.pretrained: [{weights(tmp_path)}]\n  optim.tune: [norms, last_2]\n"
+    words = command(tmp_path, table, trials=2, epochs=2, finalists=finalists, also=also)
     done = run(words, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     folder = tmp_path / "results" / "small-noise-bright"
     kept, ranked = load_file(folder / "best" / "weights.safetensors"), leaderboard(folder)
-    name = json.loads((folder / "manifest.json").read_text())["test_opened"][0]["chosen"]
+    manifest = json.loads((folder / "manifest.json").read_text())
+    files = {each["architecture"]: Path(each["file"]).name for each in manifest["first_weights"]}
+    assert files == {"test_vit": "test_vit.mine.safetensors", "test_convnext": "test_convnext.safetensors"}
+    assert all(0 < float(row["learning"]) < 1 and row["pretrained"] == "weights/" for row in ranked)
+    name = manifest["test_opened"][0]["chosen"]
     record = folder / ("finals" if finalists else "trials") / name
     metrics = (record / "metrics.jsonl").read_text()
     tensors = next((record / "best").glob("tensors-*"))

@@ -64,10 +64,10 @@ def load_pretrained(model: Any, name: str, source: bool | str) -> WeightMatch:
     try:
         adapted = checkpoint_filter(name)(dict(state), model)
     except Exception as error:  # it expects the architecture's own weights, and fails in many ways on others
-        raise _other_architecture(name, compare(model, state)) from error
+        raise _other_architecture(name, source, compare(model, state)) from error
     match = compare(model, adapted)
     if not match.fits:
-        raise _other_architecture(name, match)
+        raise _other_architecture(name, source, match)
     model.load_state_dict({key: adapted[key] for key in match.matched}, strict=False)
     logging.getLogger(__name__).info("pretrained %s: %s", name, match)
     return match
@@ -150,10 +150,12 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
     return tensors
 
 
-def _other_architecture(name: str, match: WeightMatch) -> ConfigError:
+def _other_architecture(name: str, source: bool | str, match: WeightMatch) -> ConfigError:
+    place = " true: what is on the hub" if source is True else f": {source}"
     return ConfigError(
-        f"`backbone.pretrained` must be weights of {name}: at least {LEAST_SHARE:.0%} of its tensors and of the file's "
-        f"must match, but there are {match}; give weights of this architecture, or name theirs in `backbone.name`"
+        f"`backbone.pretrained`{place} must be weights of {name}: at least {LEAST_SHARE:.0%} of its tensors and of the "
+        f"file's must match, but there are {match}; give weights of this architecture, or name theirs in "
+        "`backbone.name`"
     )
 
 

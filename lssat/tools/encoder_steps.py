@@ -10,10 +10,10 @@ import torch
 from lssat.config import Config
 from lssat.data.prepared.rows import Batch
 from lssat.model.lssat import LSSAT
+from lssat.model.tuned import training_mode
 from lssat.task import Task
 from lssat.train.distributed import Distributed
 from lssat.train.learner import Learner
-from lssat.train.optim import training_mode
 from lssat.train.step import Losses, StepContext, train_step
 
 CPU = torch.device("cpu")
@@ -35,7 +35,7 @@ def broken_steps(config: Config, learner: Learner) -> list[str]:
         reached = _reached(learner.model, config.data.image_size)
     except Exception as error:  # timm's models fail in many ways; each is a row of the table
         return [f"step: {type(error).__name__}: {error}"]
-    training_mode(learner.model, config.backbone.trainable)
+    training_mode(learner.model, config.optim.tune)
     generator = torch.Generator().manual_seed(0)
     for rows in BATCHES:
         changed = config.model_copy(update={"optim": config.optim.model_copy(update={"batch_size": rows})})

@@ -15,6 +15,7 @@ from lssat.config import Config, ConfigError, build
 from lssat.inputs.masking import random_mask
 from lssat.model.encoders.build import meta_model, num_parameters
 from lssat.model.lssat import LSSAT
+from lssat.model.tuned import norm_names, num_blocks
 from lssat.tools.encoder_contract import broken_promises
 from lssat.tools.encoder_steps import CPU, TASK, broken_steps
 from lssat.train.learner import new_learner
@@ -38,6 +39,10 @@ class Row:
     unit: int = 0
     step: bool = False
     contract: bool = False
+    norms: float = 0.0
+    """Share of its parameters that norms have: what learns with `optim.tune: norms`; 0: it cannot be tuned so."""
+    blocks: int = 0
+    """Blocks or stages: the largest k of `optim.tune: last_k`."""
     reason: str = ""
     """Why it is refused, or what went wrong."""
     onnx: str = ""
@@ -66,9 +71,11 @@ def survey(module: str, begun: Callable[[Row], object] = lambda row: None) -> Ro
     `begun` hears of each attempt before it is made, for the case that the process does not outlive it.
     """
     params, name = smallest(module)
+    norms, blocks = tunable(name)
     rows: list[Row] = []
     for image_size, unit in GRIDS:
-        rows.append(_try(Row(module, name, params, image_size=image_size, unit=unit), begun))
+        row = Row(module, name, params, image_size=image_size, unit=unit, norms=norms, blocks=blocks)
+        rows.append(_try(row, begun))
         gc.collect()
         if rows[-1].ok:
             return rows[-1]
@@ -78,6 +85,13 @@ def survey(module: str, begun: Callable[[Row], object] = lambda row: None) -> Ro
 def smallest(module: str) -> tuple[int, str]:
     """(parameters without classifier, name) of the smallest architecture."""
     return min((num_parameters(meta_model(name)), name) for name in timm.list_models(module=module))
+
+
+def tunable(name: str) -> tuple[float, int]:
+    """The share of an architecture's parameters that norms have, and how many blocks or stages it has."""
+    model = meta_model(name)
+    numbers = {key: parameter.numel() for key, parameter in model.named_parameters()}
+    return sum(numbers[key] for key in norm_names(model)) / sum(numbers.values()), num_blocks(model)
 
 
 def _try(attempt: Row, begun: Callable[[Row], object]) -> Row:

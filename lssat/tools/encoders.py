@@ -40,6 +40,8 @@ without classifier), with random weights, on the CPU, in float32. {ok} of {all} 
   masked pass; the masked pass changes no buffer, no parameter and no later clean pass.
 - **ONNX**: torch's exporter writes the model, and onnxruntime answers {rows} random images as torch does, in batches of
   1, 7 and 32 (logits differ by at most 1e-4, labels are the same), on random weights. Empty: not tried yet.
+- **norms**: the share of the parameters that layers which normalise have, and which learns with `optim.tune: norms`;
+  none: it is refused there. **blocks**: the largest k of `last_k`.
 
 Each module has a process of its own: one that dies or hangs is refused with the signal that ended it, or the time it
 had, as the reason.
@@ -56,6 +58,8 @@ COLUMNS = (
     "contract",
     "refused because",
     "ONNX",
+    "norms",
+    "blocks",
 )
 
 
@@ -108,7 +112,7 @@ def table(rows: Sequence[Row]) -> str:
         rows=ROWS,
         batches=" and ".join((", ".join(map(str, BATCHES[:-1])), str(BATCHES[-1]))),
     )
-    return prose + markdown_table(COLUMNS, map(cells, rows), right=("parameters", "image", "unit"))
+    return prose + markdown_table(COLUMNS, map(cells, rows), right=("parameters", "image", "unit", "norms", "blocks"))
 
 
 def cells(row: Row) -> tuple[str, ...]:
@@ -123,6 +127,8 @@ def cells(row: Row) -> tuple[str, ...]:
         _yes(row.contract),
         row.reason,
         row.onnx,
+        f"{row.norms:.2%}" if row.norms else "none",
+        str(row.blocks),
     )
 
 

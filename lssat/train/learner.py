@@ -17,11 +17,12 @@ from lssat.config import Config, ConfigError, saved_config
 from lssat.evaluation.metrics import Array
 from lssat.evaluation.predictions import Predictions
 from lssat.model.lssat import LSSAT, build_model
+from lssat.model.tuned import freeze
 from lssat.task import Task
 from lssat.train import checkpoint
 from lssat.train.checkpoint import CheckpointError
 from lssat.train.distributed import Distributed
-from lssat.train.optim import build_optimizer, freeze
+from lssat.train.optim import build_optimizer
 from lssat.train.result import Ended, EpochResult, read_report
 from lssat.train.step import unwrap
 
@@ -53,6 +54,11 @@ class Learner(NamedTuple):
     def num_parameters(self) -> int:
         """Parameters of the encoder alone: it is what a study compares."""
         return sum(parameter.numel() for parameter in self.model.encoder.parameters())
+
+    @property
+    def num_learning(self) -> int:
+        """Those among them that learn."""
+        return sum(parameter.numel() for parameter in self.model.encoder.parameters() if parameter.requires_grad)
 
     def update(self, clip_norm: float) -> None:
         """Let the gradients, clipped to a global norm, move the weights and the running mean; then drop them."""
@@ -129,10 +135,10 @@ class RunState:
 def new_learner(config: Config, task: Task, device: torch.device, *, resumed: bool = False) -> Learner:
     """A learner at its start, drawn from torch's random state. `resumed`: all weights will come from a checkpoint.
 
-    Raises ConfigError where the backbone cannot be built.
+    Raises ConfigError where the backbone cannot be built, or has nothing of what `optim.tune` asks for.
     """
     model = build_model(config, task.num_outputs, trained=resumed).to(device)
-    model = freeze(model, config.backbone.trainable)
+    model = freeze(model, config.optim.tune)
     return Learner(model, _running_mean(model, config.optim.ema_decay), build_optimizer(model, config.optim))
 
 

@@ -24,13 +24,14 @@ from lssat.data.prepared.rows import Rows
 from lssat.evaluation.units import RowTexts
 from lssat.model.flops import flops
 from lssat.model.lssat import LSSAT
+from lssat.model.tuned import training_mode
 from lssat.storage import StorageMark
 from lssat.task import Task
 from lssat.train import checkpoint, microbatch
 from lssat.train.checkpoint import CheckpointError, DamagedCheckpoint
 from lssat.train.distributed import Distributed, num_steps
 from lssat.train.learner import Learner, RowPredictions, RunState, new_learner
-from lssat.train.optim import scheduled_lr, set_lr, training_mode
+from lssat.train.optim import scheduled_lr, set_lr
 from lssat.train.probe import fewest_micro_batches, has_own_memory
 from lssat.train.reconstruction_panel import draw_panel
 from lssat.train.result import BEST_CHECKPOINT, GAP, IMAGES_PER_S, IN_DOMAIN, LAST_CHECKPOINT, EpochResult
@@ -113,7 +114,7 @@ def train_epoch(
     size = config.optim.batch_size // distributed.world_size
     steps = num_steps(rows, size, distributed)
     total = Losses.zero(distributed.device)
-    training_mode(learner.model, config.backbone.trainable)
+    training_mode(learner.model, config.optim.tune)
     for step, batch in enumerate(rows.batches(size, steps, seed)):
         lr = scheduled_lr(config.optim, epoch * steps + step, steps)
         set_lr(learner.optimizer, lr)
@@ -246,6 +247,7 @@ def _train_epochs(
             best_gap=best_gap,
             best_in_domain=best_in_domain,
             flops=num_flops,
+            learning=learner.num_learning,
         )
         if run.written_folder:
             run.check_storage()

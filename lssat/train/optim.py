@@ -1,4 +1,4 @@
-"""Which parameters learn, how fast each does, and the learning-rate schedule."""
+"""How fast each parameter learns, and the learning-rate schedule."""
 
 from __future__ import annotations
 
@@ -7,31 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from timm.models._manipulate import group_with_matcher
 from timm.optim import auto_group_layers
 from torch import nn
 
 from lssat.config import OptimConfig
 from lssat.model.lssat import LSSAT
-
-HEAD = "\0head"
-"""A name for the head that no timm matcher knows: such parameters are put into the last layer."""
-
-
-def freeze(model: LSSAT, trainable: str) -> LSSAT:
-    """The same model; with `trainable` head its encoder (backbone and mask token) takes no gradients any more."""
-    if trainable == "head":
-        model.encoder.requires_grad_(False)
-    return model
-
-
-def training_mode(model: LSSAT, trainable: str) -> None:
-    """Training mode, but for a frozen encoder: it stays in evaluation mode, so that its batch-norm statistics do not
-    move either.
-    """
-    model.train()
-    if trainable == "head":
-        model.encoder.eval()
+from lssat.model.tuned import matched_layers
 
 
 def build_optimizer(model: LSSAT, config: OptimConfig) -> torch.optim.AdamW:
@@ -77,9 +58,7 @@ def layer_scales(backbone: Any, layer_decay: float) -> dict[str, float]:
     norm, attention pooling) learn at its full rate.
     """
     if hasattr(backbone, "group_matcher"):
-        named = [*backbone.named_parameters(), (HEAD, None)]
-        layers: dict[str, int] = group_with_matcher(iter(named), backbone.group_matcher(coarse=False), reverse=True)
-        head = layers.pop(HEAD)
+        layers, head = matched_layers(backbone, coarse=False)
     else:
         layers = auto_group_layers(backbone)
         head = max(layers.values()) + 1

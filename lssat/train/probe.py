@@ -14,10 +14,10 @@ from torch import nn
 
 from lssat.data.prepared.rows import UNKNOWN_ROW, Batch
 from lssat.model.encoders.norms import norms_alone
+from lssat.model.tuned import training_mode
 from lssat.train import microbatch
 from lssat.train.distributed import Distributed
 from lssat.train.learner import Learner
-from lssat.train.optim import training_mode
 from lssat.train.step import StepContext, train_step
 
 
@@ -33,7 +33,7 @@ def fewest_micro_batches(context: StepContext, learner: Learner, at_least: int) 
     """
     config, device = context.config, context.distributed.device
     num_micro_batches = at_least
-    training_mode(learner.model, config.backbone.trainable)
+    training_mode(learner.model, config.optim.tune)
     while not _fits(context, learner, num_micro_batches):
         microbatch.release(device)
         num_micro_batches = microbatch.doubled(config, num_micro_batches)

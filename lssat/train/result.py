@@ -33,8 +33,9 @@ class EpochResult:
     `score` is the selecting metric on validation after this epoch, `best` the highest so far; `best_gap`, the gap
     between subgroups, and `best_in_domain`, the score on rows without a held-out value, are those at the epoch of the
     best, where there are subgroups, or values are held out. `metrics`: all that was measured, as
-    `train/<name>` and `val/<name>`. `parameters`: those of the encoder; `flops`: operations to classify one image
-    (None of a version that did not count them). `panel`: a PNG of image, mask, target and prediction.
+    `train/<name>` and `val/<name>`. `parameters`: those of the encoder; `learning`: those among them that learn;
+    `flops`: operations to classify one image (both None of a version that did not count them). `panel`: a PNG of image,
+    mask, target and prediction.
     """
 
     epoch: int
@@ -47,6 +48,7 @@ class EpochResult:
     best_gap: float | None = None
     best_in_domain: float | None = None
     flops: int | None = None
+    learning: int | None = None
     panel: bytes | None = None
 
     @property
@@ -62,7 +64,8 @@ class EpochResult:
 
     def to_json(self) -> dict[str, Any]:
         """The line of `metrics.jsonl`, without the panel."""
-        counts = {name: getattr(self, name) for name in ("epoch", "epochs", "parameters", "flops", "micro_batches")}
+        names = ("epoch", "epochs", "parameters", "learning", "flops", "micro_batches")
+        counts = {name: getattr(self, name) for name in names}
         return {**self.scalars(), **{name: count for name, count in counts.items() if count is not None}}
 
     def to_report(self) -> dict[str, Any]:
@@ -102,5 +105,6 @@ def read_report(report: Mapping[str, Any]) -> EpochResult | Ended:
         best_gap=report.get(BEST_GAP),
         best_in_domain=report.get(BEST_IN_DOMAIN),
         flops=report.get("flops"),
+        learning=report.get("learning"),
         panel=report.get("panel"),
     )

@@ -19,7 +19,8 @@ from search.record.trials import Status, TrialRecord
 from search.strategy.objectives import values
 
 FACTS = (
-    *("score", "gap", "test", "epochs", "backbone", "pretrained", "parameters", "flops", "images_per_s"),
+    *("score", "gap", "test", "epochs", "backbone", "pretrained", "parameters"),
+    *("learning", "flops", "images_per_s"),
     *("streams", "encoding", "seed", "config_hash"),
 )
 """The columns of the leaderboard that are attributes. The others are parameters already, or change as others come."""

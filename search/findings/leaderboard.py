@@ -28,10 +28,11 @@ class Row:
 
     `in_domain`: the score of the same weights on rows without a held-out value, where values are held out.
     `pareto`: of several objectives, no other trial is at least as good in all and better in one. `gap`: between
-    subgroups, where there are any. `flops`: operations to classify one image. `images_per_s`: that the network
-    classified on the machine where the study ended, if it was measured. `pretrained`: no, hub or a file's name; compare
-    rows of one kind, since pretrained weights have seen other images. `searched`: each key that the study searches,
-    None where the trial did not draw it.
+    subgroups, where there are any. `learning`: the share of the network's parameters that learn (`optim.tune`).
+    `flops`: operations to classify one image. `images_per_s`: that the network classified on the machine where the
+    study ended, if it was measured. `pretrained`: no, hub, or the name of a file or of a folder of files; compare rows
+    of one kind, since pretrained weights have seen other images. `searched`: each key that the study searches, None
+    where the trial did not draw it.
     """
 
     rank: int
@@ -51,6 +52,7 @@ class Row:
     test: float | None
     epochs: int
     parameters: int | None
+    learning: float | None
     flops: int | None
     images_per_s: float | None
     status: Status
@@ -160,6 +162,7 @@ def _row(record: TrialRecord) -> Row:
         test=None,
         epochs=record.num_epochs,
         parameters=last.parameters if last else None,
+        learning=last.learning / last.parameters if last and last.learning is not None else None,
         flops=last.flops if last else None,
         images_per_s=None,
         status=outcome.status,
@@ -198,7 +201,9 @@ def _encoding(config: Config) -> str:
 
 
 def _origin(pretrained: bool | str) -> str:
-    """Where a backbone's first weights came from: `no` (drawn), `hub` or the name of a file."""
+    """Where a backbone's first weights came from: `no` (drawn), `hub`, the name of a file, or that of a folder with a
+    slash, whose file for this backbone the manifest names.
+    """
     if isinstance(pretrained, str):
-        return Path(pretrained).name
+        return Path(pretrained).name + ("/" if pretrained.endswith("/") else "")
     return "hub" if pretrained else "no"

@@ -21,7 +21,7 @@ from lssat.inputs.masking import random_mask
 from lssat.inputs.target import target_loss, target_width
 from lssat.model.encoders.build import num_parameters
 from lssat.model.lssat import LSSAT, Output, build_model
-from lssat.train.optim import freeze, training_mode
+from lssat.model.tuned import freeze, training_mode
 from lssat.train.precision import autocast
 
 
@@ -62,8 +62,8 @@ def footprint(config: Config, num_outputs: int, num_micro_batches: int) -> Footp
     those of this machine's CPU.
     """
     with torch.device("meta"):
-        model = freeze(build_model(config, num_outputs, trained=True), config.backbone.trainable)
-    training_mode(model, config.backbone.trainable)
+        model = freeze(build_model(config, num_outputs, trained=True), config.optim.tune)
+    training_mode(model, config.optim.tune)
     rows = config.optim.batch_size // config.resources.num_workers
     rows_at_once = -(-rows // num_micro_batches)
     trained = sum(_bytes(weight) for weight in model.parameters() if weight.requires_grad)

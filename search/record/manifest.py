@@ -45,6 +45,7 @@ MAY_CHANGE = (
 OF_FINAL_STAGE = ("finalists", "finalists_per", "supervised", "final_seeds", "rotate")
 """Settings that decide which runs the final stage has."""
 FINAL_STAGE = "final_stage"
+FIRST_WEIGHTS = "first_weights"
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S%z"
 DATA_SOURCE = "data.source"
 THE_DATA = "the data"
@@ -118,6 +119,13 @@ class Manifest:
         """Put on record how large a final stage this session has time for."""
         self.content["sessions"][-1][FINAL_STAGE] = {name: getattr(search, name) for name in OF_FINAL_STAGE}
         self._write()
+
+    @property
+    def first_weights(self) -> list[dict[str, str]]:
+        """Which pretrained weights each backbone began with, as `search.study.backbone_checks` found them before the
+        study began; empty in a study of a version that did not write it.
+        """
+        return list(self.content.get(FIRST_WEIGHTS, ()))
 
     @property
     def test_results(self) -> dict[str, dict[str, Any]]:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from lssat.config import Config, ConfigError
 from lssat.inputs.mask_rule import mask_ratio, num_visible
 from lssat.model import catalog
+from lssat.model.weight_files import source_of
 from search.space.definition import Space
 from search.space.drawable import backbones
 
@@ -19,13 +20,15 @@ DECISIVE_KEYS = ("backbone.size", "backbone.family", "backbone.name", "data.imag
 
 
 def check_backbones(space: Space) -> None:
-    """Refuse a space that can draw a backbone which does not exist, or whose masks would hide all cells or none.
+    """Refuse a space that can draw a backbone which does not exist, for which a folder of weights has no file, or whose
+    masks would hide all cells or none.
 
     Of an architecture that the catalogue lacks, nothing is known before the study builds it, which checks the same.
     Raises ConfigError with the location of the key at fault.
     """
     for config, ratios in backbones(space):
         with located(config, space.locations):
+            source_of(config.backbone)
             entry = catalog.entry_of(config.backbone)
             if entry is None:
                 continue

@@ -73,6 +73,15 @@ def architectures(space: Space) -> dict[str, Config]:
     return found
 
 
+def tunings(space: Space) -> list[Config]:
+    """A configuration for each `optim.tune` that a space can draw with each backbone."""
+    found: dict[tuple[str, str], Config] = {}
+    for sampled in combinations(space, ("backbone.family", "backbone.size", "backbone.name", "optim.tune")):
+        config = space.config(sampled)
+        found.setdefault((catalog.architecture(config.backbone), config.optim.tune), config)
+    return list(found.values())
+
+
 def demands(space: Space) -> list[ResourcesConfig]:
     """What trials may ask of the machines, each once."""
     found: list[ResourcesConfig] = []

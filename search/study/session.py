@@ -27,7 +27,7 @@ from search.findings import final_table, leaderboard
 from search.findings.screen import show_leaderboard
 from search.plan.command import compare_with_plan
 from search.record.folder import RunFolder, Stage, Storage
-from search.record.manifest import FOLDS, SCORED_BY, Manifest, new_manifest, notify_of_other_versions
+from search.record.manifest import FIRST_WEIGHTS, FOLDS, SCORED_BY, Manifest, new_manifest, notify_of_other_versions
 from search.space.data_rules import check_objective, check_sampling
 from search.space.definition import Space
 from search.space.drawable import architectures, demands
@@ -36,7 +36,7 @@ from search.strategy.baselines import Baselines, num_rates
 from search.strategy.deadline import Deadline
 from search.strategy.finalists import FinalRun, trial_of
 from search.study import tuning
-from search.study.backbone_checks import check_by_building
+from search.study.backbone_checks import FirstWeights, check_by_building
 from search.study.capacity import concurrency
 from search.study.cluster import check_sockets, check_storage, connect
 from search.study.conclusion import conclude, lost_runs
@@ -74,10 +74,11 @@ def run(session: Session, console: Console) -> bool:
     def notify(text: str) -> None:
         console.print(f"  {text}")
 
+    weights: list[FirstWeights] = []
     if session.begun:
         notify_of_other_versions(session.begun, notify)
     else:  # a resumed trial has its own weights
-        check_by_building(space, notify)
+        weights = check_by_building(space, notify)
     try:
         if session.address:
             _join_cluster(session)
@@ -100,7 +101,7 @@ def run(session: Session, console: Console) -> bool:
             space.search, space.example().optim.epochs, began, num_rates(space), max(1, len(study.folds))
         )
         data = {**_summary(used), FOLDS: values, SCORED_BY: scored_by, "prepared": str(prepared)}
-        manifest = _begin(session, data)  # everything is checked
+        manifest = _begin(session, data, weights)  # everything is checked
         _say_how_to_watch(session.folder, console)
         progress = tuning.begin_progress(study, console)
         tuning.search(study, deadline, progress)
@@ -196,12 +197,15 @@ def _say_which_are_missing(study: Study, runs: Sequence[FinalRun], console: Cons
         )
 
 
-def _begin(session: Session, data: dict[str, Any]) -> Manifest:
-    """The manifest with this session, of a study that begins or goes on. `data`: what is said of the data."""
+def _begin(session: Session, data: dict[str, Any], weights: list[FirstWeights]) -> Manifest:
+    """The manifest with this session, of a study that begins or goes on. `data`: what is said of the data; `weights`:
+    what backbones of a new study begin with, where it is not drawn.
+    """
     manifest = session.begun
     if manifest is None:
         session.storage.clear_for(session.folder)
-        manifest = new_manifest(session.folder, session.space, data, session.root)
+        fresh = new_manifest(session.folder, session.space, data, session.root)
+        manifest = replace(fresh, content={**fresh.content, FIRST_WEIGHTS: weights})
     else:
         session.storage.write_mark(session.folder)  # either may have been moved
     return manifest.begin_session(session.storage, session.space, str(data["source"]))

@@ -105,6 +105,15 @@ def test_hash_names_the_configuration():
 def test_a_hash_is_that_of_the_version_before_keys_were_renamed():
     assert build({}).hash() == "154c218d"
     assert build({"texture.lbp_points": 16, "texture.ldp_signed": True}).hash() == "ebc3d814"
+    assert build({"optim.tune": "head"}).hash() == "c27d28f6"
+    assert build({"optim.tune": "norms"}).hash() not in ("154c218d", "c27d28f6")
+
+
+@pytest.mark.parametrize(("key", "wrong"), [("data.class_names", ["a", "a"]), ("optim.tune", "norm")])
+def test_a_rule_of_one_setting_is_said_once_wherever_it_is_checked(key, wrong):
+    for refuse in (lambda: build({key: wrong}, {key: "s.yaml:3"}), lambda: check_value(key, wrong, "s.yaml:3")):
+        with pytest.raises(ConfigError, match=rf"^`{key}` must be [^`]* but got [^`]* \(s\.yaml:3\)$"):
+            refuse()
 
 
 @pytest.mark.parametrize("key", ADDED_KEYS)
@@ -146,11 +155,13 @@ def test_an_old_key_is_answered_with_the_new_one(old, new):
 
 
 def test_what_an_older_version_saved_is_read():
-    config = build({"texture.lbp_points": 16, "texture.ldp_k": 2, "optim.lr": 2e-3, "data.classes": ["a", "b"]})
+    settings = {"texture.lbp_points": 16, "texture.ldp_k": 2, "optim.lr": 2e-3, "data.classes": ["a", "b"]}
+    config = build({**settings, "optim.tune": "head"})
     old_names = {new: old for old, new in RENAMED_KEYS.items()}
     old = {old_names.get(key, key): value for key, value in config.flat().items()}
     nested = config.model_dump()
     nested["target"] |= nested.pop("texture")
+    nested["backbone"]["trainable"] = nested["optim"].pop("tune")
     for tree in (config.flat(), config.model_dump(), old, nested, {"target.lbp_points": 16} | config.flat()):
         assert saved_config(tree) == config
 

@@ -7,6 +7,7 @@ that begin here are not, since that version filled up short batches and this one
 """
 
 import csv
+import json
 import os
 import shutil
 import subprocess
@@ -57,6 +58,23 @@ def test_its_records_are_read_under_the_keys_of_today(study):
     assert study.record(Stage.SEARCH, "0003").config.texture.lbp_points == 16
     parameters = {each.key: each.name for each in read_manifest(study.manifest).space.parameters}
     assert parameters["texture.lbp_points"] == "target.lbp_points", "Optuna knows it by its old name"
+
+
+def test_what_learns_is_read_where_it_was_a_key_of_the_backbone(study):
+    """That version searched `backbone.trainable`, by which name Optuna knows it."""
+    manifest = json.loads(study.manifest.read_text())
+    parameter = {"key": "backbone.trainable", "name": "backbone.trainable", "choices": ["all", "head"]}
+    manifest["resolved"]["space"]["space"].append(parameter)
+    study.manifest.write_text(json.dumps(manifest))
+    for path in study.path.glob("trials/*/config.json"):
+        written = json.loads(path.read_text())
+        written["sampled"]["backbone.trainable"] = written["resolved"]["backbone.trainable"] = "head"
+        path.write_text(json.dumps(written))
+    assert read_manifest(study.manifest).space.parameters[-1].name == "backbone.trainable"
+    assert study.record(Stage.SEARCH, "0003").config.optim.tune == "head"
+    rows = leaderboard.of_folder(study)
+    assert [row.searched["optim.tune"] for row in rows] == 4 * ["head"]
+    assert [row.learning for row in rows] == 4 * [None], "nobody counted what learns"
 
 
 def test_it_goes_on_unless_its_frames_would_be_scored_as_videos_now(study):

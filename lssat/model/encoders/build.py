@@ -26,6 +26,7 @@ from lssat.model.encoders.sparse import SparseEncoder
 from lssat.model.encoders.sparse_exactness import check_exact
 from lssat.model.encoders.tokens import TokenEncoder, drops_tokens, token_unit
 from lssat.model.pretrained import load_pretrained
+from lssat.model.weight_files import source_of
 from lssat.text.did_you_mean import did_you_mean
 
 
@@ -37,14 +38,14 @@ def encoder_of(config: Config, *, trained: bool = False) -> Encoder:
     breaks and for weights that do not fit it.
     """
     name = catalog.architecture(config.backbone)
-    _check_name(name)
+    check_name(name)
     sketch = meta_model(name)
     drops = drops_tokens(sketch)
     options = _token_options(config, sketch) if drops else _map_options(config, sketch)
     with _refusing(config):
         encoder = _wrapped(_create(config, sketch, options), config, drops)
     if config.backbone.pretrained and not trained:
-        load_pretrained(encoder.model, name, config.backbone.pretrained)
+        load_pretrained(encoder.model, name, source_of(config.backbone))
     # Only now, since another pooling drops weights of the native one, which the file may hold.
     set_pooling(encoder.model, name, config.head.pooling)
     with _refusing(config):
@@ -75,7 +76,7 @@ def num_parameters(model: Any) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
     """Raises ConfigError where timm has no architecture of that name."""
     if timm.is_model(name) and "." not in name:
         return

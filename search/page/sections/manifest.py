@@ -39,6 +39,9 @@ def _blocks(study: StudyOnPage) -> Iterator[Block]:
 
 def _with(study: StudyOnPage) -> Table:
     content = study.manifest.content
+    weights: list[list[Cell]] = [
+        [f"first weights of {found['architecture']}", _weights(found)] for found in study.manifest.first_weights
+    ]
     rows: list[list[Cell]] = [
         ["commit", str(content.get("commit") or "not recorded")],
         ["seed", content.get("seed")],
@@ -46,9 +49,16 @@ def _with(study: StudyOnPage) -> Table:
         *([part, str(name)] for part, name in content.get("machine", {}).items()),
         ["data", Path(str(study.data.get("source", ""))).name],
         ["fingerprint of the data", str(study.data["fingerprint"])],
+        *weights,
         *([package, str(version)] for package, version in content["versions"].items()),
     ]
     return Table(study.file("made_with"), "With what", ["what", "value"], rows, shown=len(rows))
+
+
+def _weights(found: Mapping[str, str]) -> str:
+    """Of a file, its name and the beginning of its digest: the page may travel."""
+    origin = f"{Path(found['file']).name} (SHA-256 {found['sha256'][:12]}...)" if "file" in found else "timm's hub"
+    return f"{origin}: {found['match']}"
 
 
 def _sessions(study: StudyOnPage) -> Table:
@@ -85,7 +95,7 @@ def _space(study: StudyOnPage) -> Table:
 
 def _drawn_from(parameter: Parameter) -> str:
     if parameter.choices:
-        return ", ".join(map(str, parameter.choices))
+        return ", ".join(_value(parameter.key, choice) for choice in parameter.choices)
     step = f", in steps of {parameter.step:g}" if parameter.step else ""
     return f"{parameter.low:g} to {parameter.high:g}{step}{', logarithmic' if parameter.log else ''}"
 
@@ -111,7 +121,7 @@ def _settings(study: StudyOnPage) -> Table:
 
 
 def _value(key: str, value: Any) -> str:
-    """Of where the data lay, the name alone: the page may travel."""
-    if key == DATA_SOURCE:
+    """Of where data or weights lay, the name alone: the page may travel."""
+    if key in (DATA_SOURCE, "backbone.pretrained"):
         return Path(str(value)).name
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -12,11 +12,11 @@ from torch import nn
 from lssat.config import build
 from lssat.tools.encoder_child import survey_in_child
 from lssat.tools.encoder_steps import BATCHES, CPU, STEPS, TASK, broken_steps
-from lssat.tools.encoder_survey import Row, smallest, survey
+from lssat.tools.encoder_survey import Row, smallest, survey, tunable
 from lssat.tools.encoders import COLUMNS, OUTPUT, check_modules, table
 from lssat.train.learner import Learner, new_learner
 
-ROW = Row("resnet", "test_resnet", 372_688, "pyramid", 64, 16, step=True, contract=True)
+ROW = Row("resnet", "test_resnet", 372_688, "pyramid", 64, 16, step=True, contract=True, norms=0.005581, blocks=4)
 
 
 def test_table_in_docs_holds_every_module() -> None:
@@ -37,6 +37,18 @@ def test_the_page_is_what_the_command_writes() -> None:
     assert written.replace(table_lines(written)[-1] + "\n", "") == page.replace(
         "\n".join(table_lines(page)[2:]) + "\n", ""
     )
+
+
+@pytest.mark.slow
+def test_every_module_has_the_norms_and_blocks_that_the_page_says() -> None:
+    """On the meta device, which takes seconds."""
+    surveyed = [[cell.strip() for cell in row.split("|")[1:-1]] for row in table_lines(OUTPUT.read_text())[2:]]
+    found = {module: (norms, blocks) for module, *_, norms, blocks in surveyed}
+    for module, architecture, *_ in surveyed:
+        norms, blocks = tunable(architecture)
+        assert found[module] == (f"{norms:.2%}" if norms else "none", str(blocks)), module
+        assert blocks >= 3, module
+    assert [module for module, (norms, _) in found.items() if norms == "none"] == ["nfnet", "vgg"]
 
 
 def table_lines(page: str) -> list[str]:
@@ -102,7 +114,10 @@ def test_table_counts_and_keeps_columns() -> None:
     refused = dataclasses.replace(ROW, masking="", step=False, reason="no | such\nmap")
     text = table([ROW, refused])
     assert "1 of 2 work; 1 are refused" in " ".join(text.split())
-    assert text.splitlines()[-1] == r"| resnet | test_resnet | 372,688 | - | - | - | no | yes | no \| such map |  |"
+    assert (
+        text.splitlines()[-1]
+        == r"| resnet | test_resnet | 372,688 | - | - | - | no | yes | no \| such map |  | 0.56% | 4 |"
+    )
 
 
 def test_unknown_module_names_the_nearest() -> None:

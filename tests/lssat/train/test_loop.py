@@ -13,6 +13,7 @@ from lssat.data.prepared.row_keys import Datasets, RowKeys, pair_clips
 from lssat.data.prepared.rows import Batch, ResidentRows
 from lssat.evaluation.units import RowTexts
 from lssat.model.lssat import build_model
+from lssat.model.tuned import freeze
 from lssat.task import Task
 from lssat.train import checkpoint
 from lssat.train.distributed import Distributed, to_device
@@ -143,7 +144,7 @@ def test_a_frozen_backbone_does_not_move_while_head_and_decoder_learn(tmp_path, 
     settings = config(
         **{
             "backbone.name": backbone,
-            "backbone.trainable": "head",
+            "optim.tune": "head",
             "backbone.drop_path_rate": 0.3,
             "optim.weight_decay": 0.5,
             **patch,
@@ -156,6 +157,32 @@ def test_a_frozen_backbone_does_not_move_while_head_and_decoder_learn(tmp_path, 
     for name, tensor in before.items():
         assert torch.equal(after[f"model.{name}"], tensor) == name.startswith("encoder."), name
     assert results[-1]["train/task_loss"] < results[0]["train/task_loss"]
+
+
+@pytest.mark.parametrize("tune", ["norms", "norms+bias", "last_1"])
+@pytest.mark.parametrize("backbone", ["test_vit", "test_resnet"])
+def test_a_killed_run_of_a_partly_frozen_backbone_ends_as_if_nothing_had_happened(tmp_path, backbone, tune):
+    """To the bit; and what is frozen is what it was, in the running mean too."""
+    patch = 8 if backbone == "test_vit" else None
+    settings = config(
+        **{"backbone.name": backbone, "backbone.patch_size": patch, "optim.tune": tune, "optim.ema_decay": 0.9}
+    )
+    whole = train(settings, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(settings, tmp_path / "killed", 2)
+    assert train(settings, tmp_path / "killed") == whole[1:]
+    a, b = (checkpoint.load(tmp_path / name / "last")[0] for name in ("whole", "killed"))
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    torch.manual_seed(settings.seed)
+    model = freeze(build_model(settings, 3), tune)
+    frozen = {name: weight for name, weight in model.named_parameters() if not weight.requires_grad}
+    assert frozen
+    for name, weight in frozen.items():
+        assert torch.equal(a[f"model.{name}"], weight) and torch.equal(a[f"average.module.{name}"], weight), name
+    numbers = [weight.numel() for name, weight in model.named_parameters() if name.startswith("encoder.")]
+    assert whole[-1]["learning"] == sum(numbers) - sum(map(torch.numel, frozen.values()))
+    assert whole[-1]["parameters"] == sum(numbers)
 
 
 def test_the_kept_weights_are_the_running_mean_of_the_steps(tmp_path):
@@ -188,17 +215,18 @@ def test_a_checkpoint_of_another_config_is_refused(tmp_path):
 
 
 def test_a_checkpoint_by_the_version_before_is_gone_on_from(tmp_path):
-    """It kept the settings of textures among those of the target."""
-    settings = config(**{"streams": "MRGB/RLBP/CLBP", "texture.lbp_points": 6})
+    """It kept the settings of textures among those of the target, and what learns among those of the backbone."""
+    settings = config(**{"streams": "MRGB/RLBP/CLBP", "texture.lbp_points": 6, "optim.tune": "head"})
     whole = train(settings, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         train(settings, tmp_path / "killed", 1)
     last = tmp_path / "killed" / LAST_CHECKPOINT
     tensors, state = checkpoint.load(last)
     state["config"]["target"] |= state["config"].pop("texture")
+    state["config"]["backbone"]["trainable"] = state["config"]["optim"].pop("tune")
     checkpoint.save(last, tensors=tensors, state=state)
     assert train(settings, tmp_path / "killed") == whole
-    other = config(**{"streams": "MRGB/RLBP/CLBP", "texture.lbp_points": 7})
+    other = config(**{"streams": "MRGB/RLBP/CLBP", "texture.lbp_points": 6, "optim.tune": "norms"})
     checkpoint.save(last, tensors=tensors, state=state)
     with pytest.raises(checkpoint.CheckpointError, match="another config"):
         train(other, tmp_path / "killed")

@@ -11,13 +11,11 @@ from lssat.config import Config, ConfigError, OptimConfig, build
 from lssat.model.lssat import build_model
 from lssat.train.optim import (
     build_optimizer,
-    freeze,
     layer_scales,
     param_groups,
     schedule,
     scheduled_lr,
     set_lr,
-    training_mode,
 )
 
 
@@ -129,18 +127,6 @@ def test_a_vision_transformer_by_hand() -> None:
         assert scales[f"blocks.{number}.mlp.fc1.weight"] == 0.5 ** (depth - number)
     assert scales["patch_embed.proj.weight"] == scales["pos_embed"] == scales["cls_token"] == 0.5 ** (depth + 1)
     assert scales["norm.weight"] == 0.5
-
-
-@pytest.mark.parametrize("name", ["test_vit", "test_resnet"])
-def test_a_frozen_encoder_takes_no_gradient_and_stays_in_evaluation_mode(name: str) -> None:
-    model = freeze(build_model(config(name), 3), "head")
-    training_mode(model, "head")
-    assert not any(module.training for module in model.encoder.modules())
-    assert model.training and model.head.training and model.decoder is not None and model.decoder.training
-    optimized = {
-        id(parameter) for group in build_optimizer(model, OptimConfig()).param_groups for parameter in group["params"]
-    }
-    assert optimized == {id(parameter) for part in (model.head, model.decoder) for parameter in part.parameters()}
 
 
 def test_a_batch_that_micro_batches_do_not_divide_is_refused() -> None:

@@ -49,9 +49,9 @@ class TakesTwo(Exception):
 class Share:
     """A worker's part of every global batch, so that all workers together see the batches of one."""
 
-    def __init__(self, distributed, seed=0, classes=3):
+    def __init__(self, distributed, seed=0, classes=3, side=32):
         random, self.distributed, self.classes = np.random.default_rng(seed), distributed, classes
-        self.image = random.integers(0, 255, (NUM_ROWS, 32, 32, 3)).astype(np.uint8)
+        self.image = random.integers(0, 255, (NUM_ROWS, side, side, 3)).astype(np.uint8)
         self.num_rows = NUM_ROWS // distributed.world_size
 
     def batches(self, size, steps, seed):
@@ -80,7 +80,7 @@ def _work(rank, folder):
     timeout = datetime.timedelta(seconds=60)
     dist.init_process_group("gloo", init_method=f"file://{folder / 'meet'}", rank=rank, world_size=2, timeout=timeout)
     distributed = Distributed(torch.device("cpu"), rank, 2)
-    cases = (_probed, _failed, _failed_unsendably, _without_rows, _killed, _kept, _scored_by_video, _paired)
+    cases = (_probed, _failed, _failed_unsendably, _without_rows, _killed, _kept, _tuned, _scored_by_video, _paired)
     done = {case.__name__: case(distributed, folder) for case in cases}
     (folder / f"{rank}.json").write_text(json.dumps(done))
     dist.destroy_process_group()
@@ -162,6 +162,22 @@ def kept_in(folder):
     result, (predictions, positions) = load_predictions(folder / "best")
     of_rows = zip(positions.tolist(), predictions.labels.tolist(), predictions.logits.tolist(), strict=True)
     return [result.epoch, sorted(of_rows)]
+
+
+def _tuned(distributed, _folder):
+    """Two epochs of a backbone with batch norm of which a part learns, by that part."""
+    found = {}
+    for tune in ("norms", "last_1"):
+        results = found[tune] = []
+        sized = {"backbone.name": "test_resnet", "backbone.patch_size": None, "data.image_size": 64, "masking.unit": 16}
+        sized |= {"optim.epochs": 2, "optim.tune": tune, "resources.num_workers": distributed.world_size}
+        settings = build({**SMALL, **sized})
+        share = Share(distributed, side=64)
+        fit(
+            TrainingRun(settings, TASK, share, share, distributed),
+            lambda result, results=results: results.append(result.to_json()),
+        )
+    return found
 
 
 def _scored_by_video(distributed, _folder):
@@ -254,6 +270,16 @@ def test_two_workers_keep_the_predictions_of_every_row_once_as_one_does(two_work
     assert [label for _, label, _ in found] == [label for _, label, _ in of_one]
     expected = np.array([logits for _, _, logits in of_one])
     assert np.array([logits for _, _, logits in found]) == pytest.approx(expected, rel=2e-2, abs=2e-3)
+
+
+def test_two_workers_train_a_part_of_a_backbone_as_one_does(two_workers):
+    """Those norms alone that learn wait for the other worker."""
+    whole = _tuned(ALONE, None)
+    for worker in two_workers:
+        for tune, results in worker["_tuned"].items():
+            for result, expected in zip(results, whole[tune], strict=True):
+                names = ("train/task_loss", "train/reconstruction_loss", "learning")
+                assert [result[name] for name in names] == pytest.approx([expected[name] for name in names], rel=2e-3)
 
 
 def test_two_workers_score_the_videos_that_one_scores(two_workers):

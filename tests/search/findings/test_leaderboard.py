@@ -57,12 +57,23 @@ def test_the_test_score_does_not_change_the_order(folder):
 
 
 def test_where_the_first_weights_came_from_is_in_every_row(tmp_path):
-    for number, pretrained in enumerate([False, True, "/w/lite0.safetensors"]):
+    for number, pretrained in enumerate([False, True, "/w/lite0.safetensors", "/w/many/"]):
         trial(tmp_path, number, [0.5], "complete", **{"backbone.pretrained": pretrained})
     leaderboard.write(ranked(tmp_path), RunFolder(tmp_path))
     with (tmp_path / "leaderboard.csv").open() as file:
-        assert [line["pretrained"] for line in csv.DictReader(file)] == ["no", "hub", "lite0.safetensors"]
+        assert [line["pretrained"] for line in csv.DictReader(file)] == ["no", "hub", "lite0.safetensors", "many/"]
     assert "| pretrained |" in (tmp_path / "leaderboard.md").read_text()
+
+
+def test_the_share_that_learns_is_in_every_row_that_has_it(tmp_path):
+    """An older version did not count it."""
+    for number, learning in enumerate([None, 5, 2, 0]):
+        path = tmp_path / "trials" / f"{number:04d}"
+        record(path, {"optim.epochs": 1}, [epoch(1, 0.5, parameters=5, learning=learning)], "complete")
+    assert [row.learning for row in ranked(tmp_path)] == [None, 1.0, 0.4, 0.0]
+    leaderboard.write(ranked(tmp_path), RunFolder(tmp_path))
+    with (tmp_path / "leaderboard.csv").open() as file:
+        assert [line["learning"] for line in csv.DictReader(file)] == ["", "1.0", "0.4", "0.0"]
 
 
 def test_files(folder):

@@ -80,7 +80,7 @@ def test_what_can_be_counted():
     assert footprint(build({**settings, "resources.num_workers": 2}), 3, 1).gradients == 2 * whole.gradients
     half = footprint(build(settings), 3, 2)
     assert half.activations == pytest.approx(whole.activations / 2, rel=0.05)
-    frozen = footprint(build({**settings, "backbone.trainable": "head"}), 3, 1)
+    frozen = footprint(build({**settings, "optim.tune": "head"}), 3, 1)
     assert frozen.moments < 0.3 * whole.moments and frozen.activations < 0.5 * whole.activations
     assert footprint(build({**settings, "auxiliary": False}), 3, 1).activations < 0.6 * whole.activations
 

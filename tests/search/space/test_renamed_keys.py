@@ -13,6 +13,7 @@ VALUES = {
     "target.lbp_radius": 2.0,
     "target.ldp_k": 2,
     "target.ldp_signed": "on",
+    "backbone.trainable": "head",
 }
 IN_A_FILE = {
     "fixed": ("fixed:\n  {key}: {value}\n", 2),

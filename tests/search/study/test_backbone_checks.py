@@ -1,5 +1,6 @@
 """What no trial could train is refused before the search."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -37,6 +38,58 @@ def test_weights_are_loaded_and_what_matched_is_said(tmp_path):
     mixed = "space: {backbone.name: [test_resnet, test_vit]}"
     with pytest.raises(ConfigError, match="must be weights of test_vit"):
         check_by_building(load(tmp_path / "s.yaml", mixed, **{"backbone.pretrained": source}), said.append)
+
+
+FAMILIES = "space:\n  backbone.family: [resnet, convnext]\nfixed:\n  backbone.size: atto\n"
+
+
+def test_a_folder_of_weights_is_matched_by_name_said_and_recorded(tmp_path):
+    for name, path in {"test_resnet": "test_resnet.mine", "test_convnext": "convnext", "test_vit": "test_vit"}.items():
+        save_file(timm.create_model(name).state_dict(), tmp_path / f"{path}.safetensors")
+    said = []
+    text = f"{FAMILIES}  backbone.pretrained: {tmp_path}/\n"
+    found = check_by_building(load(tmp_path / "s.yaml", text), said.append)
+    assert [line.partition(" tensors matched")[0] for line in said[:2]] == [
+        "weights   test_resnet: test_resnet.mine.safetensors, 75",
+        "weights   test_convnext: convnext.safetensors, 99",
+    ]
+    assert said[2:] == [f"weights   of no backbone of this space in {tmp_path}: test_vit.safetensors"]
+    assert [each["architecture"] for each in found] == ["test_resnet", "test_convnext"]
+    assert found[1]["file"] == str(tmp_path / "convnext.safetensors")
+    assert found[1]["sha256"] == hashlib.sha256((tmp_path / "convnext.safetensors").read_bytes()).hexdigest()
+
+
+def test_a_backbone_of_the_space_without_a_file_is_refused_at_its_line(tmp_path):
+    """Before torch is loaded; and a condition lets the others begin at random weights."""
+    save_file(timm.create_model("test_resnet").state_dict(), tmp_path / "resnet.safetensors")
+    text = f"{FAMILIES}  backbone.pretrained: {tmp_path}/\n"
+    with pytest.raises(ConfigError, match=r"^convnext atto: `backbone\.pretrained`: .*has resnet\.saf.*s\.yaml:5\)$"):
+        load(tmp_path / "s.yaml", text)
+    some = f"  backbone.pretrained: {{choices: [{tmp_path}/], when: {{backbone.family: resnet}}}}\nfixed:"
+    found = check_by_building(load(tmp_path / "s.yaml", FAMILIES.replace("fixed:", some)), print)
+    assert [each["architecture"] for each in found] == ["test_resnet"]
+
+
+def test_a_file_of_another_architecture_is_refused_whatever_its_name(tmp_path):
+    save_file(timm.create_model("test_vit").state_dict(), tmp_path / "resnet.safetensors")
+    pins = {"backbone.family": "resnet", "backbone.size": "atto", "backbone.pretrained": f"{tmp_path}/"}
+    with pytest.raises(ConfigError, match=r"^resnet atto: .*resnet\.safetensors must be weights of test_resnet"):
+        check_by_building(load(tmp_path / "s.yaml", "search: {num_trials: 1}", **pins), print)
+
+
+@pytest.mark.parametrize(
+    ("name", "modes", "said"),
+    [
+        ("test_nfnet", "[all, norms]", r"^test_nfnet: `optim\.tune` norms: test_nfnet has no norm .*s\.yaml:3\)$"),
+        ("test_resnet", "[last_1, last_5]", r"^test_resnet: `optim\.tune` last_5: test_resnet has 4 .*s\.yaml:3\)$"),
+    ],
+)
+def test_a_way_of_tuning_that_a_backbone_has_not_got_is_refused_at_its_line(tmp_path, name, modes, said):
+    text = f"space:\n  backbone.name: [test_vit, {name}]\n  optim.tune: {modes}\n"
+    with pytest.raises(ConfigError, match=said):
+        check_by_building(load(tmp_path / "s.yaml", text), print)
+    of_vit = f"  optim.tune: {{choices: {modes}, when: {{backbone.name: test_vit}}}}\n"
+    check_by_building(load(tmp_path / "s.yaml", f"space:\n  backbone.name: [test_vit, {name}]\n{of_vit}"), print)
 
 
 @pytest.mark.parametrize(

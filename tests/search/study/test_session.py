@@ -1,4 +1,4 @@
-"""Whether a study may go on with data that an older version has read."""
+"""Whether a study may go on with data that an older version has read; what is on record when it begins."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import pytest
 
 from lssat.config import ConfigError
 from lssat.data.prepared.table import DatasetInfo, changed_fingerprint
-from search.record.manifest import Manifest
-from search.study.session import _check_read_alike
+from search.record.folder import RunFolder, Storage
+from search.record.manifest import Manifest, read_manifest
+from search.space.file import load
+from search.study.session import Session, _begin, _check_read_alike
 
 
 def test_a_study_whose_data_were_read_differently_is_told_what_and_why(tmp_path: Path) -> None:
@@ -23,3 +25,18 @@ def test_a_study_whose_data_were_read_differently_is_told_what_and_why(tmp_path:
     _check_read_alike(begun, info("y"))  # other data: the manifest says so
     with pytest.raises(ConfigError, match=r"which read column `region`, 3 pictures of `f.csv` differently"):
         _check_read_alike(begun, info(changed_fingerprint("x")))
+
+
+def test_the_weights_that_backbones_begin_with_stay_on_record(tmp_path: Path) -> None:
+    """The study that goes on has trials that began with them."""
+    (tmp_path / "s.yaml").write_text("search: {num_trials: 1}")
+    folder, space = RunFolder(tmp_path / "run"), load(tmp_path / "s.yaml", "none", {}, {})
+    folder.path.mkdir()
+    weights = [{"architecture": "test_vit", "file": "/w/vit.pth", "sha256": "0", "match": "80 tensors matched"}]
+    data = {"source": "faces.csv", "fingerprint": "x"}
+    session = Session(folder, Storage(folder.path), space, tmp_path, tmp_path, None, None)
+    assert _begin(session, data, weights).first_weights == weights
+    begun = read_manifest(folder.manifest)
+    resumed = Session(folder, Storage(folder.path), space, tmp_path, tmp_path, None, begun)
+    assert _begin(resumed, data, []).first_weights == weights
+    assert read_manifest(folder.manifest).first_weights == weights

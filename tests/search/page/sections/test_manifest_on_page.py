@@ -26,6 +26,26 @@ def test_the_folder_of_the_data_does_not_travel_with_the_page(tmp_path):
     assert dict(found["made_with"].rows)["data"] == "faces.csv"
 
 
+def test_first_weights_are_named_without_their_folder(tmp_path):
+    folder = begun(tmp_path / "s")
+    content = json.loads(folder.manifest.read_text())
+    assert not any(str(row[0]).startswith("first weights") for row in tables(folder)["made_with"].rows)
+    own = {
+        "architecture": "test_resnet",
+        "file": "/home/me/w/resnet.pth",
+        "sha256": "0123456789abcdef",
+        "match": "75 fit",
+    }
+    content["first_weights"] = [own, {"architecture": "test_convnext", "match": "99 fit"}]
+    content["resolved"]["space"]["fixed"]["backbone.pretrained"] = "/home/me/w/"
+    folder.manifest.write_text(json.dumps(content))
+    found = tables(folder)
+    rows = dict(found["made_with"].rows)
+    assert rows["first weights of test_resnet"] == "resnet.pth (SHA-256 0123456789ab...): 75 fit"
+    assert rows["first weights of test_convnext"] == "timm's hub: 99 fit"
+    assert dict(found["not_defaults"].rows)["backbone.pretrained"] == "w"
+
+
 def test_what_was_searched_is_shown_with_its_range(tmp_path):
     rows = {row[0]: row[1] for row in tables(begun(tmp_path / "s"))["space"].rows}
     assert rows == {
