@@ -48,7 +48,7 @@ NATURAL_TASKS = {
     **dict.fromkeys(("rafdb", "fer2013", "ferplus"), "emotion"),
     **dict.fromkeys(("table", "files", "huggingface"), "label"),  # or what their options say
 }
-"""What is learnt from each kind of published data set where no task is named."""
+"""What is learnt from each kind of data where no task is named."""
 RENAMED_KEYS = {
     "target.lbp_method": "texture.lbp_method",
     "target.lbp_points": "texture.lbp_points",

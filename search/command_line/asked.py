@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd")
 VISIBLE_DEVICES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 NO_DEVICES = ("", "none", "nodevfiles")
+PINNED = "--set"  # where a key is written that the command line gives
 
 
 @dataclass(frozen=True)
@@ -54,9 +58,21 @@ def _look(space: Space) -> Look:
     from lssat.data.prepare.look import look  # not for `--help`
 
     config = space.example()
-    found = look(config.data)
-    check_objective(config.objective, found.info.kind, found.info.columns)
+    with _at_its_line(space):
+        found = look(config.data)
+        check_objective(config.objective, found.info.kind, found.info.columns)
     return found
+
+
+@contextmanager
+def _at_its_line(space: Space) -> Iterator[None]:
+    """Within, a ConfigError also says where a file has the first key that it names."""
+    try:
+        yield
+    except ConfigError as error:
+        keys = re.findall(r"`([a-z_]+\.[a-z_]+)`", str(error))
+        at = next((space.locations[key] for key in keys if key in space.locations), PINNED)
+        raise ConfigError(str(error) if at == PINNED else f"{error} ({at})") from None
 
 
 def _space(arguments: argparse.Namespace) -> tuple[Space, dict[str, Any], dict[str, Any]]:
@@ -99,8 +115,9 @@ def _is_task_of_folders(arguments: argparse.Namespace, space: Space) -> bool:
     from lssat.data.prepare.look import is_class_folder
 
     data = space.example().data
-    if "data.task" in space.fixed or not is_class_folder(data.source):
-        return False
+    with _at_its_line(space):
+        if "data.task" in space.fixed or not is_class_folder(data.source):
+            return False
     folder = RunFolder(arguments.results.resolve() / folder_name(arguments.name, arguments.space, data))
     goes_on = (arguments.resume or arguments.extend is not None) and folder.has_begun
     return not (goes_on and "data.task" not in read_manifest(folder.manifest).space.fixed)

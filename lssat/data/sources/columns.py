@@ -92,7 +92,9 @@ def roles_of(table: Columns, source: Source, data: DataConfig) -> Roles:
             hint = nearest(name, columns, "its columns are")
             raise ConfigError(f"{key}{':' * (asked is None)} `{table.path.name}` has no column `{name}`; {hint}")
         if wanted.count(name) > 1:
-            raise ConfigError(f"`data.task` names the column `{name}` twice: {','.join(wanted)}")
+            raise ConfigError(
+                f"{'`data.task`' if asked is None else '`label`'} names the column `{name}` twice: {','.join(wanted)}"
+            )
     return Roles(tuple(wanted), **found)
 
 

@@ -46,7 +46,6 @@ def listing(source: Source, data: DataConfig) -> Listing:
     positions = [f"{name}:{row}" for name, size in zip(names, sizes, strict=True) for row in range(size)]
     options = {"images": "bytes", "image_column": image} | ({"tables": names} if source.path.is_dir() else {})
     rows = rows_of(table, roles, positions, options)
-    rows = rows._replace(columns={name: texts for name, texts in rows.columns.items() if name != image})
     if by_name:
         splits = [_split(name) for name in names] if source.path.is_dir() else [_split_if_any(names[0])]
         rows = rows._replace(splits=[split for split, size in zip(splits, sizes, strict=True) for _ in range(size)])

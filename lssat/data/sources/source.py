@@ -7,6 +7,7 @@ the path needs to exist: a command line is put into the configuration, and a run
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -109,7 +110,7 @@ def _parse(text: str) -> Source:
     if is_address(text):
         raise ConfigError(f"`data.source` must be a path of this machine, but got the address `{text}`; copy it first")
     form = FORM.fullmatch(text)
-    if form is None or Path(text).exists():
+    if form is None or os.path.exists(text):  # which says no of a name that is too long for a file
         return Source(OWN, Path(text).expanduser().absolute(), {})
     kind = form["kind"]
     if kind not in OPTIONS:

@@ -6,7 +6,6 @@ import io
 from collections.abc import Container, Iterator
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
@@ -58,13 +57,13 @@ def bytes_in(cells: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
 def drawn(text: str | None) -> Stored:
     """The PNG of grey pixels that are written as numbers, row by row."""
     try:
-        values = np.array((text or "").split(), dtype=np.uint8)
-    except (ValueError, OverflowError):
+        values = bytes(map(int, (text or "").split()))
+    except ValueError:
         return UnusableImage("pixels are not whole numbers from 0 to 255")
     if len(values) != SIDE * SIDE:
         return UnusableImage(f"{len(values)} pixels instead of {SIDE} x {SIDE}")
     buffer = io.BytesIO()
-    Image.fromarray(values.reshape(SIDE, SIDE)).save(buffer, "PNG")
+    Image.frombytes("L", (SIDE, SIDE), values).save(buffer, "PNG")
     return buffer.getvalue()
 
 
