@@ -69,10 +69,26 @@ def spoil_files(damaged, copied, *copies):
 
 LAYOUTS = {
     "huggingface": (trees.huggingface, "huggingface:{tree}", spoil_shards),
+    "df40": (
+        trees.df40,
+        "df40:{tree}",
+        spoil_files("FaceForensics++/youtube/*/000/000.png", "*/youtube/*/001/*", "*/youtube/*/016/000.png"),
+    ),
+    "frames": (
+        trees.frames,
+        "files:{tree}?pattern=" + SWAPS.replace("{", "{{").replace("}", "}}"),
+        spoil_files("original/*/*.png", "original/*/000.png", *(f"original/9{one:02d}/000.png" for one in range(12))),
+    ),
+    "fer2013": (trees.fer, "fer2013:{tree}", spoil_pixels),
     "table": (
         trees.table,
         "table:{tree}?image=file&label=race&identity=id&split=fold",
         spoil_files("photos/train0.jpg", "photos/train*", "photos/test1.jpg"),
+    ),
+    "celebdfpp": (
+        trees.celebdfpp,
+        "celebdfpp:{tree}",
+        spoil_files("YouTube-real/*/00005/000.png", "Celeb-real/*/id5*/*", "Celeb-real/*/id0_0000/000.png"),
     ),
     "utkface": (
         trees.utkface,
@@ -86,29 +102,13 @@ LAYOUTS = {
             "male/*/*.jpg", "female/*/*1.jpg", *(f"female/Copy_{one}/Copy_{one}_0001.jpg" for one in range(12))
         ),
     ),
-    "frames": (
-        trees.frames,
-        "files:{tree}?pattern=" + SWAPS.replace("{", "{{").replace("}", "}}"),
-        spoil_files("original/*/*.png", "original/*/000.png", *(f"original/9{one:02d}/000.png" for one in range(12))),
-    ),
     "fairface": (trees.fairface, "fairface:{tree}", spoil_files("train/1.jpg", "train/*", "val/9.jpg")),
     "rafdb": (
         trees.rafdb,
         "rafdb:{tree}",
         spoil_files("Image/*/train_00001*", "Image/*/train*", "Image/*/test_00002*"),
     ),
-    "fer2013": (trees.fer, "fer2013:{tree}", spoil_pixels),
     "ferplus": (lambda root: trees.fer(root, votes=True), "ferplus:{tree}", spoil_pixels),
-    "celebdfpp": (
-        trees.celebdfpp,
-        "celebdfpp:{tree}",
-        spoil_files("YouTube-real/*/00005/000.png", "Celeb-real/*/id5*/*", "Celeb-real/*/id0_0000/000.png"),
-    ),
-    "df40": (
-        trees.df40,
-        "df40:{tree}",
-        spoil_files("FaceForensics++/youtube/*/000/000.png", "*/youtube/*/001/*", "*/youtube/*/016/000.png"),
-    ),
     "class folders": (trees.class_tree, "{tree}", spoil_files("train/man/*", "train/man/*", "test/man/*")),
 }
 IN_CI = ("huggingface", "df40")

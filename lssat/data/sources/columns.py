@@ -143,7 +143,7 @@ def real_or_fake(rows: SourceRows, roles: Roles, table: Columns, real: str | Non
     if len(roles.labels) > 1:
         raise ConfigError(f"`data.source`: option `real` needs one label, but there are {listed(roles.labels)}")
     values, found = {name.strip() for name in real.split(",")}, sorted({*rows.label} - {""})
-    for name in values - {*found}:
+    for name in sorted(values - {*found}):
         hint = nearest(name, found, "it holds")
         raise ConfigError(
             f"`data.source`: option `real` names `{name}`, but column `{roles.labels[0]}` of `{table.path.name}` has "

@@ -215,7 +215,9 @@ class TestFer:
         path = tmp_path / "fer2013new.csv"
         lines = path.read_text().splitlines()
         path.write_text("\n".join(lines[:-1]))
-        with pytest.raises(ConfigError, match=r"line 145 of .*fer2013new.csv` is of another image .* .143 and 144 rows."):
+        with pytest.raises(
+            ConfigError, match=r"line 145 of .*fer2013new.csv` is of another image .* .143 and 144 rows."
+        ):
             listed(f"ferplus:{tmp_path}")
         path.write_text("\n".join([lines[0], *lines[2:], lines[1]]))
         with pytest.raises(ConfigError, match=r"line 97 of .* is of another image"):
