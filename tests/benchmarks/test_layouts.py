@@ -29,7 +29,7 @@ fixed:
   backbone.patch_size: 8
 space:
   aux_weight: {low: 0.1, high: 0.5}
-search: {num_trials: 2, grace_epochs: 1, finalists: 0}
+search: {num_trials: 2, scheduler: none, finalists: 0}
 """
 SWAPS = "{method}/{identity}_{source_identity}/*.png|{method}/{identity}/*.png&label=method&real=original"
 NO_PICTURE = b"no picture"
