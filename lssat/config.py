@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -42,9 +43,12 @@ There are 2**P codes, 2**P up to rotation, P + 2 and P (P - 1) + 3.
 NATURAL_TASKS = {
     "celeba": "attributes",
     "affectnet": "emotion",
-    **dict.fromkeys(("faceforensics", "celebdf", "dfdc", "deepfakebench"), "deepfake"),
+    **dict.fromkeys(("faceforensics", "celebdf", "celebdfpp", "dfdc", "deepfakebench", "df40"), "deepfake"),
+    "fairface": "race",
+    **dict.fromkeys(("rafdb", "fer2013", "ferplus"), "emotion"),
+    **dict.fromkeys(("table", "files", "huggingface"), "label"),  # or what their options say
 }
-"""What is learnt from each kind of published data set where no task is named."""
+"""What is learnt from each kind of data where no task is named."""
 RENAMED_KEYS = {
     "target.lbp_method": "texture.lbp_method",
     "target.lbp_points": "texture.lbp_points",
@@ -139,8 +143,13 @@ class DataConfig(Section):
     def _each_kind_has_its_task(cls, values: Any) -> Any:
         if not isinstance(values, Mapping) or "task" in values:
             return values
-        kind, colon, _ = str(values.get("source", "")).partition(":")
-        return {**values, "task": NATURAL_TASKS[kind]} if colon and kind in NATURAL_TASKS else values
+        source = str(values.get("source", ""))
+        kind, colon, _ = source.partition(":")
+        if not colon or kind not in NATURAL_TASKS:
+            return values
+        options = dict(re.findall(r"[?&](\w+)=([^&]*)", source)) if NATURAL_TASKS[kind] == "label" else {}
+        task = "deepfake" if "real" in options else unquote(options.get("label", NATURAL_TASKS[kind]))
+        return {**values, "task": task}
 
     @field_validator("weights", mode="before")
     @classmethod

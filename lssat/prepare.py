@@ -25,12 +25,16 @@ EPILOG = """examples:
   python -m lssat.prepare celeba /data/CelebA shards/celeba
   python -m lssat.prepare faceforensics '/data/FaceForensics++?compression=c40&frames=16' shards/ff-c40
   python -m lssat.prepare own /data/faces.parquet shards/faces --task male
+  python -m lssat.prepare table '/data/faces.csv?image=file&label=race&identity=id' shards/faces
+  python -m lssat.prepare files '/data/UTKFace?pattern={age}_{gender}_{race}_*.jpg&label=race' shards/utkface
+  python -m lssat.prepare huggingface '/data/hub?label=gender' shards/hub
   python search/run.py --space spaces/backbones.yaml --data shards/celeba
 
 The tree is taken as its owner publishes it. Images and frames become squares of at most 256 pixels; the images of
-your own table or folder are kept as they are. What cannot be used is listed in <shards>/rejects.csv with its reason
-and never replaced. Interrupted, the same command goes on with the shards that are missing; a table that holds its
-images is begun anew. On a cluster (--address) the source and the shards must be in folders that all nodes see."""
+your own data (own, table, files, huggingface) are kept as they are. What cannot be used is listed in
+<shards>/rejects.csv with its reason and never replaced. Interrupted, the same command goes on with the shards that are
+missing; a table that holds its images is begun anew. On a cluster (--address) the source and the shards must be in
+folders that all nodes see."""
 
 
 def main() -> int:
@@ -46,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         "kind",
         choices=[OWN, *OPTIONS],
         metavar="KIND",
-        help=f"own, or a published data set (with its options): {kinds}",
+        help=f"own (a table, or a folder per class), or another layout or published data set with its options: {kinds}",
     )
     parser.add_argument("source", help="the folder or table; options follow as ?name=value&...")
     parser.add_argument("shards", type=local_path, help="the folder to write; it appears when it is whole")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ class CsvForm(NamedTuple):
     columns: list[str]
 
 
-def csv_form(path: Path) -> CsvForm:
+def csv_form(path: Path, image_columns: Sequence[str] = IMAGE_COLUMNS) -> CsvForm:
     """Raises OSError, UnicodeDecodeError or csv.Error for a first line that cannot be read.
 
     Cells are separated by the mark that brings the column of images to light or, where none does, most columns.
@@ -35,7 +36,7 @@ def csv_form(path: Path) -> CsvForm:
     for mark in MARKS:
         with path.open(encoding=encoding, newline="") as file:
             forms.append(CsvForm(encoding, mark, next(csv.reader(file, delimiter=mark), [])))
-    with_images = [form for form in forms if set(IMAGE_COLUMNS) & set(form.columns)]
+    with_images = [form for form in forms if set(image_columns) & set(form.columns)]
     return with_images[0] if with_images else max(forms, key=lambda form: len(form.columns))
 
 

@@ -65,7 +65,8 @@ def _add_what_is_searched(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         metavar="PATH",
-        help="a published data set (celeba:PATH, ...), a table, or a folder per class; default: synthetic faces",
+        help="a table, a folder per class, or kind:PATH?option=value: a published data set (celeba, ...) or another "
+        "layout (table, files, huggingface), see docs/data.md; default: synthetic faces",
     )
     parser.add_argument(
         "--task",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd")
 VISIBLE_DEVICES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 NO_DEVICES = ("", "none", "nodevfiles")
+PINNED = "--set"  # where a key is written that the command line gives
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,10 @@ def _look(space: Space) -> Look:
     from lssat.data.prepared.selection import check_folds, check_hold_out, folds_of, with_learnt
 
     config = space.example()
-    found = look(config.data)
-    check_objective(config.objective, found.info.kind, found.info.columns)
-    check_sampling(config.data, found.info.kind, found.info.columns)
+    with _at_its_line(space):
+        found = look(config.data)
+        check_objective(config.objective, found.info.kind, found.info.columns)
+        check_sampling(config.data, found.info.kind, found.info.columns)
     check_hold_out(found.info, config.data, found.cells, space.locations)
     found = found._replace(info=with_learnt(found.info, found.cells, config.data))
     if not space.search.rotate or found.cells is None:
@@ -65,6 +70,17 @@ def _look(space: Space) -> Look:
     folds, why_not = folds_of(found.info, config.data, found.cells)
     check_folds(folds, why_not, space.locations.get("search.rotate"))
     return found._replace(folds=len(folds))
+
+
+@contextmanager
+def _at_its_line(space: Space) -> Iterator[None]:
+    """Within, a ConfigError also says where a file has the first key that it names."""
+    try:
+        yield
+    except ConfigError as error:
+        keys = re.findall(r"`([a-z_]+\.[a-z_]+)`", str(error))
+        at = next((space.locations[key] for key in keys if key in space.locations), PINNED)
+        raise ConfigError(str(error) if at == PINNED else f"{error} ({at})") from None
 
 
 def _space(arguments: argparse.Namespace) -> tuple[Space, dict[str, Any], dict[str, Any]]:
@@ -107,8 +123,9 @@ def _is_task_of_folders(arguments: argparse.Namespace, space: Space) -> bool:
     from lssat.data.prepare.look import is_class_folder
 
     data = space.example().data
-    if "data.task" in space.fixed or not is_class_folder(data.source):
-        return False
+    with _at_its_line(space):
+        if "data.task" in space.fixed or not is_class_folder(data.source):
+            return False
     folder = RunFolder(arguments.results.resolve() / folder_name(arguments.name, arguments.space, data))
     goes_on = (arguments.resume or arguments.extend is not None) and folder.has_begun
     return not (goes_on and "data.task" not in read_manifest(folder.manifest).space.fixed)

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from PIL import Image
 
 from lssat.data.images import UnusableImage, read_inside, resolve_inside
@@ -20,10 +18,9 @@ from lssat.data.prepare.cropping import SIZE, Picture, square_crop
 from lssat.data.prepared.hashing import thumbnail_of
 from lssat.data.prepared.table import Reject, Row
 from lssat.data.sources.listing import Box, Listing, Media, Record
-from lssat.data.sources.reading import damaged_table
+from lssat.data.sources.stored import Stored, stored_images
 from lssat.text.visible import as_text
 
-BATCH_ROWS = 256
 CHUNK = 64  # images of a table that a process looks at in one go
 QUALITY = 95  # of JPEG, for what is cut out
 
@@ -71,27 +68,31 @@ def open_entry(options: OpenOptions, entry: Record) -> EntryResult:
 
 
 def read_table(listing: Listing) -> Iterator[Row | Reject]:
-    """Every entry of a table that holds its images, in the table's order."""
-    stored, sent = tee(chunks(_stored_images(listing), CHUNK))  # images need not come back from the processes
+    """The rejects of a table that holds its images, then every record in the table's order."""
+    yield from (entry for entry in listing.entries if isinstance(entry, Reject))
+    records = {entry.position: entry for entry in listing.entries if isinstance(entry, Record)}
+    # Images need not come back from the processes:
+    stored, sent = tee(chunks(stored_images(listing, records), CHUNK))
     checked = in_processes(_check_images, ([image for _, image in some] for some in sent))
     for some, outcomes in zip(stored, checked, strict=True):
-        for (entry, image), outcome in zip(some, outcomes, strict=True):
-            if isinstance(entry, Reject):
-                yield entry
-            elif isinstance(outcome, str):
-                yield Reject(entry.name, outcome)
+        for (row, image), outcome in zip(some, outcomes, strict=True):
+            if isinstance(outcome, str):
+                yield Reject(records[row].name, outcome)
             else:
-                yield _row(entry, image or b"", *outcome)
+                assert isinstance(image, bytes), "what was opened is an image file"
+                yield _row(records[row], image, *outcome)
 
 
-def _check_images(images: list[bytes | None]) -> list[tuple[bytes, bool] | str]:
+def _check_images(images: list[Stored]) -> list[tuple[bytes, bool] | str]:
     """Thumbnail and `Opened.changed` of each image, or why it cannot be used."""
     with refuse_bombs():
         return [_thumbnail_or_reason(image) for image in images]
 
 
-def _thumbnail_or_reason(image: bytes | None) -> tuple[bytes, bool] | str:
+def _thumbnail_or_reason(image: Stored) -> tuple[bytes, bool] | str:
     try:
+        if isinstance(image, UnusableImage):
+            raise image
         opened = open_picture(image)
         return thumbnail_of(opened.picture), opened.changed
     except UnusableImage as reason:
@@ -153,18 +154,3 @@ def _row(entry: Record, image: bytes, thumbnail: bytes, changed: bool) -> Row:
     identity, video, source = map(as_text, (entry.identity, entry.video, entry.source))
     columns = tuple(map(as_text, entry.columns))
     return Row(image, entry.label, identity, entry.split, video, columns, source, thumbnail, changed)
-
-
-def _stored_images(listing: Listing) -> Iterator[tuple[Record | Reject, bytes | None]]:
-    """Entries with the image bytes that the table holds for them, one batch of the table in memory at a time."""
-    entries = {entry.position if isinstance(entry, Record) else entry.row: entry for entry in listing.entries}
-    position = 0
-    try:
-        table = pq.ParquetFile(listing.path)
-        for batch in table.iter_batches(BATCH_ROWS, columns=[listing.info.options["image_column"]]):
-            for image in batch.column(0):
-                if position in entries:
-                    yield entries[position], image.as_py()
-                position += 1
-    except (OSError, pa.ArrowException) as error:
-        raise damaged_table(listing.path, error) from None

@@ -33,11 +33,12 @@ from lssat.data.prepared.table import (
 )
 from lssat.data.prepared.writing import REJECTS_FILE, Acceptance, clear_partial, write_dataset
 from lssat.data.sources.registry import fingerprint, open_listing
-from lssat.data.sources.source import OWN, SYNTHETIC, Source, located
+from lssat.data.sources.source import MAPPED, OWN, SYNTHETIC, Source, located
 from lssat.data.synthetic import DRAWING
 from lssat.files import free
 
 FORMAT = 4  # of the prepared folder; raise it when older folders must not be found any more
+WITH_METHODS = ("faceforensics", "celebdf", "deepfakebench")  # once real faces had a method: the folder they are in
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,13 @@ class Preparation:
             return options | {"num_images": data.num_images, "image_size": data.image_size}
         if source.kind == OWN:
             return options
-        return options | {"kind": source.kind, **{f"{source.kind}.{name}": v for name, v in source.options.items()}}
+        name = "layout" if source.kind in MAPPED else "kind"  # data of a kind are not one's own
+        return options | {name: source.kind, **{f"{source.kind}.{name}": v for name, v in source.options.items()}}
+
+    @property
+    def reading(self) -> int:
+        """READING, or the later one by which the methods of fakes are read: real faces have none."""
+        return READING + (self.source.kind in WITH_METHODS)
 
     @property
     def fingerprint(self) -> str:
@@ -79,11 +86,11 @@ class Preparation:
     @property
     def shards_fingerprint(self) -> str:
         """sha256 of what decides the shards: leaks that were refused may be allowed without opening files again."""
-        return _sha256([FORMAT, READING, self.content, {**self.options, "allow_leaks": None}])
+        return _sha256([FORMAT, self.reading, self.content, {**self.options, "allow_leaks": None}])
 
     def describe(self, info: DatasetInfo) -> DatasetInfo:
         """`info` with the options beside those that the reader recorded."""
-        return replace(info, options=self.options | info.options | {"reading": READING})
+        return replace(info, options=self.options | info.options | {"reading": self.reading})
 
     def accept(self, folder: Path, info: DatasetInfo) -> DatasetInfo:
         """`info` of written shards with their leaks and fingerprint. Raises ConfigError (`check_leaks`).
@@ -100,7 +107,7 @@ class Preparation:
     def is_described_by(self, info: DatasetInfo) -> bool:
         """Whether `info` is of this source and these options, as they are read today."""
         fingerprints = (self.fingerprint, changed_fingerprint(self.fingerprint))
-        is_current = info.synthetic or info.options.get("reading") == READING
+        is_current = info.synthetic or info.options.get("reading") == self.reading
         return is_current and info.fingerprint in fingerprints
 
 

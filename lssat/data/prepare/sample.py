@@ -17,10 +17,11 @@ from lssat.data.images import UnusableImage
 from lssat.data.pictures import refuse_bombs
 from lssat.data.prepare.opening import open_entry, open_options
 from lssat.data.prepared.decoding import decode
-from lssat.data.prepared.table import shard_paths
+from lssat.data.prepared.table import row_groups, shard_paths
 from lssat.data.sources.listing import Listing, Record
 from lssat.data.sources.registry import open_listing
 from lssat.data.sources.source import SYNTHETIC, located
+from lssat.data.sources.stored import bytes_column, bytes_in, stored_images, tables_of
 
 Images = npt.NDArray[np.uint8]
 MOST_GROUPS = 8
@@ -61,8 +62,11 @@ def _encoded(data: DataConfig, prepared: Path | None, most: int) -> Iterator[byt
     else:
         listing = open_listing(source, data)
         entries = [entry for entry in listing.entries if isinstance(entry, Record) and entry.split == "train"]
-        if listing.media == "table":
-            yield from _of_table(listing, entries, most, draws)
+        if listing.media == "table" and listing.info.options["images"] == "pixels":
+            drawn = {entry.position for entry in draws.sample(entries, min(len(entries), 2 * most))}
+            yield from (image for _, image in stored_images(listing, drawn) if isinstance(image, bytes))
+        elif listing.media == "table":
+            yield from _of_tables(listing, entries, most, draws)
         elif listing.media == "images":
             options = open_options(listing)
             for entry in draws.sample(entries, len(entries)):
@@ -77,17 +81,19 @@ def _of_shards(paths: list[Path], most: int, draws: random.Random) -> Iterator[b
         yield from _some(images, range(len(images)), _share(most, len(chosen)), draws)
 
 
-def _of_table(listing: Listing, entries: list[Record], most: int, draws: random.Random) -> Iterator[bytes]:
-    table, column = pq.ParquetFile(listing.path), listing.info.options["image_column"]
-    ends = np.cumsum([table.metadata.row_group(group).num_rows for group in range(table.num_row_groups)])
+def _of_tables(listing: Listing, entries: list[Record], most: int, draws: random.Random) -> Iterator[bytes]:
+    groups = row_groups(tables_of(listing))
+    column = bytes_column(Path(groups[0].path), listing.info.options["image_column"])
+    ends = np.cumsum([group.rows for group in groups])
     rows_of: dict[int, list[int]] = {}
     for entry in entries:
-        group = int(np.searchsorted(ends, entry.position, side="right"))
-        rows_of.setdefault(group, []).append(entry.position - (int(ends[group - 1]) if group else 0))
+        index = int(np.searchsorted(ends, entry.position, side="right"))
+        rows_of.setdefault(index, []).append(entry.position - groups[index].start)
     chosen = draws.sample(sorted(rows_of), min(len(rows_of), MOST_GROUPS))
-    for group in chosen:
-        images = table.read_row_group(group, columns=[column]).column(0)
-        yield from _some(images, rows_of[group], _share(most, len(chosen)), draws)
+    for index in chosen:
+        table = pq.ParquetFile(groups[index].path)
+        images = bytes_in(table.read_row_group(groups[index].row_group, columns=[column]).column(0))
+        yield from _some(images, rows_of[index], _share(most, len(chosen)), draws)
 
 
 def _share(most: int, num_groups: int) -> int:

@@ -1,4 +1,4 @@
-"""A user's own data: a CSV or Parquet table, or a folder with one folder per class.
+"""A user's own data: a CSV or Parquet table, or a folder with one folder per class; and what else comes as rows.
 
 Names, labels and splits are read first, so that mistakes are answered before any image is opened. Nothing is renamed,
 and whatever is left out is named with its reason.
@@ -7,13 +7,15 @@ and whatever is left out is named with its reason.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import repeat
 
 from lssat.config import ConfigError, DataConfig
 from lssat.data.prepared.table import SPLITS, Label, Reject
 from lssat.data.sources.assemble import Classes, Layout, assemble, pick_classes
+from lssat.data.sources.columns import SourceRows
 from lssat.data.sources.listing import Entries, Listing, Record
-from lssat.data.sources.reading import SourceRows, read_source
+from lssat.data.sources.reading import read_source
 from lssat.data.sources.source import Source
 from lssat.data.sources.splits import complete_splits
 from lssat.text.did_you_mean import listed
@@ -25,7 +27,11 @@ SIGNS = {"-1": 0, "1": 1}
 
 def listing(source: Source, data: DataConfig) -> Listing:
     """Names, labels and splits of a table or folder, checked; no image is opened. Raises ConfigError."""
-    rows = read_source(source.path, data)
+    return listing_of(read_source(source, data), source, data)
+
+
+def listing_of(rows: SourceRows, source: Source, data: DataConfig, rejects: Sequence[Reject] = ()) -> Listing:
+    """Rows that were read, with labels and complete splits; `rejects`: what became no row. Raises ConfigError."""
     kind, classes = _classes(rows, data) if len(rows.labels) == 1 else _label_names(rows, data)
     given = set(rows.splits) & {*SPLITS, ""}  # a split whose rows were all left out counts: it is not made anew
     entries, made = complete_splits(_entries(rows, (kind, classes)), given, data.seed)
@@ -35,12 +41,13 @@ def listing(source: Source, data: DataConfig) -> Listing:
         columns=tuple(rows.columns),
         options={**rows.options, "splits": made},
     )
-    return assemble(source.path, data, (kind, classes), entries, layout)
+    return assemble(source.path, data, (kind, classes), [*entries, *rejects], layout)
 
 
 def _classes(rows: SourceRows, data: DataConfig) -> Classes:
-    """Classes of one label column: its distinct values, numbers by size."""
-    found = sorted({*rows.labels[0]} - {""}, key=_rank)
+    """Classes of one label column: its distinct values, numbers by size, or as the data order them."""
+    distinct = {*rows.label} - {""}
+    found = [name for name in rows.order if name in distinct] if rows.order else sorted(distinct, key=_rank)
     if not found:
         raise ConfigError(
             f"task `{data.task}` of `{data.source}` has no labels: every value is empty; fill the column or name "
@@ -65,15 +72,14 @@ def _label_names(rows: SourceRows, data: DataConfig) -> Classes:
         raise ConfigError(
             f"`data.classes` selects classes of one label column, but `data.task` names several: {data.task}; drop one"
         )
-    names = tuple(name.strip() for name in data.task.split(","))
-    for name, column in zip(names, rows.labels, strict=True):
+    for name, column in rows.labels.items():
         found = {*column} - {""}
         if not (found <= BITS.keys() or found <= SIGNS.keys()):
             raise ConfigError(
                 f"with several label columns each must hold 0 and 1 (or -1 and 1), but `{name}` of `{data.source}` "
                 f"holds {listed(sorted(found, key=_rank))}; write 0 and 1, or name one column alone by `data.task`"
             )
-    return "multilabel", names
+    return "multilabel", tuple(rows.labels)
 
 
 def _entries(rows: SourceRows, classes: Classes) -> Entries:
@@ -83,7 +89,7 @@ def _entries(rows: SourceRows, classes: Classes) -> Entries:
     columns = zip(*rows.columns.values(), strict=True) if rows.columns else repeat((), len(rows.names))
     table = zip(
         rows.names,
-        zip(*rows.labels, strict=True),
+        zip(*rows.labels.values(), strict=True),
         rows.identities,
         rows.splits,
         rows.videos,

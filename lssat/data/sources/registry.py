@@ -5,22 +5,45 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 from lssat.config import DataConfig
-from lssat.data.sources import affectnet, celeba, celebdf, deepfakebench, dfdc, faceforensics, own
+from lssat.data.sources import files, huggingface, own
 from lssat.data.sources.listing import Listing
-from lssat.data.sources.reading import TABLES, image_files
+from lssat.data.sources.published import (
+    affectnet,
+    celeba,
+    celebdf,
+    deepfakebench,
+    df40,
+    dfdc,
+    faceforensics,
+    fairface,
+    fer,
+    rafdb,
+)
+from lssat.data.sources.reading import files_below, image_files
 from lssat.data.sources.source import OWN, Source
+from lssat.data.sources.tables import TABLES
 
 Reader = Callable[[Source, DataConfig], Listing]
 READERS: dict[str, Reader] = {
     OWN: own.listing,
+    "table": own.listing,
+    "files": files.listing,
+    "huggingface": huggingface.listing,
     "celeba": celeba.listing,
     "affectnet": affectnet.listing,
     "faceforensics": faceforensics.listing,
     "celebdf": celebdf.listing,
+    "celebdfpp": celebdf.listing_of_scenarios,
     "dfdc": dfdc.listing,
     "deepfakebench": deepfakebench.listing,
+    "df40": df40.listing,
+    "fairface": fairface.listing,
+    "rafdb": rafdb.listing,
+    "fer2013": fer.listing,
+    "ferplus": fer.listing,
 }
 
 
@@ -40,7 +63,7 @@ def fingerprint(source: Source) -> str:
         root = source.path.parent
         with source.path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
-    for name in image_files(source.path if source.path.suffix.lower() in TABLES else root):
+    for name in _files(source, root):
         try:
             status = os.stat(f"{root}/{name}")
             state = f"{status.st_size} {status.st_mtime_ns}"
@@ -48,3 +71,10 @@ def fingerprint(source: Source) -> str:
             state = "absent"
         digest.update(f"{name}\0{state}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
+
+
+def _files(source: Source, root: Path) -> list[str]:
+    """What belongs to the source beside a table: the files that it names, or all of the folder."""
+    if source.path.is_file() and source.path.suffix.lower() in TABLES:
+        return [] if source.kind == "huggingface" else image_files(source)
+    return sorted(files_below(root))

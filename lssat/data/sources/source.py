@@ -7,23 +7,39 @@ the path needs to exist: a command line is put into the configuration, and a run
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from lssat.command import is_address
 from lssat.config import ConfigError
 from lssat.text.did_you_mean import listed, nearest
 
 FORM = re.compile(r"(?P<kind>[A-Za-z]\w*):(?P<path>[^?]*)(?:\?(?P<options>.*))?")
+ROLES = ("label", "identity", "video", "split", "source_identity", "real")
 OPTIONS: dict[str, tuple[str, ...]] = {
+    "table": ("image", *ROLES),
+    "files": ("pattern", "frames", *ROLES),
+    "huggingface": ("image", *ROLES),
     "celeba": (),
     "affectnet": ("classes",),
     "faceforensics": ("compression", "methods", "frames"),
     "celebdf": ("frames",),
+    "celebdfpp": ("frames",),
     "dfdc": ("frames",),
     "deepfakebench": ("dataset", "compression", "frames"),
+    "df40": ("methods", "domains", "compression", "frames"),
+    "fairface": (),
+    "rafdb": (),
+    "fer2013": (),
+    "ferplus": (),
 }
+MAPPED = ("table", "files", "huggingface")
+"""Kinds of layouts of one's own data, whose options say what is what. As of all own data, pictures are kept whole."""
+FILES = {"deepfakebench": (".json",), "table": (".csv", ".parquet"), "huggingface": (".parquet",)}
+"""Endings of the files that may be given instead of a folder; a table is always one."""
 SYNTHETIC = "synthetic"
 OWN = "own"
 FRAMES = 32  # per video, evenly spaced, as is common practice with FaceForensics++
@@ -35,6 +51,10 @@ class Source(NamedTuple):
     kind: str
     path: Path
     options: dict[str, str]
+
+    def text(self, name: str) -> str | None:
+        """The value of an option in which `%26` is `&`; None where it is not given."""
+        return unquote(self.options[name]) if name in self.options else None
 
     def choice(self, name: str, known: tuple[str, ...], default: str) -> str:
         """The value of an option that must be one of those known. Raises ConfigError."""
@@ -59,8 +79,13 @@ def located(text: str) -> Source:
     path = source.path
     if not path.exists():
         raise _missing(path, text)
-    if source.kind != OWN and not path.is_dir() and not (source.kind == "deepfakebench" and path.suffix == ".json"):
-        raise ConfigError(f"`data.source`: `{path}` must be the folder of a {source.kind} data set, but it is a file")
+    if source.kind != OWN and not path.is_dir() and path.suffix.lower() not in (endings := FILES.get(source.kind, ())):
+        or_file = f", or a {' or '.join(endings)} file" if endings else ""
+        raise ConfigError(
+            f"`data.source`: `{path}` must be the folder of a {source.kind} data set{or_file}, but it is a file"
+        )
+    if source.kind == "table" and path.is_dir():
+        raise ConfigError(f"`data.source`: `{path}` must be a .csv or .parquet table, but it is a folder")
     return source._replace(path=path.resolve() if path.is_dir() else path)
 
 
@@ -77,7 +102,7 @@ def absolute(text: str) -> str:
 def short_name(text: str) -> str:
     """What a run folder calls the source: its kind, or the name of one's own data. Raises ConfigError."""
     source = _parse(text)
-    return source.path.stem if source.kind == OWN else source.kind
+    return source.path.stem if source.kind in (OWN, *MAPPED) else source.kind
 
 
 def _parse(text: str) -> Source:
@@ -85,7 +110,7 @@ def _parse(text: str) -> Source:
     if is_address(text):
         raise ConfigError(f"`data.source` must be a path of this machine, but got the address `{text}`; copy it first")
     form = FORM.fullmatch(text)
-    if form is None or Path(text).exists():
+    if form is None or os.path.exists(text):  # which says no of a name that is too long for a file
         return Source(OWN, Path(text).expanduser().absolute(), {})
     kind = form["kind"]
     if kind not in OPTIONS:

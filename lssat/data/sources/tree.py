@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from lssat.data.sources.listing import Entries, Media, Record
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
 VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv")
+T = TypeVar("T")
 PAIR = re.compile(r"((?:id)?\d+)_((?:id)?\d+)(?=_|$)")
 
 
@@ -155,8 +156,8 @@ def media_of(tree: Tree, folders: dict[str, str]) -> tuple[Media, dict[str, str]
     )
 
 
-def evenly_spaced(files: list[str], count: int) -> list[str]:
-    """At most `count` files, evenly spaced from the first to the last."""
+def evenly_spaced(files: list[T], count: int) -> list[T]:
+    """At most `count` of them, evenly spaced from the first to the last."""
     if len(files) <= count:
         return files
     return [files[index] for index in np.linspace(0, len(files) - 1, count).round().astype(int)]

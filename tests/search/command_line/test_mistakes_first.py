@@ -28,6 +28,9 @@ TABLE = "image,male,age,split\n" + "".join(
         (["--plan", "--task", "mael"], "did you mean `male`"),
         (["--data", "synthetic", "--task", "emotoin"], "must be one of emotion, attributes, deepfake"),
         (["--data", "fases.csv"], "did you mean `faces.csv`?"),
+        (["--data", "table:faces.csv?label=mael"], "option `label` names `mael`, but `faces.csv` has no column `mael`"),
+        (["--data", "files:.?pattern={age.jpg"], "must have each field in a pair of braces"),
+        (["--data", "huggingface:."], "holds no Parquet files"),
     ],
 )
 def test_what_is_wrong_with_the_data_is_said_before_torch_is_imported(tmp_path, words, message):
@@ -45,6 +48,20 @@ def test_a_split_that_nobody_knows_is_named_before_torch_is_imported(tmp_path):
     assert "of 60 images or rows cannot be used" in done.stderr
     assert "unknown split `dev` (" in done.stderr
     assert done.stdout == "2 []\n"
+
+
+def test_a_mistake_of_a_file_is_said_with_its_line(tmp_path):
+    (tmp_path / "faces.csv").write_text(TABLE)
+    for source, message in (
+        ("table:faces.csv?label=mael", "has no column `mael`; did you mean `male` or `image` or `age`? (mine.yaml:3)"),
+        ("table:fases.csv?label=male", "did you mean `faces.csv`? (mine.yaml:3)"),
+    ):
+        (tmp_path / "mine.yaml").write_text(
+            f"fixed:\n  backbone.name: test_vit\n  data.source: '{source}'\nspace:\n  aux_weight: [0.1, 0.5]\n"
+        )
+        done = run(tmp_path, "--space", "mine.yaml")
+        assert message in done.stderr, done.stderr
+        assert done.stdout == "2 []\n"
 
 
 def run(folder, *words):

@@ -23,11 +23,12 @@ from lssat.config import ConfigError, DataConfig
 from lssat.data.prepare import progress
 from lssat.data.prepare.prepare import Preparation, prepare
 from lssat.data.prepared import writing
-from lssat.data.prepared.table import DatasetInfo, is_complete, read_info
+from lssat.data.prepared.table import INFO_FILE, DatasetInfo, is_complete, read_info
 from lssat.data.sources import source
 from lssat.data.sources.source import located
 from lssat.data.synthetic import generate as synthetic
 from lssat.data.synthetic.generate import SyntheticRow
+from tests.lssat.data import trees
 from tests.lssat.data.shards import read_split
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -355,3 +356,17 @@ class TestRealFaces:
             ConfigError, match=r"`val` .* no image of class `7`; set `data.classes: \[0, 1, 2, 3, 4, 5, 6\]`"
         ):
             prepare(DataConfig(source=FACES, task="emotion"), cache, lambda _: None)
+
+
+def test_a_folder_in_which_real_faces_had_a_method_is_made_anew_with_its_fingerprint(cache: Path) -> None:
+    """So that a method can be held out, and a study of before goes on."""
+    trees.celebdf(cache / "tree", frames=True, length=1)
+    data = DataConfig(source=f"celebdf:{cache / 'tree'}", allow_leaks=True)
+    folder = prepare(data, cache, lambda _: None)
+    assert set(read_split(folder, "train")["method"].to_pylist()) == {"", "Celeb-synthesis"}
+    before = read_info(folder)
+    (folder / INFO_FILE).write_text(replace(before, options=before.options | {"reading": 2}).to_json())
+    lines: list[str] = []
+    assert prepare(data, cache, lines.append) == folder
+    assert lines[-1].startswith("prepared tree")
+    assert read_info(folder) == before

@@ -301,7 +301,7 @@ def test_deepfakebench_names_frames_below_the_folder(tmp_path: Path) -> None:
         assert rejects(listing)["FaceForensics++/gone.png"] == "file not found"
         assert listing.info.options["dropped"] == {"train videos that are in val": 1}
         assert {record.columns for record in records(listing)} == {
-            ("FF-real", "c23"),
+            ("", "c23"),
             ("FF-DF", "c23"),
             ("FF-FS", "c23"),
         }

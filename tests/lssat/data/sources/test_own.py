@@ -179,7 +179,7 @@ class TestFormats:
         }
         pq.write_table(pa.table(columns), tmp_path / "faces.parquet")
         sources = [quoted(tmp_path, columns, 0), quoted(tmp_path, columns, 1), str(tmp_path / "faces.parquet")]
-        rows = [read_source(Path(source), DataConfig(source=source, task="label")) for source in sources]
+        rows = [read_source(located(source), DataConfig(source=source, task="label")) for source in sources]
         first, second, third = (each._replace(options={}) for each in rows)
         assert first == second == third
         assert "NA" in first.columns["region"]
@@ -260,7 +260,7 @@ class TestFormats:
         for name, cells in {"label": ["true", "false"], "identity": ["NA", "b"], "region": ["null", "b"]}.items():
             columns = {"image": [*map(str, range(120))], **same, name: cells * 60}
             source = quoted(tmp_path, columns, 0)
-            changed = read_source(Path(source), DataConfig(source=source, task="label")).options["changed"]
+            changed = read_source(located(source), DataConfig(source=source, task="label")).options["changed"]
             assert changed == [f"column `{name}`"]
 
 

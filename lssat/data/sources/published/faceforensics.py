@@ -116,7 +116,7 @@ def _record(method: str, compression: str, video: str, official: dict[str, str])
         identity=target,
         split=split,
         video=f"{method}/{compression}/{video}",
-        columns=(method, compression),
+        columns=(method if is_fake else "", compression),
         source=source if is_fake else "",
     )
 

@@ -25,7 +25,7 @@ JSON_FOLDERS = ("", "dataset_json/", "preprocessed/dataset_json/")
 ORDER = ("test", "val", "train")
 
 
-class _Video(NamedTuple):
+class Video(NamedTuple):
     """One video of the JSON. `compression`: "" where the JSON has no such level."""
 
     split: str
@@ -33,6 +33,11 @@ class _Video(NamedTuple):
     compression: str
     name: str
     frames: list[Any]
+
+    @property
+    def is_real(self) -> bool:
+        """As its label has it, such as `FF-real` or `simswap_Real`."""
+        return "real" in self.label.lower()
 
     @property
     def key(self) -> str:
@@ -46,18 +51,8 @@ def listing(source: Source, data: DataConfig) -> Listing:
     compression = source.choice("compression", COMPRESSIONS, "c23")
     tree = Tree(source.path if source.path.is_dir() else source.path.parent.resolve())
     dataset, labels = _dataset(tree, source)
-    videos, dropped = _in_one_split(_videos(labels, compression, tree.root))
-    entries: Entries = []
-    named: set[str] = set()
-    for video in videos:
-        record = _record(video, dataset)
-        if not video.frames:
-            entries.append(Reject(video.key, "video has no frames"))
-        for frame in evenly_spaced(video.frames, num_frames):
-            name = PurePosixPath(str(frame).replace("\\", "/")).as_posix()
-            fault = "listed twice" if name in named else _fault(tree, frame, name)
-            named.add(name)
-            entries.append(Reject(name, fault) if fault else record._replace(name=name))
+    videos, dropped = in_one_split(videos_of(labels, compression, tree.root))
+    entries = frames_of(tree, [(video, _record(video, dataset)) for video in videos], num_frames)
     entries, made = complete_splits(numbered(entries), given_splits(entries), data.seed)
     options = {
         "kind": "deepfakebench",
@@ -74,15 +69,7 @@ def listing(source: Source, data: DataConfig) -> Listing:
 def _dataset(tree: Tree, source: Source) -> tuple[str, dict[str, Any]]:
     """Name and labels of the one data set that is meant. Raises ConfigError."""
     root, wanted = source.path, source.options.get("dataset")
-    names = [root.name]
-    if root.is_dir():
-        paths = (path for folder in JSON_FOLDERS for path in sorted((tree.root / folder).glob("*.json")))
-        names = [path.relative_to(tree.root).as_posix() for path in paths]
-    found: dict[str, dict[str, Any]] = {}
-    for name in names:
-        content = tree.json(name)
-        if isinstance(content, dict):
-            found |= {str(key): value for key, value in content.items() if isinstance(value, dict)}
+    found = datasets_in(tree, json_files(tree) if root.is_dir() else [root.name])
     if not found:
         raise ConfigError(
             f"`data.source`: `{root}` holds no JSON of DeepfakeBench; it needs `<dataset>.json` there or in "
@@ -98,7 +85,24 @@ def _dataset(tree: Tree, source: Source) -> tuple[str, dict[str, Any]]:
     return name, found[name]
 
 
-def _videos(labels: dict[str, Any], compression: str, root: Path) -> Iterator[_Video]:
+def json_files(tree: Tree) -> list[str]:
+    """Where the JSON files may be."""
+    paths = (path for folder in JSON_FOLDERS for path in sorted((tree.root / folder).glob("*.json")))
+    return [path.relative_to(tree.root).as_posix() for path in paths]
+
+
+def datasets_in(tree: Tree, names: list[str]) -> dict[str, dict[str, Any]]:
+    """Data set -> its labels, of some JSON files. Raises ConfigError where one cannot be read."""
+    found: dict[str, dict[str, Any]] = {}
+    for name in names:
+        content = tree.json(name)
+        if isinstance(content, dict):
+            found |= {str(key): value for key, value in content.items() if isinstance(value, dict)}
+    return found
+
+
+def videos_of(labels: dict[str, Any], compression: str, root: Path) -> Iterator[Video]:
+    """The videos of one data set of a JSON. Raises ConfigError where it is not as DeepfakeBench writes it."""
     try:
         for label, splits in labels.items():
             for split, content in splits.items():
@@ -110,18 +114,18 @@ def _videos(labels: dict[str, Any], compression: str, root: Path) -> Iterator[_V
                     )
                 for name, entry in (levels[compression] if levels else content).items():
                     frames = list(entry["frames"])
-                    yield _Video(SPLIT_NAMES[split.lower()], label, compression if levels else "", name, frames)
+                    yield Video(SPLIT_NAMES[split.lower()], label, compression if levels else "", name, frames)
     except (AttributeError, KeyError, TypeError) as error:
         raise ConfigError(
             f"`data.source`: the JSON in `{root}` is not as DeepfakeBench writes it ({type(error).__name__}: {error})"
         ) from None
 
 
-def _in_one_split(videos: Iterator[_Video]) -> tuple[list[_Video], dict[str, int]]:
+def in_one_split(videos: Iterator[Video]) -> tuple[list[Video], dict[str, int]]:
     """The videos, each in one split alone, and how many were dropped for that."""
     split_of: dict[tuple[str, str], str] = {}
     dropped: Counter[str] = Counter()
-    kept: list[_Video] = []
+    kept: list[Video] = []
     for video in sorted(videos, key=lambda video: ORDER.index(video.split)):
         split = split_of.setdefault((video.label, video.name), video.split)
         if split == video.split:
@@ -131,9 +135,24 @@ def _in_one_split(videos: Iterator[_Video]) -> tuple[list[_Video], dict[str, int
     return kept, dict(dropped)
 
 
-def _record(video: _Video, dataset: str) -> Record:
+def frames_of(tree: Tree, videos: list[tuple[Video, Record]], num_frames: int) -> Entries:
+    """A record for each frame that is taken of the videos, or why it cannot be read."""
+    entries: Entries = []
+    named: set[str] = set()
+    for video, record in videos:
+        if not video.frames:
+            entries.append(Reject(record.video, "video has no frames"))
+        for frame in evenly_spaced(video.frames, num_frames):
+            name = PurePosixPath(str(frame).replace("\\", "/")).as_posix()
+            fault = "listed twice" if name in named else _fault(tree, frame, name)
+            named.add(name)
+            entries.append(Reject(name, fault) if fault else record._replace(name=name))
+    return entries
+
+
+def _record(video: Video, dataset: str) -> Record:
     """What is known of a video before its frames are."""
-    is_fake = "real" not in video.label.lower()
+    is_fake = not video.is_real
     target, source = target_and_source(video.name) if is_fake else (video.name.split("_")[0], "")
     return Record(
         position=0,
@@ -142,7 +161,7 @@ def _record(video: _Video, dataset: str) -> Record:
         identity=f"{dataset} {target}",
         split=video.split,
         video=video.key,
-        columns=(video.label, video.compression),
+        columns=(video.label if is_fake else "", video.compression),
         source=f"{dataset} {source}" if source else "",
     )
 

@@ -1,0 +1,1 @@
+"""Data sets by name, each as its owners lay it out."""
