@@ -81,8 +81,8 @@ def _space(arguments: argparse.Namespace) -> tuple[Space, dict[str, Any], dict[s
     if arguments.quick or pinned or begins_from or overrides.keys() - set(MAY_CHANGE if arguments.resume else ()):
         raise ConfigError(
             "a manifest is run again as it is; leave out `--quick`, `--from`, `--set`, `--data`, `--task`, "
-            "`--classes`, `--class-names` and `--num-trials` (with `--resume`, how long to search and where the data are may be "
-            "set), or give a space file"
+            "`--classes`, `--class-names` and `--num-trials` (with `--resume`, how long to search and where the data "
+            "are may be set), or give a space file"
         )
     recorded = read_manifest(arguments.space, repair="give a space file")
     if not arguments.resume and arguments.extend is None:  # a session that goes on says it by itself

@@ -1,1 +1,1 @@
-"""What earlier studies tell a new one (`--from`): which of their trials lie in its space, and whether they hold there."""
+"""What earlier studies tell a new one, and whether it holds there."""

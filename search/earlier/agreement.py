@@ -1,7 +1,7 @@
 """Whether what an earlier study says holds here: trust is earned by the trials that both have run.
 
-Its best configurations are tried first anyway. Where they do not come out in the earlier order (an unrelated study), all
-else that it says is left aside, and the search is as it would have been without it.
+Its best configurations are tried first anyway. Where they do not come out in the earlier order (an unrelated study),
+all else that it says is left aside, and the search is as it would have been without it.
 """
 
 from __future__ import annotations
@@ -67,9 +67,10 @@ def pairs_at(space: Space, study: EarlierStudy, reached: Reached, epoch: int) ->
 def promised(pairs: Sequence[tuple[float, float]], trials: Sequence[EarlierTrial], epoch: int) -> list[float]:
     """The scores after an epoch that trials of an earlier study would have here, by the straight line through what both
     have run: data sets differ in scale. Where they agree little it is flat, and nothing of the earlier study stands
-    out. None where the line does not rise, or too few have come so far.
+    out. Nothing where the line does not rise, or too few have come so far.
     """
     if len(pairs) < FEWEST_OF_A_LINE or len({there for there, _ in pairs}) < 2:
         return []
-    slope, at_zero = np.polyfit(*zip(*pairs, strict=True), deg=1)
+    there, here = np.array(pairs).T
+    slope, at_zero = np.polyfit(there, here, deg=1)
     return [float(at_zero + slope * trial.scores[epoch - 1]) for trial in trials] if slope > 0 else []

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from lssat.command import from_here
+from search.earlier.words import held, not_taken
 from search.page.document import Block, Cell, Section, Statement, Table
 from search.page.study import StudyOnPage
+from search.record.folder import Stage
 from search.record.manifest import DATA_SOURCE
 from search.record.names import MANIFEST
 from search.space.definition import Parameter, defaults
@@ -31,6 +33,8 @@ def _blocks(study: StudyOnPage) -> Iterator[Block]:
     words = ["python", "search/run.py", "--space", manifest, "--name", f"{study.folder.name}-again"]
     yield Statement(f"{study.id}.made.again", "Run the whole study again, as it was.", command=shlex.join(words))
     yield _with(study)
+    if study.manifest.space.earlier:
+        yield _earlier(study)
     yield _sessions(study)
     yield _openings(study)
     yield _space(study)
@@ -49,6 +53,29 @@ def _with(study: StudyOnPage) -> Table:
         *([package, str(version)] for package, version in content["versions"].items()),
     ]
     return Table(study.file("made_with"), "With what", ["what", "value"], rows, shown=len(rows))
+
+
+def _earlier(study: StudyOnPage) -> Table:
+    """The studies that it began from."""
+    space = study.manifest.space
+    reached = {
+        int(record.name): {result.epoch: result.best for result in record.epochs}
+        for record in study.folder.records(Stage.SEARCH)
+        if record.name.isdecimal()
+    }
+    rows: list[list[Cell]] = [
+        [
+            each.name,
+            each.fingerprint,
+            len(each.trials),
+            ", ".join(each.first),
+            not_taken(each) or "none",
+            held(space, each, reached),
+        ]
+        for each in space.earlier
+    ]
+    columns = ["study", "fingerprint of its data", "trials taken over", "tried first", "not taken", "held here"]
+    return Table(study.file("begun_from"), "Begun from", columns, rows, shown=len(rows))
 
 
 def _sessions(study: StudyOnPage) -> Table:
