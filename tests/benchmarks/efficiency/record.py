@@ -1,8 +1,7 @@
 """Record the learning curve of every cell of a finite grid, so that searches can be replayed without training.
 
 `python -m tests.benchmarks.efficiency.record --processes 2` goes on after the last finished cell; one row of the table
-is one epoch of one cell. What an earlier study of other faces would have seen (see `warm_start.py`) is recorded by
-`--set data.seed=1 --set data.num_images=250 --set optim.epochs=6 --curves other_faces.csv`.
+is one epoch of one cell.
 """
 
 from __future__ import annotations
@@ -12,9 +11,8 @@ import csv
 import fcntl
 import io
 import json
-import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -31,7 +29,6 @@ from lssat.train.distributed import Distributed
 from lssat.train.loop import TrainingRun, fit
 from search.space.definition import Space
 from search.space.file import load
-from search.space.yaml_lines import scalar
 
 HERE = Path(__file__).parent
 GRID, CURVES = HERE / "grid.yaml", HERE / "curves.csv"
@@ -42,18 +39,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--cache", type=Path, default=Path("results/.data"))
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="pins")
-    parser.add_argument("--curves", default=CURVES.name, help="table beside this file")
-    parser.add_argument("--cells", type=int, help="so many of the grid, drawn at random; default: all")
     arguments = parser.parse_args()
-    pins = {key: scalar(value) for key, _, value in (pin.partition("=") for pin in arguments.pins)}
-    space, table = load(GRID, "laptop", pins, {}), HERE / arguments.curves
+    space = load(GRID, "laptop", {}, {})
     prepared = prepare(build(space.fixed).data, arguments.cache, print)
-    every = range(len(space.points()))
-    drawn = random.Random(0).sample(every, len(every))[: arguments.cells]
-    missing = [cell for cell in drawn if cell not in recorded(table)]
-    print(f"{len(drawn)} cells, {len(missing)} to record", flush=True)
-    jobs = [(missing[first :: arguments.processes], pins, prepared, table) for first in range(arguments.processes)]
+    missing = sorted(set(range(len(space.points()))) - recorded(CURVES))
+    print(f"{len(space.points())} cells, {len(missing)} to record", flush=True)
+    jobs = [(missing[first :: arguments.processes], prepared) for first in range(arguments.processes)]
     workers = [get_context("spawn").Process(target=record, args=job) for job in jobs]
     for worker in workers:
         worker.start()
@@ -69,16 +60,16 @@ def recorded(path: Path) -> set[int]:
         return {int(row["cell"]) for row in csv.DictReader(file)}
 
 
-def record(numbers: Sequence[int], pins: Mapping[str, Any], prepared: Path, table: Path) -> None:
+def record(numbers: Sequence[int], prepared: Path) -> None:
     """Train some cells, one after another on one core, and append each when it is finished."""
     torch.set_num_threads(1)
-    space = load(GRID, "laptop", pins, {})
+    space = load(GRID, "laptop", {}, {})
     points = space.points()
     size = build(space.fixed).data.image_size
     train, val = (read_resident(shard_paths(prepared, split), size) for split in ("train", "val"))
     for number in numbers:
         epochs = curve(space, points[number], prepared, train, val)
-        append(table, space.searched_keys, number, space.sample(FixedTrial(points[number])), epochs)
+        append(CURVES, space.searched_keys, number, space.sample(FixedTrial(points[number])), epochs)
         print(
             f"cell {number}: best {epochs[-1]['val/best']:.4f}, {epochs[-1]['cpu_s']:.1f} s, "
             f"{json.dumps(points[number])}",
