@@ -68,7 +68,6 @@ EARLIER: dict[str, Sequence[Change]] = {
     "shorter, on another scale, other seeds": [shorter],
     "unrelated": [unrelated],
     "opposite": [opposite],
-    "an unrelated one and other seeds": [unrelated, other_seeds],
     "two unrelated": [unrelated, unrelated],
     "none" + ONE_FAMILY: [],
     "the same grid, other seeds" + ONE_FAMILY: [other_seeds],
