@@ -58,7 +58,7 @@ class Killed(BaseException):
 
 
 def earlier_study(space):
-    """One that tried five learning rates, of which the higher were the better; its best one fails here, once promoted."""
+    """One that tried five learning rates, of which the higher were the better; its best fails here, once promoted."""
     keys = {"optim.weight_decay": 0.01, "optim.batch_size": 16}
     tried = [{**keys, "optim.lr": rate} for rate in (0.02, 0.04, 0.06, 0.08, 0.1)]
     tried[-1]["optim.weight_decay"] = 10.0
