@@ -51,6 +51,11 @@ def _search(arguments: argparse.Namespace) -> int:
         name += "-quick"
     folder = RunFolder(arguments.results.resolve() / name)
     cache = (arguments.storage or arguments.results).resolve() / ".data"  # streamed data are read on every node
+    goes_on = arguments.resume or arguments.extend is not None
+    if arguments.earlier and not (goes_on and folder.has_begun):  # a study that goes on has them on record
+        from search.earlier.reading import Wanted, begun_from
+
+        space = begun_from(space, arguments.earlier, Wanted(folder, wanted.data.info.task, wanted.data.info.kind))
     if arguments.plan:
         from lssat.data.prepare.sample import training_images
         from search.plan.command import plan_study
@@ -58,7 +63,6 @@ def _search(arguments: argparse.Namespace) -> int:
 
         plan_study(space, folder, cache, Listed(wanted.data.info, wanted.data.folds), training_images)
         return 0
-    goes_on = arguments.resume or arguments.extend is not None
     if arguments.extend is not None and not folder.has_begun:
         raise ConfigError(f"there is no study to extend in {folder.path}; leave `--extend` out")
     with claimed(folder, resume=goes_on, overwrite=arguments.overwrite) as resumes:
@@ -67,6 +71,7 @@ def _search(arguments: argparse.Namespace) -> int:
         begun = read_manifest(folder.manifest) if resumes else None
         if begun:
             space = begun.continued(space, arguments.extend, keeps_num_trials="num_trials" not in wanted.overrides)
+            begun.check_began_from(arguments.earlier)
         base = arguments.storage.resolve() if arguments.storage else None
         with console_beside(folder.log) as console:
             console.print(f"L-SSAT Search  {arguments.space}, profile {profile_found(arguments, space)}", style="bold")

@@ -27,6 +27,8 @@ EPILOG = """examples:
       add 50 trials to a study, finished or not
   python search/run.py --space results/backbones-emotion/manifest.json --name again
       run a recorded study again, as it was
+  python search/run.py --data more_faces.parquet --task male --from results/backbones-faces-male
+      begin with what an earlier study found; one that tells nothing here is soon left aside
   python search/run.py --again results/backbones-emotion#0007
       train one row of a study again, and say whether its curve is equal to the bit
   python search/run.py --space spaces/backbones.yaml --set search.sampler=random --set search.max_hours=2
@@ -124,6 +126,16 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_ways_to_begin(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--from",
+        type=local_path,
+        action="append",
+        default=[],
+        metavar="STUDY",
+        dest="earlier",
+        help="run folder of an earlier study: its best of each backbone family is tried first, and where these hold "
+        "here its other trials tell what to try (repeatable)",
+    )
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument(
         "--resume",

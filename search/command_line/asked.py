@@ -101,11 +101,12 @@ def _space(arguments: argparse.Namespace) -> tuple[Space, dict[str, Any], dict[s
             space = load(arguments.space, profile, pinned, overrides)
         return space, pinned, overrides
     moved = {DATA_SOURCE: pinned.pop(DATA_SOURCE)} if arguments.resume and DATA_SOURCE in pinned else {}
-    if arguments.quick or pinned or overrides.keys() - set(MAY_CHANGE if arguments.resume else ()):
+    begins_from = arguments.earlier and not arguments.resume
+    if arguments.quick or pinned or begins_from or overrides.keys() - set(MAY_CHANGE if arguments.resume else ()):
         raise ConfigError(
-            "a manifest is run again as it is; leave out `--quick`, `--set`, `--data`, `--task`, `--classes`, "
-            "`--class-names` and `--num-trials` (with `--resume`, how long to search and where the data are may be "
-            "set), or give a space file"
+            "a manifest is run again as it is; leave out `--quick`, `--from`, `--set`, `--data`, `--task`, "
+            "`--classes`, `--class-names` and `--num-trials` (with `--resume`, how long to search and where the data "
+            "are may be set), or give a space file"
         )
     recorded = read_manifest(arguments.space, repair="give a space file")
     if not arguments.resume and arguments.extend is None:  # a session that goes on says it by itself
@@ -176,6 +177,7 @@ def refuse_beside_again(arguments: argparse.Namespace) -> None:
         "--hours": arguments.hours is not None,
         "--name": arguments.name is not None,
         "--quick": arguments.quick,
+        "--from": bool(arguments.earlier),
     }
     if wrong := [option for option, is_there in given.items() if is_there]:
         raise ConfigError(

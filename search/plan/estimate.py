@@ -7,6 +7,7 @@ from typing import Any
 
 from lssat.command import Notify
 from lssat.config import ConfigError
+from search.earlier.words import taken
 from search.plan.backbone_estimates import BackboneEstimate, estimate_backbones
 from search.plan.data import DataEstimate
 from search.plan.hours import what_fits
@@ -29,6 +30,7 @@ class Plan:
     `space`: each searched key with its choices or range. `points`: how many points the space has, in words. `seconds`
     is None where nothing can run here. `disk`: bytes. `fits`: what there is time for in `--hours`. `baseline_epochs`:
     in which learning rates of supervised baselines are tried. `seen`: which difference the final stage can see.
+    `earlier`: what is taken over of each earlier study.
     """
 
     profile: str
@@ -45,6 +47,7 @@ class Plan:
     disk: int
     fits: str = ""
     seen: str = ""
+    earlier: tuple[str, ...] = ()
 
     @property
     def epochs(self) -> Span:
@@ -87,6 +90,7 @@ def make_plan(space: Space, data: DataEstimate, machine: Machine, seconds: float
         )
         if hours and per_epoch
         else "",
+        earlier=tuple(map(taken, space.earlier)),
         seen=what_is_seen(space.search, data.rows["val"], data.spread, len(config_of)),
     )
 

@@ -56,6 +56,8 @@ def show(plan: Plan, console: Console) -> None:
     rows = ", ".join(f"{count:,} {split}" for split, count in plan.data.rows.items())
     console.print(f"  data      {rows} ({plan.data.origin})")
     console.print(f"  trials    {plan.trials} of at most {plan.epochs_per_trial} epochs")
+    for text in plan.earlier:
+        console.print(f"  from      {text}", soft_wrap=True)
     epochs = _in_words(plan.epochs, "{:,.0f}".format)
     tried = _in_words(plan.baseline_epochs, "{:,.0f}".format, "")
     of_baselines = f" and {tried} for learning rates of supervised baselines" if plan.baseline_epochs.high else ""

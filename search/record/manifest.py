@@ -22,7 +22,7 @@ from lssat.files import write_json
 from lssat.storage import StorageLost
 from search.record.folder import RunFolder, Storage
 from search.record.machine import machine
-from search.space.definition import Parameter, Space
+from search.space.definition import EarlierStudy, Parameter, Space
 from search.space.settings import SearchConfig
 
 MAY_CHANGE = (
@@ -105,7 +105,8 @@ class Manifest:
         table = resolved.get("resources", {})
         locations = {f"{key}@{size}": str(self.path) for size, row in table.items() for key in row}
         search = SearchConfig(**resolved["search"])
-        return Space(resolved["profile"], resolved["fixed"], parameters, table, search, locations)
+        earlier = tuple(map(EarlierStudy.from_json, resolved.get("earlier", ())))
+        return Space(resolved["profile"], resolved["fixed"], parameters, table, search, locations, earlier)
 
     @property
     def final_search(self) -> SearchConfig:
@@ -183,6 +184,17 @@ class Manifest:
                 "the change, or choose another `--name`"
             )
 
+    def check_began_from(self, folders: Sequence[Path]) -> None:
+        """Raises ConfigError where it began from other studies than those in the folders: that is on record, and stays.
+        The folders themselves may be gone, and it may be gone on with without naming them.
+        """
+        known = [study.name for study in self.space.earlier]
+        if unknown := [folder for folder in folders if folder.resolve().name not in known]:
+            raise ConfigError(
+                f"`--from {unknown[0]}`: the study that goes on began from {', '.join(known) or 'no other'}, which "
+                "stays; leave `--from` out, or begin another study by `--name`"
+            )
+
     def storage_now(self, asked: Path | None, folder: RunFolder) -> Storage:
         """Where the checkpoints are, after a move as well: in the run folder or, in the folder `asked` for with
         `--storage`, under its name of today or then. Its mark tells.
@@ -244,7 +256,8 @@ class Manifest:
 
         Optuna's names of its parameters stay those that the study began with, and so do the number of seeds and the
         baselines of the final stage where nobody sets them. `num_added` trials are added to those that it was asked for
-        so far, extensions included; with `keeps_num_trials` it stays at those. Raises ConfigError.
+        so far, extensions included; with `keeps_num_trials` it stays at those. What earlier studies told it is on
+        record: their folders may be gone. Raises ConfigError.
         """
         is_grid = space.search.sampler == "grid"
         if num_added is not None and num_added < 1:
@@ -259,7 +272,7 @@ class Manifest:
         search = space.search
         kept = {"final_seeds", "supervised"} - search.model_fields_set  # their defaults were others before
         search = search.model_copy(update={name: getattr(self.space.search, name) for name in kept})
-        space = replace(space, parameters=named, search=search)
+        space = replace(space, parameters=named, search=search, earlier=self.space.earlier)
         if is_grid or (num_added is None and not keeps_num_trials):
             return space
         num_trials = self.space.search.num_trials + (num_added or 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import islice
 from types import MappingProxyType
@@ -80,11 +80,44 @@ class Parameter:
 
 
 @dataclass(frozen=True)
+class EarlierTrial:
+    """A trial of an earlier study as one of this space: `point` by Optuna's names, without what the space does not
+    hold; `is_whole`: it holds all. `scores`: after each epoch here, the best at the same share of the earlier run.
+    """
+
+    name: str
+    point: Mapping[str, Any]
+    is_whole: bool
+    scores: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class EarlierStudy:
+    """What is taken over of an earlier study: its `trials`, of which those named in `first` are tried first.
+
+    `fingerprint`: of its data. `run`: what tells it from all others. `left_out`: why -> how many trials were not taken.
+    """
+
+    name: str
+    fingerprint: str
+    run: str | None
+    trials: tuple[EarlierTrial, ...]
+    first: tuple[str, ...]
+    left_out: Mapping[str, int]
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> EarlierStudy:
+        """What the manifest holds of one."""
+        trials = tuple(EarlierTrial(**{**trial, "scores": tuple(trial["scores"])}) for trial in data["trials"])
+        return cls(**{**data, "trials": trials, "first": tuple(data["first"])})
+
+
+@dataclass(frozen=True)
 class Space:
     """A validated space: `fixed` dotted keys, `parameters` in an order in which their conditions can be read.
 
     `resources`: size of a backbone -> the `resources.*` keys of its trials. `locations`: where keys were written
-    (`spaces/my.yaml:14`); those of that table as `key@size`.
+    (`spaces/my.yaml:14`); those of that table as `key@size`. `earlier`: studies that it is begun from (`--from`).
     """
 
     profile: str
@@ -93,6 +126,7 @@ class Space:
     resources: Mapping[str, Mapping[str, Any]]
     search: SearchConfig
     locations: Mapping[str, str]
+    earlier: tuple[EarlierStudy, ...] = ()
 
     def sample(self, trial: Trial) -> dict[str, Any]:
         """The dotted keys of one trial: fixed ones, those that the trial suggests, and the resources of its backbone's
@@ -154,6 +188,18 @@ class Space:
         """Each key that is searched, once, in their order."""
         return list(dict.fromkeys(parameter.key for parameter in self.parameters))
 
+    @property
+    def backbone_parameter(self) -> Parameter | None:
+        """What draws the backbone's family, or its name; None where one is fixed."""
+        keys = ("backbone.family", "backbone.name")
+        return next((each for key in keys for each in self.parameters if each.key == key), None)
+
+    @property
+    def tried_first(self) -> list[tuple[EarlierStudy, EarlierTrial]]:
+        """The trials of earlier studies that are tried first, in their order, each with its study."""
+        named = ((study, {trial.name: trial for trial in study.trials}) for study in self.earlier)
+        return [(study, trials[name]) for study, trials in named for name in study.first]
+
     def to_json(self) -> dict[str, Any]:
         """What the study depends on, for the manifest."""
         parameters = [
@@ -167,6 +213,7 @@ class Space:
             "space": parameters,
             **table,
             "search": self.search.model_dump(),
+            **({"earlier": [asdict(study) for study in self.earlier]} if self.earlier else {}),
         }
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import optuna
 from optuna.samplers import RandomSampler
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 
+from search.earlier.agreement import Reached, pairs_at, promised, trusted
 from search.space.definition import Space
 from search.strategy.promotion import last_epoch
 from search.strategy.samplers import sampler
@@ -27,7 +28,7 @@ def draw(study: optuna.Study, space: Space) -> dict[str, Any] | None:
     """
     trials = [trial for trial in study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
     shadow = optuna.create_study(directions=study.directions, sampler=sampler(space.search, len(trials)))
-    shadow.add_trials(comparable(trials, space.search.startup_trials))
+    shadow.add_trials([*_from_earlier(trials, space), *comparable(trials, space.search.startup_trials)])
     repeats = 0
     while True:
         drawn = shadow.ask()
@@ -54,9 +55,43 @@ def comparable(trials: Sequence[FrozenTrial], enough: int) -> list[FrozenTrial]:
     with few trials that is what came first against what came later. Trials that have not reached that epoch stay as
     they are. No trial is changed.
     """
-    reached = sorted(map(last_epoch, trials), reverse=True)
-    epoch = reached[enough - 1] if len(reached) >= enough else 0
+    epoch = _compared_at(trials, enough)
     return [_complete_at(trial, epoch) if 0 < epoch <= last_epoch(trial) else trial for trial in trials]
+
+
+def _from_earlier(trials: Sequence[FrozenTrial], space: Space) -> list[FrozenTrial]:
+    """The trials of earlier studies that have earned trust, as a sampler is to see them: complete, with the score that
+    they promise here at the epoch at which the trials of this study are compared; without those that were run here.
+    """
+    epoch, known = _compared_at(trials, space.search.startup_trials), reached(trials)
+    found: list[FrozenTrial] = []
+    for study in trusted(space, known) if epoch else []:
+        far = [trial for trial in study.trials if trial.is_whole and len(trial.scores) >= epoch]
+        values = promised(pairs_at(space, study, known, epoch), far, epoch)
+        for trial, value in zip(far if values else [], values, strict=True):
+            point = FixedTrial(dict(trial.point))
+            space.sample(point)
+            if is_new(point.params, trials):
+                found.append(
+                    create_trial(
+                        value=value,
+                        params=point.params,
+                        distributions=point.distributions,
+                        constraints={"memory": 0.0},
+                    )
+                )
+    return found
+
+
+def reached(trials: Sequence[FrozenTrial]) -> Reached:
+    """What is known of the scores of each trial."""
+    return {trial.number: trial.intermediate_values for trial in trials}
+
+
+def _compared_at(trials: Sequence[FrozenTrial], enough: int) -> int:
+    """The last epoch that `enough` trials have reached; 0 where there are fewer."""
+    epochs = sorted(map(last_epoch, trials), reverse=True)
+    return epochs[enough - 1] if len(epochs) >= enough else 0
 
 
 def _complete_at(trial: FrozenTrial, epoch: int) -> FrozenTrial:

@@ -25,16 +25,16 @@ def pauses(search: SearchConfig, epochs: int) -> list[int]:
 
 
 def next_promoted(
-    trials: Sequence[FrozenTrial], search: SearchConfig, epochs: int, running: Collection[int], is_closing: bool
+    trials: Sequence[FrozenTrial], search: SearchConfig, epochs: int, running: Collection[int], waits_for_none: bool
 ) -> FrozenTrial | None:
     """The paused trial that goes on: the best at the highest rung from which one of `reduction_factor` may.
 
-    `running`: numbers of the trials that run now. `is_closing`: nothing new will be tried, so the best of a rung from
-    which no trial was promoted may go on, however few have reached it.
+    `running`: numbers of the trials that run now. `waits_for_none`: the best of a rung from which no trial was promoted
+    may go on, however few have reached it, since nothing new will be tried or earlier studies tell enough.
     """
     for rung in reversed(pauses(search, epochs)):
         ranked = _ranked_at(trials, rung)
-        num_promotable = max(int(is_closing), len(ranked) // search.reduction_factor)
+        num_promotable = max(int(waits_for_none), len(ranked) // search.reduction_factor)
         for trial in ranked[:num_promotable]:
             if _is_paused_at(trial, rung, running):
                 return trial

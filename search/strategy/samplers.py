@@ -45,19 +45,19 @@ SAMPLERS: dict[str, Callable[[SearchConfig, int], BaseSampler]] = {
 
 
 def first_points(space: Space) -> list[dict[str, Any]]:
-    """By Optuna's names, what is tried first: every point of a grid; otherwise the method as published on each backbone
-    family.
+    """By Optuna's names, what is tried first: every point of a grid; otherwise the best of earlier studies, and the
+    method as published on each backbone family of which they tell nothing.
 
     So no family is left out, and a search is never worse than no search. A published number outside the space becomes
     the nearest one in it; what is not published (such as the learning rate) is drawn.
     """
     if space.search.sampler == "grid":
         return space.points()
-    backbones = next(
-        (p for key in ("backbone.family", "backbone.name") for p in space.parameters if p.key == key), None
-    )
-    points = []
-    for chosen in [{backbones.key: choice} for choice in backbones.choices] if backbones else [{}]:
+    backbones = space.backbone_parameter
+    points = [dict(trial.point) for _, trial in space.tried_first]
+    covered = {point.get(backbones.name) for point in points} if backbones else set()
+    left = [{backbones.key: choice} for choice in backbones.choices if choice not in covered] if backbones else [{}]
+    for chosen in left if backbones or not points else []:
         trial = _Published({**PUBLISHED, "backbone.name": None, **chosen})  # a name would stand instead of the family
         space.sample(trial)
         points.append(trial.point)

@@ -19,10 +19,11 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from lssat.config import ConfigError
 from lssat.model import catalog
 from lssat.train.result import EpochResult
+from search.earlier.agreement import trusted
 from search.record.trials import Outcome, Status
 from search.space.definition import Space
 from search.strategy.budget import stagnates
-from search.strategy.next_point import draw
+from search.strategy.next_point import draw, reached
 from search.strategy.objectives import OBJECTIVES, values
 from search.strategy.promotion import last_epoch, next_promoted, pauses
 from search.strategy.samplers import first_points, sampler
@@ -164,7 +165,9 @@ class OptunaSearcher:
         is_closing = not (self._running or self._interrupted or self._wants_more())
         running = self._numbers_running() | {frozen.number for frozen in self._interrupted}
         trials = self._study.get_trials(deepcopy=False)
-        return next_promoted(trials, self._space.search, self._epochs, running, is_closing)
+        # Earlier trials that hold here are those that a rung would wait for.
+        waits_for_none = is_closing or bool(trusted(self._space, reached(trials)))
+        return next_promoted(trials, self._space.search, self._epochs, running, waits_for_none)
 
     def _end_paused(self) -> None:
         """What was never promoted was stopped where it paused."""

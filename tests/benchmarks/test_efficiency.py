@@ -8,6 +8,7 @@ import pytest
 from tests.benchmarks.efficiency.compare import CURVES, replay_space, runs, table
 from tests.benchmarks.efficiency.curves import read
 from tests.benchmarks.efficiency.methods import METHODS
+from tests.benchmarks.efficiency.warm_start import needed, row
 
 SEEDS = 30
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]
@@ -27,3 +28,14 @@ def test_four_fifths_of_stock(concurrent):
     median = {name: np.median([one.epochs for one in found]) for name, found in costs.items()}
     assert median["ours"] <= 0.8 * median["random + ASHA"]
     assert median["ours"] <= 0.8 * median["OptunaSearch + ASHA"]
+
+
+@pytest.mark.parametrize("concurrent", [1, 2])
+def test_an_earlier_study_helps_where_it_is_related_and_harms_little_where_it_is_not(concurrent):
+    none, related, unrelated = (
+        needed(name, concurrent, range(200), processes=2)
+        for name in ("none", "the same grid, other seeds", "unrelated")
+    )
+    print(row("related", concurrent, related, none), row("unrelated", concurrent, unrelated, none), sep="\n")
+    assert related.mean() <= 0.7 * none.mean()
+    assert unrelated.mean() <= 1.05 * none.mean()

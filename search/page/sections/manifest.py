@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from lssat.command import from_here
+from search.earlier.words import held, not_taken
 from search.page.document import Block, Cell, Section, Statement, Table
 from search.page.study import StudyOnPage
+from search.record.folder import Stage
 from search.record.manifest import DATA_SOURCE
 from search.record.names import MANIFEST
 from search.space.definition import Parameter, defaults
@@ -31,6 +33,8 @@ def _blocks(study: StudyOnPage) -> Iterator[Block]:
     words = ["python", "search/run.py", "--space", manifest, "--name", f"{study.folder.name}-again"]
     yield Statement(f"{study.id}.made.again", "Run the whole study again, as it was.", command=shlex.join(words))
     yield _with(study)
+    if study.manifest.space.earlier:
+        yield _earlier(study)
     yield _sessions(study)
     yield _openings(study)
     yield _space(study)
@@ -59,6 +63,29 @@ def _weights(found: Mapping[str, str]) -> str:
     """Of a file, its name and the beginning of its digest: the page may travel."""
     origin = f"{Path(found['file']).name} (SHA-256 {found['sha256'][:12]}...)" if "file" in found else "timm's hub"
     return f"{origin}: {found['match']}"
+
+
+def _earlier(study: StudyOnPage) -> Table:
+    """The studies that it began from."""
+    space = study.manifest.space
+    reached = {
+        int(record.name): {result.epoch: result.best for result in record.epochs}
+        for record in study.folder.records(Stage.SEARCH)
+        if record.name.isdecimal()
+    }
+    rows: list[list[Cell]] = [
+        [
+            each.name,
+            each.fingerprint,
+            len(each.trials),
+            ", ".join(each.first),
+            not_taken(each) or "none",
+            held(space, each, reached),
+        ]
+        for each in space.earlier
+    ]
+    columns = ["study", "fingerprint of its data", "trials taken over", "tried first", "not taken", "held here"]
+    return Table(study.file("begun_from"), "Begun from", columns, rows, shown=len(rows))
 
 
 def _sessions(study: StudyOnPage) -> Table:

@@ -53,12 +53,12 @@ def main() -> None:
         print(f"\n{concurrent} at a time\n\n" + table(costs))
 
 
-def replay_space() -> Space:
+def replay_space(pins: Mapping[str, Any] | None = None) -> Space:
     """The recorded grid as a space that is searched, for as long as it takes. All searches that stop trials have the
     same rungs.
     """
     settings = {"scheduler": "promotion", "grace_epochs": 1, "reduction_factor": 3, "startup_trials": 4}
-    return load(GRID, "laptop", {}, {"sampler": "tpe", "num_trials": 1_000_000, **settings})
+    return load(GRID, "laptop", pins or {}, {"sampler": "tpe", "num_trials": 1_000_000, **settings})
 
 
 def runs(method: str, seeds: Sequence[int], concurrent: int, processes: int, tolerance: float = 0.01) -> list[Replayed]:

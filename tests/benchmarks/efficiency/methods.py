@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -26,27 +26,29 @@ Method = Callable[[Space, int], tuple[Searcher, TrialScheduler]]
 """(space, seed) -> what searches it."""
 
 
-def ours(space: Space, seed: int) -> tuple[Searcher, TrialScheduler]:
+def ours(space: Space, seed: int, heard: Heard | None = None) -> tuple[Searcher, TrialScheduler]:
     """The search of this project, its study in memory."""
-    seeded = with_search(space, seed=seed)
-    study, heard = create_study(optuna.storages.InMemoryStorage(), "replay", seeded), _Heard()
+    seeded, heard = with_search(space, seed=seed), heard or Heard()
+    study = create_study(optuna.storages.InMemoryStorage(), "replay", seeded)
     searcher = OptunaSearcher(study, seeded)
     participants = Participants(searcher, scheduler(seeded.search, epochs(space)), [heard, searcher])
     adaptor = Adaptor(seeded.search, participants, heard.record_of)
     return adaptor.tune_searcher, adaptor.tune_scheduler
 
 
-class _Heard:
-    """What is on record of the trials of a replay, which nothing interrupts: in memory."""
+class Heard:
+    """What is on record of the trials of a replay, which nothing interrupts: in memory, by name."""
 
     def __init__(self) -> None:
-        self._epochs: dict[str, list[EpochResult]] = defaultdict(list)
+        self.epochs: dict[str, list[EpochResult]] = defaultdict(list)
+        self.sampled: dict[str, Mapping[str, Any]] = {}
 
     def record_of(self, name: str) -> Any:
-        return SimpleNamespace(epochs=self._epochs[name])
+        return SimpleNamespace(epochs=self.epochs[name])
 
     def observe(self, suggestion: Suggestion, result: EpochResult) -> None:
-        self._epochs[suggestion.name].append(result)
+        self.sampled[suggestion.name] = suggestion.sampled
+        self.epochs[suggestion.name].append(result)
 
     def finish(self, suggestion: Suggestion, outcome: Outcome | None, last: EpochResult | None) -> None:
         """Nothing follows from it."""

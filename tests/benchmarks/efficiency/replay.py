@@ -5,7 +5,8 @@ the same order.
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from ray.tune.schedulers import TrialScheduler
@@ -24,6 +25,7 @@ class Trial:
     config: dict[str, Any]
     cell: Cell
     first: int  # epochs that it had before it paused
+    run_metadata: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(num_failures=0))
 
 
 class Tick(NamedTuple):

@@ -26,6 +26,7 @@ TABLE = "image,male,age,split\n" + "".join(
         (["--task", "male", "--set", "objective.subgroups=[Young]"], "`objective.subgroups` names `Young`"),
         (["--task", "age", "--set", "objective.metric=auc"], "`objective.metric` auc needs a binary"),
         (["--plan", "--task", "mael"], "did you mean `male`"),
+        (["--task", "male", "--from", "results/nothing"], "there is no study; give the folder of a run"),
         (["--data", "synthetic", "--task", "emotoin"], "must be one of emotion, attributes, deepfake"),
         (["--data", "fases.csv"], "did you mean `faces.csv`?"),
         (["--data", "table:faces.csv?label=mael"], "option `label` names `mael`, but `faces.csv` has no column `mael`"),

@@ -10,8 +10,10 @@ import pytest
 from rich.console import Console
 
 from lssat.on_ray.machine_fault import MachineFailed
+from search.earlier.trials import ranked, taken_over, tried_first
 from search.findings import final_table, leaderboard
 from search.record.folder import RunFolder, Stage, Storage
+from search.space.definition import EarlierStudy
 from search.space.file import load
 from search.strategy import searcher
 from search.strategy.baselines import Baselines
@@ -33,7 +35,10 @@ SEARCHES = {
     "promotion": {"scheduler": "promotion"},
     "two objectives": {"scheduler": "asha", "objectives": ["score", "parameters"]},
     "budget": {"scheduler": "none", "max_epochs": 8},
+    "from another study": {"scheduler": "promotion", "sampler": "tpe", "startup_trials": 2},
 }
+TWO_COMPLETE = ("asha", "from another study")
+"""Where two trials are complete, so that learning rates of baselines are tried."""
 WRITES = (
     "search.record.trials.write_json",
     "search.record.trials.write_text",
@@ -52,14 +57,25 @@ class Killed(BaseException):
     """No handler of ours may catch it, as none catches a SIGKILL."""
 
 
+def earlier_study(space):
+    """One that tried five learning rates, of which the higher were the better; its best fails here, once promoted."""
+    keys = {"optim.weight_decay": 0.01, "optim.batch_size": 16}
+    tried = [{**keys, "optim.lr": rate} for rate in (0.02, 0.04, 0.06, 0.08, 0.1)]
+    tried[-1]["optim.weight_decay"] = 10.0
+    trials = [taken_over(f"{n}", sampled, [sampled["optim.lr"]] * 4, 4, space) for n, sampled in enumerate(tried)]
+    return EarlierStudy("old", "x", None, tuple(ranked(trials)), tried_first(ranked(trials), space), {})
+
+
 class Disk:
     """A study's folder, Optuna's storage and the checkpoints: what outlives a kill."""
 
-    def __init__(self, path, settings):
+    def __init__(self, path, kind):
         path.mkdir()
         (path / "s.yaml").write_text(SPACE)
         self.folder = RunFolder(path / "study")
-        self.space = load(path / "s.yaml", "laptop", {}, settings)
+        self.space = load(path / "s.yaml", "laptop", {}, SEARCHES[kind])
+        if kind == "from another study":
+            self.space = replace(self.space, earlier=(earlier_study(self.space),))
         self.tune = FakeTune()
         self._optuna = optuna.storages.InMemoryStorage()
 
@@ -120,15 +136,15 @@ def no_curves():
 @pytest.mark.filterwarnings("ignore:The constraint value is ignored")
 @pytest.mark.parametrize("kind", SEARCHES)
 def test_a_kill_before_any_write_changes_nothing(tmp_path, kind):
-    whole = Disk(tmp_path / "whole", SEARCHES[kind])
+    whole = Disk(tmp_path / "whole", kind)
     num_writes = whole.session()
     expected = whole.ends()
     statuses = {row.status for row in expected[0]}
     assert {"complete", "failed"} <= statuses, "or the study shows too little"
     assert num_writes > 50
-    assert bool(whole.folder.records(Stage.BASELINE)) == (kind == "asha"), "there two trials are complete"
+    assert bool(whole.folder.records(Stage.BASELINE)) == (kind in TWO_COMPLETE)
     for kill_at in range(num_writes):
-        disk = Disk(tmp_path / str(kill_at), SEARCHES[kind])
+        disk = Disk(tmp_path / str(kill_at), kind)
         with pytest.raises(Killed):
             disk.session(kill_at)
         disk.session()
@@ -140,11 +156,11 @@ def test_a_kill_before_any_write_changes_nothing(tmp_path, kind):
 @pytest.mark.parametrize("kind", SEARCHES)
 def test_a_full_disk_at_any_epoch_changes_nothing_once_there_is_room(tmp_path, kind):
     """No configuration is blamed, nothing more is tried, and the next session tries again what was running."""
-    whole = Disk(tmp_path / "whole", SEARCHES[kind])
+    whole = Disk(tmp_path / "whole", kind)
     whole.session()
     expected = whole.ends()
     for fails_at in range(whole.tune.num_trained):
-        disk = Disk(tmp_path / str(fails_at), SEARCHES[kind])
+        disk = Disk(tmp_path / str(fails_at), kind)
         disk.tune.fails_at = fails_at
         with suppress(MachineFailed):
             disk.session()
@@ -153,7 +169,7 @@ def test_a_full_disk_at_any_epoch_changes_nothing_once_there_is_room(tmp_path, k
 
 
 def test_a_study_that_is_over_is_left_as_it_is(tmp_path):
-    disk = Disk(tmp_path / "d", SEARCHES["promotion"])
+    disk = Disk(tmp_path / "d", "promotion")
     disk.session()
     before = disk.ends()
     disk.session()
@@ -166,7 +182,7 @@ def test_a_study_that_is_over_is_left_as_it_is(tmp_path):
 
 @pytest.mark.parametrize("stage", Stage)
 def test_a_run_whose_checkpoint_was_lost_is_trained_again_and_its_record_stays(tmp_path, stage):
-    disk = Disk(tmp_path / "d", SEARCHES["asha"])
+    disk = Disk(tmp_path / "d", "asha")
     disk.session()
     before, num_trained = disk.ends(), disk.tune.num_trained
     lost = next(record for record in disk.folder.records(stage) if record.status == "complete")

@@ -1,10 +1,13 @@
 """How a study was made, as its manifest says, without what says nothing."""
 
 import json
+from dataclasses import asdict
 
 from search.page.document import Statement, Table
 from search.page.sections import manifest
-from tests.search.page.made import begun, of_kind, on_page
+from search.space.definition import EarlierStudy, EarlierTrial
+from tests.search.page.made import begun, of_kind, on_page, trial
+from tests.search.records import epoch
 
 
 def tables(folder):
@@ -44,6 +47,22 @@ def test_first_weights_are_named_without_their_folder(tmp_path):
     assert rows["first weights of test_resnet"] == "resnet.pth (SHA-256 0123456789ab...): 75 fit"
     assert rows["first weights of test_convnext"] == "timm's hub: 99 fit"
     assert dict(found["not_defaults"].rows)["backbone.pretrained"] == "w"
+
+
+def test_the_studies_that_it_began_from_are_shown_and_whether_they_held(tmp_path):
+    folder = begun(tmp_path / "s")
+    assert "begun_from" not in tables(folder)
+    point = {"backbone.name": "test_resnet", "optim.lr": 1e-3}
+    trials = tuple(EarlierTrial(f"{n:04d}", point, True, (0.1 * n,) * 4) for n in range(4))
+    study = EarlierStudy("old", "y", "z", trials, ("0003", "0002", "0001", "0000"), {"failed": 2})
+    content = json.loads(folder.manifest.read_text())
+    content["resolved"]["space"]["earlier"] = [asdict(study)]
+    folder.manifest.write_text(json.dumps(content))
+    for number, score in enumerate((0.4, 0.3, 0.2, 0.1)):
+        trial(folder, f"{number:04d}", [epoch(1, score), epoch(2, score)])
+    (row,) = tables(folder)["begun_from"].rows
+    assert row[:5] == ["old", "y", 4, "0003, 0002, 0001, 0000", "2 failed"]
+    assert row[5].startswith("yes: of 4 trials run in both, Kendall's tau 1.00")
 
 
 def test_what_was_searched_is_shown_with_its_range(tmp_path):
