@@ -38,7 +38,7 @@ COMMANDS = {
     "python -m lssat.predict": "lssat-predict",
 }
 """What is typed in a clone, and where the project is installed (`project.scripts` of pyproject.toml)."""
-EXTRAS = {"export": ("onnx", "onnxruntime", "onnxscript"), "demo": ("nicegui", "captum", "starlette")}
+EXTRAS = {"export": ("onnx", "onnxscript"), "demo": ("nicegui", "captum", "starlette")}
 """Libraries that the search does without (`project.optional-dependencies` of pyproject.toml)."""
 
 

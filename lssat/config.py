@@ -53,7 +53,7 @@ RENAMED_KEYS = {
     "target.ldp_signed": "texture.ldp_signed",
 }
 """Old key -> the key of today. What an older version wrote is read through it; in a space it is an error."""
-ADDED_KEYS = ("data.class_names",)
+ADDED_KEYS = ("data.align", "data.class_names")
 """Keys that came later, None where nobody sets them."""
 STREAMS_PATTERN = re.compile(r"M(RGB|LBP|LDP)/R(RGB|LBP|LDP)/C(RGB|LBP|LDP)")
 
@@ -98,6 +98,10 @@ class DataConfig(Section):
         ge=0,
         le=1,
         description="largest share of images or rows that may be unusable; they are listed in rejects.csv",
+    )
+    align: Literal["eyes"] | None = Field(
+        None,
+        description="eyes: faces that are found are turned until their eyes are level; None: they stay as they are",
     )
     allow_leaks: bool = Field(False, description="record leaks across splits instead of refusing them")
     seed: Int = Field(

@@ -10,8 +10,8 @@ import av
 import numpy as np
 
 from lssat.data.images import UnusableImage
-from lssat.data.prepare.cropping import Picture, square_crop
-from lssat.data.prepare.detection import largest_face, smooth_boxes
+from lssat.data.prepare.cropping import Picture, level_crop, square_crop
+from lssat.data.prepare.detection import Face, largest_face, smooth_faces
 from lssat.data.sources.listing import Box
 
 MOST_PIXELS = 8192 * 8192  # of one frame; more is no video of a face
@@ -24,14 +24,20 @@ class Crops(NamedTuple):
     without_face: int
 
 
-def face_crops(path: Path, num_frames: int, box: Box | None = None) -> Crops:
-    """The face in each of `num_frames` evenly spaced frames; `box`, where it is known, holds for all of them.
+def face_crops(path: Path, num_frames: int, box: Box | None = None, align: bool = False) -> Crops:
+    """The face in each of `num_frames` evenly spaced frames; `box`, where it is known, holds for all of them. `align`:
+    faces that are found are turned until their eyes are level.
 
-    Raises UnusableImage.
+    Frames are searched one by one: on one core several at a time take longer. Raises UnusableImage.
     """
     pictures = list(read_frames(path, num_frames))
-    boxes = [box] * len(pictures) if box else smooth_boxes([largest_face(picture) for picture in pictures])
-    images = [square_crop(picture, face) for picture, face in zip(pictures, boxes, strict=True) if face is not None]
+    known = Face(box, 0.0) if box else None
+    faces = [known] * len(pictures) if known else smooth_faces([largest_face(picture) for picture in pictures])
+    images = [
+        level_crop(picture, *face) if align else square_crop(picture, face.box)
+        for picture, face in zip(pictures, faces, strict=True)
+        if face is not None
+    ]
     if not images:
         raise UnusableImage(f"no face in any of {len(pictures)} frames")
     return Crops(images, len(pictures) - len(images))
@@ -70,7 +76,7 @@ def _picture(frame: av.VideoFrame) -> Picture:
     if frame.width * frame.height > MOST_PIXELS:
         raise UnusableImage(f"frames of {frame.width}x{frame.height} pixels refused")
     picture = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-    return np.rot90(picture, round(frame.rotation / 90)).copy()
+    return np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90)))
 
 
 def _stream(container: av.container.InputContainer) -> av.VideoStream:
