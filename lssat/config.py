@@ -99,9 +99,10 @@ class DataConfig(Section):
         le=1,
         description="largest share of images or rows that may be unusable; they are listed in rejects.csv",
     )
-    align: Literal["eyes"] | None = Field(
+    align: Literal["upright"] | None = Field(
         None,
-        description="eyes: faces that are found are turned until their eyes are level; None: they stay as they are",
+        description="upright: faces that are found are turned until eyes and mouth are level; None: they stay as they "
+        "are",
     )
     allow_leaks: bool = Field(False, description="record leaks across splits instead of refusing them")
     seed: Int = Field(

@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--class-names", metavar="A,B,...", help="what the classes are called, numbers by size and words by letters"
     )
-    parser.add_argument("--align", choices=["eyes"], help="turn faces that are found until their eyes are level")
+    parser.add_argument("--align", choices=["upright"], help="turn faces that are found until eyes and mouth are level")
     parser.add_argument(
         "--seed", type=int, default=0, help="of splits that the data do not bring, and of the order of rows"
     )

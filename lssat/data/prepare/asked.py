@@ -33,7 +33,7 @@ class Faces(NamedTuple):
 
     `keep`: whole, as those of own data; else `crop`: faces are found and cut out, and without it the central square.
     `boxes`: they were cut out by boxes that the data set gives, which no photo of one's own has. `frames`: to take of a
-    video. `align`: faces that are found are turned until their eyes are level.
+    video. `align`: faces that are found are turned upright.
     """
 
     keep: bool = True

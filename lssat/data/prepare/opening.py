@@ -44,7 +44,7 @@ class OpenOptions(NamedTuple):
     """What opening an entry depends on.
 
     `crop`: faces are cut out. `keep`: images stay as they are, whatever their size. `num_frames`: to take of a video.
-    `align`: faces that are found are turned until their eyes are level.
+    `align`: faces that are found are turned upright.
     """
 
     root: Path

@@ -26,7 +26,7 @@ class Crops(NamedTuple):
 
 def face_crops(path: Path, num_frames: int, box: Box | None = None, align: bool = False) -> Crops:
     """The face in each of `num_frames` evenly spaced frames; `box`, where it is known, holds for all of them. `align`:
-    faces that are found are turned until their eyes are level.
+    faces that are found are turned upright.
 
     Frames are searched one by one: on one core several at a time take longer. Raises UnusableImage.
     """
@@ -46,29 +46,49 @@ def face_crops(path: Path, num_frames: int, box: Box | None = None, align: bool 
 def read_frames(path: Path, num_frames: int) -> Iterator[Picture]:
     """[H, W, 3] of `num_frames` evenly spaced frames from the first to the last, turned upright; all, if fewer.
 
-    Everything up to the last one is decoded, which is exact whatever the file says of times and key frames. Raises
-    UnusableImage.
-    """
+    They are counted, not sought by time or key frame, which would not be exact. Raises UnusableImage."""
     try:
         if not path.is_file() or not path.stat().st_size:
             raise UnusableImage("empty file" if path.is_file() else "file not found")
         with av.open(str(path)) as counted:
-            total = sum(packet.size > 0 for packet in counted.demux(_stream(counted)))
-        wanted = set(np.linspace(0, total - 1, min(num_frames, total)).round().astype(int).tolist()) if total else set()
+            times = [packet.pts for packet in counted.demux(_stream(counted)) if packet.size > 0]
+        if not times:
+            raise UnusableImage("damaged video: 0 of 0 frames can be decoded")
+        wanted = set(np.linspace(0, len(times) - 1, min(num_frames, len(times))).round().astype(int).tolist())
         with av.open(str(path)) as container:
             stream = _stream(container)
             stream.codec_context.thread_count = 1  # each process decodes a video of its own
-            decoded = 0
-            for frame in container.decode(stream):
-                if decoded in wanted:
-                    yield _picture(frame)
-                decoded += 1
-        if decoded < total or not total:
-            raise UnusableImage(f"damaged video: {decoded} of {total} frames can be decoded")
+            for frame in _frames(container, stream, times, wanted):
+                yield _picture(frame)
     except PermissionError:
         raise UnusableImage("cannot be read: PermissionError") from None
     except (av.FFmpegError, OSError, ValueError, RuntimeError) as error:
         raise UnusableImage(f"damaged video: {error.__class__.__name__}") from None
+
+
+def _frames(
+    container: av.container.InputContainer, stream: av.VideoStream, times: list[int | None], wanted: set[int]
+) -> Iterator[av.VideoFrame]:
+    """Those wanted, by their numbers. `times`: of all packets, as they lie in the file. Raises UnusableImage.
+
+    Frames that no other is made of are not decoded where nobody wants them: in H.264 about half of all. That needs the
+    time of each, by which the decoder names what it gives.
+    """
+    known = sorted(time for time in times if time is not None)
+    is_skipping = stream.codec_context.name == "h264" and len(set(known)) == len(times)
+    kept = {known[number] for number in wanted} if is_skipping else set()
+    decoded = found = 0
+    for packet in container.demux(stream):
+        if is_skipping:
+            stream.codec_context.skip_frame = "NONREF" if packet.size and packet.pts not in kept else "DEFAULT"
+        for frame in packet.decode():
+            if frame.pts in kept if is_skipping else decoded in wanted:
+                found += 1
+                yield frame
+            decoded += 1
+    if found < len(wanted) or (not is_skipping and decoded < len(times)):
+        least = f"{found} of {len(wanted)} wanted" if is_skipping else f"{decoded} of {len(times)}"
+        raise UnusableImage(f"damaged video: {least} frames can be decoded")
 
 
 def _picture(frame: av.VideoFrame) -> Picture:

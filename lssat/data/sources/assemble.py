@@ -64,7 +64,7 @@ def refuse_align(data: DataConfig) -> None:
     """For data in which no face is sought, so that none can be turned. Raises ConfigError."""
     raise ConfigError(
         f"`data.align: {data.align}` turns faces that are found in videos, but in `{data.source}` none is sought: "
-        "pictures are taken as they are, or boxes of its own say where a face is; leave it out"
+        "pictures are taken as they are, or boxes of its own say where a face is; leave it out, or give videos"
     )
 
 

@@ -38,9 +38,9 @@ def picture(number: int, face: np.ndarray | None) -> np.ndarray:
     return image
 
 
-def write_video(path: Path, pictures: list[np.ndarray]) -> Path:
+def write_video(path: Path, pictures: list[np.ndarray], codec: str = "mpeg4", **options: str) -> Path:
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=25)
+        stream = container.add_stream(codec, rate=25, options=options)
         stream.height, stream.width = pictures[0].shape[:2]
         stream.pix_fmt, stream.bit_rate = "yuv420p", 8_000_000
         for image in pictures:
@@ -76,6 +76,28 @@ def overlap(first: Box, second: Box) -> float:
 def test_frames_are_exact(tmp_path: Path, length: int, frames: int) -> None:
     path = write_video(tmp_path / "a.mp4", [picture(number, None) for number in range(length)])
     assert [round(image[-24:-8, 8:24].mean() / 5) for image in read_frames(path, frames)] == evenly(length, frames)
+
+
+@pytest.mark.skipif("libx264" not in av.codecs_available, reason="PyAV was built without an encoder of H.264")
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.h264"])
+@pytest.mark.parametrize("order", [{"bf": "3"}, {"bf": "0"}, {"bf": "5", "x264-params": "b-pyramid=strict:open-gop=1"}])
+def test_frames_that_are_not_wanted_may_be_skipped_but_those_wanted_are_exact(
+    tmp_path: Path, name: str, order: dict[str, str]
+) -> None:
+    """A bare stream has no times, so that nothing of it is skipped."""
+    generator = np.random.default_rng(0)
+    noise = generator.integers(0, 40, (60, HEIGHT, WIDTH, 3), np.uint8)
+    pictures = [np.clip(picture(number % 50, None).astype(int) + noise[number], 0, 255) for number in range(60)]
+    path = write_video(tmp_path / name, [each.astype(np.uint8) for each in pictures], "libx264", g="25", **order)
+    with av.open(str(path)) as container:
+        every = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(every) == 60
+    for frames in (1, 7, 32, 60):
+        found = list(read_frames(path, frames))
+        np.testing.assert_array_equal(found, [every[number] for number in evenly(60, frames)])
+    if name == "a.mkv":
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
+        assert len(list(read_frames(path, 60))) < 60, "what is left of it is a video"
 
 
 def test_a_given_box_is_cropped_from_every_frame_the_same_each_time(tmp_path: Path) -> None:
