@@ -14,14 +14,15 @@ from PIL import Image
 from lssat.data.prepare.detector.centerface import SHA256, find_faces
 from lssat.data.sources.listing import Box
 
-SEARCHED = 384
-"""Side of the square that has as many pixels as what is searched: docs/detector.md has what others find, and cost."""
+SEARCHED = ((256, 0.5), (640, 0.25))
+"""Side of the square that has as many pixels as what is searched, and the least score of a face. Most faces of videos
+are found, and surely so, in few pixels; where none is, small ones are sought: docs/detector.md has what is found."""
 SIDE = 0.95
 """Of a face in longer sides of CenterFace's box: a crop shows as much around a face as it did when versions before this
 one found faces by scikit-image's cascade, whose boxes these are in the median of faces that both find."""
 LONGEST_GAP = 2  # frames in a row without a detection that are filled in between two detections
 DETECTOR = {
-    "detector": f"CenterFace at {SEARCHED} x {SEARCHED} pixels",
+    "detector": f"CenterFace at {' and '.join(f'{side} x {side}' for side, _ in SEARCHED)} pixels",
     "detector_sha256": SHA256,
 }
 """What finds faces, and the digest of its file: part of the fingerprint of whatever it cut out."""
@@ -37,14 +38,15 @@ class Face(NamedTuple):
 def largest_face(image: npt.NDArray[np.uint8]) -> Face | None:
     """The largest face of a picture [H, W, 3]; None where there is none."""
     height, width = image.shape[:2]
-    factor = min(SEARCHED / math.sqrt(height * width), 1.0)
-    size = max(round(width * factor), 1), max(round(height * factor), 1)
-    small = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0)
-    found = find_faces(np.asarray(small))
-    if not len(found.boxes):
-        return None
-    largest = int(np.argmax((found.boxes[:, 2:] - found.boxes[:, :2]).max(axis=1)))
-    return _face(found.boxes[largest] / factor, found.landmarks[largest] / factor)
+    for side, least in SEARCHED:
+        factor = min(side / math.sqrt(height * width), 1.0)
+        size = max(round(width * factor), 1), max(round(height * factor), 1)
+        small = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0)
+        found = find_faces(np.asarray(small), least)
+        if len(found.boxes):
+            largest = int(np.argmax((found.boxes[:, 2:] - found.boxes[:, :2]).max(axis=1)))
+            return _face(found.boxes[largest] / factor, found.landmarks[largest] / factor)
+    return None
 
 
 def _face(box: npt.NDArray[np.floating[Any]], landmarks: npt.NDArray[np.floating[Any]]) -> Face:

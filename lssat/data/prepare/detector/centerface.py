@@ -18,7 +18,6 @@ FILE = Path(__file__).with_name("centerface.onnx")
 SHA256 = "34539815b62ca89d5476c7f6d86ea61ba9f761d96f4664dddbb0d872a27cb183"
 STRIDE = 4  # pixels of the picture to a place of the maps
 MULTIPLE = 32  # of which the sides that the network takes must be
-LEAST_SCORE = 0.3
 MOST_OVERLAP = 0.3  # intersection over union from which the less likely of two boxes is the same face
 MAPS = ("heatmap", "scale", "offset", "landmarks")
 
@@ -37,22 +36,22 @@ class Found(NamedTuple):
     landmarks: Floats
 
 
-def find_faces(picture: npt.NDArray[np.uint8]) -> Found:
-    """Of a picture [H, W, 3], as large as it is."""
+def find_faces(picture: npt.NDArray[np.uint8], least: float) -> Found:
+    """Those of a score of at least `least`, of a picture [H, W, 3], as large as it is."""
     height, width = picture.shape[:2]
     padded = np.zeros((1, 3, _rounded_up(height), _rounded_up(width)), np.float32)
     padded[0, :, :height, :width] = picture.transpose(2, 0, 1)
     maps = _session().run(MAPS, {"image": padded})
-    return _without_doubles(decode(*(each[0] for each in maps)))
+    return _without_doubles(decode(maps[0][0], maps[1][0], maps[2][0], maps[3][0], least))
 
 
-def decode(heatmap: Floats, scale: Floats, offset: Floats, landmarks: Floats) -> Found:
-    """Maps [1, h, w], [2, h, w], [2, h, w], [10, h, w] -> every place that may be the centre of a face.
+def decode(heatmap: Floats, scale: Floats, offset: Floats, landmarks: Floats, least: float) -> Found:
+    """Maps [1, h, w], [2, h, w], [2, h, w], [10, h, w] -> every place that is the centre of a face by `least`.
 
     The maps hold vertical values before horizontal ones: of `scale` the logarithms of height and width, of `offset`
     what is to be added to a place, of `landmarks` shares of height and width from the box's upper left corner.
     """
-    row, column = np.nonzero(heatmap[0] >= LEAST_SCORE)
+    row, column = np.nonzero(heatmap[0] >= least)
     height, width = np.exp(scale[:, row, column]) * STRIDE
     down, right = offset[:, row, column]
     top = (row + down + 0.5) * STRIDE - height / 2
