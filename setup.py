@@ -7,6 +7,7 @@ setup(
     package_dir={"search.spaces": "spaces"},
     package_data={
         "lssat": ["py.typed", "model/catalog.json"],
+        "lssat.data.prepare.detector": ["centerface.onnx", "LICENSE", "SOURCE.md"],
         "search.page": ["*.j2", "*.css", "*.js"],
         "search.spaces": ["*.yaml", "*.json"],
     },

@@ -39,7 +39,7 @@ COMMANDS = {
 }
 """What is typed in a clone, and where the project is installed (`project.scripts` of pyproject.toml)."""
 EXTRAS = {
-    "export": ("onnx", "onnxruntime", "onnxscript"),
+    "export": ("onnx", "onnxscript"),
     "explain": ("captum",),
     "demo": ("nicegui", "captum", "starlette"),
 }

@@ -59,6 +59,7 @@ RENAMED_KEYS = {
 }
 """Old key -> the key of today. What an older version wrote is read through it; in a space it is an error."""
 ADDED_KEYS = (
+    "data.align",
     "data.class_names",
     "data.hold_out",
     "data.held_out",
@@ -132,6 +133,11 @@ class DataConfig(Section):
         ge=0,
         le=1,
         description="largest share of images or rows that may be unusable; they are listed in rejects.csv",
+    )
+    align: Literal["upright"] | None = Field(
+        None,
+        description="upright: faces that are found are turned until eyes and mouth are level; None: they stay as they "
+        "are",
     )
     allow_leaks: bool = Field(False, description="record leaks across splits instead of refusing them")
     seed: Int = Field(

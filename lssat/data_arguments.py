@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from lssat.command import local_path
 from lssat.config import DataConfig, build
-from lssat.data.sources.source import absolute
+from lssat.data.prepare.asked import OF_VIDEOS
+from lssat.data.prepared.table import INFO_FILE
+from lssat.data.sources.source import absolute, located
 
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,3 +52,13 @@ def data_of(arguments: argparse.Namespace) -> DataConfig:
         "data.max_rejects": arguments.max_rejects,
     }
     return build({key: value for key, value in keys.items() if value is not None}).data
+
+
+def as_trained(data: DataConfig, faces: Mapping[str, Any]) -> DataConfig:
+    """Data whose faces are turned upright where those of a winner (`faces` of its bundle) were; prepared ones stay as
+    they are. Raises ConfigError.
+    """
+    source = located(data.source)
+    if not faces.get("align") or source.kind not in OF_VIDEOS or (source.path / INFO_FILE).is_file():
+        return data
+    return data.model_copy(update={"align": "upright"})

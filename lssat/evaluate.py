@@ -16,7 +16,7 @@ from lssat.config import ConfigError
 from lssat.data.prepare.prepare import prepare
 from lssat.data.prepared.decoding import read_resident
 from lssat.data.prepared.table import SPLITS, read_info, read_texts, shard_paths
-from lssat.data_arguments import add_data_arguments, data_of
+from lssat.data_arguments import add_data_arguments, as_trained, data_of
 from lssat.files import write_json
 from lssat.text.console import Column, SafeConsole, Sheet
 
@@ -60,6 +60,7 @@ def _run(arguments: argparse.Namespace) -> None:
     bundle = open_bundle(arguments.bundle)  # before the data are prepared, which may take hours
     for note in bundle.notes:
         print(f"note: {note}", file=sys.stderr)
+    data = as_trained(data, bundle.faces)
     prepared = prepare(data, arguments.cache, lambda line: print(line, file=sys.stderr))
     subgroups = [name for name in arguments.subgroups.split(",") if name]
     scores = evaluate_on(bundle, prepared, arguments.split, subgroups)

@@ -12,7 +12,7 @@ from lssat.command import check_extra, command_parser, exit_code, local_path
 from lssat.data.prepare.prepare import prepare
 from lssat.data.prepared.decoding import read_some
 from lssat.data.prepared.table import SPLITS, read_info, shard_paths
-from lssat.data_arguments import add_data_arguments, data_of
+from lssat.data_arguments import add_data_arguments, as_trained, data_of
 
 MOST_ROWS = 1024
 """Rows that a model is proved on: more would prove little more and take minutes of a large one."""
@@ -46,6 +46,7 @@ def _run(arguments: argparse.Namespace) -> None:
     check_is_current(arguments.bundle)
     for note in bundle.notes:
         print(f"note: {note}", file=sys.stderr)
+    data = as_trained(data, bundle.faces)
     prepared = prepare(data, arguments.cache, lambda line: print(line, file=sys.stderr))
     info = read_info(prepared)
     bundle.check_same_task(info)

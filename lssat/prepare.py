@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--class-names", metavar="A,B,...", help="what the classes are called, numbers by size and words by letters"
     )
+    parser.add_argument("--align", choices=["upright"], help="turn faces that are found until eyes and mouth are level")
     parser.add_argument(
         "--seed", type=int, default=0, help="of splits that the data do not bring, and of the order of rows"
     )
@@ -108,6 +109,7 @@ def _data(arguments: argparse.Namespace) -> DataConfig:
         "data.task": arguments.task or (FOLDERS if is_class_folder(source) else None),
         "data.classes": arguments.classes.split(",") if arguments.classes else None,
         "data.class_names": arguments.class_names.split(",") if arguments.class_names else None,
+        "data.align": arguments.align,
         "data.seed": arguments.seed,
         "data.max_rejects": arguments.max_rejects,
         "data.allow_leaks": arguments.allow_leaks or None,

@@ -112,5 +112,6 @@ def _faces(faces: Mapping[str, Any]) -> str:
             "them, which frames them otherwise, so answers may be worse than the scores say"
         )
     if faces["crop"]:
-        return f"faces are found ({faces['detector']}) and cut out"
+        level = ", turned upright" if faces.get("align") else ""
+        return f"faces are found ({faces['detector']}) and cut out{level}"
     return "pictures are taken whole" if faces["keep"] else "the central square is taken"

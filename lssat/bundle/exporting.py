@@ -30,7 +30,7 @@ from lssat.bundle.folder import (
 )
 from lssat.bundle.opening import ENCODER
 from lssat.config import Config, ConfigError, DataConfig
-from lssat.data.prepare.asked import Faces, describe
+from lssat.data.prepare.asked import Faces, describe, detector_of
 from lssat.data.prepared.table import DatasetInfo, read_info, read_texts
 from lssat.evaluation.calibration import calibration
 from lssat.evaluation.classes import tables_by_class
@@ -145,5 +145,5 @@ def _preprocessing(config: Config, encoder: Encoder, info: DatasetInfo | None) -
         "timm_options": timm_options(config),
         "pooling": config.head.pooling,
         "source": Path(info.source).name if info else None,
-        "faces": describe(Faces.of(info) if info else Faces()),
+        "faces": describe(Faces.of(info), detector_of(info)) if info else describe(Faces()),
     }

@@ -27,7 +27,7 @@ ONNX_WEIGHTS = "model.onnx.data"  # of a large one: torch puts them beside it
 CARD = "MODEL_CARD.md"
 MANIFEST = "bundle.json"  # format, versions of libraries, sha256 of every other file
 FORMAT = 2  # 1: all tensors in one file, and no manifest
-LIBRARIES = ("av", "pillow", "safetensors", "scikit-image", "timm", "torch")  # what decides pixels and numbers
+LIBRARIES = ("av", "onnxruntime", "pillow", "safetensors", "timm", "torch")  # what decides pixels and numbers
 ANSWERS = (WEIGHTS, HEAD, CONFIG, LABELS, PREPROCESSING, CALIBRATION)  # the files that decide what a winner answers
 FILES = (*ANSWERS, VALIDATION, TEST, ONNX, ONNX_WEIGHTS, CARD)
 """All that a bundle may hold beside its manifest; whatever else lies in its folder is somebody's own."""

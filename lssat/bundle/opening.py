@@ -27,6 +27,7 @@ from lssat.bundle.folder import (
     read,
 )
 from lssat.config import Config, ConfigError, saved_config
+from lssat.data.prepare.asked import Faces
 from lssat.data.prepared.table import DatasetInfo
 from lssat.model.lssat import LSSAT, build_model
 from lssat.task import Task
@@ -54,13 +55,19 @@ class Bundle:
     digest: str
 
     def check_same_task(self, data: DatasetInfo) -> None:
-        """Raises ConfigError where data are of another task."""
+        """Raises ConfigError where data are of another task, or their faces were cut out by another rule."""
         task = self.task
         if (data.kind, data.classes) != (task.kind, task.classes):
             raise ConfigError(
                 f"the bundle tells {', '.join(task.classes)} apart ({task.kind}), but the data hold "
                 f"{', '.join(data.classes)} ({data.kind}); name data of the same task, or choose labels by `--task` "
                 "and `--classes`"
+            )
+        if Faces.of(data).are_found and Faces.of(data).align != bool(self.faces.get("align")):
+            trained = "turned upright" if self.faces.get("align") else "left as they stood"
+            raise ConfigError(
+                f"in training faces were {trained} (`data.align`), and those of `{data.source}` were not; prepare them "
+                "anew from their source"
             )
 
 

@@ -13,10 +13,18 @@ from rich.console import Console
 
 from lssat.command import from_here, words_that_start
 from lssat.config import ConfigError
+from lssat.data.prepare.detection import DETECTOR
 from lssat.data.prepare.prepare import prepare
 from lssat.data.prepared.row_keys import RowKeys, read_keys
 from lssat.data.prepared.selection import as_used, cells_of, check_hold_out
-from lssat.data.prepared.table import SPLITS, DatasetInfo, changed_fingerprint, read_info, read_texts
+from lssat.data.prepared.table import (
+    SPLITS,
+    DatasetInfo,
+    changed_fingerprint,
+    detected_fingerprint,
+    read_info,
+    read_texts,
+)
 from lssat.data.prepared.writing import REJECTS_FILE
 from lssat.evaluation.units import RowTexts, scores_videos, texts_to_send
 from lssat.model import catalog
@@ -249,7 +257,14 @@ def _open(session: Session, prepared: Path, task: Task, values: Sequence[str], k
 
 def _check_read_alike(begun: Manifest, info: DatasetInfo) -> None:
     """Raises ConfigError where the study began with a version that read the same data differently."""
-    if info.fingerprint == changed_fingerprint(str(begun.content["data"]["fingerprint"])):
+    began = str(begun.content["data"]["fingerprint"])
+    if info.fingerprint in {detected_fingerprint(each, DETECTOR) for each in (began, changed_fingerprint(began))}:
+        raise ConfigError(
+            f"the study `{begun.name}` began with an older version, which found the faces of `{info.source}` "
+            "by another detector; its trials and new ones would not learn from the same data: begin "
+            "another study by `--name`"
+        )
+    if info.fingerprint == changed_fingerprint(began):
         raise ConfigError(
             f"the study `{begun.name}` began with an older version, which read {', '.join(info.options['changed'])} of "
             f"`{info.source}` differently (pictures turned by EXIF, of 16 bits or transparent; cells such as NA, true "

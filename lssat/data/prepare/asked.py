@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from lssat.data.images import UnusableImage, read_inside, resolve_inside
+from lssat.data.prepare.detection import DETECTOR
 from lssat.data.prepare.opening import OpenOptions, central_square, open_entry
 from lssat.data.prepared.decoding import pixels_of, resized
 from lssat.data.prepared.table import DatasetInfo
@@ -21,6 +21,11 @@ from lssat.data.sources.tree import VIDEO_ENDINGS
 OF_VIDEOS = ("celebdf", "dfdc", "faceforensics")  # data sets whose faces are cut out where they come as videos
 WITH_BOXES = ("affectnet", "csv")  # data set and form that give the box of each face
 FRAMES = 32  # of a video, where the data were images
+OLDER_DETECTOR = {
+    "detector": "scikit-image lbpcascade_frontalface_opencv.xml",
+    "detector_sha256": "03097789a3dcbb0e40d20b9ef82537dbc3b670b6a7f2268d735470f22e003a91",
+}
+"""What found faces in versions before `DETECTOR`, whose data do not name it."""
 
 
 class Faces(NamedTuple):
@@ -28,13 +33,19 @@ class Faces(NamedTuple):
 
     `keep`: whole, as those of own data; else `crop`: faces are found and cut out, and without it the central square.
     `boxes`: they were cut out by boxes that the data set gives, which no photo of one's own has. `frames`: to take of a
-    video.
+    video. `align`: faces that are found are turned upright.
     """
 
     keep: bool = True
     crop: bool = False
     frames: int = FRAMES
     boxes: bool = False
+    align: bool = False
+
+    @property
+    def are_found(self) -> bool:
+        """Whether a detector says where the faces of the data are."""
+        return self.crop and not self.boxes
 
     @classmethod
     def of(cls, info: DatasetInfo) -> Faces:
@@ -42,7 +53,8 @@ class Faces(NamedTuple):
         options, kind = info.options, info.options.get("kind")
         boxes = (kind, options.get("form")) == WITH_BOXES
         crop = options.get("crop", kind in OF_VIDEOS or boxes)
-        return cls(kind is None, bool(crop), int(options.get("frames", FRAMES)), boxes)
+        frames, align = int(options.get("frames", FRAMES)), bool(options.get("align"))
+        return cls(kind is None, bool(crop), frames, boxes, align)
 
 
 class Asked(NamedTuple):
@@ -64,7 +76,7 @@ def open_asked(path: Path, faces: Faces, image_size: int) -> Asked:
         return Asked(_frames(resolve_inside(root, name), faces, image_size))
     if faces.keep and not is_video(path):
         return Asked(pixels_of(read_inside(root, name), image_size)[None])
-    options = OpenOptions(root, "videos" if is_video(path) else "images", faces.crop, False, faces.frames)
+    options = OpenOptions(root, "videos" if is_video(path) else "images", faces.crop, False, faces.frames, faces.align)
     result = open_entry(options, Record(0, name, 0, "", ""))
     if result.reject:
         raise UnusableImage(result.reject.reason)
@@ -89,9 +101,16 @@ def _frames(path: Path, faces: Faces, image_size: int) -> npt.NDArray[np.uint8]:
     return np.stack([resized(picture, image_size) for picture in squares])
 
 
-def describe(faces: Faces) -> dict[str, Any]:
-    """For the bundle: these rules, and the detector that finds the faces."""
-    return faces._asdict() | (_detector() if faces.crop else {})
+def detector_of(info: DatasetInfo) -> Mapping[str, str]:
+    """What found the faces of prepared data, or would find those of new photos where their boxes were given."""
+    if not Faces.of(info).are_found:
+        return DETECTOR
+    return {name: info.options.get(name, OLDER_DETECTOR[name]) for name in DETECTOR}
+
+
+def describe(faces: Faces, detector: Mapping[str, str] = DETECTOR) -> dict[str, Any]:
+    """For the bundle: these rules, and the detector that found the faces."""
+    return faces._asdict() | ({**detector} if faces.crop else {})
 
 
 def differences(described: Mapping[str, Any]) -> tuple[str, ...]:
@@ -100,18 +119,14 @@ def differences(described: Mapping[str, Any]) -> tuple[str, ...]:
         return ("how pictures were prepared is not on record: they are taken whole, and should show a face each",)
     if described.get("boxes"):
         return (
-            f"in training faces were cut out by the boxes of the data set; here {_detector()['detector']} finds them, "
+            f"in training faces were cut out by the boxes of the data set; here {DETECTOR['detector']} finds them, "
             "which frames them otherwise, so answers may be worse than the scores say",
         )
-    if described["crop"] and (here := _detector()) != {name: described.get(name) for name in here}:
-        found = f"{here['detector']}, sha256 {here['detector_sha256'][:12]}"
-        return (f"faces are found by another detector here ({found}) than in training ({described.get('detector')})",)
+    if described["crop"] and (trained := {name: described.get(name) for name in DETECTOR}) != DETECTOR:
+        found = f"{DETECTOR['detector']}, sha256 {DETECTOR['detector_sha256'][:12]}"
+        framed = ", which framed them as wide but less steadily" if trained == OLDER_DETECTOR else ""
+        return (
+            f"faces are found by another detector here ({found}) than in training ({trained['detector']}{framed}), so "
+            "answers may differ a little from the scores",
+        )
     return ()
-
-
-def _detector() -> dict[str, str]:
-    from skimage.data import lbp_frontal_face_cascade_filename
-
-    cascade = Path(lbp_frontal_face_cascade_filename())
-    digest = sha256(cascade.read_bytes()).hexdigest()
-    return {"detector": f"scikit-image {cascade.name}", "detector_sha256": digest}

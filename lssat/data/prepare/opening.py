@@ -14,10 +14,11 @@ from PIL import Image
 from lssat.data.images import UnusableImage, read_inside, resolve_inside
 from lssat.data.parallel import chunks, in_processes
 from lssat.data.pictures import Opened, open_picture, refuse_bombs
-from lssat.data.prepare.cropping import SIZE, Picture, square_crop
+from lssat.data.prepare.cropping import SIZE, level_crop, square_crop
+from lssat.data.prepare.detection import largest_face
 from lssat.data.prepared.hashing import thumbnail_of
 from lssat.data.prepared.table import Reject, Row
-from lssat.data.sources.listing import Box, Listing, Media, Record
+from lssat.data.sources.listing import Listing, Media, Record
 from lssat.data.sources.stored import Stored, stored_images
 from lssat.text.visible import as_text
 
@@ -40,6 +41,7 @@ class OpenOptions(NamedTuple):
     """What opening an entry depends on.
 
     `crop`: faces are cut out. `keep`: images stay as they are, whatever their size. `num_frames`: to take of a video.
+    `align`: faces that are found are turned upright.
     """
 
     root: Path
@@ -47,13 +49,15 @@ class OpenOptions(NamedTuple):
     crop: bool
     keep: bool
     num_frames: int
+    align: bool = False
 
 
 def open_options(listing: Listing) -> OpenOptions:
     """How the entries of a listing are opened: the images of own data, which have no `kind`, are kept."""
     root = (listing.path if listing.path.is_dir() else listing.path.parent).resolve()
     options = listing.info.options
-    return OpenOptions(root, listing.media, listing.crop, "kind" not in options, int(options.get("frames", 1)))
+    keep, frames, align = "kind" not in options, int(options.get("frames", 1)), bool(options.get("align"))
+    return OpenOptions(root, listing.media, listing.crop, keep, frames, align)
 
 
 def open_entry(options: OpenOptions, entry: Record) -> EntryResult:
@@ -62,7 +66,7 @@ def open_entry(options: OpenOptions, entry: Record) -> EntryResult:
         if options.media == "videos":
             return _open_video(options, entry)
         image = read_inside(options.root, str(entry.name))
-        return EntryResult((_kept(entry, image) if options.keep else _square(entry, image, options.crop),))
+        return EntryResult((_kept(entry, image) if options.keep else _square(entry, image, options),))
     except UnusableImage as reason:
         return EntryResult((), Reject(entry.name, str(reason)))
 
@@ -102,7 +106,8 @@ def _thumbnail_or_reason(image: Stored) -> tuple[bytes, bool] | str:
 def _open_video(options: OpenOptions, entry: Record) -> EntryResult:
     from lssat.data.prepare.video import face_crops  # its libraries take longer to import than many images to open
 
-    crops = face_crops(resolve_inside(options.root, str(entry.name)), options.num_frames, entry.box)
+    path = resolve_inside(options.root, str(entry.name))
+    crops = face_crops(path, options.num_frames, entry.box, options.align)
     rows = tuple(_encoded(entry, Opened(Image.fromarray(picture), False)) for picture in crops.images)
     return EntryResult(rows, without_face=crops.without_face)
 
@@ -112,27 +117,24 @@ def _kept(entry: Record, image: bytes) -> Row:
     return _row(entry, image, thumbnail_of(opened.picture), opened.changed)
 
 
-def _square(entry: Record, image: bytes, crop: bool) -> Row:
-    """The face, cut out by its box or by detection; without `crop` the central square, at most SIZE wide.
+def _square(entry: Record, image: bytes, options: OpenOptions) -> Row:
+    """The face, cut out by its box or by detection; without `options.crop` the central square, at most SIZE wide.
 
     An image that is such a square already is kept as it is. A box is in pixels of the upright picture.
     """
     opened = open_picture(image)
-    if not crop:
+    if not options.crop:
         if opened.picture.width == opened.picture.height <= SIZE:
             return _row(entry, image, thumbnail_of(opened.picture), opened.changed)
         return _encoded(entry, Opened(central_square(opened.picture), opened.changed))
     picture = np.asarray(opened.picture)
-    face = entry.box or _detected(picture)
+    if entry.box:
+        return _encoded(entry, Opened(Image.fromarray(square_crop(picture, entry.box)), opened.changed))
+    face = largest_face(picture)
     if face is None:
         raise UnusableImage("no face found")
-    return _encoded(entry, Opened(Image.fromarray(square_crop(picture, face)), opened.changed))
-
-
-def _detected(picture: Picture) -> Box | None:
-    from lssat.data.prepare.detection import largest_face  # its libraries take as long to import as those of videos
-
-    return largest_face(picture)
+    cut_out = level_crop(picture, *face) if options.align else square_crop(picture, face.box)
+    return _encoded(entry, Opened(Image.fromarray(cut_out), opened.changed))
 
 
 def central_square(picture: Image.Image) -> Image.Image:

@@ -17,7 +17,9 @@ from filelock import FileLock, Timeout
 from lssat.command import Notify
 from lssat.config import ConfigError, DataConfig
 from lssat.data.parallel import Spread, in_processes, start_fork_server
+from lssat.data.prepare.asked import Faces
 from lssat.data.prepare.audit import check_leaks
+from lssat.data.prepare.detection import DETECTOR
 from lssat.data.prepare.opening import read_table
 from lssat.data.prepare.progress import Progress
 from lssat.data.prepare.resumable import begin_or_go_on, write_listing
@@ -28,6 +30,7 @@ from lssat.data.prepared.table import (
     SPLITS,
     DatasetInfo,
     changed_fingerprint,
+    detected_fingerprint,
     is_complete,
     read_info,
 )
@@ -64,8 +67,9 @@ class Preparation:
             "seed": data.seed,
             "allow_leaks": data.allow_leaks,
         }
-        if data.class_names is not None:  # else a folder of before would not be found again
-            options["class_names"] = data.class_names
+        for name in ("class_names", "align"):  # else a folder of before would not be found again
+            if getattr(data, name) is not None:
+                options[name] = getattr(data, name)
         if source.kind == SYNTHETIC:
             return options | {"num_images": data.num_images, "image_size": data.image_size}
         if source.kind == OWN:
@@ -86,7 +90,7 @@ class Preparation:
     @property
     def shards_fingerprint(self) -> str:
         """sha256 of what decides the shards: leaks that were refused may be allowed without opening files again."""
-        return _sha256([FORMAT, self.reading, self.content, {**self.options, "allow_leaks": None}])
+        return _sha256([FORMAT, self.reading, DETECTOR, self.content, {**self.options, "allow_leaks": None}])
 
     def describe(self, info: DatasetInfo) -> DatasetInfo:
         """`info` with the options beside those that the reader recorded."""
@@ -95,9 +99,12 @@ class Preparation:
     def accept(self, folder: Path, info: DatasetInfo) -> DatasetInfo:
         """`info` of written shards with their leaks and fingerprint. Raises ConfigError (`check_leaks`).
 
-        Data that older versions read alike keep the fingerprint, so that studies that these began go on.
+        Data that older versions read alike keep the fingerprint, so that studies that these began go on; the detector
+        is part of it where it found the faces.
         """
         fingerprint = changed_fingerprint(self.fingerprint) if info.options.get("changed") else self.fingerprint
+        if Faces.of(info).are_found:
+            fingerprint = detected_fingerprint(fingerprint, DETECTOR)
         return replace(check_leaks(folder, info, self.data.allow_leaks), fingerprint=fingerprint)
 
     def is_made(self, folder: Path) -> bool:
@@ -106,7 +113,9 @@ class Preparation:
 
     def is_described_by(self, info: DatasetInfo) -> bool:
         """Whether `info` is of this source and these options, as they are read today."""
-        fingerprints = (self.fingerprint, changed_fingerprint(self.fingerprint))
+        fingerprints = [self.fingerprint, changed_fingerprint(self.fingerprint)]
+        if Faces.of(info).are_found:
+            fingerprints = [detected_fingerprint(each, DETECTOR) for each in fingerprints]
         is_current = info.synthetic or info.options.get("reading") == self.reading
         return is_current and info.fingerprint in fingerprints
 
@@ -152,7 +161,7 @@ def check_prepared(folder: Path, data: DataConfig) -> None:
             f"`data.source`: `{folder}` was prepared for task `{info.task}`, not `{data.task}`; leave `data.task` "
             "out, or prepare it anew"
         )
-    for name in ("classes", "class_names"):
+    for name in ("classes", "class_names", "align"):
         if getattr(data, name) is not None:
             raise ConfigError(
                 f"`data.{name}` cannot be changed of a prepared data set; leave it out, or prepare the source anew"
@@ -169,7 +178,10 @@ def _write(folder: Path, preparation: Preparation, notify: Notify, spread: Sprea
     start_fork_server()
     listing = open_listing(preparation.source, data)
     info = preparation.describe(listing.info)
-    listing = replace(listing, info=replace(info, options=info.options | {"crop": listing.crop}))
+    info = replace(info, options=info.options | {"crop": listing.crop})
+    if Faces.of(info).are_found:
+        info = replace(info, options=info.options | DETECTOR)
+    listing = replace(listing, info=info)
     acceptance = Acceptance(data.max_rejects, preparation.accept)
     if listing.media == "table":
         rows = Progress(notify, "checking images", len(listing.entries)).follow(read_table(listing))

@@ -11,7 +11,7 @@ from lssat.data.pictures import open_picture
 from lssat.data.prepare.progress import Progress
 from lssat.data.prepared.hashing import thumbnail_of
 from lssat.data.prepared.table import DatasetInfo, Label, Row
-from lssat.data.sources.assemble import Classes, pick_classes, with_class_names
+from lssat.data.sources.assemble import Classes, pick_classes, refuse_align, with_class_names
 from lssat.data.sources.source import SYNTHETIC
 from lssat.data.synthetic import generate as synthetic
 from lssat.task import Kind
@@ -19,6 +19,8 @@ from lssat.task import Kind
 
 def synthetic_info(data: DataConfig) -> DatasetInfo:
     """What the faces of a task are; none is drawn. Raises ConfigError."""
+    if data.align:
+        refuse_align(data)
     kind, classes = _classes(data)
     return with_class_names(DatasetInfo(SYNTHETIC, data.task, kind, classes, synthetic=True), data)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -74,6 +74,7 @@ class DatasetInfo:
     `classes` are class names (multiclass), (negative, positive) names (binary) or label names (multilabel).
     `counts[split][class]` are images; in multilabel, the positive ones. `rejects` are {"row", "reason"}, see Reject.
     `options["reading"]` is READING, and `options["changed"]` says what older versions read differently.
+    `options["detector"]` is what found the faces that were cut out.
     """
 
     source: str
@@ -108,6 +109,11 @@ class DatasetInfo:
 def changed_fingerprint(fingerprint: str) -> str:
     """The fingerprint of data of which older versions, which gave it this one, read something differently."""
     return hashlib.sha256(f"{fingerprint} {READING}".encode()).hexdigest()
+
+
+def detected_fingerprint(fingerprint: str, detector: Mapping[str, str]) -> str:
+    """The fingerprint of data whose faces this detector cut out, of what it would be without that."""
+    return hashlib.sha256(f"{fingerprint} {json.dumps(detector, sort_keys=True)}".encode()).hexdigest()
 
 
 def read_info(folder: Path) -> DatasetInfo:

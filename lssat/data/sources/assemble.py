@@ -34,9 +34,12 @@ class Layout:
 def assemble(root: Path, data: DataConfig, classes: Classes, entries: Entries, layout: Layout) -> Listing:
     """The listing of entries whose splits are complete; the data set is called by the name of `root`.
 
-    Raises ConfigError (`check_counts`).
+    Raises ConfigError (`check_counts`, `refuse_align`).
     """
     kind, names = classes
+    finds_faces = layout.crop and not any(isinstance(entry, Record) and entry.box for entry in entries)
+    if data.align and not finds_faces:
+        refuse_align(data)
     info = DatasetInfo(
         source=on_one_line(root.name),
         task=data.task,
@@ -44,12 +47,25 @@ def assemble(root: Path, data: DataConfig, classes: Classes, entries: Entries, l
         classes=names,
         synthetic=False,
         columns=layout.columns,
-        options={"task": data.task, "classes": data.classes, "seed": data.seed, **layout.options},
+        options={"task": data.task, "classes": data.classes, "seed": data.seed, **layout.options, **_align(data)},
         rejects=tuple(entry.shown()._asdict() for entry in entries if isinstance(entry, Reject)),
     )
     info = with_counts(info, ((entry.split, entry.label) for entry in entries if isinstance(entry, Record)))
     check_counts(info)
     return Listing(root, with_class_names(info, data), tuple(entries), layout.media, layout.crop)
+
+
+def _align(data: DataConfig) -> dict[str, str]:
+    """Only where it is asked for, so that data keep their description."""
+    return {"align": data.align} if data.align else {}
+
+
+def refuse_align(data: DataConfig) -> None:
+    """For data in which no face is sought, so that none can be turned. Raises ConfigError."""
+    raise ConfigError(
+        f"`data.align: {data.align}` turns faces that are found in videos, but in `{data.source}` none is sought: "
+        "pictures are taken as they are, or boxes of its own say where a face is; leave it out, or give videos"
+    )
 
 
 def with_class_names(info: DatasetInfo, data: DataConfig) -> DatasetInfo:

@@ -241,10 +241,12 @@ def deepfakebench(root: Path, pairs: tuple[int, int, int] = (6, 2, 2), length: i
 def _clip(
     folder: Path, name: str, split: str, number: int, label: int, frames: bool, length: int, plain: bool = False
 ) -> None:
-    """A face that drifts across 128 x 128 pixels: an mp4 file, or PNG files."""
-    picture = Image.open(io.BytesIO(face("deepfake", split, number % DISTINCT, label)[0])).resize((96, 96))
+    """A face that drifts: an mp4 file, large enough for the detector to take what is drawn for a face, or PNG files."""
+    side, margin = (96, 16) if frames else (256, 32)
+    drawn = Image.open(io.BytesIO(face("deepfake", split, number % DISTINCT, label)[0]))
+    picture = np.asarray(drawn.resize((side, side)))
     images = [
-        np.pad(np.asarray(picture), ((12 + step % 4, 20 - step % 4), (16, 16), (0, 0)), mode="edge")
+        np.pad(picture, ((margin - 4 + step % 4, margin + 4 - step % 4), (margin, margin), (0, 0)), mode="edge")
         for step in range(length)
     ]
     if frames:
@@ -255,8 +257,8 @@ def _clip(
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=25)
-        stream.width = stream.height = 128
-        stream.pix_fmt, stream.bit_rate = "yuv420p", 2_000_000
+        stream.width = stream.height = side + 2 * margin
+        stream.pix_fmt, stream.bit_rate = "yuv420p", 4_000_000
         for image in images:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
         container.mux(stream.encode())

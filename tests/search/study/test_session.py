@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from lssat.config import ConfigError
-from lssat.data.prepared.table import DatasetInfo, changed_fingerprint
+from lssat.data.prepare.detection import DETECTOR
+from lssat.data.prepared.table import DatasetInfo, changed_fingerprint, detected_fingerprint
 from search.record.folder import RunFolder, Storage
 from search.record.manifest import Manifest, read_manifest
 from search.space.file import load
@@ -25,6 +26,9 @@ def test_a_study_whose_data_were_read_differently_is_told_what_and_why(tmp_path:
     _check_read_alike(begun, info("y"))  # other data: the manifest says so
     with pytest.raises(ConfigError, match=r"which read column `region`, 3 pictures of `f.csv` differently"):
         _check_read_alike(begun, info(changed_fingerprint("x")))
+    for fingerprint in (detected_fingerprint("x", DETECTOR), detected_fingerprint(changed_fingerprint("x"), DETECTOR)):
+        with pytest.raises(ConfigError, match=r"found the faces of `f.csv` by another detector"):
+            _check_read_alike(begun, info(fingerprint))
 
 
 def test_the_weights_that_backbones_begin_with_stay_on_record(tmp_path: Path) -> None:

@@ -13,11 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from lssat.config import DataConfig
+from lssat.config import ConfigError, DataConfig
 from lssat.data.images import UnusableImage
 from lssat.data.parallel import in_threads
 from lssat.data.pictures import refuse_bombs
-from lssat.data.prepare.asked import Faces, describe, differences, open_asked
+from lssat.data.prepare.asked import Faces, describe, detector_of, differences, open_asked
+from lssat.data.prepare.detection import DETECTOR
+from lssat.data.prepare.look import look
 from lssat.data.prepare.opening import open_entry, open_options
 from lssat.data.prepare.prepare import prepare
 from lssat.data.prepared.decoding import pixels_of
@@ -51,6 +53,11 @@ TREES: dict[str, tuple[Callable[[Path], Path], str, Faces]] = {
         Faces(keep=False, crop=False),
     ),
     "videos": (lambda root: trees.celebdf(root, length=2), "celebdf:", Faces(keep=False, crop=True)),
+    "videos, upright": (
+        lambda root: trees.celebdf(root, length=2),
+        "celebdf:",
+        Faces(keep=False, crop=True, align=True),
+    ),
 }
 
 
@@ -61,6 +68,7 @@ def tree(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp("tree")
     data = DataConfig(source=f"{kind}{make(folder / 'data')}", task="Smiling" if kind == "celeba:" else "deepfake")
     data = data if kind else DataConfig(source=str(folder / "data"))
+    data = data.model_copy(update={"align": "upright" if expected.align else None})
     prepared = prepare(
         data.model_copy(update={"allow_leaks": True, "max_rejects": 0.2}), folder / "cache", lambda _: None
     )
@@ -153,8 +161,30 @@ def test_another_detector_than_in_training_is_said() -> None:
     assert differences(known) == differences(describe(Faces())) == ()
     (said,) = differences(known | {"detector_sha256": "0" * 64})
     assert "another detector" in said
+    old = DatasetInfo("x", "deepfake", "binary", ("real", "fake"), synthetic=False, options={"kind": "dfdc"})
+    (said,) = differences(describe(Faces.of(old), detector_of(old)))
+    assert "in training (scikit-image lbpcascade" in said and "as wide but less steadily" in said
+    new = replace(old, options=old.options | DETECTOR)
+    assert differences(describe(Faces.of(new), detector_of(new))) == ()
     (said,) = differences({})
     assert "not on record" in said
+
+
+@pytest.mark.parametrize("source", ["synthetic", "own", "celebdf:", "affectnet:"])
+def test_faces_that_nobody_seeks_cannot_be_turned_which_is_said_before_anything_is_opened(
+    tmp_path: Path, source: str
+) -> None:
+    make = {
+        "synthetic": lambda: None,
+        "own": lambda: own(tmp_path),
+        "celebdf:": lambda: trees.celebdf(tmp_path, frames=True, length=2),
+        "affectnet:": lambda: trees.affectnet_csv(tmp_path),
+    }
+    make[source]()
+    task = {"synthetic": "emotion", "celebdf:": "deepfake", "affectnet:": "emotion"}.get(source, "classes")
+    where = source if source == "synthetic" else f"{source if source.endswith(':') else ''}{tmp_path}"
+    with pytest.raises(ConfigError, match=r"`data.align: upright` turns faces that are found in videos, but in"):
+        look(DataConfig(source=where, task=task, align="upright"))
 
 
 def test_older_prepared_data_are_taken_for_videos_where_their_kind_has_some() -> None:

@@ -21,6 +21,7 @@ from PIL import Image
 
 from lssat.config import ConfigError, DataConfig
 from lssat.data.prepare import progress
+from lssat.data.prepare.detection import DETECTOR
 from lssat.data.prepare.prepare import Preparation, prepare
 from lssat.data.prepared import writing
 from lssat.data.prepared.table import INFO_FILE, DatasetInfo, is_complete, read_info
@@ -193,6 +194,7 @@ def test_data_of_which_older_versions_opened_a_picture_differently_have_another_
 HOLDS = """
 import sys, time
 from pathlib import Path
+from lssat.data.prepare.detection import DETECTOR
 from lssat.data.prepare.prepare import _locked
 with _locked(Path(sys.argv[1]), print):
     print("held", flush=True)
@@ -370,3 +372,26 @@ def test_a_folder_in_which_real_faces_had_a_method_is_made_anew_with_its_fingerp
     assert prepare(data, cache, lines.append) == folder
     assert lines[-1].startswith("prepared tree")
     assert read_info(folder) == before
+
+
+def test_older_faces_of_videos_are_cut_out_anew_and_named_otherwise_while_images_are_found_again(
+    tmp_path: Path, cache: Path
+) -> None:
+    """Versions before did not record a detector, which is part of the fingerprint where it found the faces."""
+    for frames in (False, True):
+        tree = trees.celebdf(tmp_path / str(frames), frames=frames, length=2)
+        data = DataConfig(source=f"celebdf:{tree}", task="deepfake", allow_leaks=True, max_rejects=0.2)
+        preparation = Preparation.of(located(data.source), data)
+        folder = prepare(data, cache, lambda _: None)
+        info = read_info(folder)
+        assert (info.fingerprint == preparation.fingerprint) == frames
+        assert {name: info.options.get(name) for name in DETECTOR} == (dict.fromkeys(DETECTOR) if frames else DETECTOR)
+        options = {name: value for name, value in info.options.items() if name not in DETECTOR}
+        (folder / "dataset.json").write_text(
+            replace(info, options=options, fingerprint=preparation.fingerprint).to_json()
+        )
+        assert preparation.is_made(folder) == frames
+        assert read_info(prepare(data, cache, lambda _: None)).fingerprint == info.fingerprint
+        upright = data.model_copy(update={"align": "upright"})
+        if not frames:
+            assert prepare(upright, cache, lambda _: None) != folder

@@ -14,7 +14,7 @@ from PIL import Image
 
 from lssat.data.images import UnusableImage
 from lssat.data.prepare.cropping import SIZE, square_crop
-from lssat.data.prepare.detection import largest_face, smooth_boxes
+from lssat.data.prepare.detection import Face, largest_face, smooth_faces
 from lssat.data.prepare.video import face_crops, read_frames
 from lssat.data.sources.listing import Box
 
@@ -38,9 +38,9 @@ def picture(number: int, face: np.ndarray | None) -> np.ndarray:
     return image
 
 
-def write_video(path: Path, pictures: list[np.ndarray]) -> Path:
+def write_video(path: Path, pictures: list[np.ndarray], codec: str = "mpeg4", **options: str) -> Path:
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=25)
+        stream = container.add_stream(codec, rate=25, options=options)
         stream.height, stream.width = pictures[0].shape[:2]
         stream.pix_fmt, stream.bit_rate = "yuv420p", 8_000_000
         for image in pictures:
@@ -53,7 +53,7 @@ def real_face() -> np.ndarray:
     for row in pq.ParquetFile(FACES).read_row_group(0, columns=["image"])["image"].to_pylist():
         face = np.asarray(Image.open(io.BytesIO(row)).convert("RGB"))
         found = largest_face(picture_of(face))
-        if found is not None and found.right - found.left > 80:
+        if found is not None and found.box.right - found.box.left > 80:
             return face
     raise AssertionError("no face of the file is found")
 
@@ -78,6 +78,28 @@ def test_frames_are_exact(tmp_path: Path, length: int, frames: int) -> None:
     assert [round(image[-24:-8, 8:24].mean() / 5) for image in read_frames(path, frames)] == evenly(length, frames)
 
 
+@pytest.mark.skipif("libx264" not in av.codecs_available, reason="PyAV was built without an encoder of H.264")
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.h264"])
+@pytest.mark.parametrize("order", [{"bf": "3"}, {"bf": "0"}, {"bf": "5", "x264-params": "b-pyramid=strict:open-gop=1"}])
+def test_frames_that_are_not_wanted_may_be_skipped_but_those_wanted_are_exact(
+    tmp_path: Path, name: str, order: dict[str, str]
+) -> None:
+    """A bare stream has no times, so that nothing of it is skipped."""
+    generator = np.random.default_rng(0)
+    noise = generator.integers(0, 40, (60, HEIGHT, WIDTH, 3), np.uint8)
+    pictures = [np.clip(picture(number % 50, None).astype(int) + noise[number], 0, 255) for number in range(60)]
+    path = write_video(tmp_path / name, [each.astype(np.uint8) for each in pictures], "libx264", g="25", **order)
+    with av.open(str(path)) as container:
+        every = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(every) == 60
+    for frames in (1, 7, 32, 60):
+        found = list(read_frames(path, frames))
+        np.testing.assert_array_equal(found, [every[number] for number in evenly(60, frames)])
+    if name == "a.mkv":
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
+        assert len(list(read_frames(path, 60))) < 60, "what is left of it is a video"
+
+
 def test_a_given_box_is_cropped_from_every_frame_the_same_each_time(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", [picture(number, None) for number in range(20)])
     box = Box(0, HEIGHT - 32, 32, HEIGHT)
@@ -93,11 +115,11 @@ def test_boxes_follow_a_real_face(tmp_path: Path) -> None:
     face = real_face()
     path = write_video(tmp_path / "a.mp4", [picture(number, face if number < 20 else None) for number in range(30)])
     pictures = list(read_frames(path, 10))
-    boxes = smooth_boxes([largest_face(image) for image in pictures])
+    faces = smooth_faces([largest_face(image) for image in pictures])
     found = [
-        overlap(box, Box(*corner(number), corner(number)[0] + FACE, corner(number)[1] + FACE))
-        for number, box in zip(evenly(30, 10), boxes, strict=True)
-        if box
+        overlap(face.box, Box(*corner(number), corner(number)[0] + FACE, corner(number)[1] + FACE))
+        for number, face in zip(evenly(30, 10), faces, strict=True)
+        if face
     ]
     assert len(found) >= 5 and min(found) > 0.5
     crops = face_crops(path, 10)
@@ -131,13 +153,16 @@ def test_what_is_no_video_is_refused_with_its_reason(tmp_path: Path) -> None:
             list(read_frames(tmp_path / name, 4))
 
 
-def test_smooth_boxes_drop_a_stray_one_and_fill_short_gaps_only() -> None:
-    def at(x: float) -> Box:
-        return Box(x, x, x + 10, x + 10)
+def test_smooth_faces_drop_a_stray_one_and_fill_short_gaps_only() -> None:
+    def at(x: float, turn: float = 0.0) -> Face:
+        return Face(Box(x, x, x + 10, x + 10), turn)
 
-    assert smooth_boxes([at(0), at(1), at(90), at(3), None, at(5)]) == [at(0), at(1), at(3), at(5), at(5), at(5)]
-    assert smooth_boxes([None, at(1), None, None, None, at(5), None]) == [None, at(1), None, None, None, at(5), None]
-    assert smooth_boxes([None, None]) == [None, None]
+    assert smooth_faces([at(0), at(1), at(90), at(3), None, at(5)]) == [at(0), at(1), at(3), at(5), at(5), at(5)]
+    assert smooth_faces([None, at(1), None, None, None, at(5), None]) == [None, at(1), None, None, None, at(5), None]
+    assert smooth_faces([None, None]) == [None, None]
+    assert smooth_faces([at(0, 10), at(0, 12), at(0, -80)]) == [at(0, 10), at(0, 10), at(0, -80)]
+    over = [face.turn % 360 for face in smooth_faces([at(0, 170), at(0, 174), at(0, -178), at(0, -179)]) if face]
+    assert over == [170, 174, 181, 181], "upside down there is no step between 180 and -180"
 
 
 def test_square_crops_keep_the_centre_shift_at_borders_and_fill_up() -> None:

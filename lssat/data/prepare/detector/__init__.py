@@ -1,0 +1,1 @@
+"""A network that finds faces: its file, and what reads its answers."""
