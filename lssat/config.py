@@ -53,7 +53,7 @@ RENAMED_KEYS = {
     "target.ldp_signed": "texture.ldp_signed",
 }
 """Old key -> the key of today. What an older version wrote is read through it; in a space it is an error."""
-ADDED_KEYS = ("data.class_names",)
+ADDED_KEYS = ("data.class_names", "data.validate_on")
 """Keys that came later, None where nobody sets them."""
 STREAMS_PATTERN = re.compile(r"M(RGB|LBP|LDP)/R(RGB|LBP|LDP)/C(RGB|LBP|LDP)")
 
@@ -67,8 +67,14 @@ class Section(BaseModel):
 class DataConfig(Section):
     """Which images are learnt from, and what of them."""
 
-    source: str = Field(
-        "synthetic", description="`synthetic`, a CSV or Parquet table, a folder per class, or `kind:path?option=value`"
+    source: str | list[str] = Field(
+        "synthetic",
+        description="`synthetic`, a CSV or Parquet table, a folder per class, or `kind:path?option=value`; a list of "
+        "several is joined into one data set",
+    )
+    validate_on: str | None = Field(
+        None,
+        description="of several data sets: the one that validation and test are of, while training has all; None: all",
     )
     task: str = Field(
         "emotion",
@@ -109,8 +115,36 @@ class DataConfig(Section):
     def _each_kind_has_its_task(cls, values: Any) -> Any:
         if not isinstance(values, Mapping) or "task" in values:
             return values
-        kind, colon, _ = str(values.get("source", "")).partition(":")
-        return {**values, "task": NATURAL_TASKS[kind]} if colon and kind in NATURAL_TASKS else values
+        kinds = [kind for kind, colon, _ in (text.partition(":") for text in _sources(values.get("source"))) if colon]
+        tasks = {kind: NATURAL_TASKS[kind] for kind in kinds if kind in NATURAL_TASKS}
+        if len({*tasks.values()}) > 1:
+            found = ", ".join(f"{task} ({kind})" for kind, task in tasks.items())
+            raise ValueError(f"`data.source` names data sets of different tasks: {found}; name the one by `data.task`")
+        return {**values, "task": next(iter(tasks.values()))} if tasks else values
+
+    @model_validator(mode="after")
+    def _data_sets_differ(self) -> DataConfig:
+        names = self.sources
+        if not names or len({*names}) < len(names):
+            twice = [name for name in names if names.count(name) > 1]
+            got = f"has `{twice[0]}` {names.count(twice[0])} times" if twice else "is empty"
+            raise ValueError(f"`data.source` must name every data set once, but {got}; remove what is too much")
+        if self.validate_on is not None and len(names) == 1:
+            raise ValueError(
+                f"`data.validate_on` chooses one of several data sets, but `data.source` is `{names[0]}` alone; remove "
+                "it, or give the others too"
+            )
+        return self
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The data sets: one, or several that are joined."""
+        return tuple(_sources(self.source))
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _one_is_no_list(cls, value: object) -> object:
+        return value[0] if isinstance(value, list) and len(value) == 1 else value
 
     @field_validator("classes", "class_names", mode="before")
     @classmethod
@@ -123,6 +157,10 @@ class DataConfig(Section):
         if value and (len(set(value)) < len(value) or not all(map(str.strip, value))):
             raise ValueError(f"`data.class_names` must be names that differ, but got {', '.join(value)}")
         return value
+
+
+def _sources(value: object) -> list[str]:
+    return [value] if isinstance(value, str) else [str(each) for each in value] if isinstance(value, list) else []
 
 
 class ObjectiveConfig(Section):

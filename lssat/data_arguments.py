@@ -14,8 +14,10 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     """Which data, and where they are prepared."""
     parser.add_argument(
         "--data",
+        action="append",
         required=True,
-        help="as of search/run.py: kind:PATH?option=value, a table, a folder per class, or a prepared folder",
+        help="as of search/run.py: kind:PATH?option=value, a table, a folder per class, or a prepared folder; several "
+        "(repeatable) are joined",
     )
     parser.add_argument("--task", help="label column(s); default: the natural task of the kind")
     parser.add_argument("--classes", metavar="A,B,...", help="keep only these classes of the label")
@@ -40,7 +42,7 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
 def data_of(arguments: argparse.Namespace) -> DataConfig:
     """The data that were named. Raises ConfigError."""
     keys = {
-        "data.source": absolute(arguments.data),
+        "data.source": [absolute(text) for text in arguments.data],
         "data.task": arguments.task,
         "data.classes": arguments.classes.split(",") if arguments.classes else None,
         "data.class_names": arguments.class_names.split(",") if arguments.class_names else None,

@@ -19,6 +19,8 @@ EPILOG = """examples:
       search spaces/backbones.yaml on synthetic faces that the project renders itself
   python search/run.py --data faces.parquet --task male
       search on your own table (columns: image, one or more labels; optional split, identity)
+  python search/run.py --data a.parquet --data b.parquet --task male --set data.validate_on=b
+      learn from two data sets, and choose what is best on one of them
   python search/run.py --space spaces/backbones.yaml --set backbone.family=resnet --set optim.epochs=30 --num-trials 40
       pin settings; a pinned setting leaves the search
   python search/run.py --space spaces/backbones.yaml --resume
@@ -64,8 +66,10 @@ def _add_what_is_searched(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--data",
+        action="append",
         metavar="PATH",
-        help="a published data set (celeba:PATH, ...), a table, or a folder per class; default: synthetic faces",
+        help="a published data set (celeba:PATH, ...), a table, or a folder per class; several (repeatable) are "
+        "joined; default: synthetic faces",
     )
     parser.add_argument(
         "--task",

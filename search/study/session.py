@@ -14,7 +14,7 @@ from rich.console import Console
 from lssat.command import from_here, words_that_start
 from lssat.config import ConfigError
 from lssat.data.prepare.prepare import prepare
-from lssat.data.prepared.table import SPLITS, DatasetInfo, changed_fingerprint, read_info, read_texts
+from lssat.data.prepared.table import DATASETS, SPLITS, DatasetInfo, changed_fingerprint, read_info, read_texts
 from lssat.data.prepared.writing import REJECTS_FILE
 from lssat.evaluation.units import RowTexts, scores_videos, texts_to_send
 from lssat.model import catalog
@@ -243,6 +243,9 @@ def _introduce(console: Console, info: DatasetInfo, prepared: Path, space: Space
     rows = ", ".join(f"{count} {split}" for split, count in info.rows.items())
     outputs = f"{len(info.classes)} {'labels' if info.kind == 'multilabel' else 'classes'}"
     console.print(f"  data      {kind}: task {info.task} ({info.kind}, {outputs}), {rows}")
+    for name, of in info.options.get(DATASETS, {}).items():
+        counted = ", ".join(f"{count:,} {split}" for split, count in of["rows"].items())
+        console.print(f"  {name:<10}{of['source']}: {counted}", soft_wrap=True)
     for split in SPLITS:
         console.print(f"  {split:<10}{_counts(info, split)}", soft_wrap=True)
     if info.rejects:

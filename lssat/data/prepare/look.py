@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from lssat.config import DataConfig
+from lssat.data.prepare.joining import joined_info, settings_of_parts
 from lssat.data.prepare.prepare import check_prepared
 from lssat.data.prepared.table import INFO_FILE, SPLITS, DatasetInfo, Reject, read_info
 from lssat.data.prepared.writing import check_listed
@@ -32,7 +33,19 @@ def look(data: DataConfig) -> Look:
 
     Raises ConfigError for whatever is wrong with source, task, classes, columns or splits.
     """
-    source = located(data.source)
+    parts = settings_of_parts(data)
+    if len(parts) == 1:
+        return _look_at_one(data)
+    looks = {name: _look_at_one(part) for name, part in parts.items()}
+    info = joined_info({name: found.info for name, found in looks.items()}, data)
+    samples: dict[str, str] = {}
+    for name, found in looks.items():
+        samples |= {split: f"{sample} ({name})" for split, sample in found.samples.items() if split not in samples}
+    return Look(info, {split: samples[split] for split in SPLITS if split in samples})
+
+
+def _look_at_one(data: DataConfig) -> Look:
+    source = located(data.sources[0])
     if source.kind == SYNTHETIC:
         from lssat.data.prepare.synthetic import synthetic_info  # what draws takes a while to import
 
@@ -53,7 +66,7 @@ def look(data: DataConfig) -> Look:
     return Look(listing.info if is_counted else replace(listing.info, rows={}, counts={}), samples)
 
 
-def is_class_folder(text: str) -> bool:
-    """Whether a source is one's own folder with a folder per class, which names no task. Raises ConfigError."""
-    source = located(text)
-    return source.kind == OWN and source.path.is_dir() and not (source.path / INFO_FILE).is_file()
+def is_class_folder(*texts: str) -> bool:
+    """Whether sources are one's own folders with a folder per class, which name no task. Raises ConfigError."""
+    sources = map(located, texts)
+    return all(each.kind == OWN and each.path.is_dir() and not (each.path / INFO_FILE).is_file() for each in sources)

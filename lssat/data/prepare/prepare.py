@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from lssat.command import Notify
 from lssat.config import ConfigError, DataConfig
 from lssat.data.parallel import Spread, in_processes, start_fork_server
 from lssat.data.prepare.audit import check_leaks
+from lssat.data.prepare.joining import Joinable, Joining, refuse_copies, settings_of_parts
 from lssat.data.prepare.opening import read_table
 from lssat.data.prepare.progress import Progress
 from lssat.data.prepare.resumable import begin_or_go_on, write_listing
@@ -108,30 +109,74 @@ def prepare(data: DataConfig, cache: Path, notify: Notify, spread: Spread = in_p
     """The folder of the prepared data set, `cache/<source>-<task>-<fingerprint>`.
 
     It is made when it is not there whole, and found again as long as neither the source nor an option that matters has
-    changed; a source that is a prepared data set is taken as it is. `read_info(folder).rejects` lists what was left
-    out. Raises ConfigError.
+    changed; a source that is a prepared data set is taken as it is. Of several sources each is prepared by itself, then
+    they are joined. `read_info(folder).rejects` lists what was left out. Raises ConfigError.
     """
-    source = located(data.source)
-    if source.kind != SYNTHETIC and (source.path / INFO_FILE).is_file():
-        check_prepared(source.path, data)
-        return source.path
-    preparation = Preparation.of(source, data)
-    name = f"{_slug(source.path.name)}-{_slug(data.task)}-{preparation.fingerprint[:12]}"
-    folder = cache.absolute() / name
-    write(folder, preparation, notify, spread)
+    places = {name: _Place.of(part, cache) for name, part in settings_of_parts(data).items()}
+    if len(places) == 1:
+        return next(iter(places.values())).filled(notify, spread)
+    joining = Joining(data, {name: place.joinable for name, place in places.items()})
+    refuse_copies(joining.parts)
+    folder = _folder(cache, joining.name, data, joining.expected)
+
+    def write_joined() -> DatasetInfo:
+        parts = {name: place.filled(notify, spread) for name, place in places.items()}
+        return joining.write(folder, parts, notify)
+
+    _make(folder, notify, joining.is_made, write_joined)
     return folder
+
+
+@dataclass(frozen=True)
+class _Place:
+    """The folder of one data set, and how it is prepared there; None where it is prepared already."""
+
+    folder: Path
+    data: DataConfig
+    preparation: Preparation | None
+
+    @classmethod
+    def of(cls, data: DataConfig, cache: Path) -> _Place:
+        """Raises ConfigError."""
+        source = located(data.sources[0])
+        if source.kind != SYNTHETIC and (source.path / INFO_FILE).is_file():
+            check_prepared(source.path, data)
+            return cls(source.path, data, None)
+        preparation = Preparation.of(source, data)
+        return cls(_folder(cache, source.path.name, data, preparation.fingerprint), data, preparation)
+
+    @property
+    def joinable(self) -> Joinable:
+        """What joining has to know of it."""
+        if self.preparation is None:
+            return Joinable(self.data, (read_info(self.folder).fingerprint,), str(self.folder))
+        source, fingerprint = self.preparation.source, self.preparation.fingerprint
+        fingerprints = (fingerprint, changed_fingerprint(fingerprint))
+        return Joinable(self.data, fingerprints, f"{source.kind}:{source.path}")
+
+    def filled(self, notify: Notify, spread: Spread) -> Path:
+        """The folder, once the data set is in it. Raises ConfigError."""
+        if self.preparation:
+            write(self.folder, self.preparation, notify, spread)
+        return self.folder
 
 
 def write(folder: Path, preparation: Preparation, notify: Notify, spread: Spread) -> None:
     """Make `folder` if it is not there whole. Raises ConfigError."""
-    if preparation.is_made(folder):
+    _make(folder, notify, preparation.is_made, lambda: _write(folder, preparation, notify, spread))
+
+
+def _make(
+    folder: Path, notify: Notify, is_made: Callable[[Path], bool], write_folder: Callable[[], DatasetInfo]
+) -> None:
+    if is_made(folder):
         return
     with _locked(folder, notify):
         clear_partial(folder)
-        if preparation.is_made(folder):  # another process has made it meanwhile
+        if is_made(folder):  # another process has made it meanwhile
             return
         begun = time.monotonic()
-        info = _write(folder, preparation, notify, spread)
+        info = write_folder()
         notify(_summary(folder, info, time.monotonic() - begun))
 
 
@@ -185,6 +230,10 @@ def _locked(folder: Path, notify: Notify) -> Iterator[None]:
         yield
     finally:
         free(lock)
+
+
+def _folder(cache: Path, name: str, data: DataConfig, fingerprint: str) -> Path:
+    return cache.absolute() / f"{_slug(name)}-{_slug(data.task)}-{fingerprint[:12]}"
 
 
 def _sha256(content: Any) -> str:
