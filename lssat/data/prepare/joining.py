@@ -97,7 +97,7 @@ class Joining:
             for name, found in infos.items()
         }
         for split in Progress(notify, "joining splits", len(SPLITS)).follow(SPLITS):
-            own = [part for name, part in parts.items() if _counts(name, split, self.data)]
+            own = [part for name, part in parts.items() if counts_in(name, split, self.data)]
             write_split(unfinished_of(folder), split, info, own)
         info = complete_counted(unfinished_of(folder), info, [*_rejects(infos)])
         info = check_leaks(unfinished_of(folder), info, self.data.allow_leaks)
@@ -120,7 +120,7 @@ def settings_of_parts(data: DataConfig) -> dict[str, DataConfig]:
     found: dict[Any, str] = {}
     for text in data.sources:
         kind, path, options = located(text)
-        other = found.setdefault((kind, path, *sorted(options.items())), text)
+        other = found.setdefault((kind, path.resolve(), *sorted(options.items())), text)
         if other != text:
             raise ConfigError(f"`data.source` names the same data set twice, as `{other}` and as `{text}`; remove one")
     own = {"class_names": None, "validate_on": None}
@@ -141,6 +141,11 @@ def refuse_copies(parts: Mapping[str, Joinable]) -> None:
             )
 
 
+def counts_in(name: str, split: str, data: DataConfig) -> bool:
+    """Whether the rows of a data set in a split count: in training those of all."""
+    return split == "train" or data.validate_on in (None, name)
+
+
 def joined_info(infos: Mapping[str, DatasetInfo], data: DataConfig) -> DatasetInfo:
     """What data sets are together, by what each of them, by name, says of itself; where one cannot tell its rows yet,
     neither do they. Raises ConfigError where they do not fit together.
@@ -154,7 +159,7 @@ def joined_info(infos: Mapping[str, DatasetInfo], data: DataConfig) -> DatasetIn
     columns.pop(DATASET, None)
     rows, counts = {}, {}
     for split in SPLITS if all(info.rows for info in infos.values()) else ():
-        own = [info for name, info in infos.items() if _counts(name, split, data)]
+        own = [info for name, info in infos.items() if counts_in(name, split, data)]
         rows[split] = sum(info.rows[split] for info in own)
         counts[split] = {name: sum(info.counts[split][name] for info in own) for name in first.classes}
     options = {name: value for name, value in leading.options.items() if name not in OF_ONE}
@@ -174,14 +179,9 @@ def joined_info(infos: Mapping[str, DatasetInfo], data: DataConfig) -> DatasetIn
     return with_class_names(info, data.model_copy(update={"source": name}))
 
 
-def _counts(name: str, split: str, data: DataConfig) -> bool:
-    """Whether the rows of a data set in a split count: in training those of all."""
-    return split == "train" or data.validate_on in (None, name)
-
-
 def _described(name: str, info: DatasetInfo, data: DataConfig) -> dict[str, Any]:
     """What is kept of one data set: `rows` are those that count."""
-    rows = {split: count if _counts(name, split, data) else 0 for split, count in info.rows.items()}
+    rows = {split: count if counts_in(name, split, data) else 0 for split, count in info.rows.items()}
     return {"source": info.source, "fingerprint": info.fingerprint, "rows": rows}
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from lssat.config import DataConfig
-from lssat.data.prepare.joining import joined_info, settings_of_parts
+from lssat.data.prepare.joining import counts_in, joined_info, settings_of_parts
 from lssat.data.prepare.prepare import check_prepared
 from lssat.data.prepared.table import INFO_FILE, SPLITS, DatasetInfo, Reject, read_info
 from lssat.data.prepared.writing import check_listed
@@ -40,7 +40,8 @@ def look(data: DataConfig) -> Look:
     info = joined_info({name: found.info for name, found in looks.items()}, data)
     samples: dict[str, str] = {}
     for name, found in looks.items():
-        samples |= {split: f"{sample} ({name})" for split, sample in found.samples.items() if split not in samples}
+        own = {split: sample for split, sample in found.samples.items() if counts_in(name, split, data)}
+        samples = {split: f"{sample} ({name})" for split, sample in own.items()} | samples
     return Look(info, {split: samples[split] for split in SPLITS if split in samples})
 
 

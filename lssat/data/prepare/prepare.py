@@ -149,10 +149,10 @@ class _Place:
     def joinable(self) -> Joinable:
         """What joining has to know of it."""
         if self.preparation is None:
-            return Joinable(self.data, (read_info(self.folder).fingerprint,), str(self.folder))
+            return Joinable(self.data, (read_info(self.folder).fingerprint,), str(self.folder.resolve()))
         source, fingerprint = self.preparation.source, self.preparation.fingerprint
         fingerprints = (fingerprint, changed_fingerprint(fingerprint))
-        return Joinable(self.data, fingerprints, f"{source.kind}:{source.path}")
+        return Joinable(self.data, fingerprints, f"{source.kind}:{source.path.resolve()}")
 
     def filled(self, notify: Notify, spread: Spread) -> Path:
         """The folder, once the data set is in it. Raises ConfigError."""
