@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,12 +42,14 @@ OF_ONE = ("leaks", "changed", "kept_together", "frames_without_face")
 class Joinable(NamedTuple):
     """A data set that is to be joined with others.
 
-    `data`: its own settings. `fingerprints`: that its prepared folder may have. `place`: where its files are; those of
-    two data sets in one place are of the same persons.
+    `source`: as it was given. `fingerprint`: of what it holds, whether or not it may have leaks. `changed`: the same
+    where older versions opened some of it differently. `place`: where its files are; those of two data sets in one
+    place are of the same persons.
     """
 
-    data: DataConfig
-    fingerprints: tuple[str, ...]
+    source: str
+    fingerprint: str
+    changed: str
     place: str
 
 
@@ -71,7 +74,7 @@ class Joining:
     @property
     def expected(self) -> str:
         """The fingerprint that is to be expected before anything is prepared."""
-        return self.fingerprint({name: part.fingerprints[0] for name, part in self.parts.items()})
+        return self.fingerprint({name: part.fingerprint for name, part in self.parts.items()})
 
     def is_made(self, folder: Path) -> bool:
         """Whether the folder holds this, whole; the parts may be gone."""
@@ -79,7 +82,7 @@ class Joining:
             return False
         info = read_info(folder)
         of_parts = {name: found["fingerprint"] for name, found in info.options.get(DATASETS, {}).items()}
-        are_known = all(of_parts.get(name) in part.fingerprints for name, part in self.parts.items())
+        are_known = all(of_parts.get(name) in (part.fingerprint, part.changed) for name, part in self.parts.items())
         return are_known and info.fingerprint == self.fingerprint(of_parts)
 
     def write(self, folder: Path, prepared: Mapping[str, Path], notify: Notify) -> DatasetInfo:
@@ -87,7 +90,7 @@ class Joining:
 
         Raises ConfigError where they do not fit together, or share what may not be in two splits.
         """
-        infos = {name: read_info(path) for name, path in prepared.items()}
+        infos = {name: self._described(name, read_info(path)) for name, path in prepared.items()}
         info = joined_info(infos, self.data)
         fingerprint = self.fingerprint({name: found.fingerprint for name, found in infos.items()})
         begin_or_go_on(folder, fingerprint)
@@ -96,14 +99,23 @@ class Joining:
             name: Part(name, prepared[name], tuple(map(classes.index, found.classes)), self._people(name))
             for name, found in infos.items()
         }
+        unfinished = unfinished_of(folder)
         for split in Progress(notify, "joining splits", len(SPLITS)).follow(SPLITS):
-            own = [part for name, part in parts.items() if counts_in(name, split, self.data)]
-            write_split(unfinished_of(folder), split, info, own)
-        info = complete_counted(unfinished_of(folder), info, [*_rejects(infos)])
-        info = check_leaks(unfinished_of(folder), info, self.data.allow_leaks)
-        publish(unfinished_of(folder), folder, replace(info, fingerprint=fingerprint))
+            write_split(unfinished, split, info, [parts[name] for name in parts if counts_in(name, split, self.data)])
+        try:
+            info = complete_counted(unfinished, info, [*_rejects(infos)])
+            info = check_leaks(unfinished, info, self.data.allow_leaks)
+        except ConfigError:  # whatever repairs that, these rows will not be asked for again
+            shutil.rmtree(unfinished)
+            raise
+        publish(unfinished, folder, replace(info, fingerprint=fingerprint))
         (folder / FINGERPRINT).unlink()
         return info
+
+    def _described(self, name: str, info: DatasetInfo) -> DatasetInfo:
+        """`info` of a part with the fingerprint by which joined data know it."""
+        part = self.parts[name]
+        return replace(info, fingerprint=part.changed if info.options.get("changed") else part.fingerprint)
 
     def _people(self, name: str) -> str:
         """The first data set in the place of this one: other options of a tree do not make others of its persons."""
@@ -133,11 +145,11 @@ def refuse_copies(parts: Mapping[str, Joinable]) -> None:
     """Raises ConfigError where two data sets hold the same, wherever they are."""
     found: dict[str, str] = {}
     for name, part in parts.items():
-        other = found.setdefault(part.fingerprints[0], name)
+        other = found.setdefault(part.fingerprint, name)
         if other != name:
             raise ConfigError(
-                f"`data.source` names the same data set twice: `{parts[name].data.source}` is a copy of "
-                f"`{parts[other].data.source}`; remove one"
+                f"`data.source` names the same data set twice: `{part.source}` is a copy of "
+                f"`{parts[other].source}`; remove one"
             )
 
 

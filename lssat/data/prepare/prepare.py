@@ -112,16 +112,17 @@ def prepare(data: DataConfig, cache: Path, notify: Notify, spread: Spread = in_p
     changed; a source that is a prepared data set is taken as it is. Of several sources each is prepared by itself, then
     they are joined. `read_info(folder).rejects` lists what was left out. Raises ConfigError.
     """
-    places = {name: _Place.of(part, cache) for name, part in settings_of_parts(data).items()}
-    if len(places) == 1:
-        return next(iter(places.values())).filled(notify, spread)
+    parts = settings_of_parts(data)
+    if len(parts) == 1:
+        return _Place.of(data, cache).filled(notify, spread)
+    places = {name: _Place.of(part, cache).of_part(cache) for name, part in parts.items()}
     joining = Joining(data, {name: place.joinable for name, place in places.items()})
     refuse_copies(joining.parts)
     folder = _folder(cache, joining.name, data, joining.expected)
 
     def write_joined() -> DatasetInfo:
-        parts = {name: place.filled(notify, spread) for name, place in places.items()}
-        return joining.write(folder, parts, notify)
+        filled = {name: place.filled(notify, spread) for name, place in places.items()}
+        return joining.write(folder, filled, notify)
 
     _make(folder, notify, joining.is_made, write_joined)
     return folder
@@ -142,17 +143,38 @@ class _Place:
         if source.kind != SYNTHETIC and (source.path / INFO_FILE).is_file():
             check_prepared(source.path, data)
             return cls(source.path, data, None)
-        preparation = Preparation.of(source, data)
-        return cls(_folder(cache, source.path.name, data, preparation.fingerprint), data, preparation)
+        return cls.at(cache, Preparation.of(source, data))
+
+    @classmethod
+    def at(cls, cache: Path, preparation: Preparation) -> _Place:
+        """The folder of a preparation."""
+        data = preparation.data
+        return cls(_folder(cache, preparation.source.path.name, data, preparation.fingerprint), data, preparation)
+
+    def of_part(self, cache: Path) -> _Place:
+        """The same of a part of joined data, whose leaks are looked for in the whole. One that was prepared by itself,
+        and so has none, is taken as it is.
+        """
+        strict = self._permitting(False, cache)
+        is_there = strict.preparation is None or strict.preparation.is_made(strict.folder)
+        return strict if is_there else self._permitting(True, cache)
 
     @property
     def joinable(self) -> Joinable:
         """What joining has to know of it."""
+        strict, text = self._permitting(False, self.folder.parent).preparation, self.data.sources[0]
+        if strict is None:
+            fingerprint = read_info(self.folder).fingerprint
+            return Joinable(text, fingerprint, fingerprint, str(self.folder.resolve()))
+        place = f"{strict.source.kind}:{strict.source.path.resolve()}"
+        return Joinable(text, strict.fingerprint, changed_fingerprint(strict.fingerprint), place)
+
+    def _permitting(self, leaks: bool, cache: Path) -> _Place:
+        """The same data set, whose leaks are recorded or refused; one that is prepared stays as it is."""
         if self.preparation is None:
-            return Joinable(self.data, (read_info(self.folder).fingerprint,), str(self.folder.resolve()))
-        source, fingerprint = self.preparation.source, self.preparation.fingerprint
-        fingerprints = (fingerprint, changed_fingerprint(fingerprint))
-        return Joinable(self.data, fingerprints, f"{source.kind}:{source.path.resolve()}")
+            return self
+        data = self.data.model_copy(update={"allow_leaks": leaks})
+        return _Place.at(cache, replace(self.preparation, data=data))
 
     def filled(self, notify: Notify, spread: Spread) -> Path:
         """The folder, once the data set is in it. Raises ConfigError."""

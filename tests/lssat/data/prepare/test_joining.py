@@ -162,7 +162,11 @@ def test_what_one_trains_on_and_another_is_tested_on_is_a_leak(two, tmp_path):
     third = table(tmp_path / "c.parquet", {"train": 20, "val": 10, "test": 10}, ["glad", "sad"], first_of_test=copied)
     with pytest.raises(ConfigError, match=r"1 of kind image \(correlation 1.000, a and c: train row \d+ and test row"):
         joined([two[0], third], tmp_path / "cache")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").glob("*/*")}
+    assert not [*(tmp_path / "cache").glob("*.unfinished")]
     folder = joined([two[0], third], tmp_path / "cache", allow_leaks=True)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert len([*(tmp_path / "cache").glob("*/dataset.json")]) == 3, "what was prepared is not prepared again"
     with (folder / "leaks.csv").open() as file:
         (leak,) = csv.DictReader(file)
     assert leak["detail"].endswith(", a and c")
