@@ -1,5 +1,6 @@
 """Several data sets become one: every row of each, told apart by a column, with one meaning of classes and persons."""
 
+import argparse
 import csv
 import os
 import shutil
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from lssat.config import ConfigError, build
@@ -20,6 +22,8 @@ from lssat.data.prepared import interleaving
 from lssat.data.prepared.interleaving import interleaved
 from lssat.data.prepared.table import SPLITS, DatasetInfo, Row, read_info, read_texts, shard_paths
 from lssat.data.prepared.writing import write_dataset
+from lssat.data_arguments import add_data_arguments
+from lssat.data_arguments import data_of as data_of_arguments
 from tests.lssat.data import trees
 from tests.lssat.data.shards import read_split
 from tests.lssat.data.tables import picture, table
@@ -281,3 +285,19 @@ def test_a_data_set_to_validate_on_must_be_there_and_have_rows(two):
 def test_a_class_without_rows_is_refused_by_the_name_of_its_data_set(two, tmp_path):
     lacking = table(tmp_path / "c.parquet", {"train": 8, "val": 1, "test": 4}, ["glad", "sad"])
     assert "split `val` of `c.parquet`, task `mood` has no image of class `sad`" in refused([two[0], lacking])
+
+
+def test_a_part_of_an_older_version_is_refused(tmp_path):
+    old = small(tmp_path / "old", seed=1)
+    for path in old.glob("*.parquet"):
+        pq.write_table(pq.read_table(path).drop_columns(["thumbnail"]), path)
+    with pytest.raises(ConfigError, match=r"`old` in .* has no column `thumbnail`: it was prepared by an"):
+        joined([small(tmp_path / "new"), old], tmp_path / "cache")
+
+
+def test_commands_on_a_winner_join_what_they_are_given(two):
+    parser = argparse.ArgumentParser()
+    add_data_arguments(parser)
+    found = data_of_arguments(parser.parse_args(["--data", two[0], "--data", two[1], "--task", "mood"]))
+    assert (found.sources, found.task) == (tuple(two), "mood")
+    assert data_of_arguments(parser.parse_args(["--data", two[0]])).source == two[0]
