@@ -123,12 +123,9 @@ class Joining:
 
 
 def settings_of_parts(data: DataConfig) -> dict[str, DataConfig]:
-    """The settings by which each data set is prepared, by its short name: classes get new names together, as their
-    order may differ. Raises ConfigError where the same data set is named twice.
+    """The settings by which each of several data sets is prepared, by its short name. Their classes get new names
+    together, as each may have an order of its own. Raises ConfigError where the same data set is named twice.
     """
-    names = short_names(data.sources)
-    if len(names) == 1:
-        return {names[0]: data}
     found: dict[Any, str] = {}
     for text in data.sources:
         kind, path, options = located(text)
@@ -136,9 +133,8 @@ def settings_of_parts(data: DataConfig) -> dict[str, DataConfig]:
         if other != text:
             raise ConfigError(f"`data.source` names the same data set twice, as `{other}` and as `{text}`; remove one")
     own = {"class_names": None, "validate_on": None}
-    return {
-        name: data.model_copy(update={"source": text, **own}) for name, text in zip(names, data.sources, strict=True)
-    }
+    names = zip(short_names(data.sources), data.sources, strict=True)
+    return {name: data.model_copy(update={"source": text, **own}) for name, text in names}
 
 
 def refuse_copies(parts: Mapping[str, Joinable]) -> None:

@@ -33,10 +33,9 @@ def look(data: DataConfig) -> Look:
 
     Raises ConfigError for whatever is wrong with source, task, classes, columns or splits.
     """
-    parts = settings_of_parts(data)
-    if len(parts) == 1:
+    if len(data.sources) == 1:
         return _look_at_one(data)
-    looks = {name: _look_at_one(part) for name, part in parts.items()}
+    looks = {name: _look_at_one(part) for name, part in settings_of_parts(data).items()}
     info = joined_info({name: found.info for name, found in looks.items()}, data)
     samples: dict[str, str] = {}
     for name, found in looks.items():

@@ -112,10 +112,9 @@ def prepare(data: DataConfig, cache: Path, notify: Notify, spread: Spread = in_p
     changed; a source that is a prepared data set is taken as it is. Of several sources each is prepared by itself, then
     they are joined. `read_info(folder).rejects` lists what was left out. Raises ConfigError.
     """
-    parts = settings_of_parts(data)
-    if len(parts) == 1:
+    if len(data.sources) == 1:
         return _Place.of(data, cache).filled(notify, spread)
-    places = {name: _Place.of(part, cache).of_part(cache) for name, part in parts.items()}
+    places = {name: _Place.of(part, cache).of_part(cache) for name, part in settings_of_parts(data).items()}
     joining = Joining(data, {name: place.joinable for name, place in places.items()})
     refuse_copies(joining.parts)
     folder = _folder(cache, joining.name, data, joining.expected)

@@ -51,15 +51,14 @@ def training_images(data: DataConfig, prepared: Path | None, most: int, seconds:
 
 def _encoded(data: DataConfig, prepared: Path | None, most: int) -> Iterator[bytes]:
     """Images as their files hold them, in a random order that is always the same."""
-    parts, draws = settings_of_parts(data), random.Random(SEED)
-    source = located(data.sources[0])
+    source, draws = located(data.sources[0]), random.Random(SEED)
     if prepared:
         yield from _of_shards(shard_paths(prepared, "train"), most, draws)
-    elif len(parts) > 1:
-        for part in parts.values():
+    elif len(data.sources) > 1:
+        for part in settings_of_parts(data).values():
             folder = located(part.sources[0]).path
             prepared = folder if (folder / INFO_FILE).is_file() else None
-            yield from islice(_encoded(part, prepared, most), most // len(parts))
+            yield from islice(_encoded(part, prepared, most), most // len(data.sources))
     elif source.kind == SYNTHETIC:
         from lssat.data.synthetic import generate
 
