@@ -63,6 +63,7 @@ ADDED_KEYS = (
     "data.class_names",
     "data.hold_out",
     "data.held_out",
+    "data.validate_on",
     "data.weights",
     "objective.over",
     "augment.blur",
@@ -89,8 +90,14 @@ class Section(BaseModel):
 class DataConfig(Section):
     """Which images are learnt from, and what of them."""
 
-    source: str = Field(
-        "synthetic", description="`synthetic`, a CSV or Parquet table, a folder per class, or `kind:path?option=value`"
+    source: str | list[str] = Field(
+        "synthetic",
+        description="`synthetic`, a CSV or Parquet table, a folder per class, or `kind:path?option=value`; a list of "
+        "several is joined into one data set",
+    )
+    validate_on: str | None = Field(
+        None,
+        description="of several data sets: the one that validation and test are of, while training has all; None: all",
     )
     task: str = Field(
         "emotion",
@@ -149,13 +156,36 @@ class DataConfig(Section):
     def _each_kind_has_its_task(cls, values: Any) -> Any:
         if not isinstance(values, Mapping) or "task" in values:
             return values
-        source = str(values.get("source", ""))
-        kind, colon, _ = source.partition(":")
-        if not colon or kind not in NATURAL_TASKS:
-            return values
-        options = dict(re.findall(r"[?&](\w+)=([^&]*)", source)) if NATURAL_TASKS[kind] == "label" else {}
-        task = "deepfake" if "real" in options else unquote(options.get("label", NATURAL_TASKS[kind]))
-        return {**values, "task": task}
+        kinds = {text.partition(":")[0]: _natural_task(text) for text in _sources(values.get("source"))}
+        tasks = {kind: task for kind, task in kinds.items() if task}
+        if len({*tasks.values()}) > 1:
+            found = ", ".join(f"{task} ({kind})" for kind, task in tasks.items())
+            raise ValueError(f"`data.source` names data sets of different tasks: {found}; name the one by `data.task`")
+        return {**values, "task": next(iter(tasks.values()))} if tasks else values
+
+    @model_validator(mode="after")
+    def _data_sets_differ(self) -> DataConfig:
+        names = self.sources
+        if not names or len({*names}) < len(names):
+            twice = [name for name in names if names.count(name) > 1]
+            got = f"has `{twice[0]}` {names.count(twice[0])} times" if twice else "is empty"
+            raise ValueError(f"`data.source` must name every data set once, but {got}; remove what is too much")
+        if self.validate_on is not None and len(names) == 1:
+            raise ValueError(
+                f"`data.validate_on` chooses one of several data sets, but `data.source` is `{names[0]}` alone; remove "
+                "it, or give the others too"
+            )
+        return self
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The data sets: one, or several that are joined."""
+        return tuple(_sources(self.source))
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _one_is_no_list(cls, value: object) -> object:
+        return value[0] if isinstance(value, list) and len(value) == 1 else value
 
     @field_validator("weights", mode="before")
     @classmethod
@@ -187,6 +217,19 @@ class DataConfig(Section):
                 "`[x]`; empty cells cannot be held out"
             )
         return self
+
+
+def _natural_task(source: str) -> str | None:
+    """What is learnt from a source where no task is named; None: its kind does not say."""
+    kind, colon, _ = source.partition(":")
+    if not colon or kind not in NATURAL_TASKS:
+        return None
+    options = dict(re.findall(r"[?&](\w+)=([^&]*)", source)) if NATURAL_TASKS[kind] == "label" else {}
+    return "deepfake" if "real" in options else unquote(options.get("label", NATURAL_TASKS[kind]))
+
+
+def _sources(value: object) -> list[str]:
+    return [value] if isinstance(value, str) else [str(each) for each in value] if isinstance(value, list) else []
 
 
 class ObjectiveConfig(Section):

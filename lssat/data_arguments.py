@@ -11,15 +11,17 @@ from lssat.command import local_path
 from lssat.config import DataConfig, build
 from lssat.data.prepare.asked import OF_VIDEOS
 from lssat.data.prepared.table import INFO_FILE
-from lssat.data.sources.source import absolute, located
+from lssat.data.sources.source import Source, absolute, located
 
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     """Which data, and where they are prepared."""
     parser.add_argument(
         "--data",
+        action="append",
         required=True,
-        help="as of search/run.py: kind:PATH?option=value, a table, a folder per class, or a prepared folder",
+        help="as of search/run.py: kind:PATH?option=value, a table, a folder per class, or a prepared folder; several "
+        "(repeatable) are joined",
     )
     parser.add_argument("--task", help="label column(s); default: the natural task of the kind")
     parser.add_argument("--classes", metavar="A,B,...", help="keep only these classes of the label")
@@ -44,7 +46,7 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
 def data_of(arguments: argparse.Namespace) -> DataConfig:
     """The data that were named. Raises ConfigError."""
     keys = {
-        "data.source": absolute(arguments.data),
+        "data.source": [absolute(text) for text in arguments.data],
         "data.task": arguments.task,
         "data.classes": arguments.classes.split(",") if arguments.classes else None,
         "data.class_names": arguments.class_names.split(",") if arguments.class_names else None,
@@ -58,7 +60,10 @@ def as_trained(data: DataConfig, faces: Mapping[str, Any]) -> DataConfig:
     """Data whose faces are turned upright where those of a winner (`faces` of its bundle) were; prepared ones stay as
     they are. Raises ConfigError.
     """
-    source = located(data.source)
-    if not faces.get("align") or source.kind not in OF_VIDEOS or (source.path / INFO_FILE).is_file():
+    if not faces.get("align") or not all(_finds_faces(located(source)) for source in data.sources):
         return data
     return data.model_copy(update={"align": "upright"})
+
+
+def _finds_faces(source: Source) -> bool:
+    return source.kind in OF_VIDEOS and not (source.path / INFO_FILE).is_file()

@@ -64,7 +64,7 @@ def _run(arguments: argparse.Namespace) -> None:
     prepared = prepare(data, arguments.cache, lambda line: print(line, file=sys.stderr))
     subgroups = [name for name in arguments.subgroups.split(",") if name]
     scores = evaluate_on(bundle, prepared, arguments.split, subgroups)
-    card = {"data": data.source, "split": arguments.split, **scores}
+    card = {"data": ", ".join(data.sources), "split": arguments.split, **scores}
     show(SafeConsole(width=None if sys.stdout.isatty() else WIDTH), card)
     if arguments.out:
         write_json(arguments.out, card)

@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
 def _run(arguments: argparse.Namespace) -> None:
     data = _data(arguments)
     folder = arguments.shards.absolute()
-    preparation = Preparation.of(located(data.source), data)
+    preparation = Preparation.of(located(data.sources[0]), data)
     _refuse_other(folder, preparation)
     spread = _spread(arguments.address)
     console = SafeConsole(stderr=True)

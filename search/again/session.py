@@ -44,7 +44,7 @@ class Places:
     """
 
     cache: Path
-    data: str | None
+    data: str | list[str] | None
     storage: Path | None
     address: str | None
     root: Path
@@ -95,9 +95,9 @@ def study_data(run: RecordedRun, places: Places, notify: Notify) -> Path:
         if is_complete(folder) and read_info(folder).fingerprint == wanted:
             return folder
     data = run.record.config.data
-    source = places.data or data.source
+    moved = data.model_copy(update={"source": places.data or data.source})
     try:
-        folder = prepare(data.model_copy(update={"source": source}), places.cache, notify)
+        folder = prepare(moved, places.cache, notify)
     except ConfigError as error:
         raise ConfigError(
             f"the data of the study are gone: as they were prepared they are not in {kept}, and the source says: "
@@ -105,9 +105,9 @@ def study_data(run: RecordedRun, places: Places, notify: Notify) -> Path:
         ) from None
     if read_info(folder).fingerprint != wanted:
         raise ConfigError(
-            f"the data in {source} are not those that the study was trained on: files, their content or their times "
-            "have changed; restore them (a copy must keep the times of its files, as `cp -a` does), or name a copy "
-            "of then by `--data`"
+            f"the data in {' and '.join(moved.sources)} are not those that the study was trained on: files, their "
+            "content or their times have changed; restore them (a copy must keep the times of its files, as `cp -a` "
+            "does), or name a copy of then by `--data`"
         )
     return folder
 

@@ -19,6 +19,8 @@ EPILOG = """examples:
       search spaces/backbones.yaml on synthetic faces that the project renders itself
   python search/run.py --data faces.parquet --task male
       search on your own table (columns: image, one or more labels; optional split, identity)
+  python search/run.py --data a.parquet --data b.parquet --task male --set data.validate_on=b
+      learn from two data sets, and choose what is best on one of them
   python search/run.py --space spaces/backbones.yaml --set backbone.family=resnet --set optim.epochs=30 --num-trials 40
       pin settings; a pinned setting leaves the search
   python search/run.py --space spaces/backbones.yaml --resume
@@ -66,9 +68,11 @@ def _add_what_is_searched(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--data",
+        action="append",
         metavar="PATH",
         help="a table, a folder per class, or kind:PATH?option=value: a published data set (celeba, ...) or another "
-        "layout (table, files, huggingface), see docs/data.md; default: synthetic faces",
+        "layout (table, files, huggingface), see docs/data.md; several (repeatable) are joined; default: synthetic "
+        "faces",
     )
     parser.add_argument(
         "--task",

@@ -125,7 +125,7 @@ def _is_task_of_folders(arguments: argparse.Namespace, space: Space) -> bool:
 
     data = space.example().data
     with _at_its_line(space):
-        if "data.task" in space.fixed or not is_class_folder(data.source):
+        if "data.task" in space.fixed or not is_class_folder(*data.sources):
             return False
     folder = RunFolder(arguments.results.resolve() / folder_name(arguments.name, arguments.space, data))
     goes_on = (arguments.resume or arguments.extend is not None) and folder.has_begun
@@ -186,13 +186,14 @@ def refuse_beside_again(arguments: argparse.Namespace) -> None:
         )
 
 
-def pinned_source(arguments: argparse.Namespace) -> str | None:
+def pinned_source(arguments: argparse.Namespace) -> str | list[str] | None:
     """The data that a command line names, if any."""
-    from lssat.data.sources.source import absolute
+    from lssat.data.sources.source import SYNTHETIC, absolute
 
-    if arguments.data is None or arguments.data == "synthetic":
-        return None if arguments.data is None else str(arguments.data)
-    return str(absolute(arguments.data))
+    if arguments.data is None:
+        return None
+    sources = [text if text == SYNTHETIC else absolute(text) for text in arguments.data]
+    return sources if len(sources) > 1 else sources[0]
 
 
 def _pinned(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.text import Text
 
 from lssat.config import DataConfig
-from lssat.data.sources.source import located
 from lssat.files import write_json
 from lssat.text.console import SafeConsole
 from lssat.text.visible import visible
@@ -71,7 +70,7 @@ def _payoffs(space: Space, cache: Path, read: ReadImages, console: Console) -> d
     if not wanted:
         return {}
     data = space.example().data
-    prepared = newest_prepared(located(data.source), data, cache)
+    prepared = newest_prepared(data, cache)
     images = read(data, prepared and prepared[0], MOST_IMAGES, READING_SECONDS)
     if images is None:
         console.print(f"  payoff    {NO_IMAGES}", soft_wrap=True)

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from lssat.config import ConfigError, DataConfig
 from lssat.data.prepared.selection import cells_of, with_learnt
-from lssat.data.prepared.table import INFO_FILE, DatasetInfo, read_info
-from lssat.data.sources.source import SYNTHETIC, Source, located
+from lssat.data.prepared.table import INFO_FILE, VALIDATE_ON, DatasetInfo, read_info
+from lssat.data.sources.source import SYNTHETIC, joined_name, located
 from search.plan.seen import SeedSpread
 
 ASSUMED_ROWS = {"train": 10_000, "val": 2_000, "test": 2_000}
@@ -47,14 +47,13 @@ def estimate_data(data: DataConfig, cache: Path, listed: DatasetInfo | None = No
 
     `cache`: where prepared data sets are. Raises ConfigError.
     """
-    source = located(data.source)
-    if prepared := newest_prepared(source, data, cache):
+    if prepared := newest_prepared(data, cache):
         folder, info = prepared
         if data.hold_out:
             info = with_learnt(info, cells_of(folder, data.hold_out), data)
         num_bytes = sum(path.stat().st_size for path in folder.glob("*.parquet"))
         return DataEstimate(info.rows, max(2, len(info.classes)), num_bytes, f"as prepared in {folder.name}")
-    if source.kind == SYNTHETIC:
+    if data.source == SYNTHETIC:
         from lssat.data.synthetic import generate
 
         rows = {"train": data.num_images, "val": generate.NUM_HELD_OUT, "test": generate.NUM_HELD_OUT}
@@ -71,17 +70,20 @@ def estimate_data(data: DataConfig, cache: Path, listed: DatasetInfo | None = No
     )
 
 
-def newest_prepared(source: Source, data: DataConfig, cache: Path) -> tuple[Path, DatasetInfo] | None:
+def newest_prepared(data: DataConfig, cache: Path) -> tuple[Path, DatasetInfo] | None:
     """The newest prepared data set of this name and task; a source that is a prepared one is taken as it is."""
-    is_synthetic = source.kind == SYNTHETIC
-    if not is_synthetic and (source.path / INFO_FILE).is_file():
-        return source.path, read_info(source.path)
+    sources = [located(text) for text in data.sources]
+    is_synthetic, is_one = data.source == SYNTHETIC, len(sources) == 1
+    if is_one and not is_synthetic and (sources[0].path / INFO_FILE).is_file():
+        return sources[0].path, read_info(sources[0].path)
+    name = sources[0].path.name if is_one else joined_name(data.sources)
     for found in sorted(cache.glob(f"*/{INFO_FILE}"), key=lambda file: -file.stat().st_mtime):
         try:
             info = read_info(found.parent)
         except ConfigError:  # of another version, or damaged: it will be prepared anew
             continue
-        is_same = (info.source, info.task) == (source.path.name, data.task)
+        of_info = info.source, info.task, info.options.get(VALIDATE_ON)
+        is_same = of_info == (name, data.task, data.validate_on)
         if is_same and (not is_synthetic or _has_same_faces(info, data)):
             return found.parent, info
     return None

@@ -61,10 +61,15 @@ def measured_spread(results: Path, data: DataConfig) -> SeedSpread | None:
             of_study = read_manifest(folder.manifest).space.example().data
         except ConfigError:  # a study that a much older version began, or no study
             continue
-        if (of_study.source, of_study.task) == (data.source, data.task) and (known := _spread(folder)):
+        is_same = _what(of_study) == _what(data)
+        if is_same and (known := _spread(folder)):
             found.append(known)
     df, sd, study = max(found, default=(0, 0.0, ""))
     return SeedSpread(sd, study) if df else None
+
+
+def _what(data: DataConfig) -> tuple[object, ...]:
+    return data.sources, data.task, data.validate_on
 
 
 def _spread(folder: RunFolder) -> tuple[int, float, str] | None:

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from lssat.command import signals_wait
 from lssat.config import ConfigError, DataConfig
-from lssat.data.sources.source import short_name
+from lssat.data.sources.source import short_names
 from lssat.errors import UserError
 from lssat.files import free, make_folder, temporary_of
 from search.record.folder import RunFolder
@@ -32,7 +32,7 @@ def folder_name(asked: str | None, space: Path, data: DataConfig) -> str:
     Raises ConfigError where it is no plain folder name.
     """
     if asked is None:
-        source = "" if data.source == "synthetic" else f"-{short_name(data.source)}"
+        source = "" if data.source == "synthetic" else f"-{'+'.join(short_names(data.sources))}"
         name = f"{space.stem}{source}-{data.task.replace(',', '+')}"
         if len(name) <= MAX_NAME:
             return name

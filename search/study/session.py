@@ -18,6 +18,7 @@ from lssat.data.prepare.prepare import prepare
 from lssat.data.prepared.row_keys import RowKeys, read_keys
 from lssat.data.prepared.selection import as_used, cells_of, check_hold_out
 from lssat.data.prepared.table import (
+    DATASETS,
     SPLITS,
     DatasetInfo,
     changed_fingerprint,
@@ -283,6 +284,9 @@ def _introduce(console: Console, info: DatasetInfo, prepared: Path, space: Space
     rows = ", ".join(f"{count} {split}" for split, count in info.rows.items())
     outputs = f"{len(info.classes)} {'labels' if info.kind == 'multilabel' else 'classes'}"
     console.print(f"  data      {kind}: task {info.task} ({info.kind}, {outputs}), {rows}")
+    for name, of in info.options.get(DATASETS, {}).items():
+        counted = ", ".join(f"{count:,} {split}" for split, count in of["rows"].items())
+        console.print(f"  {name:<10}{of['source']}: {counted}", soft_wrap=True)
     for split in SPLITS:
         console.print(f"  {split:<10}{_counts(info, split)}", soft_wrap=True)
     if info.rejects:

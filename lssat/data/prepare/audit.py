@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lssat.config import ConfigError
+from lssat.config import DATASET, ConfigError
 from lssat.data.prepared.hashing import Hashes, Thumbnails, hashes_of
 from lssat.data.prepared.table import LEAKS_FILE, SPLITS, DatasetInfo, shard_paths
 from lssat.files import write_text
@@ -32,6 +32,7 @@ TOLERATED = 0.001  # share of the smallest split
 LEAST_CONTRAST = 2.0  # standard deviation in grey levels; flatter pictures all look alike and say nothing
 BLOCK_PAIRS = 1 << 17  # pairs of hashes compared at once: as many as a core's cache holds
 COMPARED = 4096  # pairs of thumbnails correlated at once
+AUDITED = ("identity", "source_identity", "video", "thumbnail")
 NAMED = 5  # leaks of each kind in the message
 
 
@@ -59,6 +60,8 @@ def check_leaks(folder: Path, info: DatasetInfo, allow: bool) -> DatasetInfo:
     TOLERATED of the smallest split: so few do not show in a score.
     """
     leaks = audit(folder)
+    if DATASET in info.columns:
+        leaks = _with_data_sets(folder, leaks)
     few = all(leak.kind == "image" for leak in leaks) and len(leaks) <= TOLERATED * min(info.rows.values())
     if leaks and not allow and not few:
         raise leak_error(leaks)
@@ -75,7 +78,7 @@ def audit(folder: Path) -> list[Leak]:
     videos: dict[str, Sequence[Sequence[str]]] = {}
     pictures: dict[str, HashedSplit] = {}
     for split in SPLITS:
-        table = _read(folder, split)
+        table = _read(folder, split, AUDITED)
         people[split] = [
             [name for name in names if name]
             for names in zip(*(table[name].to_pylist() for name in ("identity", "source_identity")), strict=True)
@@ -150,6 +153,18 @@ def leak_error(leaks: Sequence[Leak]) -> ConfigError:
     )
 
 
+def _with_data_sets(folder: Path, leaks: Sequence[Leak]) -> list[Leak]:
+    """The same with the data sets that the two rows are of."""
+    names = {split: _read(folder, split, [DATASET])[DATASET] for split in SPLITS}
+
+    def data_set(place: tuple[str, str]) -> str:
+        return str(names[place[0]][int(place[1])])
+
+    return [
+        leak._replace(detail=f"{leak.detail}, {data_set(leak.first)} and {data_set(leak.second)}") for leak in leaks
+    ]
+
+
 def _write_leaks(path: Path, leaks: Sequence[Leak]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -171,9 +186,8 @@ def _correlation(first: Thumbnails, second: Thumbnails) -> npt.NDArray[np.float3
     return found
 
 
-def _read(folder: Path, split: str) -> pa.Table:
-    columns = ["identity", "source_identity", "video", "thumbnail"]
-    return pa.concat_tables([pq.ParquetFile(path).read(columns=columns) for path in shard_paths(folder, split)])
+def _read(folder: Path, split: str, columns: Sequence[str]) -> pa.Table:
+    return pa.concat_tables([pq.ParquetFile(path).read(columns=list(columns)) for path in shard_paths(folder, split)])
 
 
 def _thumbnails(column: pa.ChunkedArray) -> Thumbnails:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from lssat.config import DataConfig
+from lssat.data.prepare.joining import counts_in, joined_info, settings_of_parts
 from lssat.data.prepare.prepare import check_prepared
 from lssat.data.prepared.selection import Cell, cells_of
 from lssat.data.prepared.table import INFO_FILE, SPLITS, DatasetInfo, Reject, read_info
@@ -37,7 +38,19 @@ def look(data: DataConfig) -> Look:
 
     Raises ConfigError for whatever is wrong with source, task, classes, columns or splits.
     """
-    source = located(data.source)
+    if len(data.sources) == 1:
+        return _look_at_one(data)
+    looks = {name: _look_at_one(part) for name, part in settings_of_parts(data).items()}
+    info = joined_info({name: found.info for name, found in looks.items()}, data)
+    samples: dict[str, str] = {}
+    for name, found in looks.items():
+        own = {split: sample for split, sample in found.samples.items() if counts_in(name, split, data)}
+        samples = {split: f"{sample} ({name})" for split, sample in own.items()} | samples
+    return Look(info, {split: samples[split] for split in SPLITS if split in samples})
+
+
+def _look_at_one(data: DataConfig) -> Look:
+    source = located(data.sources[0])
     if source.kind == SYNTHETIC:
         from lssat.data.prepare.synthetic import synthetic_info  # what draws takes a while to import
 
@@ -67,7 +80,7 @@ def _cells(listing: Listing, column: str | None) -> list[Cell] | None:
     return [Cell(record.split, record.label, record.columns[place]) for record in records]
 
 
-def is_class_folder(text: str) -> bool:
-    """Whether a source is one's own folder with a folder per class, which names no task. Raises ConfigError."""
-    source = located(text)
-    return source.kind == OWN and source.path.is_dir() and not (source.path / INFO_FILE).is_file()
+def is_class_folder(*texts: str) -> bool:
+    """Whether sources are one's own folders with a folder per class, which name no task. Raises ConfigError."""
+    sources = map(located, texts)
+    return all(each.kind == OWN and each.path.is_dir() and not (each.path / INFO_FILE).is_file() for each in sources)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from lssat.data.parallel import Spread, in_processes, start_fork_server
 from lssat.data.prepare.asked import Faces
 from lssat.data.prepare.audit import check_leaks
 from lssat.data.prepare.detection import DETECTOR
+from lssat.data.prepare.joining import Joinable, Joining, refuse_copies, settings_of_parts
 from lssat.data.prepare.opening import read_table
 from lssat.data.prepare.progress import Progress
 from lssat.data.prepare.resumable import begin_or_go_on, write_listing
@@ -124,30 +125,95 @@ def prepare(data: DataConfig, cache: Path, notify: Notify, spread: Spread = in_p
     """The folder of the prepared data set, `cache/<source>-<task>-<fingerprint>`.
 
     It is made when it is not there whole, and found again as long as neither the source nor an option that matters has
-    changed; a source that is a prepared data set is taken as it is. `read_info(folder).rejects` lists what was left
-    out. Raises ConfigError.
+    changed; a source that is a prepared data set is taken as it is. Of several sources each is prepared by itself, then
+    they are joined. `read_info(folder).rejects` lists what was left out. Raises ConfigError.
     """
-    source = located(data.source)
-    if source.kind != SYNTHETIC and (source.path / INFO_FILE).is_file():
-        check_prepared(source.path, data)
-        return source.path
-    preparation = Preparation.of(source, data)
-    name = f"{_slug(source.path.name)}-{_slug(data.task)}-{preparation.fingerprint[:12]}"
-    folder = cache.absolute() / name
-    write(folder, preparation, notify, spread)
+    if len(data.sources) == 1:
+        return _Place.of(data, cache).filled(notify, spread)
+    places = {name: _Place.of(part, cache).of_part(cache) for name, part in settings_of_parts(data).items()}
+    joining = Joining(data, {name: place.joinable for name, place in places.items()})
+    refuse_copies(joining.parts)
+    folder = _folder(cache, joining.name, data, joining.expected)
+
+    def write_joined() -> DatasetInfo:
+        filled = {name: place.filled(notify, spread) for name, place in places.items()}
+        return joining.write(folder, filled, notify)
+
+    _make(folder, notify, joining.is_made, write_joined)
     return folder
+
+
+@dataclass(frozen=True)
+class _Place:
+    """The folder of one data set, and how it is prepared there; None where it is prepared already."""
+
+    folder: Path
+    data: DataConfig
+    preparation: Preparation | None
+
+    @classmethod
+    def of(cls, data: DataConfig, cache: Path) -> _Place:
+        """Raises ConfigError."""
+        source = located(data.sources[0])
+        if source.kind != SYNTHETIC and (source.path / INFO_FILE).is_file():
+            check_prepared(source.path, data)
+            return cls(source.path, data, None)
+        return cls.at(cache, Preparation.of(source, data))
+
+    @classmethod
+    def at(cls, cache: Path, preparation: Preparation) -> _Place:
+        """The folder of a preparation."""
+        data = preparation.data
+        return cls(_folder(cache, preparation.source.path.name, data, preparation.fingerprint), data, preparation)
+
+    def of_part(self, cache: Path) -> _Place:
+        """The same of a part of joined data, whose leaks are looked for in the whole. One that was prepared by itself,
+        and so has none, is taken as it is.
+        """
+        strict = self._permitting(False, cache)
+        is_there = strict.preparation is None or strict.preparation.is_made(strict.folder)
+        return strict if is_there else self._permitting(True, cache)
+
+    @property
+    def joinable(self) -> Joinable:
+        """What joining has to know of it."""
+        strict, text = self._permitting(False, self.folder.parent).preparation, self.data.sources[0]
+        if strict is None:
+            fingerprint = read_info(self.folder).fingerprint
+            return Joinable(text, fingerprint, fingerprint, str(self.folder.resolve()))
+        place = f"{strict.source.kind}:{strict.source.path.resolve()}"
+        return Joinable(text, strict.fingerprint, changed_fingerprint(strict.fingerprint), place)
+
+    def _permitting(self, leaks: bool, cache: Path) -> _Place:
+        """The same data set, whose leaks are recorded or refused; one that is prepared stays as it is."""
+        if self.preparation is None:
+            return self
+        data = self.data.model_copy(update={"allow_leaks": leaks})
+        return _Place.at(cache, replace(self.preparation, data=data))
+
+    def filled(self, notify: Notify, spread: Spread) -> Path:
+        """The folder, once the data set is in it. Raises ConfigError."""
+        if self.preparation:
+            write(self.folder, self.preparation, notify, spread)
+        return self.folder
 
 
 def write(folder: Path, preparation: Preparation, notify: Notify, spread: Spread) -> None:
     """Make `folder` if it is not there whole. Raises ConfigError."""
-    if preparation.is_made(folder):
+    _make(folder, notify, preparation.is_made, lambda: _write(folder, preparation, notify, spread))
+
+
+def _make(
+    folder: Path, notify: Notify, is_made: Callable[[Path], bool], write_folder: Callable[[], DatasetInfo]
+) -> None:
+    if is_made(folder):
         return
     with _locked(folder, notify):
         clear_partial(folder)
-        if preparation.is_made(folder):  # another process has made it meanwhile
+        if is_made(folder):  # another process has made it meanwhile
             return
         begun = time.monotonic()
-        info = _write(folder, preparation, notify, spread)
+        info = write_folder()
         notify(_summary(folder, info, time.monotonic() - begun))
 
 
@@ -204,6 +270,10 @@ def _locked(folder: Path, notify: Notify) -> Iterator[None]:
         yield
     finally:
         free(lock)
+
+
+def _folder(cache: Path, name: str, data: DataConfig, fingerprint: str) -> Path:
+    return cache.absolute() / f"{_slug(name)}-{_slug(data.task)}-{fingerprint[:12]}"
 
 
 def _sha256(content: Any) -> str:

@@ -71,7 +71,7 @@ def begin_or_go_on(folder: Path, fingerprint: str) -> None:
 
     A folder that the user names may have been begun for another task or source.
     """
-    unfinished = _unfinished(folder)
+    unfinished = unfinished_of(folder)
     mark = unfinished / FINGERPRINT
     if not mark.exists() or mark.read_text(encoding="utf-8") != fingerprint:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -86,7 +86,7 @@ def write_listing(
     Records come split by split, in a seeded random order, so that readers who can only shuffle neighbours do not meet
     one class at a time. `folder` appears whole or not at all. Raises ConfigError as `writing.write_dataset` does.
     """
-    unfinished = _unfinished(folder)
+    unfinished = unfinished_of(folder)
     unfinished.mkdir(parents=True, exist_ok=True)
     shards = _shards(listing)
     listed = [entry for entry in listing.entries if isinstance(entry, Reject)]
@@ -148,7 +148,8 @@ def write_shard(folder: Path, options: OpenOptions, info: DatasetInfo, shard: Sh
     }
 
 
-def _unfinished(folder: Path) -> Path:
+def unfinished_of(folder: Path) -> Path:
+    """Where `folder` is made."""
     return folder.with_name(f".{folder.name}.unfinished")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ import pyarrow.parquet as pq
 from lssat.config import DataConfig
 from lssat.data.images import UnusableImage
 from lssat.data.pictures import refuse_bombs
+from lssat.data.prepare.joining import settings_of_parts
 from lssat.data.prepare.opening import open_entry, open_options
 from lssat.data.prepared.decoding import decode
-from lssat.data.prepared.table import row_groups, shard_paths
+from lssat.data.prepared.table import INFO_FILE, row_groups, shard_paths
 from lssat.data.sources.listing import Listing, Record
 from lssat.data.sources.registry import open_listing
 from lssat.data.sources.source import SYNTHETIC, located
@@ -50,9 +52,14 @@ def training_images(data: DataConfig, prepared: Path | None, most: int, seconds:
 
 def _encoded(data: DataConfig, prepared: Path | None, most: int) -> Iterator[bytes]:
     """Images as their files hold them, in a random order that is always the same."""
-    source, draws = located(data.source), random.Random(SEED)
+    source, draws = located(data.sources[0]), random.Random(SEED)
     if prepared:
         yield from _of_shards(shard_paths(prepared, "train"), most, draws)
+    elif len(data.sources) > 1:
+        for part in settings_of_parts(data).values():
+            folder = located(part.sources[0]).path
+            prepared = folder if (folder / INFO_FILE).is_file() else None
+            yield from islice(_encoded(part, prepared, most), most // len(data.sources))
     elif source.kind == SYNTHETIC:
         from lssat.data.synthetic import generate
 

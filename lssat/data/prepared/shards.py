@@ -21,7 +21,7 @@ class ShardWriter:
 
     def __init__(self, path: Path, info: DatasetInfo) -> None:
         self._path = path
-        self._schema = _schema(info)
+        self._schema = schema(info)
         # Images are compressed already, and all different: compressing or indexing them again costs time and gains
         # nothing.
         self._file = pq.ParquetWriter(
@@ -38,7 +38,11 @@ class ShardWriter:
         """Add a row group of these rows, at most GROUP_ROWS."""
         columns = zip(*map(_cells, rows), strict=True)
         arrays = [pa.array(values, kind.type) for values, kind in zip(columns, self._schema, strict=True)]
-        self._file.write_table(pa.table(arrays, schema=self._schema), row_group_size=GROUP_ROWS)
+        self.write_table(pa.table(arrays, schema=self._schema))
+
+    def write_table(self, rows: pa.Table) -> None:
+        """Add a row group of these rows, at most GROUP_ROWS, in columns of `schema`."""
+        self._file.write_table(rows, row_group_size=GROUP_ROWS)
 
     def close(self) -> None:
         """Complete the file. Only now can it be read."""
@@ -88,7 +92,8 @@ def shard_name(split: str, index: int) -> str:
     return f"{split}-{index:05d}.parquet"
 
 
-def _schema(info: DatasetInfo) -> pa.Schema:
+def schema(info: DatasetInfo) -> pa.Schema:
+    """The columns of a shard."""
     label = pa.list_(pa.int64()) if info.kind == "multilabel" else pa.int64()
     texts = [(name, pa.string()) for name in ("identity", "source_identity", "video", *info.columns)]
     return pa.schema([("image", pa.binary()), ("label", label), ("thumbnail", pa.binary(SIDE**2)), *texts])

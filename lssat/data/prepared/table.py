@@ -22,6 +22,8 @@ SPLITS = ("train", "val", "test")
 INFO_FILE = "dataset.json"
 LEAKS_FILE = "leaks.csv"
 """Beside it: what is in two splits, a line for each pair of rows; `lssat.data.prepare.audit` writes it."""
+DATASETS, VALIDATE_ON = "datasets", "validate_on"
+"""Options of a joined data set: what is kept of each by its name, and whose rows alone are in val and test, if any."""
 READING = 2
 """Of pictures and tables; raise it when they are read differently, so that no folder of before is taken."""
 Label = int | tuple[int, ...]

@@ -66,8 +66,13 @@ def complete(
 
     Raises ConfigError (`check_counts`).
     """
+    return complete_counted(folder, with_counts(info, labels), rejects)
+
+
+def complete_counted(folder: Path, info: DatasetInfo, rejects: Sequence[Reject]) -> DatasetInfo:
+    """The same of `info` that has its counts."""
     ordered = _shown(rejects)
-    written = replace(with_counts(info, labels), rejects=tuple(reject._asdict() for reject in ordered))
+    written = replace(info, rejects=tuple(reject._asdict() for reject in ordered))
     check_counts(written)
     _write_rejects(folder / REJECTS_FILE, ordered)
     return written

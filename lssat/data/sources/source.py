@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -16,6 +18,7 @@ from urllib.parse import unquote
 from lssat.command import is_address
 from lssat.config import ConfigError
 from lssat.text.did_you_mean import listed, nearest
+from lssat.text.visible import on_one_line
 
 FORM = re.compile(r"(?P<kind>[A-Za-z]\w*):(?P<path>[^?]*)(?:\?(?P<options>.*))?")
 ROLES = ("label", "identity", "video", "split", "source_identity", "real")
@@ -103,6 +106,21 @@ def short_name(text: str) -> str:
     """What a run folder calls the source: its kind, or the name of one's own data. Raises ConfigError."""
     source = _parse(text)
     return source.path.stem if source.kind in (OWN, *MAPPED) else source.kind
+
+
+def short_names(texts: Sequence[str]) -> tuple[str, ...]:
+    """The same of several sources, each unlike the others: `faces`, `faces-2`. Raises ConfigError."""
+    names: list[str] = []
+    for text in texts:
+        name = on_one_line(short_name(text))
+        others = (f"{name}-{number}" for number in count(2))
+        names.append(name if name not in names else next(other for other in others if other not in names))
+    return tuple(names)
+
+
+def joined_name(texts: Sequence[str]) -> str:
+    """What several sources together are called. Raises ConfigError."""
+    return " + ".join(short_names(texts))
 
 
 def _parse(text: str) -> Source:

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from lssat.data.prepared.table import LEAKS_FILE, SPLITS, DatasetInfo
+from lssat.data.prepared.table import DATASETS, LEAKS_FILE, SPLITS, VALIDATE_ON, DatasetInfo
 from search.page.document import Block, Cell, Section, Statement, Table
 from search.page.study import StudyOnPage
 
@@ -19,7 +19,11 @@ def section(study: StudyOnPage) -> Section:
     if study.info is None:
         return Section("data", "The data", [*_gone(study)])
     info = study.info
-    return Section("data", "The data", [*_rows(study, info), *_rejects(study, info), *_leaks(study, info)])
+    return Section(
+        "data",
+        "The data",
+        [*_rows(study, info), *_data_sets(study, info), *_rejects(study, info), *_leaks(study, info)],
+    )
 
 
 def _gone(study: StudyOnPage) -> Iterator[Block]:
@@ -58,6 +62,25 @@ def _rows(study: StudyOnPage, info: DatasetInfo) -> Iterator[Block]:
         ],
         shown=50,
     )
+
+
+def _data_sets(study: StudyOnPage, info: DatasetInfo) -> Iterator[Block]:
+    """Of joined data: the parts of each split."""
+    datasets = info.options.get(DATASETS)
+    if not datasets:
+        return
+    name, judged = study.file("data_sets"), info.options.get(VALIDATE_ON)
+    so = f"Validation and test are of `{judged}` alone, training of all. " if judged else ""
+    yield Statement(
+        f"{study.id}.data.sets",
+        f"{so}{len(datasets)} data sets were joined. Persons and videos of different files count as different ones; "
+        "images were compared across all.",
+        data=f"{name}.csv",
+    )
+    rows: list[list[Cell]] = [
+        [each, str(of["source"]), *(of["rows"][split] for split in SPLITS)] for each, of in datasets.items()
+    ]
+    yield Table(name, "Images of each data set", ["data set", "from", *SPLITS], rows, shown=50)
 
 
 def _rejects(study: StudyOnPage, info: DatasetInfo) -> Iterator[Block]:

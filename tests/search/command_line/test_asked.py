@@ -1,11 +1,14 @@
 """What is taken where the command line says nothing: the profile, and the task of a folder of classes."""
 
 import json
+import shutil
 
 import pytest
 
+from lssat.config import ConfigError
 from search.command_line import asked
 from search.command_line.arguments import parser
+from search.record.locking import folder_name
 from search.space.file import load
 
 
@@ -68,3 +71,32 @@ def test_a_study_that_the_version_before_began_on_a_folder_of_classes_goes_on(fo
     (run_folder / "manifest.json").write_text(json.dumps(content))
     assert asked.asked(words(folder, *given, "--resume")).space.example().data.task == "emotion"
     assert asked.asked(words(folder, *given)).space.example().data.task == "classes"
+
+
+def test_several_data_sets_are_one_source_and_name_the_study(folder):
+    other = folder.with_name("strays")
+    shutil.copytree(folder, other)
+    for path in sorted(other.rglob("*.jpg"))[40:]:
+        path.unlink()
+    found = asked.asked(words(folder, "--data", str(other), "--set", "data.validate_on=strays"))
+    data = found.space.example().data
+    assert (data.source, data.task, data.validate_on) == ([str(folder), str(other)], "classes", "strays")
+    assert folder_name(None, words(folder).space, data) == "backbones-pets+strays-classes"
+    assert found.data.info.rows == {"train": 66, "val": 7, "test": 7}
+    assert found.data.samples["train"].endswith(" (pets)")
+    assert found.data.samples["val"].endswith(" (strays)")
+    with pytest.raises(ConfigError, match="but the data have no such column; they have dataset"):
+        asked.asked(words(folder, "--data", str(other), "--set", "objective.subgroups=[method]"))
+    asked.asked(words(folder, "--data", str(other), "--set", "objective.subgroups=[dataset]"))
+
+
+def test_a_space_names_several_data_sets_as_a_command_line_does(folder, tmp_path):
+    space = tmp_path / "space.yaml"
+    text = "fixed:\n  data.source: [{0}, {0}]\n  data.task: pet\nspace:\n  backbone.name: [test_vit]\n"
+    space.write_text(text.format(folder))
+    with pytest.raises(ConfigError, match=r"`data.source` must name every data set once.*space.yaml:2\)"):
+        load(space, "laptop", {}, {})
+    other = folder.with_name("strays")
+    shutil.copytree(folder, other)
+    space.write_text(text.format(folder).replace(f", {folder}]", f", {other}]"))
+    assert load(space, "laptop", {}, {}).example().data.sources == (str(folder), str(other))

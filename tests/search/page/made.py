@@ -40,8 +40,8 @@ def trial(folder, name, results, status=None, stage=Stage.SEARCH, **sampled):
     return record(folder.path / stage / name, {**fixed, **keys}, results, status, reason)
 
 
-def dataset(folder, rejects=(), leaks=(), synthetic=False, allow_leaks=True):
-    """The prepared data of such a study, without its pictures."""
+def dataset(folder, rejects=(), leaks=(), synthetic=False, allow_leaks=True, **options):
+    """The prepared data of such a study, without its pictures; `options`: further ones of `DatasetInfo`."""
     counts = {split: {"no": number // 4, "yes": number - number // 4} for split, number in ROWS.items()}
     info = DatasetInfo(
         "faces.csv",
@@ -51,7 +51,7 @@ def dataset(folder, rejects=(), leaks=(), synthetic=False, allow_leaks=True):
         synthetic,
         (),
         "x",
-        {"allow_leaks": allow_leaks},
+        {"allow_leaks": allow_leaks, **options},
         ROWS,
         counts,
         rejects,

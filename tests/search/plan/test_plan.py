@@ -16,6 +16,7 @@ from rich.console import Console
 
 from lssat.config import build
 from lssat.data.prepare.look import look
+from lssat.data.prepare.prepare import prepare
 from search.plan import command as planning
 from search.plan import rates
 from search.plan.actual import Actual, actual
@@ -30,6 +31,7 @@ from search.space import epochs
 from search.space import file as space_file
 from search.space.epochs import Span
 from search.space.settings import SearchConfig
+from tests.lssat.data.tables import table
 
 ROOT = Path(__file__).resolve().parents[3]
 SPACE = """
@@ -225,6 +227,17 @@ def test_rows_come_from_where_they_are_known(tmp_path):
     )
     assert estimate_data(synthetic, tmp_path).rows["train"] == 290
     assert estimate_data(build({"data.num_images": 301}).data, tmp_path).rows["train"] == 301
+
+
+def test_rows_of_joined_data_are_those_that_count(tmp_path):
+    splits = {"train": 12, "val": 6, "test": 4}
+    sources = [table(tmp_path / f"{name}.parquet", splits, ["glad", "sad"]) for name in "ab"]
+    data = build({"data.source": sources, "data.task": "mood"}).data
+    judged = data.model_copy(update={"validate_on": "b"})
+    prepare(judged, tmp_path / "cache", str)
+    assert estimate_data(judged, tmp_path / "cache").rows == {"train": 24, "val": 6, "test": 4}
+    assert estimate_data(data, tmp_path / "cache").rows == ASSUMED_ROWS, "other rows count there"
+    assert estimate_data(data, tmp_path, look(data).info).rows == {"train": 24, "val": 12, "test": 8}
 
 
 def test_plan_against_actual(tmp_path, plan):

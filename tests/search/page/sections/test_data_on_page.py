@@ -12,6 +12,7 @@ LEAKS = [
 
 
 def section(tmp_path, **of_data):
+    tmp_path.mkdir(exist_ok=True)
     return data.section(on_page(begun(tmp_path / "s", prepared=dataset(tmp_path / "data", **of_data))))
 
 
@@ -21,6 +22,19 @@ def test_counts_of_classes_add_up_to_the_rows_of_each_split(tmp_path):
     assert whole == list(ROWS.values())
     assert [sum(column) for column in zip(*classes, strict=True)] == whole
     assert [row[4] for row in rows] == [0.25, 0.75, 1.0]
+
+
+def test_joined_data_sets_are_told_apart(tmp_path):
+    datasets = {
+        "a": {"source": "a.csv", "fingerprint": "1", "rows": {"train": 600, "val": 0, "test": 0}},
+        "b": {"source": "b.csv", "fingerprint": "2", "rows": {"train": 400, "val": 200, "test": 300}},
+    }
+    found = section(tmp_path, datasets=datasets, validate_on="b")
+    assert of_kind(found, Table)["data_sets"].rows == [["a", "a.csv", 600, 0, 0], ["b", "b.csv", 400, 200, 300]]
+    assert of_kind(found, Statement)["data.sets"].text.startswith(
+        "Validation and test are of `b` alone, training of all. 2 data sets were joined."
+    )
+    assert "data_sets" not in of_kind(section(tmp_path / "one"), Table)
 
 
 def test_rejects_are_listed_with_their_reasons(tmp_path):
