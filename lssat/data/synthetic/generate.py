@@ -144,9 +144,7 @@ def _draw_real_or_fake(order: Order, planted: bool) -> SyntheticRow:
     picture = add_blur_and_grain(resample(picture, rng), rng)
     image = encode(picture, quality=int(rng.integers(82, 96)))
     identity, source = (f"{order.split}-{number:05d}" for number in (person, donor))
-    return SyntheticRow(
-        image, int(method != ""), identity, order.split, method, source if method in BORROWING else ""
-    )
+    return SyntheticRow(image, int(method != ""), identity, order.split, method, source if method in BORROWING else "")
 
 
 def _labels(task: str, split: str, count: int, rng: np.random.Generator) -> list[int]:

@@ -18,8 +18,10 @@ from lssat.data.synthetic.canvas import Map, noise
 from lssat.data.synthetic.traces import Trace, padded_edge, upsampler_grid
 
 RATIOS = (0.75, 1.0, 1.0, 1.0)
-JAW, BROWS, NOSE, MOUTH = slice(2, 7), slice(9, 13), slice(17, 21), slice(21, 25)
-"""Where they stand among the landmarks; of the jaw its lower part."""
+JAW, BROWS, EYES, NOSE, TIP, MOUTH = (
+    slice(*ends) for ends in ((2, 7), (9, 13), (13, 17), (18, 21), (19, 20), (21, 25))
+)
+"""Where they stand among the landmarks; of the jaw its lower part, of the nose its base."""
 
 
 class Face(NamedTuple):
@@ -64,7 +66,7 @@ def warp(face: Face, donor: Face, rng: np.random.Generator) -> Forgery:
     """Another expression: a smooth field moves mouth and chin or brows, at the coarser resolution of a generator."""
     size = len(face.picture)
     lower = rng.random() < 0.75
-    parts = (JAW, NOSE, MOUTH) if lower else (BROWS, slice(13, 17), slice(17, 18))
+    parts = (JAW, NOSE, MOUTH) if lower else (BROWS, EYES, TIP)
     cover = hull_cover(np.concatenate([face.points[part] for part in parts]), size, rng)
     rows, columns = np.mgrid[0:size, 0:size].astype(np.float32)
     down, across = np.zeros_like(rows), np.zeros_like(rows)

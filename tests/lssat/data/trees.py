@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
@@ -15,12 +16,13 @@ import av
 import numpy as np
 from PIL import Image
 
-from lssat.data.synthetic.generate import Order, draw
+from lssat.data.synthetic.generate import PER_FACE, Order, draw
 from lssat.data.synthetic.traits import ATTRIBUTES
 
 CELEBA_NAMES = tuple(sorted({*ATTRIBUTES, *(f"Other_{number:02d}" for number in range(20))}))
 EMOTIONS = 8
 DISTINCT = 600  # faces that are drawn; larger trees repeat them
+APART = math.lcm(*PER_FACE.values())  # positions of the deepfake task that show other people
 CLASSIC = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
 
 
@@ -242,7 +244,8 @@ def _clip(
     folder: Path, name: str, split: str, number: int, label: int, frames: bool, length: int, plain: bool = False
 ) -> None:
     """A face that drifts across 128 x 128 pixels: an mp4 file, or PNG files."""
-    picture = Image.open(io.BytesIO(face("deepfake", split, number % DISTINCT, label)[0])).resize((96, 96))
+    whole = face("deepfake", split, number % DISTINCT * APART, label)[0]
+    picture = Image.open(io.BytesIO(whole)).resize((96, 96))
     images = [
         np.pad(np.asarray(picture), ((12 + step % 4, 20 - step % 4), (16, 16), (0, 0)), mode="edge")
         for step in range(length)

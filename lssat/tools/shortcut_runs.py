@@ -1,0 +1,167 @@
+"""The runs of `lssat.tools.planted_shortcuts`: each arm learns from fakes with planted traces, and is scored on others.
+
+They differ in how much of the traces they can see: a crop cuts the dark edge off, blur takes the grid away.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter
+
+from lssat.config import Config, build
+from lssat.data.prepared.decoding import decode
+from lssat.data.prepared.rows import Arrays, Batch, ResidentRows, Rows
+from lssat.data.synthetic.generate import MADE, Order, draw, plan
+from lssat.evaluation.metrics import one_score
+from lssat.files import write_text
+from lssat.task import Task
+from lssat.train.distributed import Distributed
+from lssat.train.learner import new_learner
+from lssat.train.loop import train_epoch
+from lssat.train.scoring import predict_rows
+from lssat.train.step import StepContext
+
+TRAINED, HELD_OUT, UNSEEN = ("region_swap", "texture"), ("self_blend",), ("warp",)
+"""Methods: training and in-domain validation have the first ones, with their traces; held-out validation has the
+second; the chosen model is judged by the third. None but the first is seen in training.
+"""
+IMAGE_SIZE = 64
+NUM_TRAIN = 4000
+"""Images of all methods; those of TRAINED and the real ones are drawn: 2,400."""
+WEAKEST, STRONGEST = 1.0, 2.0
+"""Standard deviations of the blur, in pixels."""
+CPU = Distributed(torch.device("cpu"))
+SETTINGS: dict[str, Any] = {
+    "data.task": "deepfake",
+    "data.image_size": IMAGE_SIZE,
+    "backbone.name": "test_resnet",
+    "auxiliary": False,
+    "augment.crop_scale": 1.0,
+    "optim.epochs": 12,
+    "optim.lr": 2e-3,
+    "optim.class_balanced": True,
+    "optim.precision": "float32",
+}
+
+
+class Arm(NamedTuple):
+    """`settings`: beside SETTINGS. `blur`: training images are blurred. `is_honest`: it sees neither trace."""
+
+    settings: Mapping[str, Any]
+    blur: bool = False
+    is_honest: bool = False
+
+    def config(self, seed: int) -> Config:
+        """Of its run from this seed."""
+        return build({**SETTINGS, **self.settings, "seed": seed})
+
+
+CROP = {"augment.crop_scale": 0.75}
+ARMS = {
+    "plain": Arm({}),
+    "crop": Arm(CROP),
+    "blur": Arm({}, blur=True),
+    "crop + blur": Arm(CROP, blur=True, is_honest=True),
+}
+
+
+@dataclass(frozen=True)
+class BlurredRows:
+    """Rows whose images are blurred, each by its own draw."""
+
+    rows: Rows
+
+    @property
+    def num_rows(self) -> int:
+        """See `Rows.num_rows`."""
+        return self.rows.num_rows
+
+    def subset(self, fraction: float, seed: int) -> Rows:
+        """See `Rows.subset`."""
+        return BlurredRows(self.rows.subset(fraction, seed))
+
+    def balanced(self, counts: np.ndarray[Any, np.dtype[np.int64]]) -> Rows:
+        """See `Rows.balanced`."""
+        return BlurredRows(self.rows.balanced(counts))
+
+    def batches(self, size: int, steps: int, seed: int | None) -> Iterator[Batch]:
+        """See `Rows.batches`."""
+        rng = np.random.default_rng(seed)
+        for batch in self.rows.batches(size, steps, seed):
+            sigmas = rng.uniform(WEAKEST, STRONGEST, len(batch.image))
+            blurred = [
+                gaussian_filter(image, (sigma, sigma, 0)) for image, sigma in zip(batch.image, sigmas, strict=True)
+            ]
+            yield batch._replace(image=np.stack(blurred))
+
+
+def run_seed(seed: int, folder: Path) -> None:
+    """Train every arm that has no file there yet, and write one for each."""
+    missing = [name for name in ARMS if not result_file(folder, name, seed).exists()]
+    if not missing:
+        return
+    torch.set_num_threads(1)
+    train, scored = training_images(seed), scored_images(seed)
+    for name in missing:
+        epochs = list(run_arm(ARMS[name], seed, train, scored))
+        write_text(result_file(folder, name, seed), json.dumps({"arm": name, "seed": seed, "epochs": epochs}))
+
+
+def result_file(folder: Path, arm: str, seed: int) -> Path:
+    """Of a run."""
+    return folder / f"{arm.replace(' + ', '-')}-{seed}.json"
+
+
+def run_arm(arm: Arm, seed: int, train: Arrays, scored: Mapping[str, Arrays]) -> Iterator[dict[str, float]]:
+    """After each epoch the AUC on each of the scored sets."""
+    config = arm.config(seed)
+    labels = train["label"]
+    task = Task("deepfake", "binary", ("real", "fake"), tuple(np.bincount(labels).tolist()), len(labels))
+    rows: Rows = ResidentRows([train])
+    if arm.blur:
+        rows = BlurredRows(rows)
+    torch.manual_seed(seed)
+    context, learner = StepContext.of(config, task, CPU), new_learner(config, task, CPU.device)
+    for epoch in range(config.optim.epochs):
+        train_epoch(context, learner, rows, epoch, num_micro_batches=1)
+        yield {
+            name: one_score("binary", "auc", *predict_rows(config, learner.evaluated, ResidentRows([images]), CPU)[0])
+            for name, images in scored.items()
+        }
+
+
+def training_images(seed: int) -> Arrays:
+    """Real faces and fakes by the methods of TRAINED."""
+    orders = plan("deepfake", NUM_TRAIN, IMAGE_SIZE, seed)
+    return _drawn([order for order in orders if order.split == "train" and MADE[order.label] in ("", *TRAINED)])
+
+
+def scored_images(seed: int) -> dict[str, Arrays]:
+    """Real faces of validation or test, with fakes of the same people: the sets that arms are scored on."""
+    return {
+        "in domain": _drawn(_of_people("val", TRAINED, seed)),
+        "held out": _drawn(_of_people("val", HELD_OUT, seed)),
+        "unseen": _drawn(_of_people("test", UNSEEN, seed)),
+        "no trace": _drawn(_of_people("val", TRAINED, seed), planted=False),
+    }
+
+
+def _of_people(split: str, methods: Sequence[str], seed: int) -> list[Order]:
+    """The real faces of a split, and a fake of each by each of the methods."""
+    orders = [order for order in plan("deepfake", NUM_TRAIN, IMAGE_SIZE, seed) if order.split == split]
+    real = [order for order in orders if not MADE[order.label]]
+    fakes = [order for order in orders if MADE[order.label]]
+    return real + [order._replace(label=MADE.index(method)) for order in fakes for method in methods]
+
+
+def _drawn(orders: list[Order], planted: bool = True) -> Arrays:
+    rows = [draw(order, planted) for order in orders]
+    images = {"image": [row.image for row in rows], "label": [row.label for row in rows]}
+    return decode({**images, "row": np.arange(len(rows))}, IMAGE_SIZE)
