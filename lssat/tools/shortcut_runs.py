@@ -5,7 +5,9 @@ They differ in how much of the traces they can see: a crop cuts the dark edge of
 
 from __future__ import annotations
 
+import hashlib
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +20,11 @@ from scipy.ndimage import gaussian_filter
 from lssat.config import Config, build
 from lssat.data.prepared.decoding import decode
 from lssat.data.prepared.rows import Arrays, Batch, ResidentRows, Rows
-from lssat.data.synthetic.generate import MADE, Order, draw, plan
+from lssat.data.synthetic import DRAWINGS
+from lssat.data.synthetic.generate import MADE, PER_FACE, Order, draw, plan
 from lssat.evaluation.metrics import one_score
 from lssat.files import write_text
+from lssat.model.lssat import LSSAT
 from lssat.task import Task
 from lssat.train.distributed import Distributed
 from lssat.train.learner import new_learner
@@ -35,6 +39,8 @@ second; the chosen model is judged by the third. None but the first is seen in t
 IMAGE_SIZE = 64
 NUM_TRAIN = 4000
 """Images of all methods; those of TRAINED and the real ones are drawn: 2,400."""
+SCORED_FACES = 400
+"""Real ones in each set that arms are scored on."""
 WEAKEST, STRONGEST = 1.0, 2.0
 """Standard deviations of the blur, in pixels."""
 CPU = Distributed(torch.device("cpu"))
@@ -61,6 +67,18 @@ class Arm(NamedTuple):
     def config(self, seed: int) -> Config:
         """Of its run from this seed."""
         return build({**SETTINGS, **self.settings, "seed": seed})
+
+    @property
+    def digest(self) -> str:
+        """Eight digits of all that decides its results beside the seed, so that runs of before are not taken for it."""
+        decides = [
+            DRAWINGS["deepfake"],
+            NUM_TRAIN,
+            SCORED_FACES,
+            self.config(0).hash(),
+            self.blur and (WEAKEST, STRONGEST),
+        ]
+        return hashlib.sha256(repr(decides).encode()).hexdigest()[:8]
 
 
 CROP = {"augment.crop_scale": 0.75}
@@ -110,55 +128,63 @@ def run_seed(seed: int, folder: Path) -> None:
     torch.set_num_threads(1)
     train, scored = training_images(seed), scored_images(seed)
     for name in missing:
-        epochs = list(run_arm(ARMS[name], seed, train, scored))
-        write_text(result_file(folder, name, seed), json.dumps({"arm": name, "seed": seed, "epochs": epochs}))
+        begun = time.process_time()
+        scores = run_arm(ARMS[name], seed, train, scored)
+        result = {"arm": name, "seed": seed, "auc": scores, "cpu_seconds": time.process_time() - begun}
+        write_text(result_file(folder, name, seed), json.dumps(result) + "\n")
 
 
 def result_file(folder: Path, arm: str, seed: int) -> Path:
-    """Of a run."""
-    return folder / f"{arm.replace(' + ', '-')}-{seed}.json"
+    """Of a run; its name changes with what the arm is."""
+    return folder / f"{arm.replace(' + ', '-')}-{ARMS[arm].digest}-{seed}.json"
 
 
-def run_arm(arm: Arm, seed: int, train: Arrays, scored: Mapping[str, Arrays]) -> Iterator[dict[str, float]]:
-    """After each epoch the AUC on each of the scored sets."""
-    config = arm.config(seed)
-    labels = train["label"]
+def run_arm(arm: Arm, seed: int, train: Arrays, scored: Mapping[str, Arrays]) -> dict[str, float]:
+    """The AUC of its model after the last epoch on each of the scored sets."""
+    config, labels = arm.config(seed), train["label"]
     task = Task("deepfake", "binary", ("real", "fake"), tuple(np.bincount(labels).tolist()), len(labels))
-    rows: Rows = ResidentRows([train])
-    if arm.blur:
-        rows = BlurredRows(rows)
+    rows: Rows = BlurredRows(ResidentRows([train])) if arm.blur else ResidentRows([train])
     torch.manual_seed(seed)
     context, learner = StepContext.of(config, task, CPU), new_learner(config, task, CPU.device)
     for epoch in range(config.optim.epochs):
         train_epoch(context, learner, rows, epoch, num_micro_batches=1)
-        yield {
-            name: one_score("binary", "auc", *predict_rows(config, learner.evaluated, ResidentRows([images]), CPU)[0])
-            for name, images in scored.items()
-        }
+    return {name: _auc(config, learner.evaluated, images) for name, images in scored.items()}
+
+
+def _auc(config: Config, model: LSSAT, images: Arrays) -> float:
+    predictions, _ = predict_rows(config, model, ResidentRows([images]), CPU)
+    return one_score("binary", "auc", *predictions)
 
 
 def training_images(seed: int) -> Arrays:
     """Real faces and fakes by the methods of TRAINED."""
-    orders = plan("deepfake", NUM_TRAIN, IMAGE_SIZE, seed)
-    return _drawn([order for order in orders if order.split == "train" and MADE[order.label] in ("", *TRAINED)])
+    return _drawn(training_orders(seed))
 
 
 def scored_images(seed: int) -> dict[str, Arrays]:
     """Real faces of validation or test, with fakes of the same people: the sets that arms are scored on."""
     return {
-        "in domain": _drawn(_of_people("val", TRAINED, seed)),
-        "held out": _drawn(_of_people("val", HELD_OUT, seed)),
-        "unseen": _drawn(_of_people("test", UNSEEN, seed)),
-        "no trace": _drawn(_of_people("val", TRAINED, seed), planted=False),
+        "in domain": _drawn(of_people("val", TRAINED, seed)),
+        "held out": _drawn(of_people("val", HELD_OUT, seed)),
+        "unseen": _drawn(of_people("test", UNSEEN, seed)),
+        "no trace": _drawn(of_people("val", TRAINED, seed), planted=False),
     }
 
 
-def _of_people(split: str, methods: Sequence[str], seed: int) -> list[Order]:
-    """The real faces of a split, and a fake of each by each of the methods."""
+def training_orders(seed: int) -> list[Order]:
+    """What `training_images` draws."""
+    orders = plan("deepfake", NUM_TRAIN, IMAGE_SIZE, seed)
+    return [order for order in orders if order.split == "train" and MADE[order.label] in ("", *TRAINED)]
+
+
+def of_people(split: str, methods: Sequence[str], seed: int) -> list[Order]:
+    """The first real faces of a split, and a fake of each by each of the methods."""
     orders = [order for order in plan("deepfake", NUM_TRAIN, IMAGE_SIZE, seed) if order.split == split]
-    real = [order for order in orders if not MADE[order.label]]
-    fakes = [order for order in orders if MADE[order.label]]
-    return real + [order._replace(label=MADE.index(method)) for order in fakes for method in methods]
+    chosen: list[Order] = []
+    for start in range(0, PER_FACE[split] * SCORED_FACES, PER_FACE[split]):
+        real, fake = orders[start : start + 2]
+        chosen += [real, *(fake._replace(label=MADE.index(method)) for method in methods)]
+    return chosen
 
 
 def _drawn(orders: list[Order], planted: bool = True) -> Arrays:

@@ -26,9 +26,9 @@ def untouched_face(key: tuple[int, ...], image_size: int) -> Face:
     acts = draw_mood(attributes["Smiling"], attributes["Mouth_Slightly_Open"], rng)
     portrait = render(person, scene, acts, canvas_side(image_size), rng)
     picture = add_blur_and_grain(capture(portrait.rgb, image_size, rng), rng)
-    pictures = [picture, disturb(picture, rng)]
-    if rng.random() < 0.5:
-        pictures.reverse()
-    for shared in (*pictures, portrait.points):
+    disturbed = disturb(picture, rng)
+    for shared in (picture, disturbed, portrait.points):
         shared.flags.writeable = False
-    return Face(*pictures, portrait.points)
+    if rng.random() < 0.5:
+        return Face(disturbed, picture, portrait.points)
+    return Face(picture, disturbed, portrait.points)

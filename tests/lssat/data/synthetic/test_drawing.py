@@ -51,7 +51,7 @@ def grey_means(image: bytes) -> npt.NDArray[np.float64]:
 
 def check(drawn: dict[str, dict[str, object]]) -> None:
     stored = json.loads(STORED.read_text())
-    advice = "the faces are not those of before: give its task another value of DRAWINGS, and store them (see the top of this file)"
+    advice = "other faces than before: give its task another value in DRAWINGS, and store them (see the file's top)"
     assert stored["drawings"] == DRAWINGS, "DRAWINGS have other values: store the faces (see the top of this file)"
     assert drawn.keys() == stored["faces"].keys()
     for name, face in drawn.items():
