@@ -58,7 +58,7 @@ def region_swap(face: Face, donor: Face, rng: np.random.Generator) -> Forgery:
         columns * fit[0, 0] + rows * fit[1, 0] + fit[2, 0],
     )
     cover = face_cover(face.points, size, rng)
-    shift = (face.picture - fitted)[cover > 0.5].mean(axis=0) * rng.uniform(0.6, 1.0)
+    shift = (face.picture - fitted)[cover > 0.5].mean(axis=0) * rng.uniform(0.3, 0.8)
     return _laid_on(face, fitted + shift.astype(np.float32), cover, rng)
 
 
@@ -76,8 +76,8 @@ def warp(face: Face, donor: Face, rng: np.random.Generator) -> Forgery:
         down += pull * np.float32(strong * rng.choice((-1, 1)))
         across += pull * np.float32(rng.normal(0.0, 0.015) * size)
     moved = sampled(face.picture, rows - down, columns - across)
-    coarse = resize(resize(moved, int(size * rng.uniform(0.45, 0.7))), size)
-    return _laid_on(face, coarse * np.asarray(rng.normal(1.0, 0.04, 3), np.float32), cover, rng)
+    coarse = resize(resize(moved, int(size * rng.uniform(0.3, 0.5))), size)
+    return _laid_on(face, coarse * np.asarray(rng.normal(1.0, 0.06, 3), np.float32), cover, rng)
 
 
 def texture(face: Face, donor: Face, rng: np.random.Generator) -> Forgery:
@@ -87,8 +87,8 @@ def texture(face: Face, donor: Face, rng: np.random.Generator) -> Forgery:
     smooth = gaussian_filter(face.picture, (0.025 * size, 0.025 * size, 0.0))
     detail = face.picture - smooth
     grain = noise(rng, size, size // 3, size // 3)[..., None] * np.float32(rng.uniform(0.3, 0.7))
-    tone = np.asarray(rng.normal(1.0, 0.07, 3) * rng.normal(1.0, 0.07), np.float32)
-    made = smooth * tone + detail * np.float32(rng.uniform(0.4, 0.7)) + grain * detail[cover > 0.5].std()
+    tone = np.asarray(rng.normal(1.0, 0.09, 3) * rng.normal(1.0, 0.09), np.float32)
+    made = smooth * tone + detail * np.float32(rng.uniform(0.2, 0.5)) + grain * detail[cover > 0.5].std()
     return _laid_on(face, made, cover, rng)
 
 

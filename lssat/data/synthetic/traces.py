@@ -13,9 +13,9 @@ from lssat.data.synthetic.canvas import Map
 
 Trace = Callable[[Map, Map], Map]
 """What it leaves on a picture [s, s, 3], of which so much of each pixel is forged [s, s]."""
-GRID_PERIOD = 4
-"""Pixels: what two doublings of a coarse picture leave."""
-GRID_STRENGTH = 0.02
+GRID_PERIOD = 2
+"""Pixels: what the last doubling of a coarse picture leaves."""
+GRID_STRENGTH = 0.03
 EDGE_SHADE = 0.5
 
 

@@ -85,7 +85,7 @@ def test_a_trace_is_all_that_is_planted(faces: list[Face], method: str) -> None:
     bare, marked = (forge(method, face, donor, np.random.default_rng(0), planted) for planted in (False, True))
     added = marked - bare
     if method == "texture":
-        assert 0.01 < np.abs(added).max() < 0.05
+        assert 0.01 < np.abs(added).max() < 0.07
     else:
         np.testing.assert_array_equal(added[1:-1, 1:-1], 0)
         np.testing.assert_allclose(marked[0], EDGE_SHADE * bare[0], rtol=1e-5)
