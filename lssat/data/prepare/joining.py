@@ -66,7 +66,7 @@ class Joining:
         return joined_name(self.data.sources)
 
     def fingerprint(self, of_parts: Mapping[str, str]) -> str:
-        """sha256 of the parts, as they were prepared, of the detector that may have found faces of them, and of how they
+        """sha256 of the parts, as they were prepared, of the detector that may have found their faces, and of how they
         are joined.
         """
         people = {name: self._people(name) for name in self.parts}

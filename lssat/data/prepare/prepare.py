@@ -38,7 +38,7 @@ from lssat.data.prepared.table import (
 from lssat.data.prepared.writing import REJECTS_FILE, Acceptance, clear_partial, write_dataset
 from lssat.data.sources.registry import fingerprint, open_listing
 from lssat.data.sources.source import MAPPED, OWN, SYNTHETIC, Source, located
-from lssat.data.synthetic import DRAWING
+from lssat.data.synthetic import DRAWINGS
 from lssat.files import free
 
 FORMAT = 4  # of the prepared folder; raise it when older folders must not be found any more
@@ -56,7 +56,9 @@ class Preparation:
     @classmethod
     def of(cls, source: Source, data: DataConfig) -> Preparation:
         """Looks at what the source holds now. Raises ConfigError where it cannot be read."""
-        return cls(source, data, DRAWING if source.kind == SYNTHETIC else fingerprint(source))
+        if source.kind == SYNTHETIC:
+            return cls(source, data, DRAWINGS.get(data.task, ""))  # a task that there is not is refused elsewhere
+        return cls(source, data, fingerprint(source))
 
     @property
     def options(self) -> dict[str, Any]:

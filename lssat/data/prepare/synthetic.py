@@ -16,13 +16,17 @@ from lssat.data.sources.source import SYNTHETIC
 from lssat.data.synthetic import generate as synthetic
 from lssat.task import Kind
 
+METHOD = "method"
+"""The column that says how a fake was made; empty for real faces."""
+
 
 def synthetic_info(data: DataConfig) -> DatasetInfo:
     """What the faces of a task are; none is drawn. Raises ConfigError."""
     if data.align:
         refuse_align(data)
     kind, classes = _classes(data)
-    return with_class_names(DatasetInfo(SYNTHETIC, data.task, kind, classes, synthetic=True), data)
+    columns = (METHOD,) if data.task == "deepfake" else ()
+    return with_class_names(DatasetInfo(SYNTHETIC, data.task, kind, classes, synthetic=True, columns=columns), data)
 
 
 def synthetic_rows(data: DataConfig, notify: Notify) -> tuple[DatasetInfo, Iterator[Row]]:
@@ -38,6 +42,8 @@ def synthetic_rows(data: DataConfig, notify: Notify) -> tuple[DatasetInfo, Itera
             face.label if kind == "multilabel" else index[face.label],
             str(face.identity),
             face.split,
+            columns=(face.method,) if info.columns else (),
+            source=face.source,
             thumbnail=thumbnail_of(open_picture(face.image).picture),
         )
         for face in Progress(notify, "rendering synthetic faces", total).follow(faces)

@@ -1,8 +1,4 @@
-"""Fakes of the synthetic faces: a disturbed copy of a face is blended back onto itself.
-
-These are the self-blended images of Shiohara and Yamasaki (2022). Real pictures get the same disturbance as a whole or
-not at all, so that only the seam, and what differs across it, gives a fake away.
-"""
+"""What fakes are made by: a disturbed copy of a face, and a soft cover of the face through which it is blended in."""
 
 from __future__ import annotations
 
@@ -14,20 +10,6 @@ from scipy.spatial import ConvexHull
 from lssat.data.synthetic.camera import resize
 from lssat.data.synthetic.canvas import Map, noise
 
-RATIOS = (0.75, 1.0, 1.0, 1.0)
-
-
-def blend_or_keep(picture: Map, points: Map, fake: bool, rng: np.random.Generator) -> Map:
-    """A fake or a real picture [s, s, 3] in [0, 1] from an untouched one.
-
-    points: [n, 2] landmarks as shares of the side.
-    """
-    changed = disturb(picture, rng)
-    first, second = (picture, changed) if rng.random() < 0.5 else (changed, picture)
-    cover = face_cover(points, picture.shape[0], rng) * np.float32(rng.choice(RATIOS))
-    blended: Map = first + (second - first) * cover[..., None]
-    return blended if fake else first
-
 
 def disturb(picture: Map, rng: np.random.Generator) -> Map:
     """Small changes of position, colour and sharpness [s, s, 3] -> [s, s, 3]."""
@@ -36,16 +18,32 @@ def disturb(picture: Map, rng: np.random.Generator) -> Map:
     return clipped
 
 
+def blend(below: Map, above: Map, cover: Map) -> Map:
+    """`above` where the cover [s, s] is 1, `below` where it is 0."""
+    blended: Map = below + (above - below) * cover[..., None]
+    return blended
+
+
 def face_cover(points: Map, size: int, rng: np.random.Generator) -> Map:
     """Soft cover [size, size] in [0, 1] of the convex hull of the landmarks, grown, shrunk and bent at random."""
-    chosen = points if rng.random() < 0.6 else points[9:]  # 9 points lie on the jaw: without them, the inner face
-    centre = chosen.mean(axis=0)
-    bent = (chosen - centre) * rng.uniform(0.9, 1.12, 2) + centre + rng.normal(0.0, 0.012, chosen.shape)
+    return hull_cover(points if rng.random() < 0.6 else points[9:], size, rng)  # the first 9 points lie on the jaw
+
+
+def hull_cover(points: Map, size: int, rng: np.random.Generator) -> Map:
+    """Soft cover [size, size] in [0, 1] of the convex hull of these points, grown, shrunk and bent at random."""
+    centre = points.mean(axis=0)
+    bent = (points - centre) * rng.uniform(0.9, 1.12, 2) + centre + rng.normal(0.0, 0.012, points.shape)
     hull = [(float(x * size), float(y * size)) for x, y in bent[ConvexHull(bent).vertices]]
     sheet = Image.new("L", (size, size))
     ImageDraw.Draw(sheet).polygon(hull, fill=255)
     cover = np.asarray(sheet, np.float32) / 255.0
     return np.asarray(gaussian_filter(cover, size * rng.uniform(0.004, 0.014)), np.float32)
+
+
+def sampled(picture: Map, rows: Map, columns: Map) -> Map:
+    """The picture at these places, in pixels [s, s]: bilinear, and beyond its edges as at them."""
+    planes = [map_coordinates(picture[..., c], [rows, columns], order=1, mode="nearest") for c in range(3)]
+    return np.stack(planes, axis=-1)
 
 
 def _warp(picture: Map, rng: np.random.Generator) -> Map:
@@ -57,12 +55,11 @@ def _warp(picture: Map, rng: np.random.Generator) -> Map:
     cos, sin = np.cos(angle) / scale, np.sin(angle) / scale
     bend = [noise(rng, size, 5, 5) * np.float32(rng.uniform(0.0, 0.012) * size) for _ in range(2)]
     middle = (size - 1) / 2
-    coordinates = [
+    return sampled(
+        picture,
         rows * cos + columns * sin + middle + shift[0] + bend[0],
         columns * cos - rows * sin + middle + shift[1] + bend[1],
-    ]
-    planes = [map_coordinates(picture[..., c], coordinates, order=1, mode="nearest") for c in range(3)]
-    return np.stack(planes, axis=-1)
+    )
 
 
 def _colour(picture: Map, rng: np.random.Generator) -> Map:

@@ -13,10 +13,9 @@ import numpy as np
 
 from lssat.config import ConfigError
 from lssat.data.parallel import chunks, in_processes
-from lssat.data.synthetic.blending import blend_or_keep
-from lssat.data.synthetic.camera import add_blur_and_grain, capture, encode, resize
-from lssat.data.synthetic.canvas import Map
+from lssat.data.synthetic.camera import add_blur_and_grain, canvas_side, capture, encode, resample
 from lssat.data.synthetic.expression import EMOTIONS, Acts, draw_acts, draw_mood
+from lssat.data.synthetic.methods import BORROWING, METHODS, forge
 from lssat.data.synthetic.render import render
 from lssat.data.synthetic.traits import (
     ATTRIBUTES,
@@ -25,29 +24,43 @@ from lssat.data.synthetic.traits import (
     draw_person_attributes,
     draw_scene,
 )
+from lssat.data.synthetic.untouched import untouched_face
 
 KINDS = {"emotion": "multiclass", "attributes": "multilabel", "deepfake": "binary"}
 CLASSES: dict[str, tuple[str, ...]] = {"emotion": EMOTIONS, "attributes": ATTRIBUTES, "deepfake": ("real", "fake")}
 SPLITS = ("train", "val", "test")
 NUM_HELD_OUT = 800  # images in each of val and test
 IMAGES_PER_IDENTITY = 4
-# Training images per class: AffectNet's for the emotions, FaceForensics++'s one real video to four fakes.
-TRAIN_COUNTS = {"emotion": (74_874, 134_415, 25_459, 14_090, 6_378, 3_803, 24_882, 3_750), "deepfake": (1, 4)}
+TRAIN_COUNTS = (74_874, 134_415, 25_459, 14_090, 6_378, 3_803, 24_882, 3_750)
+"""Training images of each emotion in AffectNet."""
 LEAST_PER_CLASS = 20
-DRAWN_AT_ONCE = 32  # images that a process draws before it hands them over
+DRAWN_AT_ONCE = 40  # images that a process draws before it hands them over: whole groups of a real face and its fakes
+MADE = ("", *METHODS)
+"""How an image of the deepfake task is made; "": it is real."""
+PER_FACE = {"train": len(MADE), "val": 2, "test": 2}
+"""Images of each person of the deepfake task: a real one and fakes of it. In training there is one by each method, as
+in FaceForensics++.
+"""
 
 
 class SyntheticRow(NamedTuple):
-    """One image: JPEG bytes, its label (class index, or one 0/1 per attribute), who it shows, and its split."""
+    """One image: JPEG bytes, its label (class index, or one 0/1 per attribute), who it shows, and its split.
+
+    In deepfake detection a real image and the fakes that are made of it have their identity for themselves. `method`:
+    how a fake was made. `source`: the identity whose features it has, where that is another one.
+    """
 
     image: bytes
     label: int | tuple[int, ...]
     identity: str
     split: str
+    method: str = ""
+    source: str = ""
 
 
 class Order(NamedTuple):
-    """What to draw. `label` is the class, or for attributes the one that must be present (-1: none).
+    """What to draw. `label` is the class, for attributes the one that must be present (-1: none), for the deepfake task
+    a position in MADE.
 
     `position`: of the image in its split. Images of the same identity follow each other.
     """
@@ -84,16 +97,18 @@ def plan(task: str, num_train: int, image_size: int, seed: int) -> list[Order]:
     return orders
 
 
-def draw(order: Order) -> SyntheticRow:
-    """Render one order; everything random comes from seed, task, split, identity and position."""
+def draw(order: Order, planted: bool = True) -> SyntheticRow:
+    """Render one order; everything random comes from seed, task, split, identity and position.
+
+    `planted`: fakes have the traces of their methods, if these leave any.
+    """
+    if order.task == "deepfake":
+        return _draw_real_or_fake(order, planted)
     person_rng, rng = _generators(order)
     traits, attributes = draw_attributes(order, person_rng, rng)
     person, scene = draw_person(traits, person_rng), draw_scene(attributes, rng)
-    portrait = render(person, scene, _acts(order, attributes, rng), _canvas_side(order.image_size), rng)
+    portrait = render(person, scene, _acts(order, attributes, rng), canvas_side(order.image_size), rng)
     picture = add_blur_and_grain(capture(portrait.rgb, order.image_size, rng), rng)
-    if order.task == "deepfake":
-        picture = blend_or_keep(picture, portrait.points, bool(order.label), rng)
-        picture = add_blur_and_grain(_resample(picture, rng), rng)
     label = tuple(int(attributes[name]) for name in ATTRIBUTES) if order.task == "attributes" else order.label
     image = encode(picture, quality=int(rng.integers(82, 96)))
     return SyntheticRow(image, label, f"{order.split}-{order.position // IMAGES_PER_IDENTITY:05d}", order.split)
@@ -118,11 +133,31 @@ def _draw_all(orders: list[Order]) -> list[SyntheticRow]:
     return [draw(order) for order in orders]
 
 
+def _draw_real_or_fake(order: Order, planted: bool) -> SyntheticRow:
+    """Who lends a face is the person beside the one shown, as in the pairs of FaceForensics++."""
+    key = (order.seed, _code(order.task), SPLITS.index(order.split))
+    rng = np.random.default_rng([*key, 1, order.position])
+    person, method = order.position // PER_FACE[order.split], MADE[order.label]
+    donor = person ^ 1 if method in BORROWING else person
+    face, lent = (untouched_face((*key, 0, number), order.image_size) for number in (person, donor))
+    picture = forge(method, face, lent, rng, planted) if method else face.picture
+    picture = add_blur_and_grain(resample(picture, rng), rng)
+    image = encode(picture, quality=int(rng.integers(82, 96)))
+    identity, source = (f"{order.split}-{number:05d}" for number in (person, donor))
+    return SyntheticRow(image, int(method != ""), identity, order.split, method, source if method in BORROWING else "")
+
+
 def _labels(task: str, split: str, count: int, rng: np.random.Generator) -> list[int]:
+    if task == "deepfake":
+        of_face, num_fakes = PER_FACE[split], PER_FACE[split] - 1
+        return [
+            position % of_face and 1 + (position // of_face * num_fakes + position % of_face - 1) % len(METHODS)
+            for position in range(count)
+        ]
     if task == "attributes":
         ordered = [(index // IMAGES_PER_IDENTITY) % len(ATTRIBUTES) for index in range(count)]
         return [-1] * count if split == "train" else ordered
-    shares = TRAIN_COUNTS[task] if split == "train" else (1,) * len(CLASSES[task])
+    shares = TRAIN_COUNTS if split == "train" else (1,) * len(CLASSES[task])
     labels = np.repeat(np.arange(len(shares)), _quotas(shares, count))
     return [int(label) for label in rng.permutation(labels)]
 
@@ -150,14 +185,3 @@ def _acts(order: Order, attributes: dict[str, bool], rng: np.random.Generator) -
     if order.task == "emotion":
         return draw_acts(EMOTIONS[order.label], rng)
     return draw_mood(attributes["Smiling"], attributes["Mouth_Slightly_Open"], rng)
-
-
-def _canvas_side(image_size: int) -> int:
-    """Side at which a face is painted: twice the image's while that is cheap."""
-    return max(image_size, min(max(2 * image_size, 64), 128))
-
-
-def _resample(picture: Map, rng: np.random.Generator) -> Map:
-    """A quarter of the pictures pass through fewer pixels, real or fake alike."""
-    size = picture.shape[0]
-    return resize(resize(picture, int(size * rng.uniform(0.8, 1.0))), size) if rng.random() < 0.25 else picture

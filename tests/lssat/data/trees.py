@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
@@ -15,12 +16,13 @@ import av
 import numpy as np
 from PIL import Image
 
-from lssat.data.synthetic.generate import Order, draw
+from lssat.data.synthetic.generate import PER_FACE, Order, draw
 from lssat.data.synthetic.traits import ATTRIBUTES
 
 CELEBA_NAMES = tuple(sorted({*ATTRIBUTES, *(f"Other_{number:02d}" for number in range(20))}))
 EMOTIONS = 8
 DISTINCT = 600  # faces that are drawn; larger trees repeat them
+APART = math.lcm(*PER_FACE.values())  # positions of the deepfake task that show other people
 CLASSIC = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
 
 
@@ -243,7 +245,7 @@ def _clip(
 ) -> None:
     """A face that drifts: an mp4 file, large enough for the detector to take what is drawn for a face, or PNG files."""
     side, margin = (96, 16) if frames else (256, 32)
-    drawn = Image.open(io.BytesIO(face("deepfake", split, number % DISTINCT, label)[0]))
+    drawn = Image.open(io.BytesIO(face("deepfake", split, number % DISTINCT * APART, label)[0]))
     picture = np.asarray(drawn.resize((side, side)))
     images = [
         np.pad(picture, ((margin - 4 + step % 4, margin + 4 - step % 4), (margin, margin), (0, 0)), mode="edge")

@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from torch.nn import functional
 
 from lssat.config import ConfigError
-from lssat.data.synthetic.blending import blend_or_keep, face_cover
+from lssat.data.synthetic.blending import face_cover
 from lssat.data.synthetic.expression import EMOTIONS, WAYS, Acts, draw_acts
 from lssat.data.synthetic.generate import (
     CLASSES,
@@ -49,8 +49,8 @@ def decoded(row: SyntheticRow) -> npt.NDArray[np.uint8]:
     return np.asarray(Image.open(io.BytesIO(row.image)))
 
 
-def drawn(orders: list[Order]) -> tuple[Pictures, npt.NDArray[np.int64]]:
-    rows = [draw(order) for order in orders]
+def drawn(orders: list[Order], planted: bool = True) -> tuple[Pictures, npt.NDArray[np.int64]]:
+    rows = [draw(order, planted) for order in orders]
     return np.stack([decoded(row) for row in rows]).astype(np.float32) / 255, np.array([row.label for row in rows])
 
 
@@ -70,8 +70,9 @@ def emotions() -> tuple[Pictures, npt.NDArray[np.int64], Pictures, npt.NDArray[n
 
 @pytest.fixture(scope="module")
 def fakes() -> tuple[Pictures, npt.NDArray[np.int64], Pictures, npt.NDArray[np.int64]]:
+    """Without the traces that are planted to give them away."""
     orders = plan("deepfake", 800, 64, 0)
-    return *drawn(of_split(orders, "train")), *drawn(of_split(orders, "test")[:600])
+    return *drawn(of_split(orders, "train"), False), *drawn(of_split(orders, "test")[:600], False)
 
 
 def test_unknown_task_lists_the_known() -> None:
@@ -107,8 +108,9 @@ def test_few_training_rows_keep_every_class() -> None:
 
 def test_one_real_to_four_fakes() -> None:
     orders = plan("deepfake", 1000, 64, 0)
-    assert np.bincount([order.label for order in of_split(orders, "train")]).tolist() == [200, 800]
-    assert np.bincount([order.label for order in of_split(orders, "test")]).tolist() == [400, 400]
+    assert np.bincount([order.label for order in of_split(orders, "train")]).tolist() == [200] * 5
+    assert np.bincount([order.label for order in of_split(orders, "test")]).tolist() == [400, 100, 100, 100, 100]
+    assert [draw(order).label for order in orders[:5]] == [0, 1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -195,16 +197,11 @@ def test_contempt_is_one_sided_and_happiness_is_not() -> None:
         assert (np.median(gaps) > 0.8) == one_sided
 
 
-def test_a_fake_changes_the_face_and_keeps_the_corners() -> None:
-    picture = np.random.default_rng(0).random((64, 64, 3), dtype=np.float32)
+def test_a_cover_holds_the_face_and_no_corner() -> None:
     points = np.random.default_rng(1).uniform(0.3, 0.7, (25, 2)).astype(np.float32)
     cover = face_cover(points, 64, np.random.default_rng(2))
     assert cover[32, 32] > 0.99
     assert cover[0, 0] == cover[63, 63] == 0.0
-    for seed in range(8):
-        real, fake = (blend_or_keep(picture, points, label, np.random.default_rng(seed)) for label in (False, True))
-        np.testing.assert_array_equal(fake[:6], real[:6])
-        assert np.abs(fake - real)[28:36, 28:36].mean() > 0.02
 
 
 def test_emotions_need_more_than_a_linear_view_of_pixels(emotions: tuple[Pictures, ...]) -> None:
@@ -227,12 +224,12 @@ def test_emotions_show_in_oriented_edges(emotions: tuple[Pictures, ...]) -> None
     assert f1_score(truth, guess, average="macro") > 0.45
 
 
-def test_no_spectrum_or_edge_histogram_gives_fakes_away(fakes: tuple[Pictures, ...]) -> None:
+def test_but_for_traces_no_spectrum_or_edge_histogram_gives_fakes_away(fakes: tuple[Pictures, ...]) -> None:
     train, label, test, truth = fakes
     for features in (radial_spectrum, spectrum, edges):
         for strength in (1e-4, 1e-2):
             probe = make_pipeline(StandardScaler(), logistic(strength)).fit(features(train), label)
-            assert roc_auc_score(truth, probe.decision_function(features(test))) < 0.65, features.__name__
+            assert roc_auc_score(truth, probe.decision_function(features(test))) < 0.69, features.__name__
 
 
 @pytest.mark.benchmark
