@@ -72,5 +72,5 @@ def test_modules_after_one_that_dies_are_surveyed(capsys: pytest.CaptureFixture[
     assert good == dataclasses.replace(GOOD, onnx="yes")
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("[1/2, ")
-    assert first.rstrip().endswith("its process was ended by SIGABRT")
+    assert " its process was ended by SIGABRT " in first
     assert second.startswith("[2/2, 0 min left]")

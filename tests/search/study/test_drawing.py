@@ -1,5 +1,6 @@
 """Rows that are to be drawn must fit into memory: that is said once, before any trial."""
 
+import numpy as np
 import pytest
 
 from lssat.config import ConfigError, DataConfig
@@ -11,7 +12,7 @@ from search.study.context import Study, check_drawing
 
 def study(path, kind, resident):
     task = Task("smiling", kind, ("no", "yes"), (5, 5), 10)
-    split = Split((), 32, 1, resident)
+    split = Split((), np.ones(0, bool), 32, 1, resident)
     return Study(RunFolder(path), Storage(path), None, task, path, {1: {"train": split}})
 
 

@@ -69,11 +69,11 @@ def earlier_study(space):
 class Disk:
     """A study's folder, Optuna's storage and the checkpoints: what outlives a kill."""
 
-    def __init__(self, path, kind):
+    def __init__(self, path, kind, searches=SEARCHES):
         path.mkdir()
         (path / "s.yaml").write_text(SPACE)
         self.folder = RunFolder(path / "study")
-        self.space = load(path / "s.yaml", "laptop", {}, SEARCHES[kind])
+        self.space = load(path / "s.yaml", "laptop", {}, searches[kind])
         if kind == "from another study":
             self.space = replace(self.space, earlier=(earlier_study(self.space),))
         self.tune = FakeTune()

@@ -49,7 +49,7 @@ def on_disk(disk):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_epochs_are_counted_over_both_stages_and_the_estimate_ends_at_what_was_trained(tmp_path, kind):
-    disk = Disk(tmp_path / "d", KINDS[kind])
+    disk = Disk(tmp_path / "d", kind, KINDS)
     seen = watched(disk)
     search, num_epochs = disk.space.search, 4
     of_baselines = epochs.baselines(search, num_epochs, 1, math.inf)
@@ -68,10 +68,10 @@ def test_epochs_are_counted_over_both_stages_and_the_estimate_ends_at_what_was_t
 
 @pytest.mark.parametrize("kind", ["asha", "promotion"])
 def test_a_session_goes_on_from_the_number_at_which_the_last_one_ended(tmp_path, kind):
-    disk = Disk(tmp_path / "d", SEARCHES[kind])
+    disk = Disk(tmp_path / "d", kind)
     num_messages = len(watched(disk))
     for fails_at in range(2, num_messages, 5):
-        disk = Disk(tmp_path / str(fails_at), SEARCHES[kind])
+        disk = Disk(tmp_path / str(fails_at), kind)
         disk.tune.fails_at = fails_at
         interrupted = watched(disk)[-1]
         resumed = watched(disk)
@@ -80,7 +80,7 @@ def test_a_session_goes_on_from_the_number_at_which_the_last_one_ended(tmp_path,
 
 
 def test_lines_say_epochs_and_never_that_it_takes_longer(tmp_path):
-    disk = Disk(tmp_path / "d", SEARCHES["promotion"])
+    disk = Disk(tmp_path / "d", "promotion")
     lines = []
     disk.tune.watch = lambda: lines.append(disk.progress.line())
     disk.session()

@@ -17,7 +17,7 @@ from lssat.data.prepared.writing import write_dataset
 from lssat.data.sources.listing import Record
 from lssat.data.sources.registry import open_listing
 from lssat.data.sources.source import located
-from lssat.data.synthetic.generate import IMAGES_PER_IDENTITY, plan
+from lssat.data.synthetic.generate import MADE, PER_FACE, plan
 
 spec = importlib.util.spec_from_file_location("trees", Path(__file__).parents[1] / "trees.py")
 assert spec and spec.loader
@@ -68,8 +68,8 @@ def test_fakes_of_deepfakebench_stand_beside_their_target(tmp_path: Path) -> Non
 
 def test_synthetic_fakes_stand_beside_real_pictures_of_the_same_face() -> None:
     orders = [order for order in plan("deepfake", 400, 64, 0) if order.split == "train"]
-    face = np.array([str(order.position // IMAGES_PER_IDENTITY) for order in orders])
-    label = np.array([order.label for order in orders])
+    face = np.array([str(order.position // PER_FACE["train"]) for order in orders])
+    label = np.array([int(MADE[order.label] != "") for order in orders])
     clips = pair_clips({"identity": face, "video": np.full(len(face), "")}, label)
     assert len(clips.partners) > 30 and not clips.films
     for fake, (real,) in clips.partners.items():
