@@ -168,8 +168,8 @@ class DataConfig(Section):
         names = self.sources
         if not names or len({*names}) < len(names):
             twice = [name for name in names if names.count(name) > 1]
-            got = f"has `{twice[0]}` {names.count(twice[0])} times" if twice else "is empty"
-            raise ValueError(f"`data.source` must name every data set once, but {got}; remove what is too much")
+            got = f"has `{twice[0]}` {names.count(twice[0])} times; remove" if twice else "is empty; name"
+            raise ValueError(f"`data.source` must name every data set once, but {got} one")
         if self.validate_on is not None and len(names) == 1:
             raise ValueError(
                 f"`data.validate_on` chooses one of several data sets, but `data.source` is `{names[0]}` alone; remove "
@@ -211,7 +211,7 @@ class DataConfig(Section):
                 f"`data.held_out` names values of a column, {', '.join(self.held_out)}; name the column by "
                 "`data.hold_out`"
             )
-        if self.hold_out is not None and not any(self.held_out or ()):
+        if self.hold_out is not None and not (self.held_out and all(self.held_out)):
             raise ValueError(
                 f"`data.hold_out` {self.hold_out} needs `data.held_out`: the values that training never sees, such as "
                 "`[x]`; empty cells cannot be held out"

@@ -62,7 +62,7 @@ def _look(space: Space) -> Look:
     with _at_its_line(space):
         found = look(config.data)
         check_objective(config.objective, found.info.kind, found.info.columns)
-        check_sampling(config.data, found.info.kind, found.info.columns)
+        check_sampling(config.data, config.optim.class_balanced, found.info.kind, found.info.columns)
     check_hold_out(found.info, config.data, found.cells, space.locations)
     found = found._replace(info=with_learnt(found.info, found.cells, config.data))
     if not space.search.rotate or found.cells is None:

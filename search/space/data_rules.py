@@ -25,12 +25,17 @@ def check_objective(objective: ObjectiveConfig, kind: Kind, columns: Sequence[st
             )
 
 
-def check_sampling(data: DataConfig, kind: Kind, columns: Sequence[str]) -> None:
+def check_sampling(data: DataConfig, is_class_balanced: bool, kind: Kind, columns: Sequence[str]) -> None:
     """`kind` of the task, `columns` of the data. Raises ConfigError where rows cannot be drawn as is asked for."""
     if data.sampling == "paired" and kind != "binary":
         raise ConfigError(
             f"`data.sampling` paired needs a task of two classes, real and fake, but task `{data.task}` is {kind}; "
             "take balanced or natural"
+        )
+    if data.weights is not None and is_class_balanced and data.sampling == "natural":
+        raise ConfigError(
+            "`optim.class_balanced` weights classes as the data have them, but `data.weights` draws them otherwise; "
+            "take `data.sampling` balanced, which evens out the classes of each data set, without it"
         )
     if data.weights is not None and DATASET not in columns:
         raise ConfigError(

@@ -232,7 +232,7 @@ def _check_data(session: Session, prepared: Path, scored_by: str) -> None:
     """Raises ConfigError where the study cannot be run, or go on, with these data."""
     info, config = read_info(prepared), session.space.example()
     check_objective(config.objective, info.kind, info.columns)
-    check_sampling(config.data, info.kind, info.columns)
+    check_sampling(config.data, config.optim.class_balanced, info.kind, info.columns)
     if config.data.hold_out:
         check_hold_out(info, config.data, cells_of(prepared, config.data.hold_out), session.space.locations)
     if session.begun:

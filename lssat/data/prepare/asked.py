@@ -18,7 +18,8 @@ from lssat.data.prepared.table import DatasetInfo
 from lssat.data.sources.listing import Record
 from lssat.data.sources.tree import VIDEO_ENDINGS
 
-OF_VIDEOS = ("celebdf", "dfdc", "faceforensics")  # data sets whose faces are cut out where they come as videos
+OF_VIDEOS = ("celebdf", "celebdfpp", "dfdc", "faceforensics")
+"""Data sets whose faces are cut out where they come as videos."""
 WITH_BOXES = ("affectnet", "csv")  # data set and form that give the box of each face
 FRAMES = 32  # of a video, where the data were images
 OLDER_DETECTOR = {

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 from lssat.command import Notify
 from lssat.config import DATASET, ConfigError, DataConfig
 from lssat.data.prepare.audit import check_leaks
-from lssat.data.prepare.detection import DETECTOR
 from lssat.data.prepare.progress import Progress
 from lssat.data.prepare.resumable import FINGERPRINT, begin_or_go_on, unfinished_of
 from lssat.data.prepared.interleaving import Part, write_split
@@ -66,11 +65,9 @@ class Joining:
         return joined_name(self.data.sources)
 
     def fingerprint(self, of_parts: Mapping[str, str]) -> str:
-        """sha256 of the parts, as they were prepared, of the detector that may have found their faces, and of how they
-        are joined.
-        """
+        """sha256 of the parts, as they were prepared, and of how they are joined."""
         people = {name: self._people(name) for name in self.parts}
-        how = [self.data.class_names, self.data.validate_on, self.data.allow_leaks, people, DETECTOR]
+        how = [self.data.class_names, self.data.validate_on, self.data.allow_leaks, people]
         return hashlib.sha256(json.dumps([FORMAT, list(of_parts.items()), how]).encode()).hexdigest()
 
     @property

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from lssat.command import Notify
 from lssat.config import ConfigError, DataConfig
 from lssat.data.parallel import Spread, in_processes, start_fork_server
-from lssat.data.prepare.asked import Faces
+from lssat.data.prepare.asked import OF_VIDEOS, Faces
 from lssat.data.prepare.audit import check_leaks
 from lssat.data.prepare.detection import DETECTOR
 from lssat.data.prepare.joining import Joinable, Joining, refuse_copies, settings_of_parts
@@ -94,6 +94,11 @@ class Preparation:
     def shards_fingerprint(self) -> str:
         """sha256 of what decides the shards: leaks that were refused may be allowed without opening files again."""
         return _sha256([FORMAT, self.reading, DETECTOR, self.content, {**self.options, "allow_leaks": None}])
+
+    @property
+    def as_part(self) -> str:
+        """sha256 of that, of how it is read, and of the detector that may find its faces: by it joined data know it."""
+        return _sha256([self.fingerprint, self.reading, DETECTOR if self.source.kind in OF_VIDEOS else None])
 
     def describe(self, info: DatasetInfo) -> DatasetInfo:
         """`info` with the options beside those that the reader recorded."""
@@ -184,7 +189,7 @@ class _Place:
             fingerprint = read_info(self.folder).fingerprint
             return Joinable(text, fingerprint, fingerprint, str(self.folder.resolve()))
         place = f"{strict.source.kind}:{strict.source.path.resolve()}"
-        return Joinable(text, strict.fingerprint, changed_fingerprint(strict.fingerprint), place)
+        return Joinable(text, strict.as_part, changed_fingerprint(strict.as_part), place)
 
     def _permitting(self, leaks: bool, cache: Path) -> _Place:
         """The same data set, whose leaks are recorded or refused; one that is prepared stays as it is."""

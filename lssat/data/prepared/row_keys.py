@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from lssat.command import Notify
 from lssat.config import DATASET, ConfigError, DataConfig
+from lssat.data.prepared.selection import Mask, learnt_rows
 from lssat.data.prepared.table import DatasetInfo, read_info, read_texts, shard_paths
 from lssat.text.did_you_mean import listed, nearest
 
@@ -62,13 +63,15 @@ def read_keys(folder: Path, data: DataConfig, notify: Notify) -> RowKeys | None:
     if data.sampling != "paired" and data.weights is None:
         return None
     info, texts = read_info(folder), read_texts(folder, "train")
+    learnt = learnt_rows(folder, data)
+    is_learnt = np.ones(info.rows["train"], bool) if learnt is None else learnt
     clips = None
     if data.sampling == "paired":
         files = (pq.ParquetFile(path).read(columns=["label"]) for path in shard_paths(folder, "train"))
         label = np.concatenate([file["label"].to_numpy() for file in files])
         clips = pair_clips(texts, label)
-        _say_what_is_paired(info, clips, label, notify)
-    return RowKeys(_datasets(texts[DATASET], data.weights) if data.weights else None, clips)
+        _say_what_is_paired(info, clips, label, is_learnt, notify)
+    return RowKeys(_datasets(texts[DATASET], data.weights, is_learnt) if data.weights else None, clips)
 
 
 def pair_clips(texts: Texts, label: npt.NDArray[Any]) -> Clips:
@@ -106,31 +109,36 @@ def _words(video: str) -> Sequence[str]:
     return re.split(r"[\W_]+", PurePosixPath(video).name)
 
 
-def _say_what_is_paired(info: DatasetInfo, clips: Clips, label: npt.NDArray[Any], notify: Notify) -> None:
-    """Raises ConfigError where nothing is."""
+def _say_what_is_paired(
+    info: DatasetInfo, clips: Clips, label: npt.NDArray[Any], is_learnt: Mask, notify: Notify
+) -> None:
+    """Of the rows that are learnt from. Raises ConfigError where nothing is."""
     real, fake = info.classes
-    has_partner = np.isin(clips.number, [*clips.partners])
-    is_partner = np.isin(clips.number, [own for found in clips.partners.values() for own in found])
+    there = {*clips.number[is_learnt].tolist()}
+    partners = {own: {*found} & there for own, found in clips.partners.items() if own in there}
+    has_partner = is_learnt & np.isin(clips.number, [own for own, found in partners.items() if found])
+    is_partner = is_learnt & np.isin(clips.number, [own for found in partners.values() for own in found])
     if not has_partner.any():
         raise ConfigError(
             f"`data.sampling` paired finds no training image of class `{fake}` with one of class `{real}` of the same "
-            "`identity` or `video`; name them in columns of the table, or take `data.sampling` balanced"
+            "`identity` or `video`, but for what is held out; name them in columns of the table, or take "
+            "`data.sampling` balanced"
         )
-    alone = (label == 1).sum() - has_partner.sum(), (label == 0).sum() - is_partner.sum()
+    alone = (is_learnt & (label == 1)).sum() - has_partner.sum(), (is_learnt & (label == 0)).sum() - is_partner.sum()
     notify(
         f"paired: {has_partner.sum():,} images of `{fake}` with {is_partner.sum():,} of `{real}`; left out, for want "
         f"of a partner: {alone[0]:,} and {alone[1]:,}"
     )
 
 
-def _datasets(column: npt.NDArray[Any], weights: Mapping[str, float]) -> Datasets:
-    """Raises ConfigError where names and data sets do not match."""
+def _datasets(column: npt.NDArray[Any], weights: Mapping[str, float], is_learnt: Mask) -> Datasets:
+    """A data set that is not learnt from needs no weight. Raises ConfigError where names and data sets do not match."""
     names, number = np.unique(column, return_inverse=True)
     for name in weights:
         if name not in names:
             raise ConfigError(f"`data.weights` names `{name}`, but {nearest(name, names.tolist(), 'training has')}")
-    if lacking := [name for name in names.tolist() if name not in weights]:
+    if lacking := [name for name in np.unique(column[is_learnt]).tolist() if name not in weights]:
         raise ConfigError(
             f"`data.weights` must name every data set of training, but lacks {listed(lacking)}; give it a weight"
         )
-    return Datasets(number.astype(np.int32), np.array([weights[name] for name in names]))
+    return Datasets(number.astype(np.int32), np.array([weights.get(name, 0.0) for name in names]))

@@ -150,7 +150,7 @@ def test_rows_that_are_drawn_come_from_the_whole_split_on_each_worker(prepared):
 
     def batches(num_workers, rank):
         split = open_split(prepared, "train", num_workers).undivided()
-        rows = ingest.rows_of(split.share(rank).iterator(), split.resident is not None, split.share_rows(rank))
+        rows = ingest.rows_of(split.share(rank).iterator(), split, rank)
         return [b.row.tolist() for b in rows.drawn(drawing, rank, num_workers).batches(64 // num_workers, 40, 3)]
 
     one, halves = batches(1, 0), [batches(2, rank) for rank in range(2)]

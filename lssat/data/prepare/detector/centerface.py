@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from lssat.errors import UserError
+
 FILE = Path(__file__).with_name("centerface.onnx")
 SHA256 = "34539815b62ca89d5476c7f6d86ea61ba9f761d96f4664dddbb0d872a27cb183"
 STRIDE = 4  # pixels of the picture to a place of the maps
@@ -91,7 +93,7 @@ def _session() -> Any:
 
     content = FILE.read_bytes()
     if hashlib.sha256(content).hexdigest() != SHA256:
-        raise RuntimeError(f"{FILE.name} of the face detector is not as it was published; install the project anew")
+        raise UserError(f"{FILE.name} of the face detector is not as it was published; install the project anew")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
