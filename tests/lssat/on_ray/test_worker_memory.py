@@ -41,7 +41,8 @@ def split(rows):
     image = np.random.default_rng(rows).integers(0, 255, (rows, 32, 32, 3)).astype(np.uint8)
     items = [{"image": image[row], "label": row % 3, "row": row} for row in range(rows)]
     halves = [ray.data.from_items(items[: rows // 2]), ray.data.from_items(items[rows // 2 :])]
-    return Split((RowGroup("none", 0, 0, rows),), np.ones(rows, bool), 32, 2, tuple(half.materialize() for half in halves))
+    shares = tuple(half.materialize() for half in halves)
+    return Split((RowGroup("none", 0, 0, rows),), np.ones(rows, bool), 32, 2, shares)
 
 environment = {"worker_process_setup_hook": small_device, "env_vars": {"PYTHONPATH": os.getcwd()}}
 here = {"_node_ip_address": "127.0.0.1", "dashboard_host": "127.0.0.1", "dashboard_port": 0, "_temp_dir": sys.argv[2]}
