@@ -50,6 +50,7 @@ class Explained(NamedTuple):
 
 def explain(winner: Winner, face: npt.NDArray[np.uint8]) -> Explained:
     """face: uint8 [S, S, 3], as it was prepared."""
+    face = face.copy()  # a photo's pixels may be read-only, which torch warns of
     rebuilt = winner.reconstruct(face) if winner.bundle.config.trains_auxiliary else None
     return Explained(face, overlaid(face, heat_of(attribution(winner, face))), rebuilt)
 
@@ -61,7 +62,7 @@ def attribution(winner: Winner, face: npt.NDArray[np.uint8]) -> Array:
     the photo.
     """
     config, encoder = winner.bundle.config, winner.bundle.model.encoder
-    image = torch.tensor(face)[None].permute(0, 3, 1, 2).float().to(winner.device) / 255
+    image = torch.from_numpy(face)[None].permute(0, 3, 1, 2).float().to(winner.device) / 255
     stream = stream_image(image, config.classified_stream, config.texture)
     score = _score_of_answer(winner, winner.see(face[None]).logits[0])
     empty = encoder.mean[:, None, None].expand_as(stream[0])[None]
