@@ -125,6 +125,7 @@ class Winner:
         return open_asked(path, self.faces, self.bundle.config.data.image_size)
 
     def _image(self, pixels: npt.NDArray[np.uint8]) -> Tensor:
+        pixels = np.require(pixels, requirements="W")  # a photo's may be read-only, which torch warns of
         return sent(torch.from_numpy(pixels), self.device).permute(0, 3, 1, 2).float() / 255
 
     def _batches(self, images: Images) -> Iterator[npt.NDArray[np.uint8]]:

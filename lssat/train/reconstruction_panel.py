@@ -23,9 +23,9 @@ COLUMNS = ("image", "mask", "target", "prediction")
 NUM_FACES = 4
 SIDE = 256
 """About so many pixels wide a face is shown, so that a texture can be seen: each of its own is a square of pixels."""
-CAPTION, LETTERS = 0.23, 0.18
-"""Height of the line that names the columns, and size of its font, as parts of a column's width: TensorBoard shows
-pictures smaller by leaving out pixels, and a thinner stroke goes with them.
+CAPTION, LETTERS, WIDEST = 0.23, 0.18, 0.94
+"""Height of the line that names the columns, size of its font, and most that a name takes, as parts of a column's
+width: TensorBoard shows pictures smaller by leaving out pixels, and a thinner stroke goes with them.
 """
 
 
@@ -72,7 +72,9 @@ def sheet(tiles: Tensor, columns: Sequence[str] = COLUMNS) -> bytes:
     height, width = (side * magnification(tiles.shape[-1]) for side in tiles.shape[-2:])
     caption = round(CAPTION * width)
     sheet = Image.new("RGB", (len(columns) * width, len(tiles) * height + caption), "white")
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(round(LETTERS * width))
+    longest = max(ImageFont.load_default(100).getlength(name) for name in columns) / 100
+    letters = min(LETTERS * width, WIDEST * width / longest)
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(round(letters))
     for column, name in enumerate(columns):
         pen.text((column * width + width // 28, 1), name, fill="black", font=font)
         for row, tile in enumerate(tiles[:, column]):
