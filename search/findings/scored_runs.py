@@ -6,6 +6,7 @@ Where predictions are missing, damaged or do not fit, the scores stay and `lacki
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -63,7 +64,9 @@ def scored_runs(folder: RunFolder, stage: Stage, arms: Mapping[str, tuple[str, i
 
 
 def _blocks(records: Sequence[TrialRecord], arms: Mapping[str, tuple[str, int]]) -> dict[tuple[str, int], list[str]]:
-    """The runs of each arm and seed, by what they hold out; those that lack one that others have are left out."""
+    """The runs of each arm and seed that hold the same out, one after the other: as much, and by as many, as there is;
+    the others are left out. Single runs are each by themselves, whatever they hold out.
+    """
     blocks: dict[tuple[str, int], dict[tuple[str, ...], str]] = {}
     for record in records:
         block = blocks.setdefault(arms[record.name], {})
@@ -72,8 +75,9 @@ def _blocks(records: Sequence[TrialRecord], arms: Mapping[str, tuple[str, int]])
             arm, seed = arms[record.name]
             raise ValueError(f"an arm runs once from a seed, but {arm} with seed {seed} is there twice; leave one out")
         block[held_out] = record.name
-    whole = max(map(len, blocks.values()))
-    return {key: list(block.values()) for key, block in blocks.items() if len(block) == whole}
+    held_out_by = Counter(frozenset(block) for block in blocks.values())
+    whole = max(held_out_by, key=lambda values: (len(values), held_out_by[values], sorted(values)))
+    return {key: list(block.values()) for key, block in blocks.items() if block.keys() == whole or len(whole) == 1}
 
 
 class StageRuns:

@@ -51,10 +51,12 @@ def celeba(
             bits = [drawn.get(attribute, (number + column) % 3 // 2) for column, attribute in enumerate(CELEBA_NAMES)]
             rows.append((name, [1 if bit else -1 for bit in bits], split))
     if table == "csv":
-        _csv(
+        write_csv(
             root / "list_attr_celeba.csv", [["image_id", *CELEBA_NAMES], *([name, *values] for name, values, _ in rows)]
         )
-        _csv(root / "list_eval_partition.csv", [["image_id", "partition"], *([name, split] for name, _, split in rows)])
+        write_csv(
+            root / "list_eval_partition.csv", [["image_id", "partition"], *([name, split] for name, _, split in rows)]
+        )
     else:
         lines = [
             f"{len(rows)}",
@@ -112,7 +114,7 @@ def affectnet_csv(root: Path, train: int = 20, val: int = 5, header: bool = True
             name = f"9/{split}-extra{extra}.jpg"
             _save(Image.new("RGB", (120, 100)), root / "Manually_Annotated_Images" / name)
             rows.append([name, 40, 20, -1 if expression == 1 else 64, 64, "", expression, -2, -2])
-        _csv(root / f"{table}.csv", rows)
+        write_csv(root / f"{table}.csv", rows)
     return root
 
 
@@ -139,7 +141,7 @@ def faceforensics(
     for split, count in zip(("train", "val", "test"), pairs, strict=True):
         names = [(f"{number + 2 * pair:03d}", f"{number + 2 * pair + 1:03d}") for pair in range(count)]
         number += 2 * count
-        _json(root / "splits" / f"{split}.json", [list(pair) for pair in names])
+        write_json(root / "splits" / f"{split}.json", [list(pair) for pair in names])
         for first, second in names:
             for target, source in ((first, second), (second, first)):
                 _clip(root / "original_sequences/youtube/c23", target, split, int(target), 0, frames, length)
@@ -203,11 +205,11 @@ def dfdc(root: Path, originals: int = 8, tested: int = 6, length: int = 8) -> Pa
                     plain=True,
                 )
                 metadata[fake] = {"label": "FAKE", "split": "train", "original": real}
-        _json(root / f"dfdc_train_part_{part}" / "metadata.json", metadata)
+        write_json(root / f"dfdc_train_part_{part}" / "metadata.json", metadata)
     for number in range(tested):
         _clip(root / "test", f"t{number:03d}", "test", number, number % 2, False, length, plain=True)
     if tested:
-        _csv(
+        write_csv(
             root / "test" / "labels.csv",
             [["filename", "label"], *([f"t{number:03d}.mp4", number % 2] for number in range(tested))],
         )
@@ -236,7 +238,7 @@ def deepfakebench(root: Path, pairs: tuple[int, int, int] = (6, 2, 2), length: i
                     ]
                     videos[video] = {"label": label, "frames": files}
             labels.setdefault(label, {})[split] = {"c23": videos}
-    _json(root / "FaceForensics++.json", {"FaceForensics++": labels})
+    write_json(root / "FaceForensics++.json", {"FaceForensics++": labels})
     return root
 
 
@@ -275,12 +277,12 @@ def _save(picture: Image.Image, path: Path) -> None:
     picture.save(path)
 
 
-def _json(path: Path, content: object) -> None:
+def write_json(path: Path, content: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content))
 
 
-def _csv(path: Path, rows: list[list[object]]) -> None:
+def write_csv(path: Path, rows: list[list[object]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as file:
         csv.writer(file).writerows(rows)

@@ -4,7 +4,6 @@ the labels can be learnt.
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from lssat.data.synthetic.traits import ATTRIBUTES
-from tests.lssat.data.trees import face
+from tests.lssat.data.trees import face, write_csv, write_json
 
 RACES = ("Black", "East Asian", "Latino_Hispanic", "White")
 AGES = ("0-2", "3-9", "10-19", "more than 70")
@@ -82,7 +81,7 @@ def table(root: Path) -> Path:
             _write(root / name, image)
             person, region = f"{split}{number // 2}", ("EU", "AS")[number % 2]
             lines.append([name, ("b", "a")[is_male], person, split, region])
-    _csv(root / "faces.csv", lines)
+    write_csv(root / "faces.csv", lines)
     return root / "faces.csv"
 
 
@@ -129,7 +128,7 @@ def fairface(root: Path, train: int = 40, val: int = 16) -> Path:
             name = f"{folder}/{number + 1}.jpg"
             gender = ("Female", "Male")[is_male]
             lines.append([name, AGES[number % 4], gender, RACES[number // 2 % 4], number % 2 == 0])
-        _csv(root / f"fairface_label_{folder}.csv", lines)
+        write_csv(root / f"fairface_label_{folder}.csv", lines)
     return root
 
 
@@ -159,9 +158,9 @@ def fer(root: Path, each: Sequence[int] = (12, 3, 3), votes: bool = False) -> Pa
             cells[FERPLUS_COLUMNS[label]], cells[(FERPLUS_COLUMNS[label] + 1) % 8] = 9, 1
             voted.append([usage, f"fer{len(voted) - 1:07d}.png", *cells])
     root.mkdir(parents=True, exist_ok=True)
-    _csv(root / "fer2013.csv", lines)
+    write_csv(root / "fer2013.csv", lines)
     if votes:
-        _csv(root / "fer2013new.csv", voted)
+        write_csv(root / "fer2013new.csv", voted)
     return root
 
 
@@ -206,12 +205,12 @@ def df40(root: Path, people: int = 20, length: int = 3) -> Path:
         reals[split] = {"c23": _videos(root, "FaceForensics++/youtube", [(f"{one:03d}", one, 0) for one in persons])}
         others = [(f"{one:03d}_{one ^ 1:03d}", one, 1) for one in persons]
         fakes[split] = {"c23": _videos(root, "FaceForensics++/Deepfakes", others)}
-    _json(root / "FaceForensics++.json", {"FaceForensics++": {"FF-real": reals, "FF-DF": fakes}})
+    write_json(root / "FaceForensics++.json", {"FaceForensics++": {"FF-real": reals, "FF-DF": fakes}})
     cdf = [(f"id{one}_0000", 200 + one, 0) for one in range(4)]
     test = _videos(root, "Celeb-DF-v2/Celeb-real", cdf[:2])
     train = test | _videos(root, "Celeb-DF-v2/Celeb-real", cdf[2:])
     celeb = {"CelebDFv2_real": {"train": train, "val": test, "test": test}}
-    _json(root / "Celeb-DF-v2.json", {"Celeb-DF-v2": celeb})
+    write_json(root / "Celeb-DF-v2.json", {"Celeb-DF-v2": celeb})
     for method, domain in (("simswap", "ff"), ("lia", "ff"), ("simswap", "cdf")):
         folder = f"DF40/{method}/{domain}"
         swapped = {
@@ -225,7 +224,7 @@ def df40(root: Path, people: int = 20, length: int = 3) -> Path:
         }
         of_split = {split: _videos(root, folder, found) for split, found in swapped.items()}
         labels = {"train": of_split.get("train", {}), "val": of_split["test"], "test": of_split["test"]}
-        _json(root / f"{method}_{domain}.json", {f"{method}_{domain}": {f"{method}_Fake": labels}})
+        write_json(root / f"{method}_{domain}.json", {f"{method}_{domain}": {f"{method}_Fake": labels}})
     return root
 
 
@@ -256,14 +255,3 @@ def _shaded(image: bytes, step: int, form: str = "JPEG") -> bytes:
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
-
-
-def _json(path: Path, content: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))
-
-
-def _csv(path: Path, rows: list[list[object]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows(rows)

@@ -238,3 +238,17 @@ def test_the_same_run_twice_is_no_block_and_runs_before_rotation_are_not_mixed_w
     kept = of_one_kind(folder.records(Stage.FINAL))
     assert {record.name for record in kept} == {run.name for run in runs}
     assert of_one_kind([before]) == [before]
+
+
+def test_arms_are_compared_over_the_same_held_out_values_only(tmp_path):
+    """As many are not enough: where runs are missing, two arms may have finished others."""
+    folder = study(tmp_path / "s")
+    asked = {}
+    for arm, seed, values in (("a", 1, "xy"), ("a", 2, "xy"), ("b", 1, "xz"), ("b", 2, "xy"), ("c", 1, "x")):
+        for number, value in enumerate(values):
+            name = f"{arm}-seed{seed}-fold{number}"
+            place = folder.record(Stage.FINAL, name).folder
+            record_at(place, {**BASE, "seed": seed, "data.held_out": [value]}, [epoch(2, 0.5, 2)], "complete")
+            asked[name] = (arm, seed)
+    found = scored_runs(folder, Stage.FINAL, asked)
+    assert list(zip(found.arms, found.seeds, strict=True)) == [("a", 1), ("a", 2), ("b", 2)]
