@@ -69,7 +69,7 @@ def measured_spread(results: Path, data: DataConfig) -> SeedSpread | None:
 
 
 def _what(data: DataConfig) -> tuple[object, ...]:
-    return data.sources, data.task, data.validate_on
+    return data.sources, data.task, data.validate_on, data.hold_out, data.held_out
 
 
 def _spread(folder: RunFolder) -> tuple[int, float, str] | None:
