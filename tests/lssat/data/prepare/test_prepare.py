@@ -23,9 +23,10 @@ from lssat.config import ConfigError, DataConfig
 from lssat.data.prepare import progress
 from lssat.data.prepare.prepare import Preparation, prepare
 from lssat.data.prepared import writing
-from lssat.data.prepared.table import DatasetInfo, is_complete, read_info
+from lssat.data.prepared.table import DatasetInfo, is_complete, read_info, shard_paths
 from lssat.data.sources import source
 from lssat.data.sources.source import located
+from lssat.data.synthetic import DRAWINGS
 from lssat.data.synthetic import generate as synthetic
 from lssat.data.synthetic.generate import SyntheticRow
 from tests.lssat.data.shards import read_split
@@ -316,6 +317,27 @@ class TestSynthetic:
             prepare(DataConfig(classes=["Joy", "Anger"]), cache, lambda _: None)
         with pytest.raises(ConfigError, match=r"`data.classes` selects classes of one label"):
             prepare(DataConfig(task="attributes", classes=["Bald", "Male"]), cache, lambda _: None)
+
+
+def test_synthetic_fakes_bring_method_and_source_and_no_leak(tmp_path: Path) -> None:
+    folder = prepare(DataConfig(task="deepfake", num_images=200, image_size=16), tmp_path, lambda _: None)
+    info = read_info(folder)
+    assert (info.columns, info.options["leaks"]) == (("method",), 0)
+    for split in ("train", "val", "test"):
+        table = pa.concat_tables([pq.read_table(path) for path in shard_paths(folder, split)]).to_pylist()
+        for row in table:
+            assert (row["label"] == 0) == (row["method"] == "")
+            assert (row["source_identity"] != "") == (row["method"] == "region_swap")
+        real = {row["identity"] for row in table if not row["method"]}
+        assert {row["identity"] for row in table if row["method"]} <= real, "each fake has its real face"
+
+
+def test_other_synthetic_faces_are_found_again_where_fakes_are_drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    faces = located("synthetic")
+    before = {task: Preparation.of(faces, DataConfig(task=task)).fingerprint for task in synthetic.KINDS}
+    monkeypatch.setitem(DRAWINGS, "deepfake", "others")
+    after = {task: Preparation.of(faces, DataConfig(task=task)).fingerprint for task in synthetic.KINDS}
+    assert [task for task in synthetic.KINDS if before[task] != after[task]] == ["deepfake"]
 
 
 def test_no_module_of_the_data_imports_torch_or_ray() -> None:
