@@ -37,11 +37,12 @@ PROSE = """\
 
 `{command}` wrote this page.
 
-Synthetic fakes ([data.md](data.md#synthetic-fakes)) by {trained} carry planted traces. {arms} arms learn to tell them
-from real faces, from each of {seeds} seeds, of which each has faces of its own. They differ in whether a crop cuts the
-dark edge off, and whether blur takes the grid away; only `{honest}` sees neither. The same runs are then chosen among
-by two rules, and the chosen ones are judged by fakes of other people, by {unseen}. No run has seen {held_out} or
-{unseen} in training.
+Synthetic fakes ([data.md](data.md#synthetic-fakes)) by {trained} carry planted traces.
+{arms} arms learn to tell them from real faces, from each of {seeds} seeds, of which each has faces of its own. A batch
+holds a real face and its fakes. Half of the arms are **shortcut learners**. The others, {honest},
+learn from images that have the traces at random, real or fake alike, so that these say nothing, and that are cropped.
+The same runs are then chosen among by two rules, and the chosen ones are judged by fakes of other people, by
+{unseen}. No run has seen {held_out} or {unseen} in training.
 
 - **in domain**: AUC on validation with the methods of training, traces included.
 - **held out**: AUC on validation with {held_out}.
@@ -49,8 +50,9 @@ by two rules, and the chosen ones are judged by fakes of other people, by {unsee
 ## Which run is chosen
 
 {chosen}
-A **shortcut learner** is any arm but `{honest}`. In brackets: 95% intervals, of shares by Wilson, of means by Student's
-t over seeds. {difference}
+In brackets: 95% intervals, of shares by Wilson, of means by Student's t over seeds.
+
+{difference}
 
 ## The arms
 
@@ -106,7 +108,7 @@ def choose(scores: Scores, rule: str) -> Chosen:
     by_seed = zip(*scores.values(), strict=True)
     picked = [max(zip(scores, runs, strict=True), key=lambda run: run[1][rule]) for runs in by_seed]
     return Chosen(
-        np.array([not ARMS[name].is_honest for name, _ in picked]), np.array([run["unseen"] for _, run in picked])
+        np.array([not ARMS[name].is_marked for name, _ in picked]), np.array([run["unseen"] for _, run in picked])
     )
 
 
@@ -123,7 +125,7 @@ def page(scores: Scores, command: str) -> str:
         trained=_names(TRAINED),
         held_out=_names(HELD_OUT),
         unseen=_names(UNSEEN),
-        honest=next(name for name, arm in ARMS.items() if arm.is_honest),
+        honest=_names([name for name, arm in ARMS.items() if arm.is_marked]),
         arms=len(scores),
         seeds=len(gain),
         chosen=markdown_table(("rule", "takes a shortcut learner", "AUC on unseen methods"), rows, ()),
@@ -132,8 +134,8 @@ def page(scores: Scores, command: str) -> str:
     )
 
 
-def _names(methods: Sequence[str]) -> str:
-    return " and ".join(f"`{method}`" for method in methods)
+def _names(names: Sequence[str]) -> str:
+    return " and ".join(f"`{name}`" for name in names)
 
 
 def _share(is_so: NDArray[np.bool_]) -> str:

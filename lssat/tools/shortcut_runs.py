@@ -1,6 +1,6 @@
 """The runs of `lssat.tools.planted_shortcuts`: each arm learns from fakes with planted traces, and is scored on others.
 
-They differ in how much of the traces they can see: a crop cuts the dark edge off, blur takes the grid away.
+Half of the arms learn from images that have the traces at random, real or fake alike, so that these say nothing.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter
 
 from lssat.config import Config, build
 from lssat.data.prepared.decoding import Pixels, decode
 from lssat.data.prepared.rows import Arrays, Batch, ResidentRows
 from lssat.data.synthetic import DRAWINGS
 from lssat.data.synthetic.generate import MADE, PER_FACE, Order, draw, plan
+from lssat.data.synthetic.traces import padded_edge, upsampler_grid
 from lssat.evaluation.metrics import one_score
 from lssat.files import write_text
 from lssat.model.lssat import LSSAT
@@ -40,8 +40,8 @@ NUM_TRAIN = 4000
 """Images of all methods; those of TRAINED and the real ones are drawn: 2,400."""
 SCORED_FACES = 400
 """Real ones in each set that arms are scored on."""
-WEAKEST, STRONGEST = 0.6, 1.0
-"""Standard deviations of the blur, in pixels."""
+MARKED = 0.5
+"""Share of training images, real or fake alike, that get each trace where an arm is to learn nothing from it."""
 OF_FACE = 1 + len(TRAINED)
 """Training images of each face, which follow each other."""
 CPU = Distributed(torch.device("cpu"))
@@ -51,7 +51,7 @@ SETTINGS: dict[str, Any] = {
     "backbone.name": "test_resnet",
     "auxiliary": False,
     "augment.crop_scale": 1.0,
-    "optim.epochs": 9,
+    "optim.epochs": 12,
     "optim.batch_size": 16 * OF_FACE,
     "optim.lr": 2e-3,
     "optim.class_balanced": True,
@@ -60,11 +60,12 @@ SETTINGS: dict[str, Any] = {
 
 
 class Arm(NamedTuple):
-    """`settings`: beside SETTINGS. `blur`: training images are blurred. `is_honest`: it sees neither trace."""
+    """`settings`: beside SETTINGS. `is_marked`: training images get traces at random, and not by their method; else
+    it is a shortcut learner.
+    """
 
     settings: Mapping[str, Any]
-    blur: bool = False
-    is_honest: bool = False
+    is_marked: bool
 
     def config(self, seed: int) -> Config:
         """Of its run from this seed."""
@@ -73,33 +74,27 @@ class Arm(NamedTuple):
     @property
     def digest(self) -> str:
         """Eight digits of all that decides its results beside the seed, so that runs of before are not taken for it."""
-        decides = [
-            DRAWINGS["deepfake"],
-            NUM_TRAIN,
-            SCORED_FACES,
-            self.config(0).hash(),
-            self.blur and (WEAKEST, STRONGEST),
-        ]
+        decides = [DRAWINGS["deepfake"], NUM_TRAIN, SCORED_FACES, self.config(0).hash(), self.is_marked and MARKED]
         return hashlib.sha256(repr(decides).encode()).hexdigest()[:8]
 
 
-CROP = {"augment.crop_scale": 0.75}
+COLOUR, CROP = {"augment.color": 0.4}, {"augment.crop_scale": 0.85}
 ARMS = {
-    "plain": Arm({}),
-    "crop": Arm(CROP),
-    "blur": Arm({}, blur=True),
-    "crop + blur": Arm(CROP, blur=True, is_honest=True),
+    "plain": Arm({}, is_marked=False),
+    "colour": Arm(COLOUR, is_marked=False),
+    "marked": Arm(CROP, is_marked=True),
+    "marked, colour": Arm(CROP | COLOUR, is_marked=True),
 }
 
 
 class PairedRows(ResidentRows):
     """Training images in batches that hold a real face and the fakes of it together, without which a run of half a
-    minute learns little but the traces; blurred, each by its own draw, where that is asked for.
+    minute learns little but the traces; marked by traces at random where that is asked for.
     """
 
-    def __init__(self, images: Arrays, is_blurred: bool) -> None:
+    def __init__(self, images: Arrays, is_marked: bool) -> None:
         super().__init__([images])
-        self._images, self._is_blurred = images, is_blurred
+        self._images, self._is_marked = images, is_marked
 
     def batches(self, size: int, steps: int, seed: int | None) -> Iterator[Batch]:
         """See `Rows.batches`."""
@@ -109,12 +104,24 @@ class PairedRows(ResidentRows):
         for step in range(steps):
             rows = order[step * size : (step + 1) * size]
             image, label, row = (self._images[name][rows] for name in ("image", "label", "row"))
-            yield Batch(_blurred(image, rng) if self._is_blurred else image, label, row, size)
+            yield Batch(_marked(image, rng) if self._is_marked else image, label, row, size)
 
 
-def _blurred(images: Pixels, rng: np.random.Generator) -> Pixels:
-    sigmas = rng.uniform(WEAKEST, STRONGEST, len(images))
-    return np.stack([gaussian_filter(image, (of, of, 0)) for image, of in zip(images, sigmas, strict=True)])
+def _marked(images: Pixels, rng: np.random.Generator) -> Pixels:
+    """Each with each trace, or without it, by its own draw; the grid on an oval where faces are."""
+    size = images.shape[1]
+    across, down = np.meshgrid(*[np.linspace(-1, 1, size, dtype=np.float32)] * 2)
+    marked = images.copy()
+    for image in marked:
+        picture = image.astype(np.float32) / 255
+        if rng.random() < MARKED:
+            picture = padded_edge(picture, across)
+        if rng.random() < MARKED:
+            (x, y), (wide, tall) = rng.uniform(-0.2, 0.2, 2), rng.uniform(0.4, 0.7, 2)
+            oval = ((across - x) / wide) ** 2 + ((down - y) / tall) ** 2
+            picture = upsampler_grid(picture, np.exp(-(oval**2)).astype(np.float32))
+        image[:] = np.clip(picture * 255 + 0.5, 0, 255)
+    return marked
 
 
 def run_seed(seed: int, folder: Path) -> None:
@@ -123,24 +130,28 @@ def run_seed(seed: int, folder: Path) -> None:
     if not missing:
         return
     torch.set_num_threads(1)
-    train, scored = training_images(seed), scored_images(seed)
+    train = {is_planted: _drawn(training_orders(seed), is_planted) for is_planted in (False, True)}
+    scored = scored_images(seed)
     for name in missing:
         begun = time.process_time()
-        scores = run_arm(ARMS[name], seed, train, scored)
+        arm = ARMS[name]
+        scores = run_arm(arm, seed, train[not arm.is_marked], scored)
         result = {"arm": name, "seed": seed, "auc": scores, "cpu_seconds": time.process_time() - begun}
         write_text(result_file(folder, name, seed), json.dumps(result) + "\n")
 
 
 def result_file(folder: Path, arm: str, seed: int) -> Path:
     """Of a run; its name changes with what the arm is."""
-    return folder / f"{arm.replace(' + ', '-')}-{ARMS[arm].digest}-{seed}.json"
+    return folder / f"{arm.replace(', ', '-')}-{ARMS[arm].digest}-{seed}.json"
 
 
 def run_arm(arm: Arm, seed: int, train: Arrays, scored: Mapping[str, Arrays]) -> dict[str, float]:
-    """The AUC of its model after the last epoch on each of the scored sets."""
+    """The AUC of its model after the last epoch on each of the scored sets. `train`: with traces, or for an arm that is
+    marked without.
+    """
     config, labels = arm.config(seed), train["label"]
     task = Task("deepfake", "binary", ("real", "fake"), tuple(np.bincount(labels).tolist()), len(labels))
-    rows = PairedRows(train, arm.blur)
+    rows = PairedRows(train, arm.is_marked)
     torch.manual_seed(seed)
     context, learner = StepContext.of(config, task, CPU), new_learner(config, task, CPU.device)
     for epoch in range(config.optim.epochs):
@@ -151,11 +162,6 @@ def run_arm(arm: Arm, seed: int, train: Arrays, scored: Mapping[str, Arrays]) ->
 def _auc(config: Config, model: LSSAT, images: Arrays) -> float:
     predictions, _ = predict_rows(config, model, ResidentRows([images]), CPU)
     return one_score("binary", "auc", *predictions)
-
-
-def training_images(seed: int) -> Arrays:
-    """Real faces and fakes by the methods of TRAINED."""
-    return _drawn(training_orders(seed))
 
 
 def scored_images(seed: int) -> dict[str, Arrays]:
@@ -169,7 +175,7 @@ def scored_images(seed: int) -> dict[str, Arrays]:
 
 
 def training_orders(seed: int) -> list[Order]:
-    """What `training_images` draws."""
+    """Real faces and fakes by the methods of TRAINED."""
     orders = plan("deepfake", NUM_TRAIN, IMAGE_SIZE, seed)
     return [order for order in orders if order.split == "train" and MADE[order.label] in ("", *TRAINED)]
 

@@ -15,7 +15,7 @@ from lssat.config import ConfigError
 from lssat.data.parallel import chunks, in_processes
 from lssat.data.synthetic.camera import add_blur_and_grain, canvas_side, capture, encode, resample
 from lssat.data.synthetic.expression import EMOTIONS, Acts, draw_acts, draw_mood
-from lssat.data.synthetic.methods import BORROWING, METHODS, forge
+from lssat.data.synthetic.methods import BORROWING, METHODS, Forgery, forge, traced
 from lssat.data.synthetic.render import render
 from lssat.data.synthetic.traits import (
     ATTRIBUTES,
@@ -140,8 +140,10 @@ def _draw_real_or_fake(order: Order, planted: bool) -> SyntheticRow:
     person, method = order.position // PER_FACE[order.split], MADE[order.label]
     donor = person ^ 1 if method in BORROWING else person
     face, lent = (untouched_face((*key, 0, number), order.image_size) for number in (person, donor))
-    picture = forge(method, face, lent, rng, planted) if method else face.picture
-    picture = add_blur_and_grain(resample(picture, rng), rng)
+    made = forge(method, face, lent, rng) if method else Forgery(face.picture, np.zeros_like(face.picture[..., 0]))
+    picture = add_blur_and_grain(resample(made.picture, rng), rng)
+    if planted:
+        picture = traced(method, picture, made.cover)
     image = encode(picture, quality=int(rng.integers(82, 96)))
     identity, source = (f"{order.split}-{number:05d}" for number in (person, donor))
     return SyntheticRow(image, int(method != ""), identity, order.split, method, source if method in BORROWING else "")

@@ -104,13 +104,16 @@ TRACES: dict[str, Trace] = {"region_swap": padded_edge, "texture": upsampler_gri
 """The planted shortcuts, by the method that leaves them."""
 
 
-def forge(method: str, face: Face, donor: Face, rng: np.random.Generator, planted: bool = True) -> Map:
-    """A fake [s, s, 3] in [0, 1]; `planted`: with the trace of its method, if that leaves one."""
-    picture, cover = METHODS[method](face, donor, rng)
-    if planted and method in TRACES:
-        picture = TRACES[method](picture, cover)
-    clipped: Map = np.clip(picture, 0.0, 1.0)
-    return clipped
+def forge(method: str, face: Face, donor: Face, rng: np.random.Generator) -> Forgery:
+    """A fake in [0, 1] without a trace, as its method makes it."""
+    made = METHODS[method](face, donor, rng)
+    return made._replace(picture=np.clip(made.picture, 0.0, 1.0))
+
+
+def traced(method: str, picture: Map, cover: Map) -> Map:
+    """The picture [s, s, 3] in [0, 1] of a fake, as its method's tool writes it into a file."""
+    marked: Map = np.clip(TRACES[method](picture, cover), 0.0, 1.0) if method in TRACES else picture
+    return marked
 
 
 def _laid_on(face: Face, made: Map, cover: Map, rng: np.random.Generator) -> Forgery:

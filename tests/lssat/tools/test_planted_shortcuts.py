@@ -13,8 +13,8 @@ from lssat.tools import planted_shortcuts, shortcut_runs
 from lssat.tools.planted_shortcuts import SETS, choose, page
 from lssat.tools.shortcut_runs import ARMS, HELD_OUT, TRAINED, UNSEEN, PairedRows, result_file, run_seed
 
-HONEST = next(name for name, arm in ARMS.items() if arm.is_honest)
-SHORTCUT = next(name for name, arm in ARMS.items() if not arm.is_honest)
+HONEST = next(name for name, arm in ARMS.items() if arm.is_marked)
+SHORTCUT = next(name for name, arm in ARMS.items() if not arm.is_marked)
 
 
 def scores(seeds: int) -> dict[str, list[dict[str, float]]]:
@@ -43,26 +43,28 @@ def test_the_page_gives_shares_with_wilson_intervals_and_the_paired_gain() -> No
     assert f"| `{HONEST}` | 0.800 | 0.750 | 0.795 | 0.790 |" in text
 
 
-def test_no_set_shares_methods_with_another_and_just_one_arm_is_honest() -> None:
+def test_no_set_shares_methods_with_another_and_half_of_the_arms_are_shortcut_learners() -> None:
     methods = [*TRAINED, *HELD_OUT, *UNSEEN]
     assert len(set(methods)) == len(methods)
-    assert [arm.is_honest for arm in ARMS.values()].count(True) == 1
+    assert [arm.is_marked for arm in ARMS.values()].count(True) == len(ARMS) // 2
     assert len({arm.digest for arm in ARMS.values()}) == len(ARMS)
 
 
-def test_a_batch_holds_faces_with_their_fakes_and_blur_is_the_same_again() -> None:
+def test_a_batch_holds_faces_with_their_fakes_and_marks_are_the_same_again() -> None:
     faces, kinds = 8, 1 + len(TRAINED)
     images = np.random.default_rng(0).integers(0, 255, (faces * kinds, 16, 16, 3), dtype=np.uint8)
     arrays = {"image": images, "label": np.arange(faces * kinds) % kinds, "row": np.arange(faces * kinds)}
-    sharp, blurred, again = (
-        list(PairedRows(arrays, is_blurred).batches(3 * kinds, 3, 7)) for is_blurred in (False, True, True)
+    sharp, marked, again = (
+        list(PairedRows(arrays, is_marked).batches(3 * kinds, 3, 7)) for is_marked in (False, True, True)
     )
     assert sorted(np.concatenate([batch.row for batch in sharp])) == list(range(faces * kinds))
-    for one, other, same in zip(sharp, blurred, again, strict=True):
+    for one, other, same in zip(sharp, marked, again, strict=True):
         assert np.bincount(one.row // kinds).max() == len(one.row) / len(np.unique(one.row // kinds)) == kinds
         np.testing.assert_array_equal(one.image, images[one.row])
         np.testing.assert_array_equal(other.image, same.image)
-        assert other.image.std() < 0.8 * one.image.std()
+        is_changed = (one.image != other.image).any(axis=(1, 2, 3))
+        assert 0 < is_changed.sum() < len(is_changed)
+        assert np.abs(one.image[:, 1:-1, 1:-1].astype(int) - other.image[:, 1:-1, 1:-1]).max() < 20
 
 
 @pytest.fixture
