@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from lssat.command import local_path
-from lssat.config import DataConfig, build
+from lssat.config import build
 from lssat.data.prepare.asked import OF_VIDEOS
 from lssat.data.prepared.table import INFO_FILE
 from lssat.data.sources.source import Source, absolute, located
+from lssat.settings.data import DataConfig
 
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,11 +12,11 @@ from rich.console import Console
 
 # What loads torch or scikit-learn is imported where it is needed, so that `--help` and mistakes are answered at once.
 from lssat.command import command_parser, exit_code, local_path
-from lssat.config import ConfigError
 from lssat.data.prepare.prepare import prepare
 from lssat.data.prepared.decoding import read_resident
 from lssat.data.prepared.table import SPLITS, read_info, read_texts, shard_paths
 from lssat.data_arguments import add_data_arguments, as_trained, data_of
+from lssat.errors import ConfigError
 from lssat.files import write_json
 from lssat.text.console import Column, SafeConsole, Sheet
 

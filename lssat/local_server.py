@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import TypeVar
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 
 HOST = "127.0.0.1"
 Server = TypeVar("Server")

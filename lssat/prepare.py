@@ -10,13 +10,15 @@ from pathlib import Path
 from rich.text import Text
 
 from lssat.command import command_parser, exit_code, local_path
-from lssat.config import ConfigError, DataConfig, build
+from lssat.config import build
 from lssat.data.parallel import Spread, in_processes
 from lssat.data.prepare.look import FOLDERS, is_class_folder
 from lssat.data.prepare.prepare import Preparation, write
 from lssat.data.prepared.table import INFO_FILE, LEAKS_FILE, SPLITS, read_info
 from lssat.data.prepared.writing import REJECTS_FILE
 from lssat.data.sources.source import OPTIONS, OWN, absolute, located
+from lssat.errors import ConfigError
+from lssat.settings.data import DataConfig
 from lssat.text.console import SafeConsole
 from lssat.text.visible import visible
 

@@ -13,7 +13,7 @@ if not __package__:  # started as a script: Python put search/ on the path, wher
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from lssat.command import command_parser, exit_code, local_path
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from search.claims.words import MARGIN
 from search.findings.task_study import read_task_study
 from search.findings.tasks import names_of, notes, tasks_of, why_no_claims

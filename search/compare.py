@@ -14,7 +14,7 @@ if not __package__:  # started as a script: Python put search/ on the path, wher
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from lssat.command import command_parser, exit_code, local_path
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from lssat.text.markdown import markdown_table
 from search.claims.estimate import estimate
 from search.claims.runs import Runs

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from lssat.command import exit_code, local_path
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from lssat.files import write_text
 from search.claims.runs import Runs
 from search.findings.scored_runs import scored_runs

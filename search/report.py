@@ -15,7 +15,7 @@ if not __package__:  # started as a script: Python put search/ on the path, wher
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from lssat.command import command_parser, exit_code, from_here, local_path
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from lssat.local_server import port
 from search.record.folder import RunFolder
 from search.record.names import REPORT, REPORT_CLAIMS, REPORT_PARTS

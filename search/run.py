@@ -13,8 +13,7 @@ if not __package__:  # started as a script: Python put search/ on the path, wher
 
 # What loads torch, Ray or Optuna is imported where it is needed, so that `--help` and mistakes are answered at once.
 from lssat.command import INTERRUPTED, exit_code, words_that_started
-from lssat.config import ConfigError
-from lssat.errors import UserError
+from lssat.errors import ConfigError, UserError
 from lssat.files import make_folder
 from search.command_line.arguments import ROOT, parser
 from search.command_line.asked import asked, pinned_source, profile_found, refuse_beside_again

@@ -29,9 +29,10 @@ from lssat.bundle.folder import (
     replace_whole,
 )
 from lssat.bundle.opening import ENCODER
-from lssat.config import Config, ConfigError, DataConfig
+from lssat.config import Config
 from lssat.data.prepare.asked import Faces, describe, detector_of
 from lssat.data.prepared.table import DatasetInfo, read_info, read_texts
+from lssat.errors import ConfigError
 from lssat.evaluation.calibration import calibration
 from lssat.evaluation.classes import tables_by_class
 from lssat.evaluation.predictions import Predictions
@@ -40,6 +41,7 @@ from lssat.files import write_json, write_text, write_whole
 from lssat.model import catalog
 from lssat.model.encoders.base import Encoder
 from lssat.model.encoders.build import timm_options
+from lssat.settings.data import DataConfig
 from lssat.train.checkpoint import write_tensors
 from lssat.train.learner import load_predictions, load_trained
 from lssat.train.step import draws_evenly

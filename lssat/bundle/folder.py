@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from lssat.files import locked, make_folder, sync, write_json
 
 WEIGHTS = "weights.safetensors"  # the encoder, in timm's own names

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from lssat.bundle.opening import Bundle
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from lssat.evaluation.metrics import Array, one_score
 from lssat.inputs.texture import stream_image
 

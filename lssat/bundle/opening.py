@@ -26,9 +26,10 @@ from lssat.bundle.folder import (
     located,
     read,
 )
-from lssat.config import Config, ConfigError, saved_config
+from lssat.config import Config, saved_config
 from lssat.data.prepare.asked import Faces
 from lssat.data.prepared.table import DatasetInfo
+from lssat.errors import ConfigError
 from lssat.model.lssat import LSSAT, build_model
 from lssat.task import Task
 

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from lssat.bundle.images import ImageLike, Images, as_prepared, each_image, pixels_of_tensor
 from lssat.bundle.opening import Bundle, open_bundle
-from lssat.config import ConfigError
 from lssat.data.images import UnusableImage
 from lssat.data.parallel import chunks, in_threads
 from lssat.data.pictures import refuse_bombs
 from lssat.data.prepare.asked import Asked, Faces, differences, open_asked
+from lssat.errors import ConfigError
 from lssat.evaluation.probability import probabilities
 from lssat.inputs.sending import sent
 from lssat.inputs.texture import stream_image

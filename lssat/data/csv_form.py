@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 
 MARKS = ",;\t|"
 """What may stand between cells, the commonest first."""

@@ -14,13 +14,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lssat.config import AugmentConfig
 from lssat.inputs.degrading import Degradations, degrade, draw_degradations
 from lssat.inputs.erasing import Erasure, draw_erasure
 from lssat.inputs.mixup import draw_shares, mix
 from lssat.inputs.randaugment import Operations, draw_operations, randaugment
 from lssat.inputs.sending import sent
 from lssat.inputs.warp import warp
+from lssat.settings.training import AugmentConfig
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from lssat.config import AugmentConfig
 from lssat.inputs.jpeg import jpeg
 from lssat.inputs.sending import sent
+from lssat.settings.training import AugmentConfig
 
 PROBABILITY = 0.5
 """That an image is degraded in one of the four ways."""

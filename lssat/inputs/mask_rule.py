@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 
 Masking = Literal["tokens", "pyramid"]
 """How a backbone is masked: hidden tokens are dropped, or hidden units are overwritten in all its feature maps."""

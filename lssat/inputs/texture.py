@@ -15,8 +15,8 @@ from jaxtyping import Bool, Float, Int, Int32, Num
 from torch import Tensor
 from torch.nn import functional as F
 
-from lssat.config import TextureConfig
 from lssat.inputs.sending import sent
+from lssat.settings.texture import TextureConfig
 
 Texture = Callable[[Float[Tensor, "B 3 H W"], TextureConfig], Num[Tensor, "B 1 H W"]]
 """Images in [0, 1] and the settings of texture -> codes, or for LBP `var` numbers in [0, 1]."""

@@ -11,8 +11,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from lssat.config import BackboneConfig, ConfigError, MaskingConfig
+from lssat.errors import ConfigError
 from lssat.inputs.mask_rule import check_grid
+from lssat.settings.model import BackboneConfig, MaskingConfig
 from lssat.text.did_you_mean import nearest
 
 PATH = Path(__file__).with_name("catalog.json")

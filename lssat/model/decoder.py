@@ -10,9 +10,9 @@ from timm.layers import trunc_normal_
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from lssat.config import DecoderConfig
 from lssat.inputs.masking import Mask
 from lssat.model.encoders.base import Encoded
+from lssat.settings.model import DecoderConfig
 
 
 class Decoder(nn.Module):

@@ -16,7 +16,7 @@ import torch
 from timm.models import _builder, load_state_dict, load_state_dict_from_hf
 from torch import Tensor
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 
 LEAST_SHARE = 0.9
 """Of the backbone's tensors, and of the file's, that must match: below it the weights are another architecture's."""

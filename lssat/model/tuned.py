@@ -18,7 +18,7 @@ from typing import Any
 from timm.models._manipulate import group_with_matcher
 from torch import nn
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from lssat.model.encoders.base import Encoder
 from lssat.model.lssat import LSSAT
 

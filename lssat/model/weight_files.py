@@ -5,8 +5,9 @@ from __future__ import annotations
 import platform
 from pathlib import Path
 
-from lssat.config import WEIGHTS_ENDINGS, BackboneConfig, ConfigError
+from lssat.errors import ConfigError
 from lssat.model import catalog
+from lssat.settings.model import WEIGHTS_ENDINGS, BackboneConfig
 from lssat.text.did_you_mean import did_you_mean
 
 NAMES_SHOWN = 6

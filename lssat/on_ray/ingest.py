@@ -17,12 +17,13 @@ import ray
 from ray.data import DataIterator, Dataset
 from ray.train import DataConfig as TrainDataConfig
 
-from lssat.config import ConfigError, DataConfig
 from lssat.data.prepared.decoding import decode
 from lssat.data.prepared.rows import Arrays, ResidentRows, Rows, StreamedRows, mixed
 from lssat.data.prepared.selection import Mask, learnt_rows
 from lssat.data.prepared.shards import GROUP_ROWS
 from lssat.data.prepared.table import RowGroup, row_groups, shard_paths
+from lssat.errors import ConfigError
+from lssat.settings.data import DataConfig
 
 MEMORY_SHARE = 0.4  # of the smallest node's object store that decoded data may fill; the rest is for what flows
 SHUFFLE_ROWS = 2048  # streamed rows that are mixed

@@ -23,10 +23,11 @@ from ray.train.torch import TorchTrainer
 from ray.train.torch import get_device as ray_device
 from ray.tune.integration.ray_train import TuneReportCallback
 
-from lssat.config import Config, ConfigError
+from lssat.config import Config
 from lssat.data.prepared.drawing import Drawing
 from lssat.data.prepared.row_keys import RowKeys
 from lssat.data.prepared.rows import Rows
+from lssat.errors import ConfigError
 from lssat.evaluation.units import RowTexts
 from lssat.on_ray.ingest import EveryRow, Split, rows_of
 from lssat.on_ray.machine_fault import machine_fault

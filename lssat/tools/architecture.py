@@ -20,7 +20,7 @@ import grimp
 import networkx
 
 from lssat.command import exit_code
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from lssat.files import write_text
 
 ROOT = Path(__file__).parents[2]

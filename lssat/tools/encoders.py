@@ -12,7 +12,7 @@ from pathlib import Path
 import timm
 
 from lssat.command import check_extra, exit_code, local_path
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from lssat.text.did_you_mean import did_you_mean
 from lssat.text.markdown import markdown_table
 from lssat.tools.encoder_child import CHILD, survey_in_child

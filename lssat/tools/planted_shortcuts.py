@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest, t
 
 from lssat.command import exit_code, local_path
-from lssat.config import ConfigError
 from lssat.data.parallel import in_processes
+from lssat.errors import ConfigError
 from lssat.files import write_text
 from lssat.text.markdown import markdown_table
 from lssat.tools.shortcut_runs import ARMS, HELD_OUT, TRAINED, UNSEEN, result_file, run_seed

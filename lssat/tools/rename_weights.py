@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lssat.command import exit_code, local_path
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from lssat.model.pretrained import read_weights
 from lssat.train.checkpoint import write_tensors
 

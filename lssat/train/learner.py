@@ -13,7 +13,8 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from lssat.config import Config, ConfigError, saved_config
+from lssat.config import Config, saved_config
+from lssat.errors import ConfigError
 from lssat.evaluation.metrics import Array
 from lssat.evaluation.predictions import Predictions
 from lssat.model.lssat import LSSAT, build_model

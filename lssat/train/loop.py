@@ -17,10 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lssat.config import Config, ConfigError
+from lssat.config import Config
 from lssat.data.prepared.drawing import Drawing
 from lssat.data.prepared.row_keys import RowKeys
 from lssat.data.prepared.rows import Rows
+from lssat.errors import ConfigError
 from lssat.evaluation.units import RowTexts
 from lssat.model.flops import flops
 from lssat.model.lssat import LSSAT

@@ -10,9 +10,9 @@ import torch
 from timm.optim import auto_group_layers
 from torch import nn
 
-from lssat.config import OptimConfig
 from lssat.model.lssat import LSSAT
 from lssat.model.tuned import matched_layers
+from lssat.settings.training import OptimConfig
 
 
 def build_optimizer(model: LSSAT, config: OptimConfig) -> torch.optim.AdamW:

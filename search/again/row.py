@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lssat.config import ConfigError, current_keys
+from lssat.config import current_keys
+from lssat.errors import ConfigError
 from lssat.text.did_you_mean import did_you_mean, nearest
 from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest, read_manifest

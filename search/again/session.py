@@ -9,11 +9,11 @@ from pathlib import Path
 from rich.console import Console
 
 from lssat.command import Notify
-from lssat.config import ConfigError
 from lssat.data.prepare.prepare import prepare
 from lssat.data.prepared.row_keys import RowKeys, read_keys
 from lssat.data.prepared.selection import as_used
 from lssat.data.prepared.table import is_complete, read_info, read_texts
+from lssat.errors import ConfigError
 from lssat.evaluation.units import RowTexts, texts_to_send
 from lssat.model import catalog
 from lssat.on_ray import driver

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from search.record.folder import RunFolder
 from search.record.locking import folder_name
 from search.record.manifest import DATA_SOURCE, MAY_CHANGE, Manifest, notify_of_other_versions, read_manifest

@@ -20,7 +20,7 @@ from optuna.trial import Trial
 from optuna_dashboard import save_note
 from sqlalchemy.exc import SQLAlchemyError
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from lssat.files import stamps
 from search.dashboard_view.distributions import distributions
 from search.dashboard_view.standing import Search, Standing, standing, without_record

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from lssat.task import Kind, Task
 from search.earlier.mapping import settings_of
 from search.earlier.trials import ranked, taken_over, tried_first

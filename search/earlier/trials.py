@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from lssat.model import catalog
 from search.earlier.agreement import FEWEST
 from search.earlier.mapping import Answers, mapped

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from lssat.config import Config, TextureConfig
+from lssat.config import Config
 from lssat.files import write_text
 from lssat.model import catalog
+from lssat.settings.texture import TextureConfig
 from lssat.text.markdown import markdown_table
 from search.findings.csv_files import write_csv
 from search.record.folder import RunFolder, Stage

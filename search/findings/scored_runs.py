@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from search.claims.runs import Array, Runs, of_predictions
 from search.record.folder import RunFolder, Stage
 from search.record.trials import Status, TrialRecord

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from search.claims.runs import Runs
 from search.findings import leaderboard
 from search.findings.scored_runs import StageRuns

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from search.claims.estimate import Estimate, estimate
 from search.claims.ranks import FEWEST_TASKS, critical_difference, mean_ranks
 from search.claims.regret import Regrets, one_for_all, regrets

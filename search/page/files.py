@@ -11,7 +11,7 @@ from typing import Any
 
 import vl_convert
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from lssat.files import write_json, write_text, write_whole
 from lssat.text.markdown import markdown_table
 from search.findings.csv_files import write_csv

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from lssat.evaluation.metrics import Array
 from lssat.evaluation.predictions import Predictions
 from lssat.evaluation.units import RowTexts, score_units, scores_videos

@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from lssat.config import ConfigError
-from lssat.errors import why_of
+from lssat.errors import ConfigError, why_of
 from search.findings.tasks import names_of
 from search.page.document import Part, Report, Section, Statement
 from search.page.sections import answer, cost, curves, data, failures, finalists, front, manifest, next_steps, trials

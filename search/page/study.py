@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from lssat.command import COMMANDS
-from lssat.config import ConfigError
 from lssat.data.prepared.table import DatasetInfo, read_info
+from lssat.errors import ConfigError
 from lssat.task import Task
 from search.findings import final_table, leaderboard, winner
 from search.findings.final_table import FinalRow

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.text import Text
 
-from lssat.config import DataConfig
 from lssat.files import write_json
+from lssat.settings.data import DataConfig
 from lssat.text.console import SafeConsole
 from lssat.text.visible import visible
 from search.plan.actual import actual

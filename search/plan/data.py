@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from lssat.config import ConfigError, DataConfig
 from lssat.data.prepared.selection import cells_of, with_learnt
 from lssat.data.prepared.table import INFO_FILE, VALIDATE_ON, DatasetInfo, read_info
 from lssat.data.sources.source import SYNTHETIC, joined_name, located
+from lssat.errors import ConfigError
+from lssat.settings.data import DataConfig
 from search.plan.seen import SeedSpread
 
 ASSUMED_ROWS = {"train": 10_000, "val": 2_000, "test": 2_000}

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lssat.command import Notify
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from search.earlier.words import taken
 from search.plan.backbone_estimates import BackboneEstimate, estimate_backbones
 from search.plan.data import DataEstimate

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lssat.config import Config, ConfigError
+from lssat.config import Config
+from lssat.errors import ConfigError
 from lssat.inputs.mask_rule import mask_ratio
 from lssat.inputs.masking import patchify, random_mask
 from lssat.inputs.target import make_target

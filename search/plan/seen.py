@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lssat.config import ConfigError, DataConfig
+from lssat.errors import ConfigError
+from lssat.settings.data import DataConfig
 from search.claims.design import design_of
 from search.claims.estimate import FEWEST_UNITS
 from search.claims.power import SEED_SD, Spread, smallest_gap

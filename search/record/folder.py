@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from lssat.files import stamps, write_text
 from lssat.storage import StorageMark
 from lssat.train.result import BEST_CHECKPOINT, LAST_CHECKPOINT, RAY_TRAIN_FOLDER

@@ -13,10 +13,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from lssat.command import signals_wait
-from lssat.config import ConfigError, DataConfig
 from lssat.data.sources.source import short_names
-from lssat.errors import UserError
+from lssat.errors import ConfigError, UserError
 from lssat.files import free, make_folder, temporary_of
+from lssat.settings.data import DataConfig
 from search.record.folder import RunFolder
 from search.record.names import OWNER
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from lssat.command import Notify
-from lssat.config import ConfigError, current_keys
+from lssat.config import current_keys
+from lssat.errors import ConfigError
 from lssat.files import write_json
 from lssat.storage import StorageLost
 from search.record.folder import RunFolder, Storage

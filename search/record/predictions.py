@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lssat.config import Config, ConfigError
+from lssat.config import Config
+from lssat.errors import ConfigError
 from lssat.evaluation.metrics import Array
 from lssat.evaluation.predictions import Predictions
 from lssat.evaluation.scorecard import independent

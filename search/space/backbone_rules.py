@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from lssat.config import Config, ConfigError
+from lssat.config import Config
+from lssat.errors import ConfigError
 from lssat.inputs.mask_rule import mask_ratio, num_visible
 from lssat.model import catalog
 from lssat.model.weight_files import source_of

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lssat.config import DATASET, ConfigError, DataConfig, ObjectiveConfig
+from lssat.errors import ConfigError
+from lssat.settings.data import DATASET, DataConfig
+from lssat.settings.training import ObjectiveConfig
 from lssat.task import Kind
 
 

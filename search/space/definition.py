@@ -10,7 +10,8 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from lssat.config import Config, ConfigError, build
+from lssat.config import Config, build
+from lssat.errors import ConfigError
 from lssat.model import catalog
 from search.space.grid import every_point
 from search.space.settings import SearchConfig

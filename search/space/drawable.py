@@ -9,8 +9,9 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from lssat.config import Config, ResourcesConfig
+from lssat.config import Config
 from lssat.model import catalog
+from lssat.settings.training import ResourcesConfig
 from search.space.definition import Parameter, Space, defaults
 from search.space.grid import every_point
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from lssat.config import ConfigError, check_key, check_value
+from lssat.config import check_key, check_value
+from lssat.errors import ConfigError
 from lssat.text.did_you_mean import nearest
 from search.space import drawable, resource_table, rules
 from search.space.backbone_rules import check_backbones

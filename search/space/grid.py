@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 
 
 class ScriptedTrial:

@@ -10,7 +10,8 @@ from dataclasses import replace
 from itertools import combinations, groupby
 from typing import Any
 
-from lssat.config import Config, ConfigError, check_key, check_value
+from lssat.config import Config, check_key, check_value
+from lssat.errors import ConfigError
 from lssat.model import catalog
 from lssat.text.did_you_mean import nearest
 from search.space.definition import Parameter, Space, defaults

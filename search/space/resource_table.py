@@ -7,8 +7,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from lssat.config import ConfigError, ResourcesConfig, check_value
+from lssat.config import check_value
+from lssat.errors import ConfigError
 from lssat.model import catalog
+from lssat.settings.training import ResourcesConfig
 from lssat.text.did_you_mean import nearest
 from search.space.yaml_lines import Document
 

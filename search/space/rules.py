@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lssat.config import Config, ConfigError
+from lssat.config import Config
+from lssat.errors import ConfigError
 from search.space import drawable, epochs
 from search.space.definition import Space
 

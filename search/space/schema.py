@@ -10,8 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lssat.config import Config, ResourcesConfig, Section
+from lssat.config import Config
 from lssat.model import catalog
+from lssat.settings.section import Section
+from lssat.settings.training import ResourcesConfig
 from search.space.file import ONE_FOR_ALL, SECTIONS
 from search.space.settings import SearchConfig
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from lssat.config import Float, Int, Section
+from lssat.settings.section import Float, Int, Section
 
 
 class SearchConfig(Section):

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 
 FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$")
 MOST_VALUES = 5_000

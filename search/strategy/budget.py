@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 import optuna
 from optuna.trial import TrialState
 
-from lssat.config import ResourcesConfig
+from lssat.settings.training import ResourcesConfig
 from lssat.train.result import EpochResult
 from search.record.trials import Outcome, TrialRecord
 from search.space.settings import SearchConfig

@@ -21,7 +21,7 @@ from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from search.strategy.searcher import storage_of
 
 FEWEST_TRIALS = 10

@@ -16,7 +16,7 @@ from pathlib import Path
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from lssat.model import catalog
 from lssat.train.result import EpochResult
 from search.earlier.agreement import trusted

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import ray
 
-from lssat.config import ConfigError, ResourcesConfig
+from lssat.errors import ConfigError
+from lssat.settings.training import ResourcesConfig
 
 
 def concurrency(wanted: Sequence[ResourcesConfig], streamed: bool, most: int | None) -> int:

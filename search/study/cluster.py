@@ -17,7 +17,7 @@ from ray._common.utils import get_default_system_temp_dir
 from ray._private import ray_constants
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from lssat.on_ray import driver
 from lssat.on_ray.machine_fault import MachineFailed
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from lssat.config import DataConfig
 from lssat.data.prepared.drawing import Drawing
 from lssat.data.prepared.row_keys import RowKeys
 from lssat.data.prepared.table import read_info, read_texts
 from lssat.evaluation.units import RowTexts
 from lssat.on_ray.ingest import Split
+from lssat.settings.data import DataConfig
 from lssat.task import Task
 from search.record.folder import RunFolder, Storage
 from search.record.predictions import SplitTexts

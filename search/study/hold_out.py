@@ -8,10 +8,10 @@ from pathlib import Path
 from rich.console import Console
 
 from lssat.command import Notify
-from lssat.config import DataConfig
 from lssat.data.prepared.selection import as_used, cells_of, check_folds, fold_of, folds_of
 from lssat.data.prepared.table import SPLITS, read_info
 from lssat.on_ray.ingest import Split, open_folds
+from lssat.settings.data import DataConfig
 from search.space.definition import Space
 from search.study.trial import Fold, key_of
 

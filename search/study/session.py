@@ -12,7 +12,6 @@ from typing import Any
 from rich.console import Console
 
 from lssat.command import from_here, words_that_start
-from lssat.config import ConfigError
 from lssat.data.prepare.detection import DETECTOR
 from lssat.data.prepare.prepare import prepare
 from lssat.data.prepared.row_keys import RowKeys, read_keys
@@ -27,6 +26,7 @@ from lssat.data.prepared.table import (
     read_texts,
 )
 from lssat.data.prepared.writing import REJECTS_FILE
+from lssat.errors import ConfigError
 from lssat.evaluation.units import RowTexts, scores_videos, texts_to_send
 from lssat.model import catalog
 from lssat.on_ray import driver

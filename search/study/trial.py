@@ -14,12 +14,13 @@ from ray import tune
 from ray.train._internal.session import get_session
 from ray.tune import PlacementGroupFactory
 
-from lssat.config import Config, DataConfig
+from lssat.config import Config
 from lssat.data.prepared.row_keys import RowKeys
 from lssat.evaluation.units import RowTexts
 from lssat.on_ray.ingest import Split
 from lssat.on_ray.machine_fault import innermost, machine_fault, reason_of, with_repair
 from lssat.on_ray.worker import Run, train_run
+from lssat.settings.data import DataConfig
 from lssat.storage import StorageMark
 from lssat.task import Task
 from lssat.train.microbatch import DoesNotFit

@@ -20,9 +20,10 @@ from lssat.bundle import opening
 from lssat.bundle.card import model_card
 from lssat.bundle.exporting import add_test, export
 from lssat.bundle.opening import open_bundle
-from lssat.config import ConfigError, build
+from lssat.config import build
 from lssat.data.prepare.asked import Faces, describe
 from lssat.data.prepared.rows import ResidentRows
+from lssat.errors import ConfigError
 from lssat.evaluation.calibration import calibration
 from lssat.evaluation.metrics import evaluate_scores
 from lssat.evaluation.predictions import Predictions

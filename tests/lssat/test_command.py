@@ -12,8 +12,8 @@ from subprocess import PIPE
 import pytest
 
 from lssat.command import INTERRUPTED, STOPPING, exit_code, local_path, signals_wait
-from lssat.config import ConfigError, build
-from lssat.errors import UserError
+from lssat.config import build
+from lssat.errors import ConfigError, UserError
 from lssat.train import checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -5,18 +5,8 @@ import math
 
 import pytest
 
-from lssat.config import (
-    ADDED_KEYS,
-    RENAMED_KEYS,
-    Config,
-    ConfigError,
-    build,
-    check_key,
-    check_value,
-    describe,
-    keys,
-    saved_config,
-)
+from lssat.config import ADDED_KEYS, RENAMED_KEYS, Config, build, check_key, check_value, describe, keys, saved_config
+from lssat.errors import ConfigError
 
 
 @pytest.mark.parametrize(

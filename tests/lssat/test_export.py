@@ -16,11 +16,12 @@ from lssat.bundle.exporting import add_onnx, add_test, export
 from lssat.bundle.onnx_model import FEWEST_ROWS, Answer, prove, write_onnx
 from lssat.bundle.opening import open_bundle
 from lssat.bundle.winner import Winner
-from lssat.config import ConfigError, build
+from lssat.config import build
 from lssat.data.prepared.decoding import read_resident, read_some
 from lssat.data.prepared.rows import ResidentRows
 from lssat.data.prepared.table import DatasetInfo, Row, shard_paths
 from lssat.data.prepared.writing import write_dataset
+from lssat.errors import ConfigError
 from lssat.export import main
 from lssat.task import Task
 from lssat.train.distributed import Distributed

@@ -6,8 +6,8 @@ import pickle
 import pytest
 
 from lssat.command import local_path
-from lssat.config import ConfigError
 from lssat.data.sources.source import absolute
+from lssat.errors import ConfigError
 from lssat.storage import StorageLost, StorageMark
 
 

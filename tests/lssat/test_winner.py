@@ -13,10 +13,10 @@ from PIL import Image
 import lssat
 from lssat.bundle.exporting import export
 from lssat.bundle.opening import open_bundle
-from lssat.config import ConfigError
 from lssat.data.images import UnusableImage
 from lssat.data.prepared.decoding import read_resident
 from lssat.data.prepared.table import shard_paths
+from lssat.errors import ConfigError
 from lssat.train.scoring import predict_rows
 from tests.lssat.winners import ALONE, SIZE, TASK, train
 

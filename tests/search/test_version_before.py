@@ -17,7 +17,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from search.findings import leaderboard
 from search.record.folder import RunFolder, Stage
 from search.record.manifest import read_manifest

@@ -18,10 +18,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lssat.config import DATASET, ConfigError
 from lssat.data.prepared.hashing import Hashes, Thumbnails, hashes_of
 from lssat.data.prepared.table import LEAKS_FILE, SPLITS, DatasetInfo, shard_paths
+from lssat.errors import ConfigError
 from lssat.files import write_text
+from lssat.settings.data import DATASET
 from lssat.text.visible import on_one_line
 
 DISTANCE = 10  # most bits in which the 64-bit hashes of near-duplicates differ

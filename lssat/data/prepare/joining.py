@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lssat.command import Notify
-from lssat.config import DATASET, ConfigError, DataConfig
 from lssat.data.prepare.audit import check_leaks
 from lssat.data.prepare.progress import Progress
 from lssat.data.prepare.resumable import FINGERPRINT, begin_or_go_on, unfinished_of
@@ -31,6 +30,8 @@ from lssat.data.prepared.table import (
 from lssat.data.prepared.writing import complete_counted, publish
 from lssat.data.sources.assemble import with_class_names
 from lssat.data.sources.source import joined_name, located, short_names
+from lssat.errors import ConfigError
+from lssat.settings.data import DATASET, DataConfig
 from lssat.text.did_you_mean import listed, nearest
 
 FORMAT = 1  # of the joined folder; raise it when older folders must not be found any more

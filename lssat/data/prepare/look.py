@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
-from lssat.config import DataConfig
 from lssat.data.prepare.joining import counts_in, joined_info, settings_of_parts
 from lssat.data.prepare.prepare import check_prepared
 from lssat.data.prepared.selection import Cell, cells_of
@@ -14,6 +13,7 @@ from lssat.data.prepared.writing import check_listed
 from lssat.data.sources.listing import Listing, Record
 from lssat.data.sources.registry import open_listing
 from lssat.data.sources.source import OWN, SYNTHETIC, located
+from lssat.settings.data import DataConfig
 from lssat.text.visible import on_one_line
 
 FOLDERS = "classes"

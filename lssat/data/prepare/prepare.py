@@ -15,7 +15,6 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from lssat.command import Notify
-from lssat.config import ConfigError, DataConfig
 from lssat.data.parallel import Spread, in_processes, start_fork_server
 from lssat.data.prepare.asked import OF_VIDEOS, Faces
 from lssat.data.prepare.audit import check_leaks
@@ -39,7 +38,9 @@ from lssat.data.prepared.writing import REJECTS_FILE, Acceptance, clear_partial,
 from lssat.data.sources.registry import fingerprint, open_listing
 from lssat.data.sources.source import MAPPED, OWN, SYNTHETIC, Source, located
 from lssat.data.synthetic import DRAWINGS
+from lssat.errors import ConfigError
 from lssat.files import free
+from lssat.settings.data import DataConfig
 
 FORMAT = 4  # of the prepared folder; raise it when older folders must not be found any more
 WITH_METHODS = ("faceforensics", "celebdf", "deepfakebench")  # once real faces had a method: the folder they are in

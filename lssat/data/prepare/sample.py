@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from lssat.config import DataConfig
 from lssat.data.images import UnusableImage
 from lssat.data.pictures import refuse_bombs
 from lssat.data.prepare.joining import settings_of_parts
@@ -24,6 +23,7 @@ from lssat.data.sources.listing import Listing, Record
 from lssat.data.sources.registry import open_listing
 from lssat.data.sources.source import SYNTHETIC, located
 from lssat.data.sources.stored import bytes_column, bytes_in, stored_images, tables_of
+from lssat.settings.data import DataConfig
 
 Images = npt.NDArray[np.uint8]
 MOST_GROUPS = 8

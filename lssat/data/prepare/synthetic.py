@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import cast
 
 from lssat.command import Notify
-from lssat.config import ConfigError, DataConfig
 from lssat.data.pictures import open_picture
 from lssat.data.prepare.progress import Progress
 from lssat.data.prepared.hashing import thumbnail_of
@@ -14,6 +13,8 @@ from lssat.data.prepared.table import DatasetInfo, Label, Row
 from lssat.data.sources.assemble import Classes, pick_classes, refuse_align, with_class_names
 from lssat.data.sources.source import SYNTHETIC
 from lssat.data.synthetic import generate as synthetic
+from lssat.errors import ConfigError
+from lssat.settings.data import DataConfig
 from lssat.task import Kind
 
 METHOD = "method"

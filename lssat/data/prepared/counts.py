@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from lssat.config import ConfigError
 from lssat.data.prepared.table import SPLITS, DatasetInfo, Label
+from lssat.errors import ConfigError
 from lssat.text.did_you_mean import listed
 
 MOST_ADVISED = 20  # classes that a message proposes to keep

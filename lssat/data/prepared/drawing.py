@@ -12,8 +12,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from lssat.config import ConfigError, DataConfig
 from lssat.data.prepared.row_keys import Clips, RowKeys
+from lssat.errors import ConfigError
+from lssat.settings.data import DataConfig
 
 Labels = npt.NDArray[Any]
 Indices = npt.NDArray[np.int64]

@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lssat.config import DATASET, ConfigError
 from lssat.data.prepared.shards import GROUP_ROWS, SHARD_ROWS, ShardWriter, schema, shard_name
 from lssat.data.prepared.table import DatasetInfo, RowGroup, row_groups, shard_paths
+from lssat.errors import ConfigError
 from lssat.files import write_whole
+from lssat.settings.data import DATASET
 
 Indices = npt.NDArray[np.int64]
 NAMES = ("identity", "source_identity", "video")

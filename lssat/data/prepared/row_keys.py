@@ -13,9 +13,10 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from lssat.command import Notify
-from lssat.config import DATASET, ConfigError, DataConfig
 from lssat.data.prepared.selection import Mask, learnt_rows
 from lssat.data.prepared.table import DatasetInfo, read_info, read_texts, shard_paths
+from lssat.errors import ConfigError
+from lssat.settings.data import DATASET, DataConfig
 from lssat.text.did_you_mean import listed, nearest
 
 Numbers = npt.NDArray[np.int32]

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from lssat.config import ConfigError
 from lssat.data.prepared.drawing import Drawing, Order
+from lssat.errors import ConfigError
 
 Arrays = dict[str, npt.NDArray[Any]]
 UNKNOWN_ROW = -1  # of a split that is read in one go

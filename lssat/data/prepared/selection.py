@@ -18,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from lssat.config import ConfigError, DataConfig
 from lssat.data.prepared.counts import with_counts
 from lssat.data.prepared.table import SPLITS, DatasetInfo, Label, read_info, read_texts, shard_paths
+from lssat.errors import ConfigError
+from lssat.settings.data import DataConfig
 from lssat.text.did_you_mean import listed, nearest
 
 Mask = npt.NDArray[np.bool_]

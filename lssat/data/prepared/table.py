@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from lssat.task import Kind, Task
 from lssat.text.visible import on_one_line
 

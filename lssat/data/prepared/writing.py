@@ -16,10 +16,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from lssat.config import ConfigError
 from lssat.data.prepared.counts import check_counts, with_counts
 from lssat.data.prepared.shards import SplitWriter
 from lssat.data.prepared.table import INFO_FILE, SPLITS, DatasetInfo, Label, Reject, Row, read_info
+from lssat.errors import ConfigError
 from lssat.files import sync, write_text
 
 REJECTS_FILE = "rejects.csv"

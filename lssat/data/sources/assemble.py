@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lssat.config import ConfigError, DataConfig
 from lssat.data.cells import named
 from lssat.data.prepared.counts import check_counts, with_counts
 from lssat.data.prepared.table import DatasetInfo, Reject
 from lssat.data.sources.listing import Entries, Listing, Media, Record
+from lssat.errors import ConfigError
+from lssat.settings.data import DataConfig
 from lssat.task import Kind
 from lssat.text.did_you_mean import listed, nearest
 from lssat.text.visible import on_one_line

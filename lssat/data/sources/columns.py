@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from lssat.config import ConfigError, DataConfig
 from lssat.data.cells import fraction
 from lssat.data.sources.source import Source
 from lssat.data.sources.splits import SPLIT_NAMES
+from lssat.errors import ConfigError
+from lssat.settings.data import DataConfig
 from lssat.text.did_you_mean import listed, nearest
 
 RESERVED = ("image", "path", "thumbnail", "label", "identity", "source_identity", "video", "split")

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lssat.config import ConfigError, DataConfig
 from lssat.data.cells import named_all
 from lssat.data.prepared.table import Reject
 from lssat.data.sources.columns import Roles, SourceRows, real_or_fake, roles_of, rows_of
@@ -22,6 +21,8 @@ from lssat.data.sources.listing import Listing
 from lssat.data.sources.own import listing_of
 from lssat.data.sources.source import Source
 from lssat.data.sources.tree import IMAGE_ENDINGS, Tree, evenly_spaced
+from lssat.errors import ConfigError
+from lssat.settings.data import DataConfig
 from lssat.text.visible import as_text
 
 PART = re.compile(r"\{(?P<field>[A-Za-z_]\w*)\}|(?P<any>\*)|(?P<brace>[{}])|(?P<text>[^{}*]+)")

@@ -15,7 +15,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lssat.config import ConfigError, DataConfig
 from lssat.data.sources.columns import column_named, real_or_fake, roles_of, rows_of
 from lssat.data.sources.listing import Listing
 from lssat.data.sources.own import listing_of
@@ -23,6 +22,8 @@ from lssat.data.sources.source import Source
 from lssat.data.sources.splits import SPLIT_NAMES
 from lssat.data.sources.tables import Table, damaged_table
 from lssat.data.sources.tree import Tree
+from lssat.errors import ConfigError
+from lssat.settings.data import DataConfig
 from lssat.text.did_you_mean import listed, nearest
 
 SHARD = re.compile(r"(?P<split>\w+)-(?P<index>\d+)-of-(?P<count>\d+)(?:-[0-9a-f]{16})?\.parquet")

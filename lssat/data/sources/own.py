@@ -10,7 +10,6 @@ import math
 from collections.abc import Sequence
 from itertools import repeat
 
-from lssat.config import ConfigError, DataConfig
 from lssat.data.prepared.table import SPLITS, Label, Reject
 from lssat.data.sources.assemble import Classes, Layout, assemble, pick_classes
 from lssat.data.sources.columns import SourceRows
@@ -18,6 +17,8 @@ from lssat.data.sources.listing import Entries, Listing, Record
 from lssat.data.sources.reading import read_source
 from lssat.data.sources.source import Source
 from lssat.data.sources.splits import complete_splits
+from lssat.errors import ConfigError
+from lssat.settings.data import DataConfig
 from lssat.text.did_you_mean import listed
 
 BITS = {"0": 0, "1": 1, "false": 0, "true": 1}

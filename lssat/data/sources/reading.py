@@ -10,13 +10,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lssat.config import ConfigError, DataConfig
 from lssat.data.cells import labels_before, named_all, text_of, texts_before
 from lssat.data.csv_form import IMAGE_COLUMNS
 from lssat.data.sources.columns import Roles, SourceRows, column_named, real_or_fake, roles_of, rows_of
 from lssat.data.sources.source import OWN, Source
 from lssat.data.sources.splits import SPLIT_NAMES
 from lssat.data.sources.tables import TABLES, Table
+from lssat.errors import ConfigError
+from lssat.settings.data import DataConfig
 from lssat.text.did_you_mean import listed
 from lssat.text.visible import as_text
 

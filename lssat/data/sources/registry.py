@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from lssat.config import DataConfig
 from lssat.data.sources import files, huggingface, own
 from lssat.data.sources.listing import Listing
 from lssat.data.sources.published import (
@@ -25,6 +24,7 @@ from lssat.data.sources.published import (
 from lssat.data.sources.reading import files_below, image_files
 from lssat.data.sources.source import OWN, Source
 from lssat.data.sources.tables import TABLES
+from lssat.settings.data import DataConfig
 
 Reader = Callable[[Source, DataConfig], Listing]
 READERS: dict[str, Reader] = {

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from lssat.command import is_address
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from lssat.text.did_you_mean import listed, nearest
 from lssat.text.visible import on_one_line
 

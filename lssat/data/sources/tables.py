@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from lssat.config import ConfigError
 from lssat.data.cells import named_all
 from lssat.data.csv_form import IMAGE_COLUMNS, CsvForm, csv_form, other_encoding
+from lssat.errors import ConfigError
 from lssat.text.did_you_mean import listed
 
 TABLES = (".csv", ".parquet")

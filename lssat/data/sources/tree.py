@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from lssat.config import ConfigError
 from lssat.data.images import UnusableImage, check_name, resolve_inside
 from lssat.data.prepared.table import Reject
 from lssat.data.sources.listing import Entries, Media, Record
+from lssat.errors import ConfigError
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
 VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv")

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lssat.config import ConfigError
 from lssat.data.parallel import chunks, in_processes
 from lssat.data.synthetic.camera import add_blur_and_grain, canvas_side, capture, encode, resample
 from lssat.data.synthetic.expression import EMOTIONS, Acts, draw_acts, draw_mood
@@ -25,6 +24,7 @@ from lssat.data.synthetic.traits import (
     draw_scene,
 )
 from lssat.data.synthetic.untouched import untouched_face
+from lssat.errors import ConfigError
 
 KINDS = {"emotion": "multiclass", "attributes": "multilabel", "deepfake": "binary"}
 CLASSES: dict[str, tuple[str, ...]] = {"emotion": EMOTIONS, "attributes": ATTRIBUTES, "deepfake": ("real", "fake")}

@@ -14,7 +14,8 @@ from typing import Any
 import timm
 import torch
 
-from lssat.config import BackboneConfig, Config, ConfigError, DataConfig, MaskingConfig
+from lssat.config import Config
+from lssat.errors import ConfigError
 from lssat.inputs.mask_rule import check_grid
 from lssat.inputs.masking import random_mask
 from lssat.model import catalog
@@ -27,6 +28,8 @@ from lssat.model.encoders.sparse_exactness import check_exact
 from lssat.model.encoders.tokens import TokenEncoder, drops_tokens, token_unit
 from lssat.model.pretrained import load_pretrained
 from lssat.model.weight_files import source_of
+from lssat.settings.data import DataConfig
+from lssat.settings.model import BackboneConfig, MaskingConfig
 from lssat.text.did_you_mean import did_you_mean
 
 

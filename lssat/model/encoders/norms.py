@@ -25,7 +25,7 @@ from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 
 BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
 VisibleAt = Callable[[tuple[int, int]], Bool[Tensor, "B 1 H W"]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 
 Pooling = Literal["native", "cls", "mean"]
 TIMMS_NAMES = {"cls": "token", "mean": "avg"}

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from lssat.inputs.mask_rule import check_grid
 from lssat.inputs.masking import Mask
 from lssat.model.encoders.base import Encoded, Encoder

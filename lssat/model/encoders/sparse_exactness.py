@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from lssat.inputs.masking import is_aligned
 from lssat.model.encoders.norms import VisibleAt, visibility
 from lssat.model.encoders.sparse import SparseEncoder, map_size, positions_masked, rule_of, shown_to

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from lssat.model.encoders.norms import VisibleAt
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from lssat.text.markdown import markdown_table
 from search.claims.importance import Role, Share
 from search.claims.words import listed

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from search.claims.factors import Levels, always_with
 from search.claims.importance import INTERACTIONS, Importance, Role, Share, importance
 from search.claims.words import listed

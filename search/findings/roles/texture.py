@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from lssat.model import catalog
 from search.claims.pooled import Effect, Help, Pairs, Texture, texture
 from search.findings.roles.study_runs import StudyRuns, arm_of

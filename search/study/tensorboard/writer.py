@@ -14,7 +14,8 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.plugins.text.summary_v2 import text_pb
 from torch.utils.tensorboard import SummaryWriter
 
-from lssat.config import Config, ConfigError
+from lssat.config import Config
+from lssat.errors import ConfigError
 from lssat.files import make_folder
 from lssat.model import catalog
 from lssat.train.result import EpochResult

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lssat.config import AugmentConfig
 from lssat.inputs.augment import AugmentDraws, augment, draw_augment
+from lssat.settings.training import AugmentConfig
 
 OFF = AugmentConfig(flip=False, crop_scale=1.0, color=0.0)
 

@@ -9,10 +9,10 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from lssat.config import AugmentConfig
 from lssat.inputs.augment import augment, draw_augment
 from lssat.inputs.degrading import Degradations, add_noise, blur, degrade, draw_degradations, resize
 from lssat.inputs.jpeg import jpeg
+from lssat.settings.training import AugmentConfig
 
 WAYS = {"blur": 2.0, "resize": 0.6, "noise": 0.1, "jpeg": 70.0}
 CAMERA = AugmentConfig(flip=False, crop_scale=1.0, color=0.0, **WAYS)

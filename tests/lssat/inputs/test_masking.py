@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from lssat.inputs.masking import masked_mean, patchify, pixel_mask, random_mask, unpatchify
 
 

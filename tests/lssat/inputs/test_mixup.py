@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from lssat.config import ConfigError, build
+from lssat.config import build
+from lssat.errors import ConfigError
 from lssat.inputs.mixup import draw_shares, mix, mixed_loss
 from lssat.train.losses import task_loss
 

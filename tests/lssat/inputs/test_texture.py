@@ -18,7 +18,6 @@ from scipy.ndimage import gaussian_filter
 from skimage.feature import local_binary_pattern
 from torch import Tensor
 
-from lssat.config import HISTOGRAM_POINTS, TextureConfig
 from lssat.inputs.texture import (
     TEXTURES,
     deviation_share,
@@ -30,6 +29,7 @@ from lssat.inputs.texture import (
     ldp,
     stream_image,
 )
+from lssat.settings.texture import HISTOGRAM_POINTS, TextureConfig
 
 FACES = os.environ.get("LSSAT_FACES", "")
 METHODS = ["default", "ror", "uniform", "nri_uniform", "var"]

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from lssat.inputs.mask_rule import check_grid, mask_ratio, num_visible
 
 

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 import torch
 
-from lssat.config import BackboneConfig, Config, ConfigError, MaskingConfig, build
+from lssat.config import Config, build
+from lssat.errors import ConfigError
 from lssat.inputs.mask_rule import mask_ratio, num_visible
 from lssat.inputs.masking import random_mask
 from lssat.model import catalog
 from lssat.model.encoders.build import build_encoder
 from lssat.model.lssat import build_model
+from lssat.settings.model import BackboneConfig, MaskingConfig
 from lssat.tools.catalog import generate
 
 ENTRIES = [(family, size, entry) for family, sizes in catalog.read().items() for size, entry in sizes.items()]
@@ -30,7 +32,7 @@ def test_catalogue_is_fresh() -> None:
 def test_reading_needs_neither_torch_nor_timm() -> None:
     code = """
 import sys
-from lssat.config import BackboneConfig, MaskingConfig
+from lssat.settings.model import BackboneConfig, MaskingConfig
 from lssat.model import catalog
 assert catalog.mask_cells(BackboneConfig(), MaskingConfig(), 64) == 16
 assert not {"torch", "timm"} & set(sys.modules)

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from lssat.config import DecoderConfig
 from lssat.inputs.masking import Mask, random_mask
 from lssat.model.decoder import Decoder, sincos_positions
 from lssat.model.encoders.base import Encoded
+from lssat.settings.model import DecoderConfig
 
 GRID = (4, 6)
 WIDTH = 10

@@ -16,7 +16,7 @@ from timm.models.hiera import Hiera
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from lssat.config import BackboneConfig, ConfigError, MaskingConfig
+from lssat.errors import ConfigError
 from lssat.inputs.masking import Mask, patchify, pixel_mask, random_mask
 from lssat.model.encoders.base import Encoded, Encoder
 from lssat.model.encoders.build import build_encoder
@@ -24,6 +24,7 @@ from lssat.model.encoders.norms import norms_masked, visibility
 from lssat.model.encoders.pyramid import PyramidEncoder
 from lssat.model.encoders.token_position import token_inserted
 from lssat.model.encoders.tokens import TokenEncoder
+from lssat.settings.model import BackboneConfig, MaskingConfig
 from lssat.tools.encoder_contract import broken_promises
 
 PIXELS = 64

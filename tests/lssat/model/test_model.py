@@ -14,7 +14,8 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from lssat.config import Config, ConfigError, build
+from lssat.config import Config, build
+from lssat.errors import ConfigError
 from lssat.inputs.masking import Mask, pixel_mask, random_mask
 from lssat.model.lssat import LSSAT, build_model
 

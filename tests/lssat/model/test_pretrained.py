@@ -22,8 +22,9 @@ from torch.nn import functional as F
 
 from lssat.bundle.exporting import export
 from lssat.bundle.opening import open_bundle
-from lssat.config import ConfigError, build
+from lssat.config import build
 from lssat.data.prepared.rows import ResidentRows
+from lssat.errors import ConfigError
 from lssat.model.encoders.base import Encoder
 from lssat.model.encoders.build import encoder_of
 from lssat.model.lssat import build_model

@@ -17,13 +17,15 @@ from timm.layers.grn import GlobalResponseNorm
 from timm.models._efficientnet_blocks import SqueezeExcite
 from torch import Tensor, nn
 
-from lssat.config import BackboneConfig, ConfigError, MaskingConfig, build
+from lssat.config import build
+from lssat.errors import ConfigError
 from lssat.inputs.masking import Mask, random_mask
 from lssat.model.encoders.base import Encoder
 from lssat.model.encoders.build import build_encoder
 from lssat.model.encoders.norms import visibility
 from lssat.model.encoders.sparse import positions_masked
 from lssat.model.lssat import build_model
+from lssat.settings.model import BackboneConfig, MaskingConfig
 from tests.lssat.inputs.masks import mask_hiding
 from tests.lssat.model.test_encoders import PIXELS, EncoderContract, count_hooks, draw, pytest_generate_tests  # noqa: F401 - a hook of pytest
 

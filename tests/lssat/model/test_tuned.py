@@ -10,8 +10,9 @@ import timm
 import torch
 from torch import nn
 
-from lssat.config import Config, ConfigError, build
+from lssat.config import Config, build
 from lssat.data.prepared.rows import Batch
+from lssat.errors import ConfigError
 from lssat.model.encoders.build import encoder_of, meta_model
 from lssat.model.lssat import build_model
 from lssat.model.tuned import check_tune, freeze, norm_names, num_blocks, training_mode

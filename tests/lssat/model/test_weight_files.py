@@ -9,9 +9,11 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from lssat.config import BackboneConfig, ConfigError, build
+from lssat.config import build
+from lssat.errors import ConfigError
 from lssat.model.encoders.build import encoder_of
 from lssat.model.weight_files import source_of
+from lssat.settings.model import BackboneConfig
 
 RESNET = {"family": "resnet", "size": "atto"}
 """The catalogue's test_resnet."""

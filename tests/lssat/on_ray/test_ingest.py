@@ -8,12 +8,13 @@ import pytest
 import ray
 from PIL import Image
 
-from lssat.config import ConfigError, DataConfig
 from lssat.data.prepared.decoding import read_resident
 from lssat.data.prepared.drawing import Drawing
 from lssat.data.prepared.table import DatasetInfo, Row
 from lssat.data.prepared.writing import write_dataset
+from lssat.errors import ConfigError
 from lssat.on_ray import ingest
+from lssat.settings.data import DataConfig
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 NUM_ROWS = 2500  # two shards, ten blocks

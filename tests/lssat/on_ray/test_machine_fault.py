@@ -10,7 +10,7 @@ from ray.exceptions import ObjectStoreFullError, RayTaskError
 from ray.train import WorkerGroupError
 from ray.tune import TuneError
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from lssat.on_ray.machine_fault import machine_failed, machine_fault
 from lssat.train.checkpoint import CheckpointError
 

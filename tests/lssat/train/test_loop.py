@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from lssat.config import ConfigError, build
+from lssat.config import build
 from lssat.data.prepared.drawing import Drawing
 from lssat.data.prepared.row_keys import Datasets, RowKeys, pair_clips
 from lssat.data.prepared.rows import Batch, ResidentRows
+from lssat.errors import ConfigError
 from lssat.evaluation.units import RowTexts
 from lssat.model.lssat import build_model
 from lssat.model.tuned import freeze

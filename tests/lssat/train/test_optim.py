@@ -7,8 +7,10 @@ import timm
 import torch
 from torch import nn
 
-from lssat.config import Config, ConfigError, OptimConfig, build
+from lssat.config import Config, build
+from lssat.errors import ConfigError
 from lssat.model.lssat import build_model
+from lssat.settings.training import OptimConfig
 from lssat.train.optim import (
     build_optimizer,
     layer_scales,

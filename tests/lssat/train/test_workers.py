@@ -11,9 +11,10 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import nn
 
-from lssat.config import ConfigError, build
+from lssat.config import build
 from lssat.data.prepared.row_keys import RowKeys, pair_clips
 from lssat.data.prepared.rows import Batch, ResidentRows
+from lssat.errors import ConfigError
 from lssat.evaluation.units import RowTexts
 from lssat.task import Task
 from lssat.train import microbatch

@@ -7,9 +7,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from lssat.config import ConfigError, build
+from lssat.config import build
 from lssat.data.prepare.prepare import prepare
 from lssat.data.prepared.table import read_info
+from lssat.errors import ConfigError
 from search.again.row import find
 from search.again.session import Places, study_data
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from search.again.row import find
 from search.record.folder import Stage
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from search import across
 from search.claims.estimate import estimate
 from search.findings import tasks_page

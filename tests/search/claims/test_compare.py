@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from search.compare import report
 from tests.search.records import epoch, record
 

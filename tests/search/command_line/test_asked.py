@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from search.command_line import asked
 from search.command_line.arguments import parser
 from search.record.locking import folder_name

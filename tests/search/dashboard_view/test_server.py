@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from search.dashboard_view import server as module
 from search.dashboard_view.server import Dashboard, server
 from tests.search.dashboard_view.studies import LBP, RESNET, all_that_can_become_of_a_trial, begun, trial

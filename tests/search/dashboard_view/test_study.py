@@ -12,7 +12,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 from optuna_dashboard import get_note
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from search.dashboard_view.distributions import distributions
 from search.dashboard_view.study import StudyView
 from search.record.folder import RunFolder, Stage

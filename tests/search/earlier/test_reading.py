@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from lssat.files import write_json
 from search.earlier.reading import Wanted, begun_from
 from search.earlier.words import taken

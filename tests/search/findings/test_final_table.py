@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-from lssat.config import TextureConfig
+from lssat.settings.texture import TextureConfig
 from search.claims.words import Word
 from search.findings import final_table, leaderboard
 from search.findings.told import Rule

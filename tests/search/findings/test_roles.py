@@ -9,7 +9,7 @@ import numpy as np
 import optuna
 import pytest
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from search.claims.importance import Importance, Role, Share
 from search.claims.pooled import Effect, Help, Texture
 from search.findings.roles.page import roles, words_of_grid, words_of_texture

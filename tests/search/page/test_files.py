@@ -7,7 +7,7 @@ import struct
 import altair as alt
 import pytest
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from search.page.charts import spec, values
 from search.page.document import Chart, Part, Picture, Report, Section, Statement, Table, shown
 from search.page.files import claims, write

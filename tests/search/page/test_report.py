@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from search import report as command
 from search.page.document import Chart, Picture, Statement, Table
 from search.page.report import BROKEN, SECTIONS, _section, report_of

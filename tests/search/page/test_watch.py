@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from search.page import watch
 from search.record.folder import RunFolder
 from search.record.locking import locked

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lssat.config import ConfigError, DataConfig
+from lssat.errors import ConfigError
+from lssat.settings.data import DataConfig
 from search.record.folder import RunFolder
 from search.record.locking import claimed, folder_name, locked
 from search.space.file import load

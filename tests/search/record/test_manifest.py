@@ -10,7 +10,7 @@ import pytest
 from optuna.samplers import RandomSampler
 from optuna.study import create_study
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from lssat.files import write_json
 from lssat.storage import StorageLost
 from search.record import manifest

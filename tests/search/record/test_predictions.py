@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lssat.config import ConfigError, build
+from lssat.config import build
+from lssat.errors import ConfigError
 from lssat.evaluation.predictions import Predictions
 from lssat.evaluation.units import RowTexts
 from lssat.task import Task

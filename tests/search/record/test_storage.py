@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lssat import files
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from search.record.folder import RunFolder, Stage, Storage
 from search.record.locking import claimed
 

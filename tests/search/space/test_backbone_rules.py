@@ -2,7 +2,7 @@
 
 import pytest
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from search.space.file import load
 
 HALF_OF_A_HUNDRED = ", ".join(f"0.{number}" for number in range(30, 80))

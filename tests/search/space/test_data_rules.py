@@ -2,7 +2,8 @@
 
 import pytest
 
-from lssat.config import ConfigError, DataConfig
+from lssat.errors import ConfigError
+from lssat.settings.data import DataConfig
 from search.space.data_rules import check_sampling
 
 

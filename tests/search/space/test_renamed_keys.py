@@ -4,7 +4,8 @@ location.
 
 import pytest
 
-from lssat.config import RENAMED_KEYS, ConfigError
+from lssat.config import RENAMED_KEYS
+from lssat.errors import ConfigError
 from search.space.file import load
 
 VALUES = {

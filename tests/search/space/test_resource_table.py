@@ -2,7 +2,9 @@
 
 import pytest
 
-from lssat.config import ConfigError, ResourcesConfig, build
+from lssat.config import build
+from lssat.errors import ConfigError
+from lssat.settings.training import ResourcesConfig
 from search.space import drawable
 from search.space.file import load
 

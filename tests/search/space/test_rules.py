@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from search.space.file import load, with_search
 from search.space.settings import SearchConfig
 

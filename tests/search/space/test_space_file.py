@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lssat.config import Config, ConfigError, build
+from lssat.config import Config, build
+from lssat.errors import ConfigError
 from lssat.model import catalog
 from search.space.file import load
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from search.space.file import load
 
 SPACES = sorted((Path(__file__).resolve().parents[3] / "spaces").glob("*.yaml"))

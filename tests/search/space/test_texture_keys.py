@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from search.space.definition import is_read_without_auxiliary
 from search.space.file import load
 

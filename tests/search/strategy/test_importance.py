@@ -3,7 +3,7 @@
 import optuna
 import pytest
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from search.strategy.importance import describe
 from search.strategy.searcher import storage_of
 

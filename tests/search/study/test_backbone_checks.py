@@ -10,7 +10,7 @@ import pytest
 import timm
 from safetensors.torch import save_file
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from search.space import file as space_file
 from search.study.backbone_checks import check_by_building
 

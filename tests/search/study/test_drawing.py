@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from lssat.config import ConfigError, DataConfig
+from lssat.errors import ConfigError
 from lssat.on_ray.ingest import Split
+from lssat.settings.data import DataConfig
 from lssat.task import Task
 from search.record.folder import RunFolder, Storage
 from search.study.context import Study, check_drawing

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lssat.config import ConfigError, build
+from lssat.config import build
 from lssat.data.prepared.table import DatasetInfo, Row
 from lssat.data.prepared.writing import write_dataset
+from lssat.errors import ConfigError
 from lssat.task import Task
 from search.space.file import load
 from search.study.hold_out import values_to_rotate

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from lssat.config import ConfigError
 from lssat.data.prepare.detection import DETECTOR
 from lssat.data.prepared.table import DatasetInfo, changed_fingerprint, detected_fingerprint
+from lssat.errors import ConfigError
 from search.record.folder import RunFolder, Storage
 from search.record.manifest import Manifest, read_manifest
 from search.space.file import load

@@ -18,7 +18,6 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from lssat.config import ConfigError, DataConfig
 from lssat.data.images import UnusableImage, resolve_inside
 from lssat.data.parallel import chunks, in_processes
 from lssat.data.prepared.table import Reject
@@ -27,6 +26,8 @@ from lssat.data.sources.listing import Box, Entries, Listing, Record
 from lssat.data.sources.source import Source
 from lssat.data.sources.splits import cut
 from lssat.data.sources.tree import IMAGE_ENDINGS, Tree
+from lssat.errors import ConfigError
+from lssat.settings.data import DataConfig
 
 EMOTIONS = ("Neutral", "Happiness", "Sadness", "Surprise", "Fear", "Disgust", "Anger", "Contempt")
 NO_EMOTION = {8: "None", 9: "Uncertain", 10: "No-Face"}

@@ -6,13 +6,14 @@ import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lssat.config import ConfigError, DataConfig
 from lssat.data.prepared.table import Label, Reject
 from lssat.data.sources.assemble import Classes, Layout, assemble, numbered, refuse_classes
 from lssat.data.sources.listing import Entries, Listing, Record
 from lssat.data.sources.source import Source
 from lssat.data.sources.splits import complete_splits, given_splits
 from lssat.data.sources.tree import IMAGE_ENDINGS, Tree
+from lssat.errors import ConfigError
+from lssat.settings.data import DataConfig
 from lssat.text.did_you_mean import nearest
 
 SPLITS = {"0": "train", "1": "val", "2": "test"}

@@ -11,7 +11,6 @@ import re
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from lssat.config import ConfigError, DataConfig
 from lssat.data.prepared.table import Reject
 from lssat.data.sources.assemble import Layout, assemble, deepfake_task, numbered
 from lssat.data.sources.listing import Entries, Listing, Record
@@ -25,6 +24,8 @@ from lssat.data.sources.tree import (
     media_of,
     other_files,
 )
+from lssat.errors import ConfigError
+from lssat.settings.data import DataConfig
 from lssat.text.did_you_mean import listed
 
 REAL, YOUTUBE, SYNTHESIS = "Celeb-real", "YouTube-real", "Celeb-synthesis"

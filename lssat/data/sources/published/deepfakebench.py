@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from lssat.config import ConfigError, DataConfig
 from lssat.data.prepared.table import Reject
 from lssat.data.sources.assemble import Layout, assemble, deepfake_task, numbered
 from lssat.data.sources.listing import Entries, Listing, Record
 from lssat.data.sources.source import Source
 from lssat.data.sources.splits import SPLIT_NAMES, complete_splits, given_splits
 from lssat.data.sources.tree import Tree, evenly_spaced, target_and_source
+from lssat.errors import ConfigError
+from lssat.settings.data import DataConfig
 from lssat.text.did_you_mean import listed, nearest
 
 COMPRESSIONS = ("raw", "c23", "c40")

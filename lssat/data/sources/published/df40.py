@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from lssat.config import ConfigError, DataConfig
 from lssat.data.sources.assemble import Layout, assemble, deepfake_task, numbered
 from lssat.data.sources.listing import Entries, Listing, Record
 from lssat.data.sources.published.deepfakebench import (
@@ -28,6 +27,8 @@ from lssat.data.sources.published.deepfakebench import (
 from lssat.data.sources.source import Source
 from lssat.data.sources.splits import complete_splits, given_splits
 from lssat.data.sources.tree import Tree, target_and_source
+from lssat.errors import ConfigError
+from lssat.settings.data import DataConfig
 from lssat.text.did_you_mean import listed, nearest
 
 NAME = re.compile(r"(?P<method>.+)_(?P<domain>ff|cdf)")

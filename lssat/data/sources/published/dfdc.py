@@ -6,13 +6,14 @@ import csv
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from lssat.config import ConfigError, DataConfig
 from lssat.data.prepared.table import Reject
 from lssat.data.sources.assemble import Layout, assemble, deepfake_task, numbered
 from lssat.data.sources.listing import Entries, Listing, Media, Record
 from lssat.data.sources.source import Source
 from lssat.data.sources.splits import complete_splits, given_splits
 from lssat.data.sources.tree import VIDEO_ENDINGS, Clip, Tree, clips, entries_of, evenly_spaced, media_of
+from lssat.errors import ConfigError
+from lssat.settings.data import DataConfig
 
 LABELS = {"REAL": 0, "FAKE": 1, "0": 0, "1": 1}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from lssat.config import ConfigError, DataConfig
 from lssat.data.prepared.table import SPLITS, Reject
 from lssat.data.sources.assemble import Layout, assemble, deepfake_task, numbered
 from lssat.data.sources.listing import Entries, Listing, Media, Record
@@ -18,6 +17,8 @@ from lssat.data.sources.tree import (
     other_files,
     target_and_source,
 )
+from lssat.errors import ConfigError
+from lssat.settings.data import DataConfig
 from lssat.text.did_you_mean import nearest
 
 CLASSIC = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")

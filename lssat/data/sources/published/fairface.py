@@ -9,13 +9,14 @@ from __future__ import annotations
 import csv
 import re
 
-from lssat.config import ConfigError, DataConfig
 from lssat.data.prepared.table import Reject
 from lssat.data.sources.assemble import Layout, assemble, numbered, pick_classes
 from lssat.data.sources.listing import Entries, Listing, Record
 from lssat.data.sources.source import Source
 from lssat.data.sources.splits import complete_splits, given_splits
 from lssat.data.sources.tree import Tree
+from lssat.errors import ConfigError
+from lssat.settings.data import DataConfig
 from lssat.text.did_you_mean import listed, nearest
 
 TABLES = {"train": "fairface_label_train.csv", "val": "fairface_label_val.csv"}

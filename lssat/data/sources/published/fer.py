@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lssat.config import ConfigError, DataConfig
 from lssat.data.prepared.table import Reject
 from lssat.data.sources.assemble import Layout, assemble, pick_classes
 from lssat.data.sources.listing import Entries, Listing, Record
@@ -19,6 +18,8 @@ from lssat.data.sources.source import Source
 from lssat.data.sources.splits import complete_splits, given_splits
 from lssat.data.sources.tables import Table
 from lssat.data.sources.tree import Tree
+from lssat.errors import ConfigError
+from lssat.settings.data import DataConfig
 from lssat.text.did_you_mean import nearest
 
 IMAGES, VOTES = "fer2013.csv", "fer2013new.csv"

@@ -6,7 +6,6 @@ photo. Other forms, such as the images that are not aligned, are unknown here.
 
 from __future__ import annotations
 
-from lssat.config import ConfigError, DataConfig
 from lssat.data.prepared.table import Reject
 from lssat.data.sources.assemble import Layout, assemble, numbered, pick_classes
 from lssat.data.sources.listing import Entries, Listing, Record
@@ -14,6 +13,8 @@ from lssat.data.sources.published.affectnet import EMOTIONS as OF_AFFECTNET
 from lssat.data.sources.source import Source
 from lssat.data.sources.splits import complete_splits, given_splits
 from lssat.data.sources.tree import Tree
+from lssat.errors import ConfigError
+from lssat.settings.data import DataConfig
 
 LISTS = ("EmoLabel/list_patition_label.txt", "EmoLabel/list_partition_label.txt")
 IMAGES = "Image/aligned"

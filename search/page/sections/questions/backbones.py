@@ -11,7 +11,7 @@ from typing import Any
 
 import altair as alt
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from search.claims.words import Word
 from search.findings.leaderboard import Row
 from search.findings.tasks import Compared, compared_in

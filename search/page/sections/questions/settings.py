@@ -10,7 +10,7 @@ from typing import Any
 
 import altair as alt
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from search.claims.importance import Role, Share
 from search.claims.words import listed
 from search.findings.roles import settings

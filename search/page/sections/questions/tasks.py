@@ -6,8 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lssat.config import ConfigError
-from lssat.errors import why_of
+from lssat.errors import ConfigError, why_of
 from search.claims.regret import Suits
 from search.claims.words import Word, listed
 from search.findings.task_study import TaskStudy

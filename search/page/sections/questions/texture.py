@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from search.claims.pooled import Effect
 from search.findings.roles import texture
 from search.findings.roles.texture import SAID, TextureEffects, texture_of

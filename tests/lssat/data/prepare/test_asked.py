@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from lssat.config import ConfigError, DataConfig
 from lssat.data.images import UnusableImage
 from lssat.data.parallel import in_threads
 from lssat.data.pictures import refuse_bombs
@@ -27,6 +26,8 @@ from lssat.data.prepared.table import DatasetInfo, read_info
 from lssat.data.sources.listing import Listing, Record
 from lssat.data.sources.registry import open_listing
 from lssat.data.sources.source import located
+from lssat.errors import ConfigError
+from lssat.settings.data import DataConfig
 from tests.lssat.data import trees
 
 SIZE = 48

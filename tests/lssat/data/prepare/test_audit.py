@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lssat.config import ConfigError
 from lssat.data.pictures import open_picture
 from lssat.data.prepare.audit import Leak, audit, check_leaks, shared_values
 from lssat.data.prepared.hashing import hashes_of, thumbnail_of
 from lssat.data.prepared.table import DatasetInfo, Row, read_info
 from lssat.data.prepared.writing import Acceptance, write_dataset
 from lssat.data.synthetic import generate as synthetic
+from lssat.errors import ConfigError
 
 INFO = DatasetInfo("faces", "deepfake", "binary", ("real", "fake"), synthetic=True)
 

@@ -8,9 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from lssat.config import ConfigError, build
+from lssat.config import build
 from lssat.data.prepare.prepare import prepare
 from lssat.data.prepared.selection import learnt_rows
+from lssat.errors import ConfigError
 from tests.lssat.data.shards import read_split
 
 PERSONS = 60

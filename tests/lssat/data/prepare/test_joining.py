@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from lssat.config import ConfigError, build
+from lssat.config import build
 from lssat.data.prepare.joining import joined_info
 from lssat.data.prepare.look import look
 from lssat.data.prepare.prepare import prepare
@@ -24,6 +24,7 @@ from lssat.data.prepared.table import SPLITS, DatasetInfo, Row, read_info, read_
 from lssat.data.prepared.writing import write_dataset
 from lssat.data_arguments import add_data_arguments
 from lssat.data_arguments import data_of as data_of_arguments
+from lssat.errors import ConfigError
 from tests.lssat.data import trees
 from tests.lssat.data.shards import read_split
 from tests.lssat.data.tables import picture, table

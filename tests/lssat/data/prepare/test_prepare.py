@@ -19,7 +19,6 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from lssat.config import ConfigError, DataConfig
 from lssat.data.prepare import progress
 from lssat.data.prepare.detection import DETECTOR
 from lssat.data.prepare.prepare import Preparation, prepare
@@ -30,6 +29,8 @@ from lssat.data.sources.source import located
 from lssat.data.synthetic import DRAWINGS
 from lssat.data.synthetic import generate as synthetic
 from lssat.data.synthetic.generate import SyntheticRow
+from lssat.errors import ConfigError
+from lssat.settings.data import DataConfig
 from tests.lssat.data import trees
 from tests.lssat.data.shards import read_split
 
@@ -120,7 +121,7 @@ def test_every_option_that_matters_makes_another_folder(faces: DataConfig, cache
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from lssat.config import DataConfig
+from lssat.settings.data import DataConfig
 from lssat.data.prepare import prepare
 def dying(source, read=prepare.read_table):
     for number, row in enumerate(read(source)):

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lssat.config import ConfigError, build
+from lssat.config import build
 from lssat.data.prepare import resumable
 from lssat.data.prepare.prepare import prepare
 from lssat.data.prepared.table import SPLITS, read_info, shard_paths
+from lssat.errors import ConfigError
 from tests.lssat.data.shards import read_split
 
 ROOT = Path(__file__).resolve().parents[4]

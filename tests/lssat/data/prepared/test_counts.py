@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from lssat.config import ConfigError
 from lssat.data.prepared.counts import check_counts, with_counts
 from lssat.data.prepared.table import DatasetInfo, Label
+from lssat.errors import ConfigError
 
 INFO = DatasetInfo("faces.csv", "male", "binary", ("0", "1"), synthetic=False)
 MULTI = replace(INFO, task="emotion", kind="multiclass", classes=("0", "1", "2"))

@@ -5,10 +5,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from lssat.config import ConfigError, DataConfig
 from lssat.data.prepared.drawing import Drawing
 from lssat.data.prepared.row_keys import Datasets, RowKeys, pair_clips
 from lssat.data.prepared.rows import ResidentRows
+from lssat.errors import ConfigError
+from lssat.settings.data import DataConfig
 
 EPOCHS = 40
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lssat.config import ConfigError, DataConfig
 from lssat.data.prepared.row_keys import pair_clips, read_keys
 from lssat.data.prepared.table import DatasetInfo, Row
 from lssat.data.prepared.writing import write_dataset
@@ -18,6 +17,8 @@ from lssat.data.sources.listing import Record
 from lssat.data.sources.registry import open_listing
 from lssat.data.sources.source import located
 from lssat.data.synthetic.generate import MADE, PER_FACE, plan
+from lssat.errors import ConfigError
+from lssat.settings.data import DataConfig
 
 spec = importlib.util.spec_from_file_location("trees", Path(__file__).parents[1] / "trees.py")
 assert spec and spec.loader

@@ -5,9 +5,10 @@ from itertools import chain
 import numpy as np
 import pytest
 
-from lssat.config import ConfigError, DataConfig
 from lssat.data.prepared.drawing import Drawing
 from lssat.data.prepared.rows import ResidentRows, StreamedRows, mixed
+from lssat.errors import ConfigError
+from lssat.settings.data import DataConfig
 
 
 def blocks(num_rows, size=7):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lssat.config import ConfigError, DataConfig, build
+from lssat.config import build
 from lssat.data.prepared.decoding import read_resident
 from lssat.data.prepared.selection import (
     Cell,
@@ -23,7 +23,9 @@ from lssat.data.prepared.selection import (
 )
 from lssat.data.prepared.table import DatasetInfo, Row, read_info, read_texts, shard_paths
 from lssat.data.prepared.writing import write_dataset
+from lssat.errors import ConfigError
 from lssat.evaluation.units import RowTexts, texts_to_send
+from lssat.settings.data import DataConfig
 from lssat.task import Task
 
 METHODS = ("swap", "warp", "paint")

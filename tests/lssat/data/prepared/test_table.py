@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lssat.config import ConfigError
 from lssat.data.prepared.table import (
     DatasetInfo,
     Label,
@@ -23,6 +22,7 @@ from lssat.data.prepared.table import (
     shard_paths,
 )
 from lssat.data.prepared.writing import write_dataset
+from lssat.errors import ConfigError
 from tests.lssat.data.shards import read_split
 
 INFO = DatasetInfo("faces.csv", "male", "binary", ("0", "1"), synthetic=False, fingerprint="ab", options={"seed": 0})

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from lssat.config import ConfigError
 from lssat.data.prepared.table import Reject
 from lssat.data.prepared.writing import check_listed, check_rejects
+from lssat.errors import ConfigError
 
 REJECTS = [
     *(Reject(row, "unknown split `dev`") for row in range(5)),

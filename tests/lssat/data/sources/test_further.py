@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lssat.config import ConfigError, DataConfig
 from lssat.data.prepare.opening import read_table
 from lssat.data.prepare.sample import training_images
 from lssat.data.prepared.table import Reject, Row
@@ -21,6 +20,8 @@ from lssat.data.sources.listing import Listing, Record
 from lssat.data.sources.published.affectnet import EMOTIONS
 from lssat.data.sources.registry import open_listing
 from lssat.data.sources.source import located
+from lssat.errors import ConfigError
+from lssat.settings.data import DataConfig
 from tests.lssat.data import trees_of_layouts as trees
 
 

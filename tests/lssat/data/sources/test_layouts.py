@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lssat.config import ConfigError, DataConfig
 from lssat.data.prepared.table import Reject
 from lssat.data.sources.listing import Box, Listing, Record
 from lssat.data.sources.registry import open_listing
 from lssat.data.sources.source import absolute, located, short_name
+from lssat.errors import ConfigError
+from lssat.settings.data import DataConfig
 
 spec = importlib.util.spec_from_file_location("trees", Path(__file__).parents[1] / "trees.py")
 assert spec and spec.loader

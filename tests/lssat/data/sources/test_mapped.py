@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lssat.config import ConfigError, DataConfig
 from lssat.data.prepare.asked import Faces
 from lssat.data.prepare.opening import read_table
 from lssat.data.prepare.prepare import prepare
@@ -20,6 +19,8 @@ from lssat.data.prepared.table import Reject, Row, read_info
 from lssat.data.sources.listing import Listing, Record
 from lssat.data.sources.registry import fingerprint, open_listing
 from lssat.data.sources.source import absolute, located, short_name
+from lssat.errors import ConfigError
+from lssat.settings.data import DataConfig
 from tests.lssat.data import trees_of_layouts as trees
 
 MAPPING = "?image=file&label=race&identity=id&split=fold"

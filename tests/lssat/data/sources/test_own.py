@@ -17,13 +17,15 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from lssat.config import ConfigError, DataConfig, build
+from lssat.config import build
 from lssat.data.prepare.opening import open_entry, open_options, read_table
 from lssat.data.prepared.table import Reject, Row
 from lssat.data.sources.listing import Listing, Record
 from lssat.data.sources.reading import read_source
 from lssat.data.sources.registry import fingerprint, open_listing
 from lssat.data.sources.source import located
+from lssat.errors import ConfigError
+from lssat.settings.data import DataConfig
 
 
 def jpeg(number: int = 0) -> bytes:

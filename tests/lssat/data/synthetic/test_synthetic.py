@@ -18,7 +18,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch.nn import functional
 
-from lssat.config import ConfigError
 from lssat.data.synthetic.blending import face_cover
 from lssat.data.synthetic.expression import EMOTIONS, WAYS, Acts, draw_acts
 from lssat.data.synthetic.generate import (
@@ -40,6 +39,7 @@ from lssat.data.synthetic.traits import (
     draw_person_attributes,
     draw_scene,
 )
+from lssat.errors import ConfigError
 
 Pictures = npt.NDArray[np.float32]
 GREY = np.array([0.299, 0.587, 0.114], np.float32)

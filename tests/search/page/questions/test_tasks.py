@@ -2,7 +2,7 @@
 
 import pytest
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from search import across
 from search.findings.tasks import names_of, tasks_of
 from search.page.charts import spec
