@@ -78,12 +78,12 @@ class Arm(NamedTuple):
         return hashlib.sha256(repr(decides).encode()).hexdigest()[:8]
 
 
-COLOUR, CROP = {"augment.color": 0.4}, {"augment.crop_scale": 0.85}
+COLOUR = {"augment.color": 0.4}
 ARMS = {
     "plain": Arm({}, is_marked=False),
     "colour": Arm(COLOUR, is_marked=False),
-    "marked": Arm(CROP, is_marked=True),
-    "marked, colour": Arm(CROP | COLOUR, is_marked=True),
+    "marked": Arm({}, is_marked=True),
+    "marked, colour": Arm(COLOUR, is_marked=True),
 }
 
 
