@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from lssat.config import Config
+from lssat.data.prepared.awaited import Awaited
 from lssat.data.prepared.drawing import Drawing
 from lssat.data.prepared.row_keys import RowKeys
 from lssat.data.prepared.rows import Rows
@@ -35,7 +36,17 @@ from lssat.train.learner import Learner, RowPredictions, RunState, new_learner
 from lssat.train.optim import scheduled_lr, set_lr
 from lssat.train.probe import fewest_micro_batches, has_own_memory
 from lssat.train.reconstruction_panel import draw_panel
-from lssat.train.result import BEST_CHECKPOINT, GAP, IMAGES_PER_S, IN_DOMAIN, LAST_CHECKPOINT, EpochResult
+from lssat.train.result import (
+    BEST_CHECKPOINT,
+    EVALUATION_SECONDS,
+    GAP,
+    IMAGES_PER_S,
+    IN_DOMAIN,
+    LAST_CHECKPOINT,
+    TRAINING_SECONDS,
+    WAITING_SECONDS,
+    EpochResult,
+)
 from lssat.train.scoring import NonFiniteLoss, predict_rows, score_predictions
 from lssat.train.step import Losses, StepContext, train_step
 
@@ -116,7 +127,8 @@ def train_epoch(
     steps = num_steps(rows, size, distributed)
     total = Losses.zero(distributed.device)
     training_mode(learner.model, config.optim.tune)
-    for step, batch in enumerate(rows.batches(size, steps, seed)):
+    batches = Awaited(rows.batches(size, steps, seed))
+    for step, batch in enumerate(batches):
         lr = scheduled_lr(config.optim, epoch * steps + step, steps)
         set_lr(learner.optimizer, lr)
         losses = train_step(context, learner.trained, batch, generator, num_micro_batches)
@@ -128,7 +140,8 @@ def train_epoch(
     measured = {"train/task_loss": task_sum / num_rows, "train/lr": lr}
     if config.trains_auxiliary:
         measured["train/reconstruction_loss"] = reconstruction_sum / num_rows
-    measured[IMAGES_PER_S] = num_rows / (time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    measured |= {IMAGES_PER_S: num_rows / seconds, TRAINING_SECONDS: seconds, WAITING_SECONDS: batches.seconds}
     return measured
 
 
@@ -260,13 +273,16 @@ def _train_epochs(
 
 def _evaluate(run: TrainingRun, model: LSSAT, num_micro_batches: int) -> tuple[dict[str, float], RowPredictions]:
     """All that is measured on the validation rows of all workers, as `val/<name>`, and what it was measured from."""
+    started = time.perf_counter()
     predictions, positions = predict_rows(run.config, model, run.val, run.distributed, num_micro_batches)
     texts = None
     if run.texts:
         assert (positions >= 0).all(), "rows of a data set know where in their split they are"
         texts = run.texts.of(positions)
     scores = score_predictions(run.config, run.task, predictions, texts)
-    return {f"val/{name}": value for name, value in scores.items()}, RowPredictions(predictions, positions)
+    measured = {f"val/{name}": value for name, value in scores.items()}
+    measured[EVALUATION_SECONDS] = time.perf_counter() - started
+    return measured, RowPredictions(predictions, positions)
 
 
 def _selecting_score(run: TrainingRun, metrics: Mapping[str, float]) -> float:

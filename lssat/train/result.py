@@ -21,6 +21,10 @@ BEST_GAP = "val/best_gap"
 IN_DOMAIN = "val/in_domain"
 BEST_IN_DOMAIN = "val/best_in_domain"
 IMAGES_PER_S = "train/images_per_s"
+TRAINING_SECONDS, WAITING_SECONDS, EVALUATION_SECONDS = "train/seconds", "train/waiting_seconds", "val/seconds"
+"""Of the first worker's epoch; it waits for images while it trains."""
+CLOCKED = (IMAGES_PER_S, TRAINING_SECONDS, WAITING_SECONDS, EVALUATION_SECONDS)
+"""What a clock says, on which no two runs agree."""
 
 Ending = Literal["failed", "infeasible", "interrupted"]
 ENDINGS: tuple[Ending, ...] = get_args(Ending)

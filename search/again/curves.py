@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lssat.train.result import BEST, IMAGES_PER_S, SCORE, EpochResult
+from lssat.train.result import BEST, CLOCKED, SCORE, EpochResult
 from search.record.trials import Status, TrialRecord
 
 PAUSE_S = 5.0
@@ -82,7 +82,7 @@ def verdict(record: TrialRecord, now: Sequence[EpochResult]) -> tuple[bool, list
 
 
 def _numbers(result: EpochResult) -> dict[str, float]:
-    counted = {name: value for name, value in result.to_json().items() if name not in (IMAGES_PER_S, "micro_batches")}
+    counted = {name: value for name, value in result.to_json().items() if name not in (*CLOCKED, "micro_batches")}
     return {name: float(value) for name, value in counted.items()}
 
 

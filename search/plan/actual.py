@@ -1,22 +1,26 @@
-"""What a study took: read from its folder."""
+"""What a study took, and what for: read from its folder."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lssat.train.result import EVALUATION_SECONDS, TRAINING_SECONDS, WAITING_SECONDS
 from search.record.folder import RunFolder, Stage
+from search.record.trials import TrialRecord
 
 
 @dataclass(frozen=True)
 class Actual:
     """`seconds`: on the clock, from the first trial's start to the last one's end, pauses of an interrupted study
-    included. `disk`: bytes that are there now.
+    included. `disk`: bytes that are there now. `spent`: shares of that time, by what for; None where no clock was read.
     """
 
     trials: int
     epochs: int
     seconds: float
     disk: int
+    spent: dict[str, float] | None = None
 
 
 def actual(folder: RunFolder) -> Actual:
@@ -26,4 +30,39 @@ def actual(folder: RunFolder) -> Actual:
     spans = [span for record in records if (span := record.span)]
     seconds = max(end for _, end in spans) - min(start for start, _ in spans) if spans else 0.0
     epochs = sum(record.num_epochs for record in records)
-    return Actual(len(over[Stage.SEARCH]), epochs, seconds, folder.num_bytes())
+    return Actual(len(over[Stage.SEARCH]), epochs, seconds, folder.num_bytes(), spent(records, seconds))
+
+
+def spent(records: Sequence[TrialRecord], seconds: float) -> dict[str, float] | None:
+    """What the places for runs were used for in `seconds` of a study, as shares. There are as many places as runs that
+    went on at once.
+
+    "starts and checkpoints": the time of runs that is not in an epoch. "nothing runs": places that stand empty.
+    """
+    epochs = [epoch.metrics for record in records for epoch in record.epochs]
+    if not epochs or any(TRAINING_SECONDS not in metrics for metrics in epochs):
+        return None
+    waiting = sum(metrics[WAITING_SECONDS] for metrics in epochs)
+    training = sum(metrics[TRAINING_SECONDS] for metrics in epochs) - waiting
+    evaluation = sum(metrics[EVALUATION_SECONDS] for metrics in epochs)
+    running = sum(record.seconds for record in records)
+    whole = max(running, _at_once(records) * seconds)
+    parts = {
+        "training": training,
+        "evaluation": evaluation,
+        "waiting for images": waiting,
+        "starts and checkpoints": running - training - evaluation - waiting,
+        "nothing runs": whole - running,
+    }
+    return {name: part / whole for name, part in parts.items()}
+
+
+def _at_once(records: Sequence[TrialRecord]) -> int:
+    """The most runs that went on at the same time."""
+    spans = [span for record in records if (span := record.span)]
+    changes = sorted([(start, 1) for start, _ in spans] + [(end, -1) for _, end in spans])
+    running = most = 0
+    for _, change in changes:
+        running += change
+        most = max(most, running)
+    return most

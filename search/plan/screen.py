@@ -97,6 +97,9 @@ def compare(plan: Mapping[str, Any], actual: Actual, console: Console) -> None:
     table.add_row("time", *seconds, duration(actual.seconds))
     table.add_row("disk", "", data_size(plan["disk"]), "", f"{data_size(actual.disk)} left")
     console.print(table)
+    if actual.spent:
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in actual.spent.items())
+        console.print(f"  the time went to: {shares}")
 
 
 def data_size(num_bytes: float) -> str:

@@ -6,11 +6,11 @@ A tag is the part and the whole key of `metrics.jsonl`: `loss/train/task_loss`. 
 from __future__ import annotations
 
 from lssat.evaluation.units import FRAME
-from lssat.train.result import BEST, BEST_GAP, GAP, IMAGES_PER_S
+from lssat.train.result import BEST, BEST_GAP, CLOCKED, GAP
 
 PARTS = {
     "train/lr": "rate",
-    IMAGES_PER_S: "speed",
+    **dict.fromkeys(CLOCKED, "speed"),
     GAP: "subgroups",
     BEST_GAP: "subgroups",
     "val/worst_group": "subgroups",

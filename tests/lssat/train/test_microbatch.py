@@ -23,6 +23,7 @@ from lssat.train.checkpoint import load
 from lssat.train.distributed import Distributed
 from lssat.train.loop import TrainingRun, fit
 from lssat.train.microbatch import DoesNotFit, cut
+from lssat.train.result import CLOCKED
 
 ROOT = Path(__file__).resolve().parents[3]
 TASK = Task("emotion", "multiclass", ("a", "b", "c"), (10, 10, 10), 30)
@@ -67,7 +68,7 @@ def train(settings, folder=None, at_epoch=lambda epoch: None, num_rows=24):
     results = []
 
     def report(result):
-        results.append({key: value for key, value in result.to_json().items() if key != "train/images_per_s"})
+        results.append({key: value for key, value in result.to_json().items() if key not in CLOCKED})
         at_epoch(result.epoch)
 
     fit(TrainingRun(settings, TASK, rows(num_rows), rows(12, seed=1), CPU, folder), report)

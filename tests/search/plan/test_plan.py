@@ -240,23 +240,48 @@ def test_rows_of_joined_data_are_those_that_count(tmp_path):
     assert estimate_data(data, tmp_path, look(data).info).rows == {"train": 24, "val": 12, "test": 8}
 
 
+def ended(folder, name, moments, **clocked):
+    """A trial whose epochs ended at these moments, after these seconds of training."""
+    record = folder.record(Stage.SEARCH, name).begin({}, build({}))
+    known = {"epochs": 10, "val/score": 0.5, "val/best": 0.5, "parameters": 1, "micro_batches": 1, **clocked}
+    lines = [
+        {**known, "epoch": epoch, "time": moment, "seconds": seconds}
+        for epoch, (moment, seconds) in enumerate(moments, 1)
+    ]
+    (record.folder / METRICS).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    record.end(Outcome(Status.COMPLETE, seconds=moments[-1][1]))
+
+
 def test_plan_against_actual(tmp_path, plan):
     folder = RunFolder(tmp_path)
     for number, (last, seconds) in enumerate([(3, 30), (10, 90)]):
-        record = folder.record(Stage.SEARCH, f"{number:04d}")
-        record = record.begin({}, build({}))
-        lines = [
-            {"epoch": epoch, "time": 1000 + epoch * seconds / last, "seconds": epoch * seconds / last}
-            for epoch in range(1, last + 1)
-        ]
-        (record.folder / METRICS).write_text("".join(json.dumps(line) + "\n" for line in lines))
-        record.end(Outcome(Status.COMPLETE, seconds=seconds))
+        trained = [epoch * seconds / last for epoch in range(1, last + 1)]
+        ended(folder, f"{number:04d}", [(1000 + each, each) for each in trained])
     found = actual(folder)
     assert (found.trials, found.epochs, found.seconds) == (2, 13, pytest.approx(90))
     console = Console(record=True, width=140, file=open(os.devnull, "w"))  # noqa: SIM115
-    compare(plan.to_json(), Actual(12, 171, 100.0, 5_000_000), console)
+    compare(plan.to_json(), Actual(12, 171, 100.0, 5_000_000, {"training": 0.7, "nothing runs": 0.3}), console)
     text = console.export_text()
     assert all(word in text for word in ("163", "177", "240", "171", "5 MB left"))
+    assert "training 70%, nothing runs 30%" in text
+
+
+def test_the_time_of_a_study_is_told_by_what_it_was_spent_on(tmp_path):
+    folder = RunFolder(tmp_path)
+    clocked = {"train/seconds": 6.0, "train/waiting_seconds": 1.0, "val/seconds": 2.0}
+    for name, moments in {"0000": (1010, 1020), "0001": (1010, 1020), "0002": (1040,)}.items():
+        ended(folder, name, [(moment, 10.0 * epoch) for epoch, moment in enumerate(moments, 1)], **clocked)
+    found = actual(folder)
+    assert found.seconds == 40, "two places, of which one stands empty for 20 seconds and the other for 10"
+    assert found.spent == pytest.approx(
+        {
+            "training": 25 / 80,
+            "evaluation": 10 / 80,
+            "waiting for images": 5 / 80,
+            "starts and checkpoints": 10 / 80,
+            "nothing runs": 30 / 80,
+        }
+    )
 
 
 @pytest.mark.slow
