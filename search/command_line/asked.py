@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from lssat.config import ConfigError
 from search.record.folder import RunFolder
+from search.record.going_on import MAY_CHANGE
 from search.record.locking import folder_name
-from search.record.manifest import DATA_SOURCE, MAY_CHANGE, Manifest, notify_of_other_versions, read_manifest
+from search.record.manifest import DATA_SOURCE, Manifest, notify_of_other_versions, read_manifest
 from search.space.data_rules import check_objective, check_sampling
 from search.space.definition import Space
 from search.space.file import load, with_search

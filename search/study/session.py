@@ -36,6 +36,7 @@ from search.earlier.words import taken
 from search.findings import final_table, leaderboard
 from search.findings.screen import show_leaderboard
 from search.plan.command import compare_with_plan
+from search.record import going_on
 from search.record.folder import RunFolder, Stage, Storage
 from search.record.manifest import FIRST_WEIGHTS, FOLDS, SCORED_BY, Manifest, new_manifest, notify_of_other_versions
 from search.space.data_rules import check_objective, check_sampling
@@ -98,7 +99,7 @@ def run(session: Session, console: Console) -> bool:
         scored_by = "video" if _scores_videos(prepared, info.as_task) else "row"
         _check_data(session, prepared, scored_by)
         if session.begun:
-            space = session.begun.at_recorded_place(space)
+            space = going_on.at_recorded_place(session.begun, space)
             session = replace(session, space=space)
         if not session.address:
             connect(None, session.root)
@@ -237,8 +238,8 @@ def _check_data(session: Session, prepared: Path, scored_by: str) -> None:
         check_hold_out(info, config.data, cells_of(prepared, config.data.hold_out), session.space.locations)
     if session.begun:
         _check_read_alike(session.begun, info)
-        session.begun.check_goes_on(session.space, info.fingerprint)
-        session.begun.check_scores_alike(scored_by)
+        going_on.check_goes_on(session.begun, session.space, info.fingerprint)
+        going_on.check_scores_alike(session.begun, scored_by)
 
 
 def _open(session: Session, prepared: Path, task: Task, values: Sequence[str], keys: RowKeys | None) -> Study:
