@@ -11,7 +11,7 @@ from typing import Any
 from lssat.config import ConfigError
 from lssat.storage import StorageLost
 from search.record.folder import RunFolder, Storage
-from search.record.manifest import DATA_SOURCE, SCORED_BY, Manifest, as_json
+from search.record.manifest import DATA_SOURCE, OVER, SCORED_BY, Manifest, as_json
 from search.space.definition import Space
 
 MAY_CHANGE = (
@@ -30,7 +30,12 @@ MAY_CHANGE = (
     "rotate",
     "margin",
 )
-"""Settings of the search that may change when a study goes on: how long and how wide it is, and how it is told."""
+"""Settings of the search that may change when a study goes on: how long and how wide it is, and how it is told.
+
+So may `objective.over`: what `search.rotate` trains is scored by it, and may begin later as well.
+"""
+MAY_DIFFER = {"search": MAY_CHANGE, "fixed": (OVER,)}
+"""The same by part of the space."""
 THE_DATA = "the data"
 
 
@@ -150,8 +155,8 @@ def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     found = [] if old["data"] == new["data"] else [THE_DATA]
     for part in old["space"].keys() | new["space"].keys():
         before, after = old["space"].get(part), new["space"].get(part)
-        if part == "search":
-            free = dict.fromkeys(MAY_CHANGE)
+        if part in MAY_DIFFER:
+            free = dict.fromkeys(MAY_DIFFER[part])
             before, after = {**before, **free}, {**after, **free}
         if before == after:
             continue

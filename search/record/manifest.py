@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lssat.command import Notify
 from lssat.config import ConfigError, current_keys
@@ -29,6 +29,7 @@ FINAL_STAGE = "final_stage"
 FIRST_WEIGHTS = "first_weights"
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S%z"
 DATA_SOURCE = "data.source"
+OVER = "objective.over"
 SCORED_BY = "scored_by"
 """Of the data: what a score is taken over, "row" or "video". The version that scored each frame did not write it."""
 FOLDS = "folds"
@@ -45,6 +46,15 @@ PACKAGES = (
     "numpy",
     "tensorboard",
 )
+
+
+class Rotation(NamedTuple):
+    """What a final stage holds out, one of the values after the other. over: which score of a seed counts, the mean
+    over them or the worst.
+    """
+
+    values: Sequence[str]
+    over: str
 
 
 @dataclass(frozen=True)
@@ -93,8 +103,25 @@ class Manifest:
         """The settings of the search with the final stage as it was last begun: `--hours` may have cut it. Those of the
         space before any was begun, and in a study of a version that did not write it.
         """
-        begun = [session[FINAL_STAGE] for session in self.content["sessions"] if FINAL_STAGE in session]
+        begun = [session[FINAL_STAGE] for session in self.content.get("sessions", ()) if FINAL_STAGE in session]
         return self.space.search.model_copy(update=begun[-1] if begun else {})
+
+    @property
+    def rotation(self) -> Rotation | None:
+        """That of the final stage as it was last begun; None where all of its runs hold out the same."""
+        return self.rotation_of(self.final_search)
+
+    def rotation_of(self, search: SearchConfig) -> Rotation | None:
+        """That of a final stage with these settings. Raises ConfigError where no values are on record."""
+        if not search.rotate:
+            return None
+        values = tuple(map(str, self.content["data"].get(FOLDS, ())))
+        if not values:
+            raise ConfigError(
+                f"`search.rotate` needs the values that can be held out, but {self.path} names none as `{FOLDS}` of "
+                "its data; begin another study by `--name`"
+            )
+        return Rotation(values, str(self.space.fixed.get(OVER) or "mean"))
 
     def begin_final_stage(self, search: SearchConfig) -> None:
         """Put on record how large a final stage this session has time for."""
@@ -201,16 +228,6 @@ def objectives_of(folder: RunFolder) -> list[str]:
 def searched_keys_of(folder: RunFolder) -> list[str]:
     """Each key that a study searches, once, under today's names; of a folder without a manifest none."""
     return list(dict.fromkeys(_current_parameter(entry)["key"] for entry in _recorded_space(folder).get("space", ())))
-
-
-def folds_of(folder: RunFolder) -> list[str]:
-    """The values of `data.hold_out` that can be held out one after the other, in their order; none where nothing is
-    held out.
-    """
-    try:
-        return list(map(str, json.loads(folder.manifest.read_text())["data"].get(FOLDS, [])))
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
 
 
 def _recorded_space(folder: RunFolder) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def run(session: Session, console: Console) -> bool:
         keys = read_keys(prepared, space.example().data, notify)
         study = _open(session, prepared, used.as_task, values, keys)
         deadline = Deadline(
-            space.search, space.example().optim.epochs, began, num_rates(space), max(1, len(study.folds))
+            space.search, space.example().optim.epochs, began, num_rates(space), max(1, len(study.rotated))
         )
         data = {**_summary(used), FOLDS: values, SCORED_BY: scored_by, "prepared": str(prepared)}
         manifest = _begin(session, data, weights)  # everything is checked
@@ -182,7 +182,7 @@ def _final_runs(
         number = len(final_table.planned_finalists(study.folder, rows, settings))
         of_each = f" ({settings.finalists}{_of_each(settings)})" if _of_each(settings) else ""
         baselines = "" if settings.supervised == "none" else " and their supervised baselines"
-        folds = f" x {len(study.folds)} held-out values" if settings.rotate else ""
+        folds = f" x {len(study.rotated)} held-out values" if settings.rotate else ""
         console.print(
             f"final stage: the best {number}{of_each}{baselines} over {settings.final_seeds} fresh seeds{folds}"
         )
@@ -248,10 +248,10 @@ def _open(session: Session, prepared: Path, task: Task, values: Sequence[str], k
     """
     space, config = session.space, session.space.example()
     worker_counts = sorted({wanted.num_workers for wanted in demands(space)})
-    splits, folds = opened(prepared, space, values, worker_counts)
+    splits, rotated = opened(prepared, space, values, worker_counts)
     texts = RowTexts.of_columns(read_texts(prepared, "val"), config.objective.subgroups, config.data.hold_out)
     texts_sent = texts_to_send(task, texts)
-    study = Study(session.folder, session.storage, space, task, prepared, splits, texts_sent, folds, keys)
+    study = Study(session.folder, session.storage, space, task, prepared, splits, texts_sent, rotated, keys)
     check_drawing(study, config.data)
     concurrency(demands(space), study.is_streamed, space.search.max_concurrent)
     return study
