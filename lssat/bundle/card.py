@@ -33,6 +33,12 @@ LIMITS = (
     "groups of persons that are rare in them or were not scored. The temperature was fitted on validation photos and "
     "holds for photos like those."
 )
+HELD_OUT = (
+    "In training there was no photo whose `{column}` is {values}. The scores on validation and test are of these "
+    "photos (and of those without a value) and hold for these values alone: another one that is new to the model may "
+    "be answered better or worse. The score in domain is of the other photos. Where values were held out one after the "
+    "other, in a run each, this is one of these runs, of the seed that is the best over all of them."
+)
 BALANCED = (
     "In training all classes counted as equally frequent, and so they do here: probabilities and both errors are for "
     "photos of which each class has as many. Where a class is rarer among yours, it is less likely than they say."
@@ -55,6 +61,7 @@ def model_card(known: Mapping[str, Any]) -> str:
     sections = {
         "Data": f"`{source}`; {task['num_train']} training rows: "
         + ", ".join(f"{label} {count}" for label, count in counts),
+        **_never_seen(known["config"]["data"]),
         "How it was chosen": f"{CHOSEN} {OPENED}" if test else CHOSEN,
         "Scores": _scores(known["validation"], test),
         "Subgroups": _subgroups(test),
@@ -66,6 +73,14 @@ def model_card(known: Mapping[str, Any]) -> str:
     }
     body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections.items())
     return str(ModelCard.from_template(data, template_str=TEXT, name=name, body=body))
+
+
+def _never_seen(data: Mapping[str, Any]) -> dict[str, str]:
+    """The section on what was held out; none where nothing was, and of a version that could not."""
+    if not data.get("hold_out"):
+        return {}
+    values = ", ".join(f"`{on_one_line(value)}`" for value in data["held_out"])
+    return {"What training never saw": HELD_OUT.format(column=on_one_line(data["hold_out"]), values=values)}
 
 
 def _result(task: str, source: str, test: Mapping[str, Any]) -> EvalResult:

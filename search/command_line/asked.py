@@ -114,7 +114,7 @@ def _space(arguments: argparse.Namespace) -> tuple[Space, dict[str, Any], dict[s
         notify_of_other_versions(recorded, print)
     arguments.name = arguments.name or _name_now(recorded, arguments)
     space = replace(recorded.space, fixed={**recorded.space.fixed, **moved})
-    return (with_search(space, overrides) if overrides or moved else space), pinned, overrides
+    return (with_search(space, overrides) if overrides or OVER in moved else space), pinned, overrides
 
 
 def _is_task_of_folders(arguments: argparse.Namespace, space: Space) -> bool:

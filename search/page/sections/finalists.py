@@ -18,6 +18,7 @@ COLUMNS = (
     *("over supervised", "over low", "over high", "auxiliary", "test"),
 )
 """What would tell is said below."""
+IN_DOMAIN = "Score: on held-out values; in domain: that of the same weights on the other validation rows."
 
 
 def section(study: StudyOnPage) -> Section | None:
@@ -48,6 +49,7 @@ def _table(table: Sequence[FinalRow], name: str) -> Table:
         "Means over fresh seeds, ranked on validation; differences and their 95% intervals",
         COLUMNS,
         [_cells(row) for row in table],
+        IN_DOMAIN if any(row.in_domain is not None for row in table) else "",
         best=(0,),
     ).without_alike(("streams", "aux_weight", "seeds", "failed", "backbone"))
 

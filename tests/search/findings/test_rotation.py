@@ -24,7 +24,7 @@ from search.record.predictions import About, KeptPredictions, write
 from search.space.file import load
 from search.space.settings import SearchConfig
 from search.strategy.baselines import Baselines
-from search.strategy.finalists import arm_and_seed, of_one_kind, over_folds, rotation_of
+from search.strategy.finalists import Arm, arm_and_seed, of_one_kind, over_folds, rotation_of
 from tests.search.records import epoch
 from tests.search.records import record as record_at
 
@@ -286,6 +286,7 @@ def test_what_counts_of_a_seed_is_what_the_study_says_now(tmp_path):
     manifest.begin_session(Storage(folder.path), worst, "x")
     again = planned(folder)
     assert [run.name for run in again] == [run.name for run in runs]
+    assert Arm("0002", {**BASE, "objective.over": "worst"}).identity == Arm("0002", BASE).identity
     table = final_table.final_table(folder, again, leaderboard.of_folder(folder), SEARCH)
     assert table[0].arm == "0001" and table[0].mean == pytest.approx(np.mean([0.65, 0.70]))
 

@@ -35,19 +35,7 @@ def section(study: StudyOnPage) -> Section | None:
 
 def _blocks(study: StudyOnPage, trials: TwoRules, arms: TwoRules | None) -> Iterator[Block]:
     name = study.file("domains")
-    data, rotation = study.trials[0].config.data, rotation_of(study.runs)
-    rotates = (
-        f" That is so in the search; in the final stage training saw no {data.hold_out} "
-        f"{', then no '.join(rotation.values)}, and a seed's score is the {rotation.over} over these."
-        if rotation
-        else ""
-    )
-    yield Statement(
-        f"{study.id}.domains.what",
-        f"Training saw no {data.hold_out} {', '.join(data.held_out or ())}. Everything is chosen by the score on these "
-        "(and on rows without a value); the score in domain is that on the other validation rows (and again those "
-        f"without a value).{rotates}",
-    )
+    yield Statement(f"{study.id}.domains.what", _what(study))
     yield _of_ranks(study, trials, f"{name}.csv")
     for found in filter(None, (arms, trials)):
         sentence = f"Of the {found.what}, {found.sentence}."
@@ -62,6 +50,21 @@ def _blocks(study: StudyOnPage, trials: TwoRules, arms: TwoRules | None) -> Iter
     yield _table(trials, name)
     if arms:
         yield _table(arms, study.file("domains_of_arms"))
+
+
+def _what(study: StudyOnPage) -> str:
+    data, rotation = study.trials[0].config.data, rotation_of(study.runs)
+    text = (
+        f"{'In the search training' if rotation else 'Training'} saw no {data.hold_out} "
+        f"{', '.join(data.held_out or ())}. Everything is chosen by the score on these (and on rows without a value); "
+        "the score in domain is that on the other validation rows (and again those without a value)."
+    )
+    if rotation is None:
+        return text
+    return (
+        f"{text} In the final stage it saw no {', then no '.join(rotation.values)}, and a seed's score is the "
+        f"{rotation.over} over these."
+    )
 
 
 def _of_ranks(study: StudyOnPage, trials: TwoRules, data: str) -> Statement:
