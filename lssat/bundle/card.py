@@ -20,8 +20,8 @@ TEXT = """---
 """
 CHOSEN = (
     "The run was chosen on validation photos alone: `validation.json` is the epoch that was kept. Where several runs, "
-    "or several seeds of the same settings, were compared, it is the best of them on validation, so its validation "
-    "score is a little too good."
+    "or several seeds of the same settings, were compared, it is the best of them on validation (where values were "
+    "held out one after the other, a run of the best seed over all of them), so its validation score is a little too good."
 )
 OPENED = "The test split was opened after the choice."
 USE = (
@@ -36,8 +36,7 @@ LIMITS = (
 HELD_OUT = (
     "In training there was no photo whose `{column}` is {values}. The scores on validation and test are of these "
     "photos (and of those without a value) and hold for these values alone: another one that is new to the model may "
-    "be answered better or worse. The score in domain is of the other photos. Where values were held out one after the "
-    "other, in a run each, this is one of these runs, of the seed that is the best over all of them."
+    "be answered better or worse. The score in domain is of the other photos."
 )
 BALANCED = (
     "In training all classes counted as equally frequent, and so they do here: probabilities and both errors are for "

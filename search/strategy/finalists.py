@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from lssat.config import Config, build
 from lssat.model import catalog
-from search.record.manifest import OVER, Rotation
+from search.record.manifest import Rotation
 from search.record.trials import TrialRecord
 from search.space.definition import is_read_without_auxiliary
 from search.space.settings import SearchConfig
@@ -54,7 +54,8 @@ class Arm:
     @property
     def identity(self) -> str:
         """Equal for arms whose runs would be the same, whichever of a seed's scores counts."""
-        return build({**self.sampled, "seed": 0, OVER: None}).hash()
+        objective = self.config.objective.model_copy(update={"over": None})
+        return self.config.model_copy(update={"objective": objective}).hash()
 
     @cached_property
     def baseline(self) -> Arm:
