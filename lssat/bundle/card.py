@@ -21,7 +21,8 @@ TEXT = """---
 CHOSEN = (
     "The run was chosen on validation photos alone: `validation.json` is the epoch that was kept. Where several runs, "
     "or several seeds of the same settings, were compared, it is the best of them on validation (where values were "
-    "held out one after the other, a run of the best seed over all of them), so its validation score is a little too good."
+    "held out one after the other, a run of the best seed over all of them), so its validation score is a little too "
+    "good."
 )
 OPENED = "The test split was opened after the choice."
 USE = (

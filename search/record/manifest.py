@@ -227,16 +227,14 @@ def objectives_of(folder: RunFolder) -> list[str]:
 
 def searched_keys_of(folder: RunFolder) -> list[str]:
     """Each key that a study searches, once, under today's names; of a folder without a manifest none."""
-    return list(dict.fromkeys(_current_parameter(entry)["key"] for entry in _recorded_space(folder).get("space", ())))
+    return list(dict.fromkeys(entry["key"] for entry in _recorded_space(folder).get("space", ())))
 
 
 def _recorded_space(folder: RunFolder) -> dict[str, Any]:
-    """The space of a study as its manifest holds it; empty where there is none."""
-    try:
-        found = json.loads(folder.manifest.read_text())["resolved"]["space"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    """The space of a study as its manifest holds it; empty where there is no manifest. Raises ConfigError where it is
+    damaged.
+    """
+    return dict(read_manifest(folder.manifest).content["resolved"]["space"]) if folder.manifest.exists() else {}
 
 
 def notify_of_other_versions(manifest: Manifest, notify: Notify) -> None:

@@ -16,6 +16,8 @@ from search.findings.by_fold import by_fold
 from search.findings.roles.study_runs import StudyRuns
 from search.findings.scored_runs import StageRuns, _of_block, _resampled, _score_of_draws, scored_runs
 from search.findings.task_study import read_task_study
+from search.page.document import Table
+from search.page.sections import finalists
 from search.plan.seen import _spread
 from search.record.folder import RunFolder, Stage, Storage
 from search.record.going_on import check_goes_on
@@ -25,6 +27,7 @@ from search.space.file import load
 from search.space.settings import SearchConfig
 from search.strategy.baselines import Baselines
 from search.strategy.finalists import Arm, arm_and_seed, of_one_kind, over_folds, rotation_of
+from tests.search.page.made import of_kind, on_page
 from tests.search.records import epoch
 from tests.search.records import record as record_at
 
@@ -299,8 +302,9 @@ def test_values_to_rotate_must_be_on_record(tmp_path):
     with pytest.raises(ConfigError, match=r"names none as `folds`.*`--name`"):
         planned(folder)
     folder.manifest.write_text("{")
-    with pytest.raises(ConfigError, match="no manifest of a study"):
-        planned(folder)
+    for read in (planned, leaderboard.of_folder):
+        with pytest.raises(ConfigError, match="no manifest of a study"):
+            read(folder)
 
 
 def test_scores_are_shown_by_what_was_held_out(tmp_path):
@@ -317,6 +321,13 @@ def test_scores_are_shown_by_what_was_held_out(tmp_path):
     final_table.write(table, [], folder, found.markdown)
     page = folder.final_page.read_text()
     assert "| 0000 | test_resnet | 2, 1, 2 | 0.9000 | 0.5000 | 0.8000 |" in page and "| in domain |" in page
+    read_manifest(folder.manifest).begin_final_stage(SEARCH)
+    tables = of_kind(finalists.section(on_page(folder)), Table)
+    assert tables["finalists_by_fold"].columns[-3:] == found.columns[-3:]
+    assert [row[-3] for row in tables["finalists_by_fold"].rows] == pytest.approx([0.7, 0.9])
+    assert tables["finalists"].rows[0][tables["finalists"].columns.index("in domain")] == pytest.approx(
+        table[0].in_domain
+    )
     plain = planned(folder, SEARCH.model_copy(update={"rotate": False}))
     assert by_fold(folder, plain, table) is None
 
