@@ -19,6 +19,7 @@ from search.command_line.arguments import ROOT, parser
 from search.command_line.asked import asked, pinned_source, profile_found, refuse_beside_again
 from search.command_line.backbones import backbone_table
 from search.command_line.last_report import leave_report
+from search.record import going_on
 from search.record.folder import RunFolder, Storage
 from search.record.locking import claimed, folder_name, locked
 from search.record.manifest import read_manifest
@@ -69,8 +70,10 @@ def _search(arguments: argparse.Namespace) -> int:
 
         begun = read_manifest(folder.manifest) if resumes else None
         if begun:
-            space = begun.continued(space, arguments.extend, keeps_num_trials="num_trials" not in wanted.overrides)
-            begun.check_began_from(arguments.earlier)
+            space = going_on.continued(
+                begun, space, arguments.extend, keeps_num_trials="num_trials" not in wanted.overrides
+            )
+            going_on.check_began_from(begun, arguments.earlier)
         base = arguments.storage.resolve() if arguments.storage else None
         with console_beside(folder.log) as console:
             console.print(f"L-SSAT Search  {arguments.space}, profile {profile_found(arguments, space)}", style="bold")
@@ -84,7 +87,7 @@ def _search(arguments: argparse.Namespace) -> int:
                 from search.study.session import Session, run
 
                 own = Storage(base / name if base else folder.path)
-                storage = begun.storage_now(base, folder) if begun else own
+                storage = going_on.storage_now(begun, base, folder) if begun else own
                 session = Session(folder, storage, space, cache, ROOT, arguments.address, begun)
                 has_winner = run(session, console)
                 if arguments.quick:

@@ -20,8 +20,9 @@ TEXT = """---
 """
 CHOSEN = (
     "The run was chosen on validation photos alone: `validation.json` is the epoch that was kept. Where several runs, "
-    "or several seeds of the same settings, were compared, it is the best of them on validation, so its validation "
-    "score is a little too good."
+    "or several seeds of the same settings, were compared, it is the best of them on validation (where values were "
+    "held out one after the other, a run of the best seed over all of them), so its validation score is a little too "
+    "good."
 )
 OPENED = "The test split was opened after the choice."
 USE = (
@@ -32,6 +33,11 @@ LIMITS = (
     "Photos that were taken, cropped or compressed otherwise than the training data may be answered worse, and so may "
     "groups of persons that are rare in them or were not scored. The temperature was fitted on validation photos and "
     "holds for photos like those."
+)
+HELD_OUT = (
+    "In training there was no photo whose `{column}` is {values}. The scores on validation and test are of these "
+    "photos (and of those without a value) and hold for these values alone: another one that is new to the model may "
+    "be answered better or worse. The score in domain is of the other photos."
 )
 BALANCED = (
     "In training all classes counted as equally frequent, and so they do here: probabilities and both errors are for "
@@ -55,6 +61,7 @@ def model_card(known: Mapping[str, Any]) -> str:
     sections = {
         "Data": f"`{source}`; {task['num_train']} training rows: "
         + ", ".join(f"{label} {count}" for label, count in counts),
+        **_never_seen(known["config"]["data"]),
         "How it was chosen": f"{CHOSEN} {OPENED}" if test else CHOSEN,
         "Scores": _scores(known["validation"], test),
         "Subgroups": _subgroups(test),
@@ -66,6 +73,14 @@ def model_card(known: Mapping[str, Any]) -> str:
     }
     body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections.items())
     return str(ModelCard.from_template(data, template_str=TEXT, name=name, body=body))
+
+
+def _never_seen(data: Mapping[str, Any]) -> dict[str, str]:
+    """The section on what was held out; none where nothing was, and of a version that could not."""
+    if not data.get("hold_out"):
+        return {}
+    values = ", ".join(f"`{on_one_line(value)}`" for value in data["held_out"])
+    return {"What training never saw": HELD_OUT.format(column=on_one_line(data["hold_out"]), values=values)}
 
 
 def _result(task: str, source: str, test: Mapping[str, Any]) -> EvalResult:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from lssat.errors import ConfigError
 from search.record.folder import RunFolder
+from search.record.going_on import MAY_CHANGE
 from search.record.locking import folder_name
-from search.record.manifest import DATA_SOURCE, MAY_CHANGE, Manifest, notify_of_other_versions, read_manifest
+from search.record.manifest import DATA_SOURCE, OVER, Manifest, notify_of_other_versions, read_manifest
 from search.space.data_rules import check_objective, check_sampling
 from search.space.definition import Space
 from search.space.file import load, with_search
@@ -100,20 +101,20 @@ def _space(arguments: argparse.Namespace) -> tuple[Space, dict[str, Any], dict[s
             pinned["data.task"] = FOLDERS
             space = load(arguments.space, profile, pinned, overrides)
         return space, pinned, overrides
-    moved = {DATA_SOURCE: pinned.pop(DATA_SOURCE)} if arguments.resume and DATA_SOURCE in pinned else {}
+    moved = {key: pinned.pop(key) for key in (DATA_SOURCE, OVER) if arguments.resume and key in pinned}
     begins_from = arguments.earlier and not arguments.resume
     if arguments.quick or pinned or begins_from or overrides.keys() - set(MAY_CHANGE if arguments.resume else ()):
         raise ConfigError(
             "a manifest is run again as it is; leave out `--quick`, `--from`, `--set`, `--data`, `--task`, "
-            "`--classes`, `--class-names` and `--num-trials` (with `--resume`, how long to search and where the data "
-            "are may be set), or give a space file"
+            "`--classes`, `--class-names` and `--num-trials` (with `--resume`, how long to search, how the final "
+            "stage is and where the data are may be set), or give a space file"
         )
     recorded = read_manifest(arguments.space, repair="give a space file")
     if not arguments.resume and arguments.extend is None:  # a session that goes on says it by itself
         notify_of_other_versions(recorded, print)
     arguments.name = arguments.name or _name_now(recorded, arguments)
     space = replace(recorded.space, fixed={**recorded.space.fixed, **moved})
-    return (with_search(space, overrides) if overrides else space), pinned, overrides
+    return (with_search(space, overrides) if overrides or OVER in moved else space), pinned, overrides
 
 
 def _is_task_of_folders(arguments: argparse.Namespace, space: Space) -> bool:

@@ -5,20 +5,17 @@ domain, as one does without holding anything out.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import fmean
 
 from lssat.model import catalog
 from lssat.train.result import IN_DOMAIN, EpochResult
 from search.claims.ranks import Correlation, rank_correlation
-from search.findings.final_table import over_of
 from search.record.folder import RunFolder, Stage
+from search.record.manifest import Rotation
 from search.record.trials import Status, TrialRecord
-from search.strategy.finalists import FinalRun, arm_scores
-
-SCORES = ("held_out", "beside", "in_domain", "got")
-"""Of `Judged`."""
+from search.strategy.finalists import FinalRun, arm_scores, rotation_of
 
 
 @dataclass(frozen=True)
@@ -26,7 +23,10 @@ class Judged:
     """A trial or an arm under both rules, each of which keeps the epoch that it finds best.
 
     `held_out`: the best score on held-out values, and `beside`, that in domain of the same epoch. `in_domain`: the best
-    in domain, and `got`, the score on held-out values of that epoch. Of an arm they are means over its runs.
+    in domain, and `got`, the score on held-out values of that epoch. Of an arm they are means over its seeds. Where a
+    seed's worst fold counts, `held_out` and `got` are of the worst of each, as both are compared with each other;
+    `beside` is of the same runs as `held_out`; and `in_domain` is the mean over folds, since who chooses in domain
+    holds nothing out, and knows no worst value.
     """
 
     name: str
@@ -39,10 +39,13 @@ class Judged:
 
 @dataclass(frozen=True)
 class TwoRules:
-    """What both rules say of the `judged`, which are `what` in words: trials, or arms of the final stage."""
+    """What both rules say of the `judged`, which are `what` in words: trials, or arms of the final stage. rotation: of
+    the arms.
+    """
 
     judged: Sequence[Judged]
     what: str
+    rotation: Rotation | None = None
 
     @cached_property
     def chosen(self) -> Judged:
@@ -69,12 +72,16 @@ class TwoRules:
     def sentence(self) -> str:
         """Whom each rule chooses."""
         by_held_out, in_domain = self.chosen, self.chosen_in_domain
-        chosen = f"{by_held_out.name} ({by_held_out.backbone}) with {by_held_out.held_out:.4f} on held-out values"
+        where = "held-out values"
+        if self.rotation:
+            where += f" (the {self.rotation.over} of {', '.join(self.rotation.values)})"
+        chosen = f"{by_held_out.name} ({by_held_out.backbone}) with {by_held_out.held_out:.4f} on {where}"
         if not self.differ:
             return f"both rules choose {chosen}"
         return (
             f"the score in domain would have chosen {in_domain.name} ({in_domain.backbone}; {in_domain.in_domain:.4f} "
-            f"in domain), which gets {in_domain.got:.4f} on held-out values; these choose {chosen}"
+            f"in domain), which gets {in_domain.got:.4f} on held-out values; these "
+            f"choose {chosen}"
         )
 
 
@@ -91,15 +98,21 @@ def of_arms(folder: RunFolder, runs: Sequence[FinalRun]) -> TwoRules | None:
     for run in runs:
         by_arm.setdefault(run.arm.name, []).append(judged.get(run.name))
     whole = {name: next(filter(None, of_arm)).backbone for name, of_arm in by_arm.items() if all(of_arm)}
+    of = {
+        key: {name: float(getattr(each, key)) for name, each in judged.items()}
+        for key in ("held_out", "beside", "in_domain", "got")
+    }
     scores = {
-        key: arm_scores(runs, {name: getattr(each, key) for name, each in judged.items()}, over_of(runs))
-        for key in SCORES
+        "held_out": arm_scores(runs, of["held_out"]),
+        "beside": arm_scores(runs, of["held_out"], of["beside"]),
+        "in_domain": arm_scores([replace(run, over="mean") for run in runs], of["in_domain"]),
+        "got": arm_scores(runs, of["got"]),
     }
     arms = [
         Judged(name, backbone, **{key: fmean(of_key[name].values()) for key, of_key in scores.items()})
         for name, backbone in whole.items()
     ]
-    return TwoRules(arms, "arms") if arms else None
+    return TwoRules(arms, "arms", rotation_of(runs)) if arms else None
 
 
 def of_study(folder: RunFolder, runs: Sequence[FinalRun]) -> TwoRules | None:

@@ -6,7 +6,7 @@ high. Means have no interval: whether those of two arms overlap says nothing of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
@@ -24,7 +24,7 @@ from search.findings.leaderboard import streams_of
 from search.findings.scored_runs import StageRuns
 from search.findings.told import Rule, Told, seconds_of_a_seed, told
 from search.record.folder import RunFolder, Stage
-from search.record.manifest import folds_of
+from search.record.manifest import read_manifest
 from search.record.trials import Status
 from search.space.settings import SearchConfig
 from search.strategy.baselines import Baselines
@@ -37,6 +37,7 @@ COLUMNS = (
     "aux_weight",
     "seeds",
     "score",
+    "in domain",
     "to the best",
     "verdict",
     "over supervised",
@@ -45,7 +46,7 @@ COLUMNS = (
     "would tell",
     "would tell of auxiliary",
 )
-OF_ARM = ("arm", "backbone", "streams", "aux_weight", "parameters", "seeds", "failed", "mean")
+OF_ARM = ("arm", "backbone", "streams", "aux_weight", "parameters", "seeds", "failed", "mean", "in_domain")
 CSV_COLUMNS = (
     *OF_ARM,
     "difference",
@@ -64,7 +65,8 @@ CSV_COLUMNS = (
 class FinalRow:
     """One arm of the final stage. `mean`: of its best scores on validation; of an arm of which a run failed, as far as
     the seeds of the others tell. `best`: beside the arm of the highest mean. `supervised`: beside its supervised
-    baseline, where that is another arm and ran.
+    baseline, where that is another arm and ran. `in_domain`: where values are held out, of which the mean is, the mean
+    of the same weights on the other rows; over the worst folds, where a seed's worst one counts.
 
     `test`: filled in when the choice is fixed.
     """
@@ -79,6 +81,7 @@ class FinalRow:
     mean: float
     best: Told
     supervised: Told | None
+    in_domain: float | None = None
     test: float | None = None
 
 
@@ -98,8 +101,8 @@ def planned_runs(folder: RunFolder, rows: Sequence[LeaderboardRow], search: Sear
     """The runs of the final stage, with the learning rates of supervised baselines that are best so far."""
     chosen = planned_finalists(folder, rows, search)
     first_seed = 1 + max((row.seed for row in rows), default=0)
-    values = folds_of(folder) if search.rotate else []
-    return final_runs(final_arms(chosen, Baselines(folder, search).of), search, first_seed, values)
+    rotation = read_manifest(folder.manifest).rotation_of(search) if search.rotate else None
+    return final_runs(final_arms(chosen, Baselines(folder, search).of), search, first_seed, rotation)
 
 
 def complete_runs(folder: RunFolder, runs: Sequence[FinalRun]) -> dict[str, EpochResult]:
@@ -112,15 +115,10 @@ def winning_arm(runs: Sequence[FinalRun], results: Mapping[str, EpochResult]) ->
     """The arm with the highest mean of those whose runs all reached their last epoch; of equals the first of the
     alphabet. `results`: see `complete_runs`.
     """
-    scores = arm_scores(runs, {name: result.best for name, result in results.items()}, over_of(runs))
+    scores = arm_scores(runs, {name: result.best for name, result in results.items()})
     num_seeds = len({run.seed for run in runs})
     means = {arm: fmean(found.values()) for arm, found in scores.items() if found and len(found) == num_seeds}
     return min((arm for arm, mean in means.items() if mean > max(means.values()) - LAST_BITS), default=None)
-
-
-def over_of(runs: Sequence[FinalRun]) -> str | None:
-    """How the scores of what is held out one after the other make one: `objective.over`."""
-    return runs[0].arm.config.objective.over if runs else None
 
 
 def final_table(
@@ -145,7 +143,15 @@ def final_table(
     rule = Rule(search.margin, candidates, seconds_of_a_seed(folder, Stage.FINAL, arms))
     table = table_of((scored or StageRuns(folder, Stage.FINAL)).of(arms), runs, winner, rule)
     parameters = {run.arm.name: results[run.name].parameters for run in runs if run.name in results}
-    return [replace(row, parameters=parameters[row.arm]) for row in table]
+    in_domain = _in_domain(runs, results)
+    return [replace(row, parameters=parameters[row.arm], in_domain=in_domain.get(row.arm)) for row in table]
+
+
+def _in_domain(runs: Sequence[FinalRun], results: Mapping[str, EpochResult]) -> dict[str, float]:
+    """Arm -> its score in domain; of those that have one."""
+    known = {name: result.best_in_domain for name, result in results.items() if result.best_in_domain is not None}
+    by_arm = arm_scores(runs, {name: results[name].best for name in known}, known)
+    return {arm: fmean(found.values()) for arm, found in by_arm.items() if found}
 
 
 def table_of(scored: Runs, runs: Sequence[FinalRun], winner: str, rule: Rule) -> list[FinalRow]:
@@ -179,18 +185,27 @@ def table_of(scored: Runs, runs: Sequence[FinalRun], winner: str, rule: Rule) ->
 
 def with_test(table: Sequence[FinalRow], runs: Sequence[FinalRun], scores: Mapping[str, float]) -> list[FinalRow]:
     """The table with the mean of the test scores (by name of the run); the order stays."""
-    filled, by_arm = [], arm_scores(runs, scores, over_of(runs))
+    filled, by_arm = [], arm_scores(runs, scores)
     for row in table:
         found = by_arm.get(row.arm)
         filled.append(replace(row, test=fmean(found.values()) if found else None))
     return filled
 
 
-def write(table: Sequence[FinalRow], said: Sequence[str], folder: RunFolder) -> None:
-    """The final table of a run folder, as CSV, and as Markdown with what is said of it."""
+def write(table: Sequence[FinalRow], said: Sequence[str], folder: RunFolder, folds: str = "") -> None:
+    """The final table of a run folder, as CSV, and as Markdown with what is said of it; columns that are empty are left
+    out there. `folds`: the table of what was held out one after the other, as a part of that page.
+    """
     write_csv(folder.final_table, CSV_COLUMNS, map(_line, table))
     lines = "".join(f"- {line.strip()}\n" for line in said)
-    write_text(folder.final_page, f"{markdown_table(COLUMNS, map(cells, table))}\n{lines}")
+    write_text(folder.final_page, f"{markdown_table(*_without_empty(COLUMNS, map(cells, table)))}\n{lines}{folds}")
+
+
+def _without_empty(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
+    """The columns of which some row has something, and the rows without the others."""
+    lines = list(rows)
+    kept = [place for place in range(len(columns)) if any(line[place] for line in lines)]
+    return [columns[place] for place in kept], [[line[place] for place in kept] for line in lines]
 
 
 def cells(row: FinalRow) -> list[str]:
@@ -198,8 +213,8 @@ def cells(row: FinalRow) -> list[str]:
     weight = "-" if row.aux_weight == 0 else f"{row.aux_weight:.2g}"
     seeds = f"{row.seeds}" + (f" ({row.failed} failed)" if row.failed else "")
     best, over = row.best, row.supervised
-    test = "" if row.test is None else f"{row.test:.4f}"
-    of_arm = [row.arm, row.backbone, row.streams, weight, seeds, f"{row.mean:.4f}"]
+    in_domain, test = ("" if score is None else f"{score:.4f}" for score in (row.in_domain, row.test))
+    of_arm = [row.arm, row.backbone, row.streams, weight, seeds, f"{row.mean:.4f}", in_domain]
     of_auxiliary = [over.plus_minus, over.claim.word] if over else ["", ""]
     return [*of_arm, best.plus_minus, best.claim.word, *of_auxiliary, test, best.to_tell, over.to_tell if over else ""]
 

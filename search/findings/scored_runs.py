@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from lssat.errors import ConfigError
 from search.claims.runs import Array, Runs, of_predictions
 from search.record.folder import RunFolder, Stage
+from search.record.manifest import read_manifest
 from search.record.trials import Status, TrialRecord
 from search.strategy.finalists import over_folds
 
@@ -48,7 +49,7 @@ def scored_runs(folder: RunFolder, stage: Stage, arms: Mapping[str, tuple[str, i
     if not scores:
         raise ValueError(f"a comparison needs runs that are complete, but none of the {len(arms)} asked for is")
     blocks = _blocks([records[name] for name in scores], arms)
-    over = next(records[name].config.objective.over for name in scores)
+    over = _over(folder) if len(blocks) < len(scores) else None
     of_blocks = [over_folds([scores[name] for name in block], over) for block in blocks.values()]
     names, seeds = zip(*blocks, strict=True)
     try:
@@ -61,6 +62,12 @@ def scored_runs(folder: RunFolder, stage: Stage, arms: Mapping[str, tuple[str, i
         nothing = np.zeros((len(blocks), len(blocks)))
         return Runs(names, seeds, np.array(of_blocks), nothing, 0, str(reason))
     return found
+
+
+def _over(folder: RunFolder) -> str | None:
+    """Which score of a seed counts over what is held out."""
+    rotation = read_manifest(folder.manifest).rotation
+    return rotation.over if rotation else None
 
 
 def _blocks(records: Sequence[TrialRecord], arms: Mapping[str, tuple[str, int]]) -> dict[tuple[str, int], list[str]]:

@@ -62,6 +62,7 @@ FINAL_PRIORITIES = {
     "backbone": 0,
     "score": 0,
     "verdict": 1,
+    "in domain": 1,
     "test": 2,
     "auxiliary": 3,
     "to the best": 4,

@@ -14,6 +14,7 @@ from search.findings import leaderboard
 from search.findings.scored_runs import StageRuns
 from search.findings.told import Rule, seconds_of_a_seed
 from search.record.folder import RunFolder, Stage
+from search.record.manifest import read_manifest
 from search.record.trials import Status, TrialRecord
 from search.strategy.finalists import arm_and_seed, of_one_kind
 
@@ -62,7 +63,7 @@ def read_task_study(path: Path, name: str) -> TaskStudy:
     folder = RunFolder(path)
     try:
         rows = leaderboard.of_folder(folder)
-        finals = _finals(folder.records(Stage.FINAL), rows)
+        finals = _finals(folder, folder.records(Stage.FINAL), rows)
     except (ValueError, KeyError) as error:
         raise ConfigError(
             f"{path} cannot be read: {type(error).__name__}: {error}; it was written by another version, or is damaged"
@@ -76,7 +77,7 @@ def task_study(
     """The study whose trials rank as `rows` say, and whose final runs so far are `finals`. Raises ConfigError where no
     trial is complete.
     """
-    return _task_study(folder, name, rows, _finals(finals, rows), scored)
+    return _task_study(folder, name, rows, _finals(folder, finals, rows), scored)
 
 
 def _task_study(
@@ -96,10 +97,11 @@ def _task_study(
     return TaskStudy(name, folder, single, tuned, finals, *_origin(folder), scored)
 
 
-def _finals(records: Sequence[TrialRecord], rows: Sequence[leaderboard.Row]) -> dict[str, list[str]]:
+def _finals(folder: RunFolder, records: Sequence[TrialRecord], rows: Sequence[leaderboard.Row]) -> dict[str, list[str]]:
     """The choice among several finalists of a backbone is that of the search: their final scores are not looked at."""
     runs: dict[str, list[str]] = {}
-    for record in of_one_kind([record for record in records if record.status == Status.COMPLETE]):
+    rotates = folder.manifest.exists() and read_manifest(folder.manifest).final_search.rotate
+    for record in of_one_kind([record for record in records if record.status == Status.COMPLETE], rotates):
         if record.last:
             runs.setdefault(arm_and_seed(record.name)[0], []).append(record.name)
     found: dict[str, list[str]] = {}

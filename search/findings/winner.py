@@ -6,18 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from lssat.data.prepared.table import DatasetInfo
+import numpy as np
+
+from lssat.config import ConfigError
 from lssat.evaluation.scorecard import interval_in_words, shown_values
-from lssat.task import Task
+from lssat.evaluation.units import score_units
 from search.claims.chance import chance
 from search.claims.words import Word, listed
 from search.findings import leaderboard
-from search.findings.final_table import FinalRow, complete_runs, over_of, winning_arm
+from search.findings.final_table import FinalRow, complete_runs, winning_arm
 from search.findings.leaderboard import Row
 from search.findings.told import Told, would_tell
 from search.record.folder import RunFolder, Stage
-from search.record.manifest import Manifest
-from search.strategy.finalists import FOLD, FinalRun, arm_and_seed, arm_scores
+from search.record.manifest import Manifest, Rotation
+from search.record.predictions import KeptPredictions
+from search.record.predictions import read as read_predictions
+from search.strategy.finalists import FOLD, FinalRun, arm_and_seed, arm_scores, over_folds, rotation_of
 
 NO_FINALIST = "no finalist reached its last epoch with every seed, so the best trial of the search is taken"
 OF_WHAT = ": of the same model on other test images of such people"
@@ -55,7 +59,7 @@ def chosen(folder: RunFolder, rows: Sequence[Row], runs: Sequence[FinalRun]) -> 
     results = complete_runs(folder, runs)
     if winning := winning_arm(runs, results):
         own = [run for run in runs if run.name in results and run.arm.name == winning]
-        seeds = arm_scores(own, {run.name: results[run.name].best for run in own}, over_of(own))[winning]
+        seeds = arm_scores(own, {run.name: results[run.name].best for run in own})[winning]
         best_seed = max(seeds, key=lambda seed: seeds[seed])
         of_seed = [run for run in own if run.seed == best_seed]
         held_out = own[0].arm.config.data.held_out
@@ -81,20 +85,7 @@ def of_study(
         return None
     last = folder.record(Stage.FINAL, found.run).last
     validation = last.best if last else float("nan")
-    return of_final_stage(table[0], found.run, validation, card, Rotation.of(runs))
-
-
-class Rotation(NamedTuple):
-    """values: that are held out one after the other. over: which score of a seed counts, in a word."""
-
-    values: Sequence[str]
-    over: str
-
-    @classmethod
-    def of(cls, runs: Sequence[FinalRun]) -> Rotation | None:
-        """None where all runs hold out the same."""
-        values = list(dict.fromkeys(run.fold.value for run in runs if run.fold))
-        return cls(values, over_of(runs) or "mean") if values else None
+    return of_final_stage(table[0], found.run, validation, card, rotation_of(runs))
 
 
 def of_final_stage(
@@ -102,11 +93,15 @@ def of_final_stage(
 ) -> Winner:
     """The winner of a final stage, whose run `run` is kept, with that score on validation."""
     assert row.test is not None, "the table has no test scores yet"
-    seed, over, without = arm_and_seed(run)[1], f"mean of {row.seeds} fresh seeds", ""
+    seed, over = arm_and_seed(run)[1], f"mean of {row.seeds} fresh seeds"
+    kept = f"seed {seed} ({run}), the best of them on validation ({validation:.4f})"
     if rotation:
-        without = f", trained without {rotation.values[int(run.rpartition(FOLD)[2])]}"
         over += f", of each the {rotation.over} over what is held out: {', '.join(rotation.values)}"
-    kept = f"seed {seed}{without} ({run}), the best of them on validation ({validation:.4f})"
+        value = rotation.values[int(run.rpartition(FOLD)[2])]
+        kept = (
+            f"the run without {value} ({run}, {validation:.4f} on validation) of seed {seed}, the best of them over "
+            "all that is held out"
+        )
     return Winner(row.arm, row.backbone, row.mean, row.test, over, kept, card)
 
 
@@ -138,24 +133,58 @@ def lines(winner: Winner, table: Sequence[FinalRow], chance: str | None = None) 
     return [*found, *([chance] if chance else []), *of_the_best(table), *of_the_auxiliary_task(table)]
 
 
-def chance_line(winner: Winner, task: Task, info: DatasetInfo) -> str | None:
+class Guessed(NamedTuple):
+    """What guessing can expect to get: of a seed on validation and on test, and of the kept run on test."""
+
+    validation: float
+    test: float
+    kept: float
+
+
+def guessed(folder: RunFolder, found: Chosen, runs: Sequence[FinalRun]) -> Guessed | None:
+    """By what the winner's runs were scored on, as their kept predictions have it: these units (videos, where they are
+    scored), and of each run those of what it held out. None where predictions were not kept.
+
+    Where a seed's worst run counts, nobody expects more than the lowest level of them all.
+    """
+    names = [found.run]
+    if found.stage is Stage.FINAL:
+        own = arm_and_seed(found.run)
+        names = [run.name for run in runs if (run.arm.name, run.seed) == own]
+    try:
+        of_split = {
+            split: {
+                name: _level(read_predictions(folder.record(found.stage, name).predictions(split))) for name in names
+            }
+            for split in ("val", "test")
+        }
+    except ConfigError:
+        return None
+    over = runs[0].over if found.stage is Stage.FINAL else None
+    validation, test = (over_folds(list(levels.values()), over) for levels in of_split.values())
+    return Guessed(validation, test, of_split["test"][found.run])
+
+
+def _level(kept: KeptPredictions) -> float:
+    task, scored = kept.about.scored_task, kept.scored
+    labels = score_units(task, scored.predictions, scored.texts)[0].labels
+    counts = labels.sum(axis=0) if labels.ndim == 2 else np.bincount(labels, minlength=max(2, len(task.classes)))
+    return chance(task.kind, task.group_metric(kept.about.metric), counts.tolist(), len(labels))
+
+
+def chance_line(winner: Winner, guessed: Guessed) -> str | None:
     """That the winner is no better than whoever guesses without looking, if so.
 
     The mean on validation would have to be higher than that. So would the mean on test, and the interval of the kept
     weights there: on validation the best of several epochs was taken, which alone lifts a guesser above chance.
     """
-    metric = task.group_metric(winner.card["metric"])
-    on_validation, on_test = (
-        chance(task.kind, metric, [info.counts[split][name] for name in task.classes], info.rows[split])
-        for split in ("val", "test")
-    )
     bounds = winner.card["interval"]
-    if winner.validation <= on_validation:
-        return _no_better(on_validation, f"{winner.validation:.4f} on validation")
-    if winner.test <= on_test:
-        return _no_better(on_test, f"{winner.test:.4f} on test")
-    if bounds and bounds[0] <= on_test:
-        return _no_better(on_test, f"on test its {interval_in_words(winner.card)}")
+    if winner.validation <= guessed.validation:
+        return _no_better(guessed.validation, f"{winner.validation:.4f} on validation")
+    if winner.test <= guessed.test:
+        return _no_better(guessed.test, f"{winner.test:.4f} on test")
+    if bounds and bounds[0] <= guessed.kept:
+        return _no_better(guessed.kept, f"on test its {interval_in_words(winner.card)}")
     return None
 
 

@@ -5,51 +5,32 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
-import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lssat.command import Notify
 from lssat.config import current_keys
 from lssat.errors import ConfigError
 from lssat.files import write_json
-from lssat.storage import StorageLost
 from search.record.folder import RunFolder, Storage
 from search.record.machine import machine
 from search.space.definition import EarlierStudy, Parameter, Space
 from search.space.settings import SearchConfig
 
-MAY_CHANGE = (
-    "num_trials",
-    "max_concurrent",
-    "max_epochs",
-    "max_hours",
-    "hours",
-    "max_gpu_hours",
-    "patience",
-    "min_improvement",
-    "finalists",
-    "finalists_per",
-    "supervised",
-    "final_seeds",
-    "rotate",
-    "margin",
-)
-"""Settings of the search that may change when a study goes on: how long and how wide it is, and how it is told."""
 OF_FINAL_STAGE = ("finalists", "finalists_per", "supervised", "final_seeds", "rotate")
 """Settings that decide which runs the final stage has."""
 FINAL_STAGE = "final_stage"
 FIRST_WEIGHTS = "first_weights"
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S%z"
 DATA_SOURCE = "data.source"
-THE_DATA = "the data"
+OVER = "objective.over"
 SCORED_BY = "scored_by"
 """Of the data: what a score is taken over, "row" or "video". The version that scored each frame did not write it."""
 FOLDS = "folds"
@@ -66,6 +47,15 @@ PACKAGES = (
     "numpy",
     "tensorboard",
 )
+
+
+class Rotation(NamedTuple):
+    """What a final stage holds out, one of the values after the other. over: which score of a seed counts, the mean
+    over them or the worst.
+    """
+
+    values: Sequence[str]
+    over: str
 
 
 @dataclass(frozen=True)
@@ -114,8 +104,25 @@ class Manifest:
         """The settings of the search with the final stage as it was last begun: `--hours` may have cut it. Those of the
         space before any was begun, and in a study of a version that did not write it.
         """
-        begun = [session[FINAL_STAGE] for session in self.content["sessions"] if FINAL_STAGE in session]
+        begun = [session[FINAL_STAGE] for session in self.content.get("sessions", ()) if FINAL_STAGE in session]
         return self.space.search.model_copy(update=begun[-1] if begun else {})
+
+    @property
+    def rotation(self) -> Rotation | None:
+        """That of the final stage as it was last begun; None where all of its runs hold out the same."""
+        return self.rotation_of(self.final_search)
+
+    def rotation_of(self, search: SearchConfig) -> Rotation | None:
+        """That of a final stage with these settings. Raises ConfigError where no values are on record."""
+        if not search.rotate:
+            return None
+        values = tuple(map(str, self.content["data"].get(FOLDS, ())))
+        if not values:
+            raise ConfigError(
+                f"`search.rotate` needs the values that can be held out, but {self.path} names none as `{FOLDS}` of "
+                "its data; begin another study by `--name`"
+            )
+        return Rotation(values, str(self.space.fixed.get(OVER) or "mean"))
 
     def begin_final_stage(self, search: SearchConfig) -> None:
         """Put on record how large a final stage this session has time for."""
@@ -159,7 +166,7 @@ class Manifest:
         """This manifest with a new session: the study begins or goes on. `data_source`: where the data lie now."""
         command = [Path(sys.executable).name, *sys.argv]
         session = {"command": command, "data": data_source, "started": _now(), "ended": None}
-        resolved = {"space": _as_json(space), "data": self.content["data"]["fingerprint"]}
+        resolved = {"space": as_json(space), "data": self.content["data"]["fingerprint"]}
         begun = {
             "storage": str(storage.path),
             "storage_line": storage.line,
@@ -174,110 +181,6 @@ class Manifest:
         """Write down that this session came to its end."""
         self.content["sessions"][-1]["ended"] = _now()
         self._write()
-
-    def check_goes_on(self, space: Space, fingerprint: str) -> None:
-        """Raises ConfigError where the study cannot go on with this space or these data, wherever they are."""
-        resolved = {"space": _as_json(self.at_recorded_place(space)), "data": fingerprint}
-        if differences := _differences(self.content["resolved"], resolved):
-            copied = " (a copy must keep the times of its files, as `cp -a` does)" if THE_DATA in differences else ""
-            raise ConfigError(
-                f"`--resume` needs the same space and data, but these differ: {', '.join(differences)}{copied}; undo "
-                "the change, or choose another `--name`"
-            )
-
-    def check_began_from(self, folders: Sequence[Path]) -> None:
-        """Raises ConfigError where it began from other studies than those in the folders: that is on record, and stays.
-        The folders themselves may be gone, and it may be gone on with without naming them.
-        """
-        known = [study.name for study in self.space.earlier]
-        if unknown := [folder for folder in folders if folder.resolve().name not in known]:
-            raise ConfigError(
-                f"`--from {unknown[0]}`: the study that goes on began from {', '.join(known) or 'no other'}, which "
-                "stays; leave `--from` out, or begin another study by `--name`"
-            )
-
-    def storage_now(self, asked: Path | None, folder: RunFolder) -> Storage:
-        """Where the checkpoints are, after a move as well: in the run folder or, in the folder `asked` for with
-        `--storage`, under its name of today or then. Its mark tells.
-
-        Raises StorageLost where they should be but the mark is not there, ConfigError where they are elsewhere.
-        """
-        places = [folder.path] if asked is None else [asked / folder.name, asked / self.storage.name]
-        line = self.content.get("storage_line")
-        if line is None:
-            return self._storage_of_old(places, folder)
-        for storage in (Storage(path, line) for path in places):
-            if storage.mark.is_there:
-                storage.check_owner(folder)
-                return storage
-        if self.storage in places:
-            Storage(self.storage, line).mark.check()
-        raise ConfigError(
-            f"the checkpoints of this study were in {self.storage}, and are not in {places[0]}; name the folder that "
-            f"they were in by `--storage {self.storage.parent}`, or the one that it was moved to; where they were in "
-            "the run folder, leave `--storage` out"
-        )
-
-    def _storage_of_old(self, places: Sequence[Path], folder: RunFolder) -> Storage:
-        """The storage of a study that a version without marks began; from now on it has one."""
-        is_own = not any(word.partition("=")[0] == "--storage" for word in self.content["sessions"][-1]["command"])
-        if self.storage in places and not self.storage.is_dir():
-            raise StorageLost(
-                f"the checkpoints of this study must be in {self.storage}, but there is no such folder; mount it again "
-                "and go on with `--resume`"
-            )
-        if self.storage in places or (is_own and folder.path in places):
-            return Storage(self.storage if self.storage in places else folder.path)
-        raise ConfigError(
-            f"the checkpoints of this study are in {self.storage}; resume it with `--storage {self.storage.parent}`"
-        )
-
-    def check_scores_alike(self, scored_by: str) -> None:
-        """Raises ConfigError where the scores of this study so far mean something else than those to come."""
-        if scored_by == self.content["data"].get(SCORED_BY, "row"):
-            return
-        words = self.command
-        named = words.index("--name") if "--name" in words else len(words)
-        again = shlex.join(["python", *words[:named], *words[named + 2 :], "--name", f"{self.name}-by-video"])
-        raise ConfigError(
-            "this study scored every frame by itself, as versions before did, and scores are now of whole videos (the "
-            "mean probability of their frames), so that old and new ones do not compare; its results so far stay "
-            f"readable in {self.path.parent}; begin a new study:\n  {again}"
-        )
-
-    def at_recorded_place(self, space: Space) -> Space:
-        """The space with the data where they were when the study began: their fingerprint tells whether they are the
-        same, and every trial keeps the settings that it began with.
-        """
-        recorded = self.space.fixed.get(DATA_SOURCE)
-        return space if recorded is None else replace(space, fixed={**space.fixed, DATA_SOURCE: recorded})
-
-    def continued(self, space: Space, num_added: int | None, keeps_num_trials: bool) -> Space:
-        """The space of this study as it goes on.
-
-        Optuna's names of its parameters stay those that the study began with, and so do the number of seeds and the
-        baselines of the final stage where nobody sets them. `num_added` trials are added to those that it was asked for
-        so far, extensions included; with `keeps_num_trials` it stays at those. What earlier studies told it is on
-        record: their folders may be gone. Raises ConfigError.
-        """
-        is_grid = space.search.sampler == "grid"
-        if num_added is not None and num_added < 1:
-            raise ConfigError(f"`--extend` must be at least 1, but got {num_added}")
-        if num_added is not None and is_grid:
-            raise ConfigError("a grid has no more points to add")
-        begun = {(each.key, tuple(sorted(each.when.items()))): each.name for each in self.space.parameters}
-        named = tuple(
-            replace(each, name=begun.get((each.key, tuple(sorted(each.when.items()))), each.name))
-            for each in space.parameters
-        )
-        search = space.search
-        kept = {"final_seeds", "supervised"} - search.model_fields_set  # their defaults were others before
-        search = search.model_copy(update={name: getattr(self.space.search, name) for name in kept})
-        space = replace(space, parameters=named, search=search, earlier=self.space.earlier)
-        if is_grid or (num_added is None and not keeps_num_trials):
-            return space
-        num_trials = self.space.search.num_trials + (num_added or 0)
-        return replace(space, search=space.search.model_copy(update={"num_trials": num_trials}))
 
     def _write(self) -> None:
         write_json(self.path, self.content)
@@ -325,26 +228,14 @@ def objectives_of(folder: RunFolder) -> list[str]:
 
 def searched_keys_of(folder: RunFolder) -> list[str]:
     """Each key that a study searches, once, under today's names; of a folder without a manifest none."""
-    return list(dict.fromkeys(_current_parameter(entry)["key"] for entry in _recorded_space(folder).get("space", ())))
-
-
-def folds_of(folder: RunFolder) -> list[str]:
-    """The values of `data.hold_out` that can be held out one after the other, in their order; none where nothing is
-    held out.
-    """
-    try:
-        return list(map(str, json.loads(folder.manifest.read_text())["data"].get(FOLDS, [])))
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
+    return list(dict.fromkeys(entry["key"] for entry in _recorded_space(folder).get("space", ())))
 
 
 def _recorded_space(folder: RunFolder) -> dict[str, Any]:
-    """The space of a study as its manifest holds it; empty where there is none."""
-    try:
-        found = json.loads(folder.manifest.read_text())["resolved"]["space"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    """The space of a study as its manifest holds it; empty where there is no manifest. Raises ConfigError where it is
+    damaged.
+    """
+    return dict(read_manifest(folder.manifest).content["resolved"]["space"]) if folder.manifest.exists() else {}
 
 
 def notify_of_other_versions(manifest: Manifest, notify: Notify) -> None:
@@ -381,7 +272,7 @@ def _tuples(conditions: Mapping[str, Sequence[Any]]) -> dict[str, tuple[Any, ...
     return {key: tuple(values) for key, values in conditions.items()}
 
 
-def _as_json(space: Space) -> dict[str, Any]:
+def as_json(space: Space) -> dict[str, Any]:
     """What the study depends on, as it reads back from the file."""
     content: dict[str, Any] = json.loads(json.dumps(space.to_json()))
     return content
@@ -389,25 +280,6 @@ def _as_json(space: Space) -> dict[str, Any]:
 
 def _now() -> str:
     return time.strftime(TIME_FORMAT)
-
-
-def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Names of what differs; how long and how wide a study runs may change."""
-    found = [] if old["data"] == new["data"] else [THE_DATA]
-    for part in old["space"].keys() | new["space"].keys():
-        before, after = old["space"].get(part), new["space"].get(part)
-        if part == "search":
-            free = dict.fromkeys(MAY_CHANGE)
-            before, after = {**before, **free}, {**after, **free}
-        if before == after:
-            continue
-        changed = f" ({', '.join(sorted(_changed(before, after)))})" if isinstance(before, dict) else ""
-        found.append(f"`{part}`{changed}")
-    return sorted(found)
-
-
-def _changed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    return [key for key in before.keys() | after.keys() if before.get(key) != after.get(key)]
 
 
 def _versions() -> dict[str, str]:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from lssat.config import Config, build
 from lssat.model import catalog
+from search.record.manifest import Rotation
 from search.record.trials import TrialRecord
 from search.space.definition import is_read_without_auxiliary
 from search.space.settings import SearchConfig
@@ -52,8 +53,9 @@ class Arm:
 
     @property
     def identity(self) -> str:
-        """Equal for arms whose runs would be the same."""
-        return self.config.hash()
+        """Equal for arms whose runs would be the same, whichever of a seed's scores counts."""
+        objective = self.config.objective.model_copy(update={"over": None})
+        return self.config.model_copy(update={"objective": objective}).hash()
 
     @cached_property
     def baseline(self) -> Arm:
@@ -83,11 +85,14 @@ class Fold(NamedTuple):
 
 @dataclass(frozen=True)
 class FinalRun:
-    """One run of the final stage: an arm with a fresh seed; with `search.rotate`, and what it never sees."""
+    """One run of the final stage: an arm with a fresh seed; with `search.rotate`, and what it never sees. over: which
+    score of a seed's folds counts, the mean or the worst.
+    """
 
     arm: Arm
     seed: int
     fold: Fold | None = None
+    over: str = "mean"
 
     @property
     def suggestion(self) -> Suggestion:
@@ -114,11 +119,13 @@ def arm_and_seed(run: str) -> tuple[str, int]:
     return arm, int(seed.partition(FOLD)[0])
 
 
-def of_one_kind(records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """The runs of a final stage that can be compared: where some rotate what they hold out, these; a study that goes on
-    may have begun without.
+def of_one_kind(records: Sequence[TrialRecord], rotates: bool | None = None) -> list[TrialRecord]:
+    """The runs of a final stage that can be compared: those that rotate what they hold out, or those that do not. A
+    study that goes on may have begun otherwise, so its manifest says which. `rotates`: None: as soon as any does.
     """
-    return [record for record in records if FOLD in record.name] or list(records)
+    if rotates is None:
+        rotates = any(FOLD in record.name for record in records)
+    return [record for record in records if (FOLD in record.name) == rotates]
 
 
 def finalists(eligible: Sequence[TrialRecord], search: SearchConfig) -> list[Arm]:
@@ -156,30 +163,40 @@ def group_of(backbone: str, search: SearchConfig) -> str:
 
 
 def final_runs(
-    arms: Sequence[Arm], search: SearchConfig, first_seed: int, values: Sequence[str] = ()
+    arms: Sequence[Arm], search: SearchConfig, first_seed: int, rotation: Rotation | None = None
 ) -> list[FinalRun]:
-    """A run of each arm with each of `search.final_seeds` seeds, seed by seed; `values`: that are held out one after
-    the other.
-    """
+    """A run of each arm with each of `search.final_seeds` seeds, seed by seed, and of each with each fold."""
     seeds = range(first_seed, first_seed + search.final_seeds)
-    folds: list[Fold | None] = [Fold(number, value) for number, value in enumerate(values)]
-    return [FinalRun(arm, seed, fold) for seed in seeds for fold in folds or [None] for arm in arms]
+    if rotation is None:
+        return [FinalRun(arm, seed) for seed in seeds for arm in arms]
+    folds = [Fold(number, value) for number, value in enumerate(rotation.values)]
+    return [FinalRun(arm, seed, fold, rotation.over) for seed in seeds for fold in folds for arm in arms]
+
+
+def rotation_of(runs: Sequence[FinalRun]) -> Rotation | None:
+    """What these runs hold out one after the other; None where they all hold out the same."""
+    values = list(dict.fromkeys(run.fold.value for run in runs if run.fold))
+    return Rotation(values, runs[0].over) if values else None
 
 
 def arm_scores(
-    runs: Sequence[FinalRun], scores: Mapping[str, float], over: str | None = None
+    runs: Sequence[FinalRun], scores: Mapping[str, float], of: Mapping[str, float] | None = None
 ) -> dict[str, dict[int, float]]:
     """Arm -> seed -> its score, from those of runs by name: where values are held out one after the other, the mean
-    over them or the worst. A seed of which a run has no score has none. `over`: as of `objective.over`.
+    over them or the worst. A seed of which a run has no score has none.
+
+    `of`: another number of the runs, of which that of a seed is wanted: the mean over the runs whose scores count, so
+    that of the worst fold where the worst counts.
     """
-    grouped: dict[tuple[str, int], list[float | None]] = {}
+    grouped: dict[tuple[str, int], list[FinalRun]] = {}
     for run in runs:
-        grouped.setdefault((run.arm.name, run.seed), []).append(scores.get(run.name))
+        grouped.setdefault((run.arm.name, run.seed), []).append(run)
     found: dict[str, dict[int, float]] = {run.arm.name: {} for run in runs}
     for (arm, seed), of_seed in grouped.items():
-        known = [score for score in of_seed if score is not None]
-        if len(known) == len(of_seed):
-            found[arm][seed] = over_folds(known, over)
+        names = [run.name for run in of_seed]
+        if all(name in scores for name in names):
+            counted = [min(names, key=lambda name: scores[name])] if of_seed[0].over == "worst" else names
+            found[arm][seed] = fmean((of or scores)[name] for name in counted)
     return found
 
 

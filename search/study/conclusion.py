@@ -14,6 +14,7 @@ from rich.console import Console
 
 from lssat.command import Notify, from_here, words_that_start
 from search.findings import domains, final_table, leaderboard, winner
+from search.findings.by_fold import by_fold
 from search.findings.final_table import FinalRow
 from search.findings.screen import show_final_table, show_leaderboard
 from search.record.folder import RunFolder, Stage
@@ -60,17 +61,22 @@ def conclude(
     table = final_table.with_test(table, runs, manifest.test_scores)
     found = winner.of_study(folder, manifest, rows, runs, table)
     assert found is not None, "it has just been scored"
-    warning = _chance_line(study, found)
+    kept = winner.chosen(folder, rows, runs)
+    guessed = winner.guessed(folder, kept, runs) if kept else None
+    warning = winner.chance_line(found, guessed) if guessed else None
     other_rule = domains.disagreement(folder, runs)
     said = [*winner.lines(found, table, warning), *([other_rule] if other_rule else [])]
+    folds = by_fold(folder, runs, table)
     if table:
-        final_table.write(table, said, folder)
+        final_table.write(table, said, folder, folds.markdown if folds else "")
     _measure_speeds(study, rows, console)
     rows = leaderboard.with_speeds(leaderboard.with_test(rows, manifest.test_scores), folder)
     leaderboard.write(rows, folder)
     manifest.end_session()
     if table:
         show_final_table(console, table)
+        if folds:
+            folds.sheet(folder.final_page.name).show(console)
     else:
         show_leaderboard(console, rows)
     console.print()
@@ -200,12 +206,6 @@ def _measure_speeds(study: Study, rows: Sequence[leaderboard.Row], console: Cons
     for network in sorted(new, key=str):
         if speed := classification_speed(networks[network], study.task.num_outputs):
             add_speed(study.folder, network, *speed)
-
-
-def _chance_line(study: Study, found: winner.Winner) -> str | None:
-    from lssat.data.prepared.selection import as_used
-
-    return winner.chance_line(found, study.task, as_used(study.prepared, study.space.example().data))
 
 
 def _show_where(console: Console, study: Study, table: Sequence[FinalRow], num_openings: int) -> None:

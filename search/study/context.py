@@ -17,7 +17,7 @@ from lssat.task import Task
 from search.record.folder import RunFolder, Storage
 from search.record.predictions import SplitTexts
 from search.space.definition import Space
-from search.study.trial import Fold
+from search.study.trial import LearntFrom
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Study:
     """A validated space, prepared data, and where the results go.
 
     `splits`: by number of workers of a trial, then by name. `texts`: what scores need to know of the validation rows.
-    `folds`: what is learnt from where one value after the other is held out, by `key_of`; none without.
+    `rotated`: what is learnt from where one value after the other is held out, by `key_of`; none without.
     `keys`: what drawing needs to know of the training rows.
     """
 
@@ -36,7 +36,7 @@ class Study:
     prepared: Path
     splits: Mapping[int, Mapping[str, Split]]
     texts: RowTexts | None = None
-    folds: Mapping[str, Fold] = field(default_factory=dict)
+    rotated: Mapping[str, LearntFrom] = field(default_factory=dict)
     keys: RowKeys | None = None
 
     @cached_property

@@ -13,7 +13,7 @@ from lssat.data.prepared.table import SPLITS, read_info
 from lssat.on_ray.ingest import Split, open_folds
 from lssat.settings.data import DataConfig
 from search.space.definition import Space
-from search.study.trial import Fold, key_of
+from search.study.trial import LearntFrom, key_of
 
 
 def say_what_is_held_out(console: Console, prepared: Path, data: DataConfig) -> None:
@@ -47,12 +47,12 @@ def values_to_rotate(prepared: Path, space: Space, notify: Notify) -> list[str]:
 
 def opened(
     prepared: Path, space: Space, values: Sequence[str], worker_counts: Sequence[int]
-) -> tuple[Mapping[int, Mapping[str, Split]], dict[str, Fold]]:
+) -> tuple[Mapping[int, Mapping[str, Split]], dict[str, LearntFrom]]:
     """The decoded data, by number of workers, of the search, and of each value that the final stage holds out. Raises
     ConfigError.
     """
     data = space.example().data
     datas = [fold_of(data, value) for value in values] if space.search.rotate else []
     splits, *others = open_folds(prepared, ("train", "val"), [data, *datas], worker_counts)
-    folds = zip(datas, others, strict=True)
-    return splits, {key_of(each): Fold(as_used(prepared, each).as_task, found) for each, found in folds}
+    rotated = zip(datas, others, strict=True)
+    return splits, {key_of(each): LearntFrom(as_used(prepared, each).as_task, found) for each, found in rotated}

@@ -36,6 +36,7 @@ from search.earlier.words import taken
 from search.findings import final_table, leaderboard
 from search.findings.screen import show_leaderboard
 from search.plan.command import compare_with_plan
+from search.record import going_on
 from search.record.folder import RunFolder, Stage, Storage
 from search.record.manifest import FIRST_WEIGHTS, FOLDS, SCORED_BY, Manifest, new_manifest, notify_of_other_versions
 from search.space.data_rules import check_objective, check_sampling
@@ -98,7 +99,7 @@ def run(session: Session, console: Console) -> bool:
         scored_by = "video" if _scores_videos(prepared, info.as_task) else "row"
         _check_data(session, prepared, scored_by)
         if session.begun:
-            space = session.begun.at_recorded_place(space)
+            space = going_on.at_recorded_place(session.begun, space)
             session = replace(session, space=space)
         if not session.address:
             connect(None, session.root)
@@ -108,7 +109,7 @@ def run(session: Session, console: Console) -> bool:
         keys = read_keys(prepared, space.example().data, notify)
         study = _open(session, prepared, used.as_task, values, keys)
         deadline = Deadline(
-            space.search, space.example().optim.epochs, began, num_rates(space), max(1, len(study.folds))
+            space.search, space.example().optim.epochs, began, num_rates(space), max(1, len(study.rotated))
         )
         data = {**_summary(used), FOLDS: values, SCORED_BY: scored_by, "prepared": str(prepared)}
         manifest = _begin(session, data, weights)  # everything is checked
@@ -181,7 +182,7 @@ def _final_runs(
         number = len(final_table.planned_finalists(study.folder, rows, settings))
         of_each = f" ({settings.finalists}{_of_each(settings)})" if _of_each(settings) else ""
         baselines = "" if settings.supervised == "none" else " and their supervised baselines"
-        folds = f" x {len(study.folds)} held-out values" if settings.rotate else ""
+        folds = f" x {len(study.rotated)} held-out values" if settings.rotate else ""
         console.print(
             f"final stage: the best {number}{of_each}{baselines} over {settings.final_seeds} fresh seeds{folds}"
         )
@@ -237,8 +238,8 @@ def _check_data(session: Session, prepared: Path, scored_by: str) -> None:
         check_hold_out(info, config.data, cells_of(prepared, config.data.hold_out), session.space.locations)
     if session.begun:
         _check_read_alike(session.begun, info)
-        session.begun.check_goes_on(session.space, info.fingerprint)
-        session.begun.check_scores_alike(scored_by)
+        going_on.check_goes_on(session.begun, session.space, info.fingerprint)
+        going_on.check_scores_alike(session.begun, scored_by)
 
 
 def _open(session: Session, prepared: Path, task: Task, values: Sequence[str], keys: RowKeys | None) -> Study:
@@ -247,10 +248,10 @@ def _open(session: Session, prepared: Path, task: Task, values: Sequence[str], k
     """
     space, config = session.space, session.space.example()
     worker_counts = sorted({wanted.num_workers for wanted in demands(space)})
-    splits, folds = opened(prepared, space, values, worker_counts)
+    splits, rotated = opened(prepared, space, values, worker_counts)
     texts = RowTexts.of_columns(read_texts(prepared, "val"), config.objective.subgroups, config.data.hold_out)
     texts_sent = texts_to_send(task, texts)
-    study = Study(session.folder, session.storage, space, task, prepared, splits, texts_sent, folds, keys)
+    study = Study(session.folder, session.storage, space, task, prepared, splits, texts_sent, rotated, keys)
     check_drawing(study, config.data)
     concurrency(demands(space), study.is_streamed, space.search.max_concurrent)
     return study

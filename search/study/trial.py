@@ -32,22 +32,22 @@ WAITING = {"memory": 1 << 20}
 """
 
 
-class Fold(NamedTuple):
-    """What is learnt from where some values are held out. `splits`: by number of workers."""
+class LearntFrom(NamedTuple):
+    """What a run is given, which depends on what it holds out. `splits`: by number of workers."""
 
     task: Task
     splits: Mapping[int, Mapping[str, Split]]
 
 
 def key_of(data: DataConfig) -> str:
-    """What is held out, as the key of a fold."""
+    """What is held out, as the key of what is learnt from then."""
     return json.dumps(data.held_out)
 
 
 @dataclass(frozen=True)
 class StageContext:
     """What all trials of a stage share. `splits`: by number of workers. `checkpoints`: the folder of all of theirs.
-    `folds`: by what is held out, of runs that hold out something of their own.
+    `rotated`: by what is held out, for runs that hold out something of their own.
 
     `study`: what Ray Train's runs are named after, so that no two of a cluster have one name.
     """
@@ -58,12 +58,12 @@ class StageContext:
     study: str
     texts: RowTexts | None
     storage: StorageMark | None = None
-    folds: Mapping[str, Fold] = field(default_factory=dict)
+    rotated: Mapping[str, LearntFrom] = field(default_factory=dict)
     keys: RowKeys | None = None
 
-    def fold_of(self, config: Config) -> Fold:
+    def learnt_by(self, config: Config) -> LearntFrom:
         """What a run learns from."""
-        return self.folds.get(key_of(config.data), Fold(self.task, self.splits))
+        return self.rotated.get(key_of(config.data), LearntFrom(self.task, self.splits))
 
 
 def run_trial(tune_config: Mapping[str, Any], context: StageContext) -> None:
@@ -77,9 +77,9 @@ def run_trial(tune_config: Mapping[str, Any], context: StageContext) -> None:
         config = suggestion.config
         folder = str(Path(context.checkpoints) / suggestion.name)
         name = f"{context.study}-{suggestion.name}"
-        fold = context.fold_of(config)
-        splits = fold.splits[config.resources.num_workers]
-        train_run(Run(config, fold.task, splits, folder, name, context.texts, context.storage, context.keys))
+        given = context.learnt_by(config)
+        splits = given.splits[config.resources.num_workers]
+        train_run(Run(config, given.task, splits, folder, name, context.texts, context.storage, context.keys))
     except torch.AcceleratorError:  # the device is lost to this process: a new one goes on from the last epoch
         raise
     except Exception as error:

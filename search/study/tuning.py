@@ -56,7 +56,7 @@ def begin_progress(study: Study, console: Console) -> Progress:
     search, num_epochs, backbones = study.space.search, study.space.example().optim.epochs, architectures(study.space)
     of_baselines = epochs.baselines(search, num_epochs, len(backbones), num_rates(study.space)).expected
     if search.rotate:  # each seed trains once for each of them
-        search = search.model_copy(update={"final_seeds": search.final_seeds * len(study.folds)})
+        search = search.model_copy(update={"final_seeds": search.final_seeds * len(study.rotated)})
     return Progress(console, Forecast(search, num_epochs, backbones=len(backbones), of_baselines=of_baselines))
 
 
@@ -236,7 +236,7 @@ def _tune(study: Study, adaptor: Adaptor, recorder: Recorder, num_runs: int) -> 
     stage, wanted = recorder.stage, demands(study.space)
     checkpoints, name = str(study.storage.path / stage), f"{study.folder.name}-{stage}"
     context = StageContext(
-        study.splits, study.task, checkpoints, name, study.texts, study.storage.mark, study.folds, study.keys
+        study.splits, study.task, checkpoints, name, study.texts, study.storage.mark, study.rotated, study.keys
     )
     tune.Tuner(
         tune.with_resources(tune.with_parameters(run_trial, context=context), resources_of),

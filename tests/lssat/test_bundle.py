@@ -411,6 +411,9 @@ def test_the_card_says_what_holds_of_test_and_faces_with_names_on_a_line(tmp_pat
     assert r"no\n# Heading 8, \x1b[31myes 8" in text and "\n# Heading" not in text
     assert "opened after the choice" not in text and "cut out by the boxes of the data set" in text
     assert "opened after the choice" in model_card(known | {"test": SCORECARD})
+    assert "never saw" not in text
+    known["config"]["data"] |= {"hold_out": "method", "held_out": ["a\nb", "c"]}
+    assert r"no photo whose `method` is `a\nb`, `c`" in model_card(known)
 
 
 def test_another_folder_is_refused(tmp_path):

@@ -19,6 +19,7 @@ import pytest
 
 from lssat.errors import ConfigError
 from search.findings import leaderboard
+from search.record import going_on
 from search.record.folder import RunFolder, Stage
 from search.record.manifest import read_manifest
 from search.record.trials import Status
@@ -80,9 +81,9 @@ def test_what_learns_is_read_where_it_was_a_key_of_the_backbone(study):
 def test_it_goes_on_unless_its_frames_would_be_scored_as_videos_now(study):
     """That version scored each frame and did not say so in its manifest."""
     recorded = read_manifest(study.manifest)
-    recorded.check_scores_alike("row")
+    going_on.check_scores_alike(recorded, "row")
     with pytest.raises(ConfigError, match="scores are now of whole videos") as refusal:
-        recorded.check_scores_alike("video")
+        going_on.check_scores_alike(recorded, "video")
     said = str(refusal.value)
     assert f"stay readable in {study.path}" in said
     line = said.splitlines()[-1].strip()

@@ -36,7 +36,8 @@ class StudyRuns:
     @cached_property
     def finals(self) -> list[TrialRecord]:
         """The runs of the final stage that reached their last epoch."""
-        return of_one_kind([record for record in self.begun_finals if record.status == Status.COMPLETE])
+        complete = [record for record in self.begun_finals if record.status == Status.COMPLETE]
+        return of_one_kind(complete, self.manifest.final_search.rotate)
 
     @property
     def keys(self) -> list[str]:

@@ -40,7 +40,8 @@ def _of_winner(study: StudyOnPage, found: Winner) -> Iterator[Statement]:
         f"Kept in {study.folder.bundle.name}/: {found.kept}, with {card['score']:.4f} on test{why}.",
         data=study.folder.manifest.name,
     )
-    if study.task and study.described and (warning := winner.chance_line(found, study.task, study.described)):
+    guessed = winner.guessed(study.folder, study.chosen, study.runs) if study.chosen else None
+    if guessed and (warning := winner.chance_line(found, guessed)):
         yield Statement(f"{study.id}.chance", _sentence([warning]), data=study.folder.manifest.name, is_warning=True)
     if lines := winner.of_the_best(study.table):
         yield Statement(f"{study.id}.best", _sentence(lines), "finalists, on validation", data=_data(study))

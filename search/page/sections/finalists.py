@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from search.findings.by_fold import TITLE, ByFold, by_fold
 from search.findings.final_table import FinalRow
 from search.findings.told import Told
 from search.page.charts import differences, point
@@ -12,11 +13,12 @@ from search.page.statements import of_claim
 from search.page.study import StudyOnPage
 
 COLUMNS = (
-    *("arm", "backbone", "streams", "aux_weight", "seeds", "failed", "score"),
+    *("arm", "backbone", "streams", "aux_weight", "seeds", "failed", "score", "in domain"),
     *("difference", "low", "high", "verdict"),
     *("over supervised", "over low", "over high", "auxiliary", "test"),
 )
 """What would tell is said below."""
+IN_DOMAIN = "Score: on held-out values; in domain: that of the same weights on the other validation rows."
 
 
 def section(study: StudyOnPage) -> Section | None:
@@ -26,6 +28,8 @@ def section(study: StudyOnPage) -> Section | None:
         return None
     name = study.file("finalists")
     blocks: list[Block] = [_table(table, name)]
+    if folds := by_fold(study.folder, study.runs, table):
+        blocks.append(_by_fold(folds, study.file("finalists_by_fold")))
     if any(row.best.half is not None for row in table):
         blocks.append(_chart(table, study.file("finalists_to_best")))
     blocks += [
@@ -45,15 +49,20 @@ def _table(table: Sequence[FinalRow], name: str) -> Table:
         "Means over fresh seeds, ranked on validation; differences and their 95% intervals",
         COLUMNS,
         [_cells(row) for row in table],
+        IN_DOMAIN if any(row.in_domain is not None for row in table) else "",
         best=(0,),
     ).without_alike(("streams", "aux_weight", "seeds", "failed", "backbone"))
+
+
+def _by_fold(folds: ByFold, name: str) -> Table:
+    return Table(name, TITLE, folds.columns, list(folds.rows), best=(0,)).without_alike(("seeds", "backbone"))
 
 
 def _cells(row: FinalRow) -> list[Cell]:
     """By `COLUMNS`."""
     over = row.supervised
     of_auxiliary = [*_difference(over), over.claim.word.value] if over else [None, None, None, ""]
-    of_arm = [row.arm, row.backbone, row.streams, row.aux_weight, row.seeds, row.failed, row.mean]
+    of_arm = [row.arm, row.backbone, row.streams, row.aux_weight, row.seeds, row.failed, row.mean, row.in_domain]
     return [*of_arm, *_difference(row.best), row.best.claim.word.value, *of_auxiliary, row.test]
 
 

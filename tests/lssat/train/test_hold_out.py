@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from lssat.bundle.exporting import export
-from lssat.bundle.folder import VALIDATION, read
+from lssat.bundle.folder import CARD, VALIDATION, read
 from lssat.bundle.opening import open_bundle
 from lssat.bundle.scoring import score_bundle, score_trained
 from lssat.config import build
@@ -101,6 +101,7 @@ def test_search_finalist_and_winner_say_the_same_of_both_parts(tmp_path, name, m
 
     finalist = score_trained(tmp_path / "run" / "best", val, texts).result
     export(tmp_path / "run" / "best", tmp_path / "bundle", data)
+    assert "In training there was no photo whose `method` is `warp`." in (tmp_path / "bundle" / CARD).read_text()
     card = score_bundle(open_bundle(tmp_path / "bundle"), val, texts, ["camera"]).result
     inside = card["hold_out"]["in_domain"]
     assert finalist["score"] == pytest.approx(best.score) == pytest.approx(card["score"])

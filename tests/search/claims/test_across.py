@@ -31,8 +31,9 @@ def folder(path, trials=TRIALS, finals=(), status="complete", **manifest):
         record(path / "finals" / name, {"backbone.name": backbone}, [epoch(1, score, 1)], "complete")
     if manifest:
         content = {
+            **{"name": path.name, "versions": {}},
             "data": {"task": manifest["task"], "fingerprint": manifest["fingerprint"]},
-            "resolved": {"space": {"profile": manifest["profile"], "search": {}}},
+            "resolved": {"space": {"profile": manifest["profile"], "search": {}, "fixed": {}, "space": []}},
         }
         (path / "manifest.json").write_text(json.dumps(content))
     return path

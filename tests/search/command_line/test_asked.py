@@ -73,6 +73,31 @@ def test_a_study_that_the_version_before_began_on_a_folder_of_classes_goes_on(fo
     assert asked.asked(words(folder, *given)).space.example().data.task == "classes"
 
 
+def test_which_score_of_a_seed_counts_may_be_set_where_a_manifest_goes_on(tmp_path):
+    (tmp_path / "s.yaml").write_text(
+        "data: {hold_out: method, held_out: [warp]}\nspace: {optim.lr: [1e-3, 1e-4]}\nsearch: {num_trials: 2}\n"
+    )
+    content = {
+        "name": "s",
+        "versions": {},
+        "resolved": {"space": load(tmp_path / "s.yaml", "laptop", {}, {}).to_json()},
+    }
+    (tmp_path / "manifest.json").write_text(json.dumps(content))
+
+    def goes_on(*pins, resume=("--resume",)):
+        pinned = [word for pin in pins for word in ("--set", pin)]
+        arguments = parser().parse_args(["--space", str(tmp_path / "manifest.json"), *resume, *pinned])
+        return asked._space(arguments)[0]
+
+    space = goes_on("search.rotate=true", "objective.over=worst")
+    assert space.search.rotate and space.example().objective.over == "worst"
+    with pytest.raises(ConfigError, match=r"`objective\.over` worst is over"):
+        goes_on("objective.over=worst")
+    for refused in (["objective.metric=auc"], ["search.rotate=true", "objective.over=worst"]):
+        with pytest.raises(ConfigError, match="run again as it is"):
+            goes_on(*refused, resume=() if len(refused) > 1 else ("--resume",))
+
+
 def test_several_data_sets_are_one_source_and_name_the_study(folder):
     other = folder.with_name("strays")
     shutil.copytree(folder, other)

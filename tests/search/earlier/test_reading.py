@@ -11,6 +11,7 @@ from lssat.errors import ConfigError
 from lssat.files import write_json
 from search.earlier.reading import Wanted, begun_from
 from search.earlier.words import taken
+from search.record import going_on
 from search.record.folder import RunFolder, Stage, Storage
 from search.record.manifest import new_manifest, read_manifest
 from search.space.file import load, with_search
@@ -57,14 +58,14 @@ def test_the_record_of_the_new_study_needs_the_old_folder_no_more(old, space, tm
     new_manifest(folder, begins, data, tmp_path).begin_session(Storage(folder.path), begins, "faces.csv")
     recorded = read_manifest(folder.manifest)
     assert recorded.space.earlier == begins.earlier
-    goes_on = recorded.continued(space, 5, keeps_num_trials=True)
+    goes_on = going_on.continued(recorded, space, 5, keeps_num_trials=True)
     assert goes_on.earlier == begins.earlier
-    recorded.check_goes_on(goes_on, "x")
-    recorded.check_began_from([old.path, Path("gone/old")])
+    going_on.check_goes_on(recorded, goes_on, "x")
+    going_on.check_began_from(recorded, [old.path, Path("gone/old")])
     with pytest.raises(ConfigError, match="began from old, which stays"):
-        recorded.check_began_from([tmp_path / "other"])
+        going_on.check_began_from(recorded, [tmp_path / "other"])
     with pytest.raises(ConfigError, match="began from no other"):
-        read_manifest(old.manifest).check_began_from([tmp_path / "other"])
+        going_on.check_began_from(read_manifest(old.manifest), [tmp_path / "other"])
 
 
 def test_an_older_record_without_todays_keys_is_read(old, space, tmp_path):

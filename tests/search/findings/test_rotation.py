@@ -6,19 +6,28 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from lssat.config import ConfigError
 from lssat.evaluation.metrics import one_score
 from lssat.evaluation.predictions import Predictions
 from lssat.evaluation.units import RowTexts
 from search.claims.estimate import estimate
 from search.findings import domains, final_table, leaderboard, winner
+from search.findings.by_fold import by_fold
+from search.findings.roles.study_runs import StudyRuns
 from search.findings.scored_runs import StageRuns, _of_block, _resampled, _score_of_draws, scored_runs
+from search.findings.task_study import read_task_study
+from search.page.document import Table
+from search.page.sections import finalists
 from search.plan.seen import _spread
-from search.record.folder import RunFolder, Stage
-from search.record.manifest import folds_of
+from search.record.folder import RunFolder, Stage, Storage
+from search.record.going_on import check_goes_on
+from search.record.manifest import Rotation, new_manifest, read_manifest
 from search.record.predictions import About, KeptPredictions, write
+from search.space.file import load
 from search.space.settings import SearchConfig
 from search.strategy.baselines import Baselines
-from search.strategy.finalists import arm_and_seed, of_one_kind, over_folds
+from search.strategy.finalists import Arm, arm_and_seed, of_one_kind, over_folds, rotation_of
+from tests.search.page.made import of_kind, on_page
 from tests.search.records import epoch
 from tests.search.records import record as record_at
 
@@ -32,6 +41,12 @@ BASE = {
     "data.hold_out": "method",
     "data.held_out": ["warp"],
 }
+SPACE = """
+data: {{hold_out: method, held_out: [warp]}}
+objective: {{over: {over}}}
+space: {{optim.lr: [1e-3, 1e-4]}}
+search: {{num_trials: 2, rotate: on}}
+"""
 SEARCH = SearchConfig(finalists=2, final_seeds=2, supervised="none", rotate=True)
 SCORES = {  # by arm and seed, of each value
     ("0000", 1): (0.9, 0.5, 0.7),
@@ -45,9 +60,11 @@ def study(path, over=None):
     """Two trials, which are the finalists."""
     folder = RunFolder(path)
     path.mkdir()
-    folder.manifest.write_text(json.dumps({"data": {"folds": VALUES}}))
+    (path / "s.yaml").write_text(SPACE.format(over=over or "null"))
+    space = load(path / "s.yaml", "laptop", {}, {})
+    new_manifest(folder, space, {"fingerprint": "x", "folds": VALUES}, path).begin_session(Storage(path), space, "x")
     for name, rate in (("0000", 1e-3), ("0001", 1e-4)):
-        settings = {**BASE, "optim.lr": rate, **({"objective.over": over} if over else {})}
+        settings = {**BASE, "optim.lr": rate}
         record_at(folder.record(Stage.SEARCH, name).folder, settings, [epoch(2, 0.5, 2)], "complete")
     return folder
 
@@ -67,7 +84,7 @@ def finish(folder, runs, without=()):
 
 def test_each_arm_and_seed_runs_once_for_every_value_under_a_name_that_says_so(tmp_path):
     folder = study(tmp_path / "s")
-    assert folds_of(folder) == VALUES
+    assert read_manifest(folder.manifest).rotation == Rotation(tuple(VALUES), "mean")
     runs = planned(folder)
     assert len({run.name for run in runs}) == len(runs) == 2 * 2 * 3
     assert runs[0].name == "0000-seed1-fold0"
@@ -96,11 +113,16 @@ def test_the_mean_over_values_or_the_worst_of_them_wins(tmp_path, over, first):
 
     chosen = winner.chosen(folder, leaderboard.of_folder(folder), runs)
     assert chosen.run == f"{first}-seed2-fold1", "of the best seed, without what the search held out"
-    found = winner.of_final_stage(tested[0], chosen.run, 0.6, {}, winner.Rotation.of(runs))
+    found = winner.of_final_stage(tested[0], chosen.run, 0.6, {}, rotation_of(runs))
     assert found.over.startswith(f"mean of 2 fresh seeds, of each the {over or 'mean'} over what is held out: swap, ")
-    assert found.kept.startswith(f"seed 2, trained without warp ({chosen.run})")
+    assert found.kept.startswith(
+        f"the run without warp ({chosen.run}, 0.6000 on validation) of seed 2, the best of them"
+    )
     judged = {each.name: each for each in domains.of_arms(folder, runs).judged}
     assert judged[first].held_out == pytest.approx(means[first]), "the rule that chooses is that of the table"
+    assert [row.in_domain for row in table] == [pytest.approx(1 - row.mean) for row in table], "of the same runs"
+    assert all(each.beside == pytest.approx(1 - each.held_out) for each in judged.values()), "also where both are worst"
+    assert judged["0000"].in_domain == pytest.approx(1 - np.mean([SCORES["0000", seed] for seed in (1, 2)]))
 
 
 def test_a_seed_that_lacks_a_value_counts_as_failed(tmp_path):
@@ -235,9 +257,79 @@ def test_the_same_run_twice_is_no_block_and_runs_before_rotation_are_not_mixed_w
     record_at(before.folder, {**BASE, "seed": 1}, [epoch(2, 0.3, 2)], "complete")
     with pytest.raises(ValueError, match="0000 with seed 1 is there twice"):
         scored_runs(folder, Stage.FINAL, {"0000-seed1": ("0000", 1), "0000-seed1-fold1": ("0000", 1)})
-    kept = of_one_kind(folder.records(Stage.FINAL))
+    kept = of_one_kind(folder.records(Stage.FINAL), rotates=True)
     assert {record.name for record in kept} == {run.name for run in runs}
-    assert of_one_kind([before]) == [before]
+
+
+def test_a_study_that_rotates_no_more_is_judged_by_what_it_trained_since(tmp_path):
+    """By its manifest: the runs of before are still there."""
+    folder = study(tmp_path / "s")
+    finish(folder, planned(folder))
+    plain = SEARCH.model_copy(update={"rotate": False})
+    for run in planned(folder, plain):
+        record_at(folder.record(Stage.FINAL, run.name).folder, run.suggestion.sampled, [epoch(2, 0.5, 2)], "complete")
+    for search, expected in ((plain, 4), (SEARCH, 12)):
+        manifest = read_manifest(folder.manifest)
+        manifest.begin_final_stage(search)
+        begun = folder.records(Stage.FINAL)
+        runs = StudyRuns(folder, manifest, folder.records(Stage.SEARCH), begun, StageRuns(folder, Stage.FINAL))
+        assert len(runs.finals) == expected
+        of_task = read_task_study(folder.path, "s").finals
+        assert sum(map(len, of_task.values())) == expected / 2, "of the better of two trials of one backbone"
+
+
+def test_what_counts_of_a_seed_is_what_the_study_says_now(tmp_path):
+    """`objective.over` may change as `search.rotate` may: the runs are the same."""
+    folder = study(tmp_path / "s")
+    runs = planned(folder)
+    finish(folder, runs)
+    worst = load(tmp_path / "s" / "s.yaml", "laptop", {"objective.over": "worst"}, {})
+    manifest = read_manifest(folder.manifest)
+    check_goes_on(manifest, worst, "x")
+    manifest.begin_session(Storage(folder.path), worst, "x")
+    again = planned(folder)
+    assert [run.name for run in again] == [run.name for run in runs]
+    assert Arm("0002", {**BASE, "objective.over": "worst"}).identity == Arm("0002", BASE).identity
+    table = final_table.final_table(folder, again, leaderboard.of_folder(folder), SEARCH)
+    assert table[0].arm == "0001" and table[0].mean == pytest.approx(np.mean([0.65, 0.70]))
+
+
+def test_values_to_rotate_must_be_on_record(tmp_path):
+    folder = study(tmp_path / "s")
+    content = json.loads(folder.manifest.read_text())
+    del content["data"]["folds"]
+    folder.manifest.write_text(json.dumps(content))
+    with pytest.raises(ConfigError, match=r"names none as `folds`.*`--name`"):
+        planned(folder)
+    folder.manifest.write_text("{")
+    for read in (planned, leaderboard.of_folder):
+        with pytest.raises(ConfigError, match="no manifest of a study"):
+            read(folder)
+
+
+def test_scores_are_shown_by_what_was_held_out(tmp_path):
+    folder = study(tmp_path / "s")
+    runs = planned(folder)
+    finish(folder, runs, without=["0000-seed2-fold1"])
+    table = final_table.final_table(folder, runs, leaderboard.of_folder(folder), SEARCH)
+    found = by_fold(folder, runs, table)
+    assert found.columns == ["arm", "backbone", "seeds", *(f"without {value}" for value in VALUES)]
+    assert found.cells == [
+        ["0001", "test_resnet", "2", "0.7000", "0.7000", "0.6900"],
+        ["0000", "test_resnet", "2, 1, 2", "0.9000", "0.5000", "0.8000"],
+    ]
+    final_table.write(table, [], folder, found.markdown)
+    page = folder.final_page.read_text()
+    assert "| 0000 | test_resnet | 2, 1, 2 | 0.9000 | 0.5000 | 0.8000 |" in page and "| in domain |" in page
+    read_manifest(folder.manifest).begin_final_stage(SEARCH)
+    tables = of_kind(finalists.section(on_page(folder)), Table)
+    assert tables["finalists_by_fold"].columns[-3:] == found.columns[-3:]
+    assert [row[-3] for row in tables["finalists_by_fold"].rows] == pytest.approx([0.7, 0.9])
+    assert tables["finalists"].rows[0][tables["finalists"].columns.index("in domain")] == pytest.approx(
+        table[0].in_domain
+    )
+    plain = planned(folder, SEARCH.model_copy(update={"rotate": False}))
+    assert by_fold(folder, plain, table) is None
 
 
 def test_arms_are_compared_over_the_same_held_out_values_only(tmp_path):

@@ -5,17 +5,19 @@ import io
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from lssat.data.prepared.table import DatasetInfo
-from lssat.task import Task
+from lssat.evaluation.predictions import Predictions
+from lssat.evaluation.units import RowTexts
 from lssat.text.console import SafeConsole
 from search.findings import final_table, leaderboard, winner
 from search.findings.screen import show_final_table
 from search.findings.told import Rule
 from search.record.folder import RunFolder, Stage
+from search.record.predictions import About, KeptPredictions, write
 from search.space.settings import SearchConfig
-from search.strategy.finalists import FinalRun
+from search.strategy.finalists import Arm, FinalRun, Fold
 from tests.search import final_stage
 from tests.search.records import epoch, record
 
@@ -77,13 +79,27 @@ def test_no_test_score_of_other_seeds_stands_beside_a_trial(folder):
     assert table[0].arm == rows[0].trial
 
 
-def chance_line(validation, test, interval, metric="balanced_accuracy", positives=(200, 300)):
-    """`positives`: of 400 rows on validation and on test."""
-    kept = {**CARD, "metric": metric, "interval": interval}
-    counts = {split: {"no": 400 - count, "yes": count} for split, count in zip(("val", "test"), positives, strict=True)}
-    info = DatasetInfo("x", "t", "binary", ("no", "yes"), False, counts=counts, rows={"val": 400, "test": 400})
-    found = winner.Winner("0004", "b", validation, test, "", "", kept)
-    return winner.chance_line(found, Task("t", "binary", ("no", "yes"), (1, 1), 2), info)
+def keep(folder, chosen, labels, metric="balanced_accuracy", video=None, **hold_out):
+    """The predictions of a run. `labels`: by split; `hold_out`: the value of each row, and those that are held out."""
+    for split, of_split in labels.items():
+        rows = len(of_split)
+        about = About("deepfake", "binary", ("no", "yes"), metric, split, "x", *hold_out.get("about", ()))
+        groups = {"who": np.full(rows, "all")} if metric == "worst_group" else {}
+        texts = RowTexts(
+            np.arange(rows).astype(str), np.full(rows, "") if video is None else video, groups, hold_out.get("values")
+        )
+        kept = KeptPredictions(about, Predictions(np.zeros((rows, 1), np.float32), np.array(of_split)), texts)
+        path = folder.record(chosen.stage, chosen.run).predictions(split)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path, kept)
+
+
+def chance_line(folder, validation, test, interval, metric="balanced_accuracy"):
+    """Half of validation is positive, and three quarters of test."""
+    chosen = winner.Chosen("0004", "0004", Stage.SEARCH)
+    keep(folder, chosen, {"val": [0, 1] * 200, "test": [0, 1, 1, 1] * 100}, metric)
+    found = winner.Winner("0004", "b", validation, test, "", "", {**CARD, "metric": metric, "interval": interval})
+    return winner.chance_line(found, winner.guessed(folder, chosen, []))
 
 
 @pytest.mark.parametrize(
@@ -95,23 +111,48 @@ def chance_line(validation, test, interval, metric="balanced_accuracy", positive
         (0.53, 0.52, (0.501, 0.55), None),
     ],
 )
-def test_a_winner_that_is_no_better_than_guessing_is_called_so(validation, test, interval, said):
-    line = chance_line(validation, test, interval)
+def test_a_winner_that_is_no_better_than_guessing_is_called_so(folder, validation, test, interval, said):
+    line = chance_line(folder, validation, test, interval)
     assert (line is None) == (said is None)
     assert line is None or ("no better than chance (0.500)" in line and said in line)
 
 
-def test_what_guessing_gets_is_that_of_each_split():
-    """Half of validation is positive and three quarters of test."""
-    assert chance_line(0.6, 0.8, (0.76, 0.84), "accuracy") is None
-    assert "(0.750): on test" in chance_line(0.6, 0.77, (0.74, 0.8), "accuracy")
-    assert "(0.750): 0.7400 on test" in chance_line(0.6, 0.74, (0.7, 0.8), "average_precision")
-    assert "(0.500): 0.4000 on validation" in chance_line(0.4, 0.74, (0.7, 0.8), "average_precision")
+def test_what_guessing_gets_is_that_of_each_split(folder):
+    assert chance_line(folder, 0.6, 0.8, (0.76, 0.84), "accuracy") is None
+    assert "(0.750): on test" in chance_line(folder, 0.6, 0.77, (0.74, 0.8), "accuracy")
+    assert "(0.750): 0.7400 on test" in chance_line(folder, 0.6, 0.74, (0.7, 0.8), "average_precision")
+    assert "(0.500): 0.4000 on validation" in chance_line(folder, 0.4, 0.74, (0.7, 0.8), "average_precision")
 
 
-def test_the_worst_group_is_compared_with_what_guessing_gets_in_any_group():
-    assert "(0.500)" in chance_line(0.45, 0.6, (0.55, 0.65), "worst_group")
-    assert chance_line(0.6, 0.6, (0.55, 0.65), "worst_group") is None
+def test_the_worst_group_is_compared_with_what_guessing_gets_in_any_group(folder):
+    assert "(0.500)" in chance_line(folder, 0.45, 0.6, (0.55, 0.65), "worst_group")
+    assert chance_line(folder, 0.6, 0.6, (0.55, 0.65), "worst_group") is None
+
+
+def test_guessing_is_by_videos_where_these_are_scored(folder):
+    """Nine frames of a real video and one of a fake are half and half."""
+    chosen = winner.Chosen("0004", "0004", Stage.SEARCH)
+    labels, video = [0] * 9 + [1], np.array(["real"] * 9 + ["fake"])
+    keep(folder, chosen, {"val": labels, "test": labels}, "accuracy", video)
+    assert winner.guessed(folder, chosen, []) == winner.Guessed(0.5, 0.5, 0.5)
+    keep(folder, chosen, {"val": labels, "test": labels}, "accuracy")
+    assert winner.guessed(folder, chosen, []) == winner.Guessed(0.9, 0.9, 0.9)
+
+
+@pytest.mark.parametrize(("over", "expected"), [("mean", 0.625), ("worst", 0.5)])
+def test_guessing_is_over_all_that_is_held_out(folder, over, expected):
+    """Without `a`, 4 real images meet 4 fakes and 4 others none; without `b` these meet 12."""
+    labels = [0] * 4 + [1] * 4 + [1] * 12
+    values = np.array([""] * 4 + ["a"] * 4 + ["b"] * 12)
+    runs = [FinalRun(Arm("0004", {}), seed, Fold(at, value), over) for seed in (1, 2) for at, value in enumerate("ab")]
+    for run in runs:
+        about = ("method", (run.fold.value,))
+        one = winner.Chosen(run.name, "0004", Stage.FINAL)
+        keep(folder, one, {"val": labels, "test": labels}, "accuracy", about=about, values=values)
+    kept = winner.Chosen("0004-seed2-fold1", "0004", Stage.FINAL)
+    assert winner.guessed(folder, kept, runs) == winner.Guessed(expected, expected, 0.75)
+    folder.record(Stage.FINAL, "0004-seed2-fold0").predictions("test").unlink()
+    assert winner.guessed(folder, kept, runs) is None
 
 
 def said(scores, chance=None, rule=final_stage.RULE, **of_units):

@@ -13,7 +13,7 @@ from optuna.study import create_study
 from lssat.errors import ConfigError
 from lssat.files import write_json
 from lssat.storage import StorageLost
-from search.record import manifest
+from search.record import going_on, manifest
 from search.record.folder import RunFolder, Storage
 from search.space.file import load
 
@@ -66,7 +66,7 @@ def test_another_python_is_said_and_not_refused(tmp_path):
     read, said = manifest.read_manifest(tmp_path / "manifest.json"), []
     manifest.notify_of_other_versions(read, said.append)
     assert said == [f"note: recorded with python 3.99.0, run with {platform.python_version()}"]
-    read.check_goes_on(space, DATA["fingerprint"])
+    going_on.check_goes_on(read, space, DATA["fingerprint"])
 
 
 @pytest.mark.parametrize(
@@ -90,35 +90,35 @@ def test_a_study_keeps_its_number_of_seeds_unless_another_is_asked_for(tmp_path)
     del content["resolved"]["space"]["search"]["supervised"]
     path.write_text(json.dumps(content))
     old = manifest.read_manifest(path)
-    goes_on = old.continued(space, None, keeps_num_trials=True)
+    goes_on = going_on.continued(old, space, None, keeps_num_trials=True)
     assert (space.search.final_seeds, goes_on.search.final_seeds) == (5, 3)
-    old.check_goes_on(goes_on, "x")
+    going_on.check_goes_on(old, goes_on, "x")
     asked = load(tmp_path / "s.yaml", "laptop", {}, {"final_seeds": 5})
-    assert old.continued(asked, None, keeps_num_trials=True).search.final_seeds == 5
+    assert going_on.continued(old, asked, None, keeps_num_trials=True).search.final_seeds == 5
 
 
 def test_extensions_add_up(tmp_path):
     space = load(SPACES[0], "laptop", {}, {"num_trials": 12})
     first = begun(tmp_path, space)
-    assert first.continued(space, 5, keeps_num_trials=True).search.num_trials == 17
-    extended = begun(tmp_path, first.continued(space, 5, keeps_num_trials=True))
-    assert extended.continued(space, None, keeps_num_trials=True).search.num_trials == 17
-    assert extended.continued(space, None, keeps_num_trials=False).search.num_trials == 12
+    assert going_on.continued(first, space, 5, keeps_num_trials=True).search.num_trials == 17
+    extended = begun(tmp_path, going_on.continued(first, space, 5, keeps_num_trials=True))
+    assert going_on.continued(extended, space, None, keeps_num_trials=True).search.num_trials == 17
+    assert going_on.continued(extended, space, None, keeps_num_trials=False).search.num_trials == 12
     with pytest.raises(ConfigError, match="`--extend` must be at least 1"):
-        extended.continued(space, 0, keeps_num_trials=True)
+        going_on.continued(extended, space, 0, keeps_num_trials=True)
     (tmp_path / "grid.yaml").write_text("space: {aux_weight: [0.1, 0.5]}\nsearch: {sampler: grid}\n")
     with pytest.raises(ConfigError, match="no more points"):
-        extended.continued(load(tmp_path / "grid.yaml", "laptop", {}, {}), 3, keeps_num_trials=True)
+        going_on.continued(extended, load(tmp_path / "grid.yaml", "laptop", {}, {}), 3, keeps_num_trials=True)
 
 
 def test_only_the_same_space_and_data_go_on(tmp_path):
     space = load(SPACES[0], "laptop", {}, {})
     record = begun(tmp_path, space)
-    record.check_goes_on(space, "x")
+    going_on.check_goes_on(record, space, "x")
     with pytest.raises(ConfigError, match=r"the data.*cp -a"):
-        record.check_goes_on(space, "y")
+        going_on.check_goes_on(record, space, "y")
     with pytest.raises(ConfigError, match=r"optim\.epochs"):
-        record.check_goes_on(load(SPACES[0], "laptop", {"optim.epochs": 3}, {}), "x")
+        going_on.check_goes_on(record, load(SPACES[0], "laptop", {"optim.epochs": 3}, {}), "x")
 
 
 def test_a_run_folder_that_was_moved_takes_its_checkpoints_along(tmp_path):
@@ -127,10 +127,10 @@ def test_a_run_folder_that_was_moved_takes_its_checkpoints_along(tmp_path):
     new.parent.mkdir()
     old.rename(new)
     read = manifest.read_manifest(new / "manifest.json")
-    assert read.storage_now(None, RunFolder(new)).path == new
-    assert read.storage_now(new.parent, RunFolder(new)).path == new, "as `--storage` is the same folder"
+    assert going_on.storage_now(read, None, RunFolder(new)).path == new
+    assert going_on.storage_now(read, new.parent, RunFolder(new)).path == new, "as `--storage` is the same folder"
     with pytest.raises(ConfigError, match="leave `--storage` out"):
-        read.storage_now(tmp_path / "shared", RunFolder(new))
+        going_on.storage_now(read, tmp_path / "shared", RunFolder(new))
 
 
 def test_checkpoints_are_found_where_run_folder_and_storage_were_renamed_or_moved(tmp_path):
@@ -140,13 +140,15 @@ def test_checkpoints_are_found_where_run_folder_and_storage_were_renamed_or_move
     (old / "study.db").touch()
     shutil.copytree(old, tmp_path / "copy")
     with pytest.raises(ConfigError, match="is a copy"):
-        manifest.read_manifest(tmp_path / "copy" / "manifest.json").storage_now(shared, RunFolder(tmp_path / "copy"))
+        going_on.storage_now(
+            manifest.read_manifest(tmp_path / "copy" / "manifest.json"), shared, RunFolder(tmp_path / "copy")
+        )
     old.rename(new)
     shared.rename(mounted)
     Storage(mounted / "new").clear_for(RunFolder(tmp_path / "another" / "new"))
 
     def found(asked, folder=new):
-        return manifest.read_manifest(folder / "manifest.json").storage_now(asked, RunFolder(folder))
+        return going_on.storage_now(manifest.read_manifest(folder / "manifest.json"), asked, RunFolder(folder))
 
     assert found(mounted).path == mounted / "old", "`new` is another study's"
     for asked in (None, tmp_path / "nowhere"):
@@ -171,16 +173,16 @@ def test_a_study_that_a_version_without_marks_began_goes_on_where_its_storage_is
     record._write()
     read = manifest.read_manifest(old / "manifest.json")
     with pytest.raises(ConfigError, match="resume it with `--storage"):
-        read.storage_now(tmp_path / "another" if own else None, RunFolder(old))
+        going_on.storage_now(read, tmp_path / "another" if own else None, RunFolder(old))
     asked, place = (None, old) if own else (shared.parent, shared)
-    assert read.storage_now(asked, RunFolder(old)).path == place
+    assert going_on.storage_now(read, asked, RunFolder(old)).path == place
     if own:
         old.rename(tmp_path / "new")
-        assert read.storage_now(None, RunFolder(tmp_path / "new")).path == tmp_path / "new"
+        assert going_on.storage_now(read, None, RunFolder(tmp_path / "new")).path == tmp_path / "new"
     else:
         shutil.rmtree(shared)
         with pytest.raises(StorageLost, match="mount it again"):
-            read.storage_now(asked, RunFolder(old))
+            going_on.storage_now(read, asked, RunFolder(old))
 
 
 @pytest.mark.parametrize("name", ["renamed", "a/b c", "old"])
@@ -194,13 +196,13 @@ def test_a_study_of_another_name_with_the_same_data_elsewhere_goes_on(tmp_path, 
     folder.path.parent.mkdir(exist_ok=True)
     (tmp_path / "old").rename(folder.path)
     record = manifest.read_manifest(folder.manifest)
-    record.check_goes_on(now, "x")
-    assert record.at_recorded_place(now) == at_first
-    record.begin_session(Storage(folder.path), record.at_recorded_place(now), "/node2/faces.csv")
+    going_on.check_goes_on(record, now, "x")
+    assert going_on.at_recorded_place(record, now) == at_first
+    record.begin_session(Storage(folder.path), going_on.at_recorded_place(record, now), "/node2/faces.csv")
     written = json.loads(folder.manifest.read_text())
     assert [session["data"] for session in written["sessions"]] == ["faces.csv", "/node2/faces.csv"]
     with pytest.raises(ConfigError, match="the data"):
-        record.check_goes_on(now, "other data on that path")
+        going_on.check_goes_on(record, now, "other data on that path")
 
 
 @pytest.mark.parametrize("scored_by", ["row", "video"])
@@ -209,9 +211,9 @@ def test_a_study_goes_on_while_scores_mean_what_they_meant(tmp_path, scored_by):
     fresh = manifest.new_manifest(RunFolder(tmp_path), space, data, tmp_path)
     fresh.begin_session(Storage(tmp_path), space, "faces.csv")
     read = manifest.read_manifest(tmp_path / "manifest.json")
-    read.check_scores_alike(scored_by)
+    going_on.check_scores_alike(read, scored_by)
     read.begin_session(Storage(tmp_path), space, "faces.csv")
-    manifest.read_manifest(tmp_path / "manifest.json").check_scores_alike(scored_by)
+    going_on.check_scores_alike(manifest.read_manifest(tmp_path / "manifest.json"), scored_by)
 
 
 def test_openings_of_the_test_split_are_on_record_before_the_look(tmp_path):
@@ -241,13 +243,13 @@ def test_a_study_of_the_version_before_goes_on_under_optunas_old_names(tmp_path)
     assert [(each.key, each.when) for each in old.space.parameters] == [
         (each.key, each.when) for each in space.parameters
     ]
-    goes_on = old.continued(space, None, keeps_num_trials=True)
+    goes_on = going_on.continued(old, space, None, keeps_num_trials=True)
     assert [each.name for each in goes_on.parameters] == [
         each.name.replace("texture.", "target.") for each in space.parameters
     ]
-    old.check_goes_on(goes_on, "x")
+    going_on.check_goes_on(old, goes_on, "x")
     again = manifest.read_manifest(path).begin_session(Storage(tmp_path / "s"), goes_on, "faces.csv")
-    assert manifest.read_manifest(path).continued(space, None, keeps_num_trials=True) == replace(
+    assert going_on.continued(manifest.read_manifest(path), space, None, keeps_num_trials=True) == replace(
         goes_on, locations=space.locations
     )
     assert "target.lbp_points" in {each.name for each in again.space.parameters}

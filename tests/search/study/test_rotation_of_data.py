@@ -13,7 +13,7 @@ from lssat.errors import ConfigError
 from lssat.task import Task
 from search.space.file import load
 from search.study.hold_out import values_to_rotate
-from search.study.trial import Fold, StageContext, key_of
+from search.study.trial import LearntFrom, StageContext, key_of
 
 SPACE = """
 data: {{hold_out: {column}, held_out: [warp]}}
@@ -61,8 +61,8 @@ def test_one_value_is_nothing_to_rotate(tmp_path, prepared):
 def test_a_run_learns_from_what_its_own_value_leaves():
     own, other = (Task("t", "binary", ("no", "yes"), (5, number), 5 + number) for number in (3, 9))
     config = {"data.hold_out": "method", "data.held_out": ["warp"]}
-    folds = {key_of(build({**config, "data.held_out": ["swap"]}).data): Fold(other, {1: {}})}
-    context = StageContext({}, own, "", "s", None, None, folds)
-    assert context.fold_of(build({**config, "data.held_out": ["swap"]})).task is other
-    assert context.fold_of(build(config)).task is own
-    assert context.fold_of(build({})).task is own
+    rotated = {key_of(build({**config, "data.held_out": ["swap"]}).data): LearntFrom(other, {1: {}})}
+    context = StageContext({}, own, "", "s", None, None, rotated)
+    assert context.learnt_by(build({**config, "data.held_out": ["swap"]})).task is other
+    assert context.learnt_by(build(config)).task is own
+    assert context.learnt_by(build({})).task is own

@@ -11,9 +11,14 @@ from search.findings.domains import TwoRules, of_arms, of_trials
 from search.page.charts import COLOURS, INK, Drawn, values
 from search.page.document import Block, Cell, Chart, Section, Statement, Table
 from search.page.study import StudyOnPage
+from search.strategy.finalists import rotation_of
 
 TITLE = "In domain and out of domain"
 RULE = "Spearman's rank correlation over trials; interval by Fisher's transformation (Bonett and Wright 2000)"
+WORST = (
+    " Of a seed the worst fold counts: of both scores on what is held out each by itself; the score in domain of the "
+    "same epoch is that of the same run. The best in domain is the mean over all folds."
+)
 COLUMNS = ("backbone", "held out", "in domain, same epoch", "best in domain", "held out, that epoch")
 BY_HELD_OUT, IN_DOMAIN, BY_BOTH, BY_NONE = "by held-out values", "in domain", "by both", "not chosen"
 HEIGHT = 360
@@ -30,13 +35,7 @@ def section(study: StudyOnPage) -> Section | None:
 
 def _blocks(study: StudyOnPage, trials: TwoRules, arms: TwoRules | None) -> Iterator[Block]:
     name = study.file("domains")
-    data = study.trials[0].config.data
-    yield Statement(
-        f"{study.id}.domains.what",
-        f"Training saw no {data.hold_out} {', '.join(data.held_out or ())}. Everything is chosen by the score on these "
-        "(and on rows without a value); the score in domain is that on the other validation rows (and again those "
-        "without a value).",
-    )
+    yield Statement(f"{study.id}.domains.what", _what(study))
     yield _of_ranks(study, trials, f"{name}.csv")
     for found in filter(None, (arms, trials)):
         sentence = f"Of the {found.what}, {found.sentence}."
@@ -53,13 +52,31 @@ def _blocks(study: StudyOnPage, trials: TwoRules, arms: TwoRules | None) -> Iter
         yield _table(arms, study.file("domains_of_arms"))
 
 
+def _what(study: StudyOnPage) -> str:
+    data, rotation = study.trials[0].config.data, rotation_of(study.runs)
+    text = (
+        f"{'In the search training' if rotation else 'Training'} saw no {data.hold_out} "
+        f"{', '.join(data.held_out or ())}. Everything is chosen by the score on these (and on rows without a value); "
+        "the score in domain is that on the other validation rows (and again those without a value)."
+    )
+    if rotation is None:
+        return text
+    return (
+        f"{text} In the final stage it saw no {', then no '.join(rotation.values)}, and a seed's score is the "
+        f"{rotation.over} over these."
+    )
+
+
 def _of_ranks(study: StudyOnPage, trials: TwoRules, data: str) -> Statement:
     found, count = trials.correlation, len(trials.judged)
     id = f"{study.id}.domains.ranks"
     if found is None:
         return Statement(id, f"How alike both rules rank trials cannot be told of {count}.", data=data)
+    caveat = (
+        "The interval takes trials for independent draws, which they are not where sampler or scheduler went by scores."
+    )
     text = f"Both rules rank the {count} complete trials with a correlation of {found.value:.2f} (1: alike, 0: no more"
-    return Statement(id, f"{text} than luck).", RULE, (found.low, found.high), data=data)
+    return Statement(id, f"{text} than luck). {caveat}", RULE, (found.low, found.high), data=data)
 
 
 def _table(found: TwoRules, name: str) -> Table:
@@ -68,7 +85,9 @@ def _table(found: TwoRules, name: str) -> Table:
         [each.name, each.backbone, each.held_out, each.beside, each.in_domain, each.got] for each in ranked
     ]
     of = found.what.removesuffix("s")
-    note = " Means over the runs of an arm." if found.what == "arms" else ""
+    note = " Means over the seeds of an arm." if found.what == "arms" else ""
+    if found.rotation and found.rotation.over == "worst":
+        note += WORST
     return Table(
         name,
         f"Scores of the {found.what} under both rules, ranked by the one on held-out values",

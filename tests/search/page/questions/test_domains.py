@@ -85,7 +85,8 @@ def test_where_both_rules_agree_nothing_warns_and_ranks_have_an_interval(tmp_pat
     assert said["domains.trials"].text.startswith("Of the trials, both rules choose 0009")
     assert not said["domains.trials"].is_warning
     ranks = said["domains.ranks"]
-    assert "correlation of 1.00" in ranks.text and ranks.interval[1] == pytest.approx(1)
+    assert "correlation of 1.00" in ranks.text and "takes trials for independent draws" in ranks.text
+    assert ranks.interval[1] == pytest.approx(1)
     assert domains.disagreement(folder, []) is None
 
 
