@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from lssat.evaluation.scorecard import interval_in_words, shown_values
 from lssat.evaluation.units import score_units
 from search.claims.chance import chance

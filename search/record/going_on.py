@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from lssat.storage import StorageLost
 from search.record.folder import RunFolder, Storage
 from search.record.manifest import DATA_SOURCE, OVER, SCORED_BY, Manifest, as_json

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lssat.config import ConfigError
+from lssat.errors import ConfigError
 from lssat.evaluation.metrics import one_score
 from lssat.evaluation.predictions import Predictions
 from lssat.evaluation.units import RowTexts
