@@ -32,7 +32,7 @@ from lssat.model import catalog
 from lssat.on_ray import driver
 from lssat.task import Task
 from lssat.text.durations import duration
-from search.earlier.words import taken
+from search.earlier.words import other_data, taken
 from search.findings import final_table, leaderboard
 from search.findings.screen import show_leaderboard
 from search.plan.command import compare_with_plan
@@ -301,7 +301,8 @@ def _introduce(console: Console, info: DatasetInfo, prepared: Path, space: Space
     search = space.search
     console.print(f"  search    {search.num_trials} trials by {search.sampler} and {search.scheduler} over {searched}")
     for study in space.earlier:
-        console.print(f"  from      {taken(study)}", soft_wrap=True)
+        for text in filter(None, (taken(study), other_data(study, info.fingerprint))):
+            console.print(f"  from      {text}", soft_wrap=True)
 
 
 def _say_how_to_watch(folder: RunFolder, console: Console) -> None:
