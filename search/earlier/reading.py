@@ -74,11 +74,12 @@ def _check_alike(folder: RunFolder, manifest: Manifest, space: Space, wanted: Wa
         task.score_metric(str(of.fixed.get("objective.metric", "auto")))
         for task, of in ((then, manifest.space), (now, space))
     ]
+    what_is_scored = (*WHAT_IS_SCORED, *(["objective.subgroups"] if "worst_group" in metrics else []))
     compared = {
         "kind of task": (then.kind, now.kind),
         "`objective.metric`": (metrics[0], metrics[1]),
         "`search.objectives`": (", ".join(manifest.space.search.objectives), ", ".join(space.search.objectives)),
-        **{f"`{key}`": (_said(manifest.space, key), _said(space, key)) for key in WHAT_IS_SCORED},
+        **{f"`{key}`": (_said(manifest.space, key), _said(space, key)) for key in what_is_scored},
     }
     for what, (theirs, ours) in compared.items():
         if theirs != ours:

@@ -133,6 +133,12 @@ def test_a_study_that_scores_other_rows_is_refused_by_the_key_and_both_values(ol
     refuse(of(validate_on="b"), old.path, wanted(tmp_path), "`data.validate_on` is none, that of this study b" + repair)
     copy = copied(old, tmp_path)
     content = json.loads(copy.manifest.read_text())
+    worst = {"objective.metric": "worst_group", "objective.subgroups": ["age"]}
+    content["resolved"]["space"]["fixed"] |= worst
+    write_json(copy.manifest, content)
+    by_sex = replace(space, fixed={**space.fixed, **worst, "objective.subgroups": ["sex"]})
+    refuse(by_sex, copy.path, wanted(tmp_path), "`objective.subgroups` is age, that of this study sex" + repair)
+    content = json.loads(old.manifest.read_text())
     content["resolved"]["space"]["fixed"] |= {"data.hold_out": "method", "data.held_out": ["warp", "swap"]}
     write_json(copy.manifest, content)
     other = of(hold_out="method", held_out=["paint"])
