@@ -11,11 +11,11 @@ from typing import Any
 
 from rich.console import Console
 
-from lssat.command import from_here, words_that_start
+from lssat.command import Notify, from_here, words_that_start
 from lssat.config import ConfigError
 from lssat.data.prepare.detection import DETECTOR
 from lssat.data.prepare.prepare import prepare
-from lssat.data.prepared.row_keys import RowKeys, read_keys
+from lssat.data.prepared.row_keys import read_keys
 from lssat.data.prepared.selection import as_used, cells_of, check_hold_out
 from lssat.data.prepared.table import (
     DATASETS,
@@ -96,7 +96,8 @@ def run(session: Session, console: Console) -> bool:
         info = read_info(prepared)
         _introduce(console, info, prepared, space)
         scored_by = "video" if _scores_videos(prepared, info.as_task) else "row"
-        _check_data(session, prepared, scored_by)
+        with space.naming_lines():
+            _check_data(session, prepared, scored_by)
         if session.begun:
             space = session.begun.at_recorded_place(space)
             session = replace(session, space=space)
@@ -105,8 +106,8 @@ def run(session: Session, console: Console) -> bool:
         used = as_used(prepared, space.example().data)
         say_what_is_held_out(console, prepared, space.example().data)
         values = values_to_rotate(prepared, space, notify)
-        keys = read_keys(prepared, space.example().data, notify)
-        study = _open(session, prepared, used.as_task, values, keys)
+        with space.naming_lines():
+            study = _open(session, prepared, used.as_task, values, notify)
         deadline = Deadline(
             space.search, space.example().optim.epochs, began, num_rates(space), max(1, len(study.folds))
         )
@@ -241,11 +242,12 @@ def _check_data(session: Session, prepared: Path, scored_by: str) -> None:
         session.begun.check_scores_alike(scored_by)
 
 
-def _open(session: Session, prepared: Path, task: Task, values: Sequence[str], keys: RowKeys | None) -> Study:
+def _open(session: Session, prepared: Path, task: Task, values: Sequence[str], notify: Notify) -> Study:
     """The study with its data decoded, and whatever the machines must have checked. `values`: that the final stage may
-    hold out one after the other; `keys`: what drawing needs to know. Raises ConfigError.
+    hold out one after the other. Raises ConfigError.
     """
     space, config = session.space, session.space.example()
+    keys = read_keys(prepared, config.data, notify)
     worker_counts = sorted({wanted.num_workers for wanted in demands(space)})
     splits, folds = opened(prepared, space, values, worker_counts)
     texts = RowTexts.of_columns(read_texts(prepared, "val"), config.objective.subgroups, config.data.hold_out)

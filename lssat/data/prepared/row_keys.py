@@ -74,6 +74,19 @@ def read_keys(folder: Path, data: DataConfig, notify: Notify) -> RowKeys | None:
     return RowKeys(_datasets(texts[DATASET], data.weights, is_learnt) if data.weights else None, clips)
 
 
+def check_weights(weights: Mapping[str, float], names: Sequence[str], learnt: Sequence[str]) -> None:
+    """`names`: of data sets; those that are not `learnt` from need no weight. Raises ConfigError."""
+    for name in weights:
+        if name not in names:
+            raise ConfigError(
+                f"`data.weights` names `{name}`, which is none of the data sets; {nearest(name, names, 'training has')}"
+            )
+    if lacking := [name for name in learnt if name not in weights]:
+        raise ConfigError(
+            f"`data.weights` must name every data set of training, but lacks {listed(lacking)}; give it a weight"
+        )
+
+
 def pair_clips(texts: Texts, label: npt.NDArray[Any]) -> Clips:
     """`texts`: as of `table.read_texts`; `label` [N]: 1 is fake.
 
@@ -132,13 +145,7 @@ def _say_what_is_paired(
 
 
 def _datasets(column: npt.NDArray[Any], weights: Mapping[str, float], is_learnt: Mask) -> Datasets:
-    """A data set that is not learnt from needs no weight. Raises ConfigError where names and data sets do not match."""
+    """Raises ConfigError where names and data sets do not match."""
     names, number = np.unique(column, return_inverse=True)
-    for name in weights:
-        if name not in names:
-            raise ConfigError(f"`data.weights` names `{name}`, but {nearest(name, names.tolist(), 'training has')}")
-    if lacking := [name for name in np.unique(column[is_learnt]).tolist() if name not in weights]:
-        raise ConfigError(
-            f"`data.weights` must name every data set of training, but lacks {listed(lacking)}; give it a weight"
-        )
+    check_weights(weights, names.tolist(), np.unique(column[is_learnt]).tolist())
     return Datasets(number.astype(np.int32), np.array([weights.get(name, 0.0) for name in names]))

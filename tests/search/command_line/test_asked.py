@@ -98,5 +98,20 @@ def test_a_space_names_several_data_sets_as_a_command_line_does(folder, tmp_path
         load(space, "laptop", {}, {})
     other = folder.with_name("strays")
     shutil.copytree(folder, other)
-    space.write_text(text.format(folder).replace(f", {folder}]", f", {other}]"))
+    text = text.format(folder).replace(f", {folder}]", f", {other}]")
+    none_such = "names `stray`, which is none of the data sets; did you mean `strays`?"
+    for key, said in (
+        ("data.weights: {pets: 1}", "must name every data set of training, but lacks `strays`; give it a weight"),
+        (
+            "data.weights: {pets: 1, strays: 1, stray: 2}",
+            none_such,
+        ),
+        ("data.validate_on: stray", none_such),
+    ):
+        space.write_text(text.replace("space:", f"  {key}\nspace:"))
+        given = parser().parse_args(["--space", str(space), "--results", str(tmp_path / "results")])
+        with pytest.raises(ConfigError) as error:
+            asked.asked(given)
+        assert str(error.value) == f"`{key.partition(':')[0]}` {said} ({space}:4)"
+    space.write_text(text)
     assert load(space, "laptop", {}, {}).example().data.sources == (str(folder), str(other))
