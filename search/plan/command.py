@@ -15,12 +15,11 @@ from rich.console import Console
 from rich.text import Text
 
 from lssat.config import DataConfig
-from lssat.data.prepare.look import Look
 from lssat.files import write_json
 from lssat.text.console import SafeConsole
 from lssat.text.visible import visible
 from search.plan.actual import actual
-from search.plan.data import estimate_data, newest_prepared
+from search.plan.data import Listed, estimate_data, newest_prepared
 from search.plan.estimate import make_plan
 from search.plan.machine import this_machine
 from search.plan.payoff_screen import show_payoffs
@@ -43,7 +42,7 @@ WIDTH = 140
 """Columns of the screen, where the output is no terminal."""
 
 
-def plan_study(space: Space, folder: RunFolder, cache: Path, listed: Look, read: ReadImages) -> None:
+def plan_study(space: Space, folder: RunFolder, cache: Path, listed: Listed, read: ReadImages) -> None:
     """Show the plan of a study and keep it, so that the finished study in `folder` can be compared with it.
 
     `cache`: where prepared data sets are. `listed`: the data before they are prepared. Raises ConfigError.

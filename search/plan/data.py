@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from lssat.config import ConfigError, DataConfig
-from lssat.data.prepare.look import Look
-from lssat.data.prepared.selection import used_shares
+from lssat.data.prepared.selection import Cell, used_shares
 from lssat.data.prepared.table import INFO_FILE, VALIDATE_ON, DatasetInfo, read_info
 from lssat.data.sources.source import SYNTHETIC, joined_name, located
 from search.plan.seen import SeedSpread
@@ -17,6 +17,16 @@ ASSUMED_ROWS = {"train": 10_000, "val": 2_000, "test": 2_000}
 ASSUMED_OUTPUTS = 10
 BYTES_PER_PIXEL = 0.6
 """Of a JPEG of a face at the quality that preparation writes."""
+
+
+class Listed(NamedTuple):
+    """The data before they are prepared. `cells`: of the column of which values are held out; None where none are.
+    `folds`: how many of its values are held out one after the other.
+    """
+
+    info: DatasetInfo
+    cells: Sequence[Cell] | None = None
+    folds: int = 1
 
 
 @dataclass(frozen=True)
@@ -41,7 +51,7 @@ class DataEstimate:
         return round(self.rows["val"] * self.scored_share)
 
 
-def estimate_data(data: DataConfig, cache: Path, listed: Look) -> DataEstimate:
+def estimate_data(data: DataConfig, cache: Path, listed: Listed) -> DataEstimate:
     """The rows of the data set as prepared earlier; else of the synthetic faces to come; else as `listed` before any
     image is opened; else an assumption.
 
