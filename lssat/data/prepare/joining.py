@@ -170,7 +170,7 @@ def joined_info(infos: Mapping[str, DatasetInfo], data: DataConfig) -> DatasetIn
     if data.validate_on is not None:
         _check_validate_on(infos, data.validate_on)
     if data.weights is not None and not any(DATASETS in info.options for info in infos.values()):
-        check_weights(data.weights, [*infos], [*infos] if data.hold_out is None else [])
+        check_weights(data.weights, [*infos])
     first = next(iter(infos.values()))
     leading = infos[data.validate_on] if data.validate_on else first  # pictures that are asked about are opened as its
     columns = dict.fromkeys(column for info in infos.values() for column in info.columns)
