@@ -63,7 +63,7 @@ def _look(space: Space) -> Look:
         found = look(config.data)
         check_objective(config.objective, found.info.kind, found.info.columns)
         check_sampling(config.data, config.optim.class_balanced, found.info.kind, found.info.columns)
-    check_hold_out(found.info, config.data, found.cells or (), space.locations)
+        check_hold_out(found.info, config.data, found.cells or ())
     if not space.search.rotate or found.cells is None:
         return found
     folds, why_not = folds_of(found.info, config.data, found.cells)

@@ -235,7 +235,7 @@ def _check_data(session: Session, prepared: Path, scored_by: str) -> None:
     check_objective(config.objective, info.kind, info.columns)
     check_sampling(config.data, config.optim.class_balanced, info.kind, info.columns)
     if config.data.hold_out:
-        check_hold_out(info, config.data, cells_of(prepared, config.data.hold_out), session.space.locations)
+        check_hold_out(info, config.data, cells_of(prepared, config.data.hold_out))
     if session.begun:
         _check_read_alike(session.begun, info)
         session.begun.check_goes_on(session.space, info.fingerprint)

@@ -9,7 +9,7 @@ both parts (`Domains`) among the rows of a split, and here they are counted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +23,6 @@ from lssat.data.prepared.table import SPLITS, DatasetInfo, Label, read_info, rea
 from lssat.text.did_you_mean import listed, nearest
 
 Mask = npt.NDArray[np.bool_]
-KEYS = ("data.hold_out", "data.held_out")
 
 
 class Cell(NamedTuple):
@@ -69,33 +68,27 @@ def cells_of(folder: Path, column: str) -> list[Cell]:
     return found
 
 
-def check_hold_out(info: DatasetInfo, data: DataConfig, cells: Iterable[Cell], locations: Mapping[str, str]) -> None:
-    """Refuse a hold-out by which nothing can be learnt or scored. Raises ConfigError.
-
-    `cells`: of all images. `locations`: where keys were written.
-    """
+def check_hold_out(info: DatasetInfo, data: DataConfig, cells: Iterable[Cell]) -> None:
+    """Refuse a hold-out by which nothing can be learnt or scored. `cells`: of all images. Raises ConfigError."""
     if data.hold_out is None:
         return
-    at_column, at = (f" ({locations[key]})" if key in locations else "" for key in KEYS)
     if data.hold_out not in info.columns:
         known = nearest(data.hold_out, info.columns, "they have") if info.columns else "they have none"
-        raise ConfigError(
-            f"`data.hold_out` names `{data.hold_out}`, but the data have no such column; {known}{at_column}"
-        )
+        raise ConfigError(f"`data.hold_out` names `{data.hold_out}`, but the data have no such column; {known}")
     cells = list(cells)
     values = _values(cells)
     for name in data.held_out or ():
         if name not in values:
             raise ConfigError(
                 f"`data.held_out` names `{name}`, which no image has as `{data.hold_out}`; "
-                f"{nearest(name, values, 'its values are')}{at}"
+                f"{nearest(name, values, 'its values are')}"
             )
     if lack := _lack(info, cells, data):
         judged = f"leave out `data.validate_on`, by which validation and test are of `{data.validate_on}` alone, or "
         is_judged = data.validate_on is not None and not lack.endswith(" in training")
         raise ConfigError(
             f"`data.held_out: [{', '.join(data.held_out or ())}]` {lack}; {judged if is_judged else ''}hold out other "
-            f"values of `{data.hold_out}`, which has {_numbers(cells, values)}{at}"
+            f"values of `{data.hold_out}`, which has {_numbers(cells, values)}"
         )
 
 

@@ -132,5 +132,10 @@ def test_how_synthetic_fakes_are_made_is_known_before_any_is_rendered(tmp_path):
         with pytest.raises(ConfigError) as error:
             asked.asked(given)
         assert said in str(error.value) and str(error.value).endswith(f"({space}:3)")
+    space.write_text(text.replace("HELD", "warp").replace("method", "metod"))
+    with pytest.raises(
+        ConfigError, match=r"`data.hold_out` names `metod`, .* did you mean `method`. \(.*space.yaml:1\)"
+    ):
+        asked.asked(given)
     space.write_text(text.replace("HELD", "warp"))
     assert asked.asked(given).data.folds == 4

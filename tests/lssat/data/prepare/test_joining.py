@@ -335,11 +335,11 @@ def test_what_is_held_out_and_validated_on_at_once_is_refused_with_the_repair(tw
     data = data_of(two, hold_out="dataset", held_out=["b"], validate_on="b")
     found = look(data)
     with pytest.raises(ConfigError) as error:
-        check_hold_out(found.info, data, found.cells, {})
+        check_hold_out(found.info, data, found.cells)
     said = "leaves no image in the other part of `val`; leave out `data.validate_on`, by which validation and test are"
     assert said in str(error.value)
     repaired = data_of(two, hold_out="dataset", held_out=["b"])
-    check_hold_out(found.info, repaired, look(repaired).cells, {})
+    check_hold_out(found.info, repaired, look(repaired).cells)
 
 
 def test_other_tasks_are_refused(two, tmp_path):

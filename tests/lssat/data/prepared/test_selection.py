@@ -29,7 +29,6 @@ from lssat.task import Task
 
 METHODS = ("swap", "warp", "paint")
 INFO = DatasetInfo("fakes.csv", "deepfake", "binary", ("real", "fake"), False, columns=("method", "camera"))
-AT = {"data.hold_out": "spaces/my.yaml:3", "data.held_out": "spaces/my.yaml:4"}
 
 
 def held(*values, column="method"):
@@ -107,21 +106,20 @@ def test_counts_are_of_what_is_learnt_from_and_scored(prepared):
     [
         (
             held("warp", column="metod"),
-            "names `metod`, but the data have no such column; did you mean `method`? (spaces/my.yaml:3)",
+            "names `metod`, but the data have no such column; did you mean `method`?",
         ),
         (
             held("swop"),
-            "names `swop`, which no image has as `method`; did you mean `swap` or `warp`? (spaces/my.yaml:4)",
+            "names `swop`, which no image has as `method`; did you mean `swap` or `warp`?",
         ),
         (held(*METHODS), "leaves no image of class `fake` in training; hold out other values of `method`, which has"),
         (held("a", "b", column="camera"), "leaves no image in training; hold out other values of `camera`"),
     ],
 )
-def test_a_hold_out_that_leaves_nothing_is_refused_with_its_line(prepared, data, message):
+def test_a_hold_out_that_leaves_nothing_is_refused(prepared, data, message):
     with pytest.raises(ConfigError) as refused:
-        check_hold_out(read_info(prepared), data, cells_of(prepared, data.hold_out), AT)
+        check_hold_out(read_info(prepared), data, cells_of(prepared, data.hold_out))
     assert message in str(refused.value)
-    assert str(refused.value).count("(spaces/my.yaml:") == 1
 
 
 def test_real_videos_with_a_method_of_their_own_are_in_both_parts():
@@ -137,7 +135,7 @@ def test_real_videos_with_a_method_of_their_own_are_in_both_parts():
             for split in ("train", "val", "test")
             for label, value in zip(labels.tolist(), values.tolist(), strict=True)
         ]
-        check_hold_out(INFO, held("warp"), cells, {})
+        check_hold_out(INFO, held("warp"), cells)
         folds, why_not = folds_of(INFO, held("warp"), cells)
         assert folds == ["swap", "warp"]
         assert why_not == [f"`{name}` (its images are of another class)" for name in ("actors", "youtube")]
@@ -178,16 +176,16 @@ def test_each_part_needs_every_class():
     everything = [
         Cell(split, int(bool(method)), method) for split in ("train", "val", "test") for method in ("", *METHODS)
     ]
-    check_hold_out(INFO, held("warp"), everything, {})
+    check_hold_out(INFO, held("warp"), everything)
     parts = {"val": "`val`", "test": "`test`"}
     for split, (gone, part) in itertools.product(parts, {"warp": "held-out", "": "held-out"}.items()):
         cells = [cell for cell in everything if (cell.split, cell.value) != (split, gone)]
         lacking = "fake" if gone else "real"
         with pytest.raises(ConfigError, match=f"no image of class `{lacking}` in the {part} part of {parts[split]}"):
-            check_hold_out(INFO, held("warp"), cells, {})
+            check_hold_out(INFO, held("warp"), cells)
     cells = [cell for cell in everything if cell.split != "val" or cell.value in ("", "warp")]
     with pytest.raises(ConfigError, match=r"in the other part of `val`; .*`swap` \(1 train, 0 val, 1 test\)"):
-        check_hold_out(INFO, held("warp"), cells, {})
+        check_hold_out(INFO, held("warp"), cells)
 
 
 def test_labels_of_several_need_rows_with_and_without():
@@ -198,9 +196,9 @@ def test_labels_of_several_need_rows_with_and_without():
         for camera in "xyz"
         for label in ((0, 1), (1, 0))
     ]
-    check_hold_out(info, held("x", column="camera"), cells, {})
+    check_hold_out(info, held("x", column="camera"), cells)
     with pytest.raises(ConfigError, match="no positive image of label `b` in the held-out part of `val`"):
-        check_hold_out(info, held("x", column="camera"), [c for c in cells if c[:2] != ("val", (0, 1))], {})
+        check_hold_out(info, held("x", column="camera"), [c for c in cells if c[:2] != ("val", (0, 1))])
 
 
 def test_values_that_can_be_held_out_by_themselves_are_folds_and_two_are_needed():
