@@ -59,9 +59,9 @@ def data_of(arguments: argparse.Namespace) -> DataConfig:
 
 def as_trained(data: DataConfig, faces: Mapping[str, Any]) -> DataConfig:
     """Data whose faces are turned upright where those of a winner (`faces` of its bundle) were; prepared ones stay as
-    they are. Raises ConfigError.
+    they are, and are joined with others where they are alike. Raises ConfigError.
     """
-    if not faces.get("align") or not all(_finds_faces(located(source)) for source in data.sources):
+    if not faces.get("align") or not any(_finds_faces(located(source)) for source in data.sources):
         return data
     return data.model_copy(update={"align": "upright"})
 

@@ -61,6 +61,7 @@ def _run(arguments: argparse.Namespace) -> None:
         f"{arguments.bundle / ONNX}: on {proof.rows} rows of {arguments.split}, in batches of "
         f"{', '.join(map(str, proof.batches))}, logits differ from torch's by at most {proof.largest_difference:.1g}, "
         f"labels are the same, and so is {proof.metric}, {proof.score:.4f}"
+        + (" (held out or not)" if bundle.config.data.hold_out else "")
     )
 
 

@@ -61,7 +61,8 @@ def _search(arguments: argparse.Namespace) -> int:
         from search.plan.command import plan_study
         from search.plan.data import Listed
 
-        plan_study(space, folder, cache, Listed(wanted.data.info, wanted.data.folds), training_images)
+        found = wanted.data
+        plan_study(space, folder, cache, Listed(found.info, found.cells, found.folds), training_images)
         return 0
     if arguments.extend is not None and not folder.has_begun:
         raise ConfigError(f"there is no study to extend in {folder.path}; leave `--extend` out")

@@ -112,7 +112,10 @@ def _subgroups(test: Mapping[str, Any] | None) -> str:
 
 def _calibration(found: Mapping[str, Any] | None) -> str:
     if found is None:
-        return "None: the checkpoint kept no predictions, so probabilities are those of the bare logits."
+        return (
+            "None: the checkpoint kept no predictions, or it was not known which of them the score is of, so "
+            "probabilities are those of the bare logits."
+        )
     text = (
         f"Temperature {found['temperature']:.4f}, fitted on {found['units']} validation {found['of']}; on these the "
         f"expected calibration error is {found['ece_before']:.4f} before and {found['ece_after']:.4f} after."

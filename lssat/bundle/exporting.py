@@ -50,9 +50,10 @@ from lssat.train.step import draws_evenly
 def export(trained: Path, bundle: Path, prepared: Path | None = None) -> None:
     """Put the bundle of a `best` checkpoint in the place of another, if any, whose test results go with it.
 
-    `prepared`: the data that it was trained on; without them pictures count as kept whole, and validation has no tables
-    by class. These and the temperature come from the predictions that the checkpoint keeps, of which one by an older
-    version has none. A kill leaves the old bundle or the new one. Raises CheckpointError.
+    `prepared`: the data that it was trained on; without them pictures count as kept whole, validation has no tables by
+    class, and where values are held out there is no temperature. These come from the predictions that the checkpoint
+    keeps, of which one by an older version has none. A kill leaves the old bundle or the new one. Raises
+    CheckpointError.
     """
     state, model = load_trained(trained)
     info = read_info(prepared) if prepared else None
@@ -121,10 +122,10 @@ def _write_tensors(folder: Path, tensors: dict[str, Tensor]) -> None:
 
 def _on_validation(trained: Path, prepared: Path | None, data: DataConfig) -> tuple[Predictions, RowTexts] | None:
     """What the checkpoint says of the validation rows that its score is of, at its epoch and so by these weights, and
-    what is known of them. None where a version before kept no predictions.
+    what is known of them. None where a version before kept no predictions, or only the data tell which rows these are.
     """
     kept = load_predictions(trained)
-    if kept is None:
+    if kept is None or (prepared is None and data.hold_out):
         return None
     predictions, positions = kept[1]
     if prepared is None:

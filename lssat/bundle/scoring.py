@@ -15,6 +15,7 @@ from lssat.evaluation.metrics import Array
 from lssat.evaluation.predictions import Predictions
 from lssat.evaluation.scorecard import by_value, scorecard
 from lssat.evaluation.units import RowTexts
+from lssat.settings.data import DataConfig
 from lssat.train.distributed import Distributed
 from lssat.train.learner import load_trained
 from lssat.train.scoring import IN_DOMAIN, predict_rows, score_predictions
@@ -30,7 +31,7 @@ class Scored(NamedTuple):
 
 def score_bundle(bundle: Bundle, rows: Rows, texts: Mapping[str, Array], subgroups: Sequence[str] = ()) -> Scored:
     """The scorecard of a split (`lssat.evaluation.scorecard`). Where the model was trained without values of a column,
-    it is of the rows with these, and `hold_out` says what the others get.
+    it is of the rows with these, and `hold_out` says what the others get; or `hold_out_why`, why it is of all rows.
 
     `texts`: as of `table.read_texts`, in the order of the rows; `subgroups` names the columns that tell groups apart.
     """
@@ -48,6 +49,8 @@ def score_bundle(bundle: Bundle, rows: Rows, texts: Mapping[str, Array], subgrou
         of_values = by_value(task, metric, predictions, known, held_out)
         card[IN_DOMAIN] = of_values[IN_DOMAIN]["score"]
         card["hold_out"] = {"column": column, "held_out": held_out, **of_values}
+    elif config.data.hold_out is not None:
+        card["hold_out_why"] = _why_whole(config.data, texts)
     return Scored(config, card, predictions)
 
 
@@ -75,6 +78,13 @@ def _hold_out(config: Config, texts: Mapping[str, Array], predictions: Predictio
         return None
     parts = RowTexts.of_columns(texts, (), column).domains(config.data.held_out, labels) or ()
     return column if all(_has_every_class(labels[rows], labels) for rows in parts) else None
+
+
+def _why_whole(data: DataConfig, texts: Mapping[str, Array]) -> str:
+    """Why `_hold_out` does not tell rows of what was held out from others."""
+    lack = "lack a class with or without these values" if data.hold_out in texts else "have no such column"
+    values = ", ".join(data.held_out or ())
+    return f"trained without {data.hold_out} {values}, but these rows {lack}, so all of them are scored"
 
 
 def _has_every_class(some: Array, labels: Array) -> bool:

@@ -125,6 +125,8 @@ def shown(card: Mapping[str, Any]) -> str:
         lines.append("by video: " + ", ".join(f"{name} {value:.4g}" for name, value in card["video"].items()))
     if "hold_out" in card:
         lines += shown_values(card["hold_out"])
+    if "hold_out_why" in card:
+        lines.append(str(card["hold_out_why"]))
     for name, found in card.get("subgroups", {}).items():
         lines += _shown_subgroups(name, found)
     return "\n".join(lines)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +25,6 @@ if TYPE_CHECKING:
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd")
 VISIBLE_DEVICES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 NO_DEVICES = ("", "none", "nodevfiles")
-PINNED = "--set"  # where a key is written that the command line gives
 
 
 @dataclass(frozen=True)
@@ -50,38 +46,30 @@ def asked(arguments: argparse.Namespace) -> Asked:
     found = _look(space)
     if not arguments.quick:
         return Asked(space, overrides, found)
-    smoke_pinned, smoke_search = smoke_settings(space, found.info.rows.get("train"))
+    from lssat.data.prepared.selection import used_shares
+
+    listed = found.info.rows.get("train")
+    num_learnt = listed and round(listed * used_shares(found.cells, space.example().data)["train"])
+    smoke_pinned, smoke_search = smoke_settings(space, num_learnt)
     smoke = load(arguments.space, space.profile, {**smoke_pinned, **pinned}, {**smoke_search, **overrides})
     return Asked(smoke, overrides, found, changes(space, smoke))
 
 
 def _look(space: Space) -> Look:
     from lssat.data.prepare.look import look  # not for `--help`
-    from lssat.data.prepared.selection import check_folds, check_hold_out, folds_of, with_learnt
+    from lssat.data.prepared.selection import check_folds, check_hold_out, folds_of
 
     config = space.example()
-    with _at_its_line(space):
+    with space.naming_lines():
         found = look(config.data)
         check_objective(config.objective, found.info.kind, found.info.columns)
         check_sampling(config.data, config.optim.class_balanced, found.info.kind, found.info.columns)
-    check_hold_out(found.info, config.data, found.cells, space.locations)
-    found = found._replace(info=with_learnt(found.info, found.cells, config.data))
+        check_hold_out(found.info, config.data, found.cells or ())
     if not space.search.rotate or found.cells is None:
         return found
     folds, why_not = folds_of(found.info, config.data, found.cells)
     check_folds(folds, why_not, space.locations.get("search.rotate"))
     return found._replace(folds=len(folds))
-
-
-@contextmanager
-def _at_its_line(space: Space) -> Iterator[None]:
-    """Within, a ConfigError also says where a file has the first key that it names."""
-    try:
-        yield
-    except ConfigError as error:
-        keys = re.findall(r"`([a-z_]+\.[a-z_]+)`", str(error))
-        at = next((space.locations[key] for key in keys if key in space.locations), PINNED)
-        raise ConfigError(str(error) if at == PINNED else f"{error} ({at})") from None
 
 
 def _space(arguments: argparse.Namespace) -> tuple[Space, dict[str, Any], dict[str, Any]]:
@@ -125,7 +113,7 @@ def _is_task_of_folders(arguments: argparse.Namespace, space: Space) -> bool:
     from lssat.data.prepare.look import is_class_folder
 
     data = space.example().data
-    with _at_its_line(space):
+    with space.naming_lines():
         if "data.task" in space.fixed or not is_class_folder(*data.sources):
             return False
     folder = RunFolder(arguments.results.resolve() / folder_name(arguments.name, arguments.space, data))

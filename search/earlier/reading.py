@@ -16,6 +16,9 @@ from search.record.manifest import Manifest, read_manifest
 from search.record.trials import Status, TrialRecord
 from search.space.definition import EarlierStudy, EarlierTrial, Space
 
+WHAT_IS_SCORED = ("data.hold_out", "data.held_out", "data.validate_on")
+"""Keys by which rows are chosen that a score is of."""
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -71,17 +74,25 @@ def _check_alike(folder: RunFolder, manifest: Manifest, space: Space, wanted: Wa
         task.score_metric(str(of.fixed.get("objective.metric", "auto")))
         for task, of in ((then, manifest.space), (now, space))
     ]
+    what_is_scored = (*WHAT_IS_SCORED, *(["objective.subgroups"] if "worst_group" in metrics else []))
     compared = {
         "kind of task": (then.kind, now.kind),
         "`objective.metric`": (metrics[0], metrics[1]),
         "`search.objectives`": (", ".join(manifest.space.search.objectives), ", ".join(space.search.objectives)),
+        **{f"`{key}`": (_said(manifest.space, key), _said(space, key)) for key in what_is_scored},
     }
     for what, (theirs, ours) in compared.items():
         if theirs != ours:
             raise ConfigError(
                 f"`--from {folder.path}`: its {what} is {theirs}, that of this study {ours}, so that the best there is "
-                "not what is sought here; leave it out"
+                "not what is sought here; leave `--from` out, or set the same"
             )
+
+
+def _said(space: Space, key: str) -> str:
+    """A fixed key in words; the order of several values says nothing."""
+    value = space.fixed.get(key)
+    return ", ".join(sorted(map(str, value))) if isinstance(value, list) else str(value or "none")
 
 
 def _trials(folder: RunFolder, space: Space) -> tuple[list[EarlierTrial], Counter[str]]:

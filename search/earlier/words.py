@@ -14,6 +14,16 @@ def taken(study: EarlierStudy) -> str:
     return text + (f"; not taken: {not_taken(study)}" if study.left_out else "")
 
 
+def other_data(study: EarlierStudy, fingerprint: str) -> str:
+    """What it means that a study was of other data than those of this fingerprint; empty where it was of the same."""
+    if study.fingerprint == fingerprint:
+        return ""
+    return (
+        f"{study.name}: of other data than these (another fingerprint); where they share images, what it validated on "
+        "may be learnt from here"
+    )
+
+
 def not_taken(study: EarlierStudy) -> str:
     """How many trials of it were left out, and why."""
     return ", ".join(f"{count} {reason}" for reason, count in study.left_out.items())

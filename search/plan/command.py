@@ -50,8 +50,7 @@ def plan_study(space: Space, folder: RunFolder, cache: Path, listed: Listed, rea
     warnings.filterwarnings("ignore", category=FutureWarning)
     console = SafeConsole(width=None if sys.stdout.isatty() else WIDTH)
     wanted = space.example().data
-    data = estimate_data(wanted, cache, listed.info)
-    data = replace(data, spread=measured_spread(folder.path.parent, wanted), folds=listed.folds)
+    data = replace(estimate_data(wanted, cache, listed), spread=measured_spread(folder.path.parent, wanted))
     with console.status("looking at the backbones") as status:
         plan = make_plan(space, data, this_machine(), SECONDS, lambda text: status.update(Text(visible(text))))
     show(plan, console)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from lssat.data.prepared.selection import cells_of, with_learnt
+from lssat.data.prepared.selection import Cell, used_shares
 from lssat.data.prepared.table import INFO_FILE, VALIDATE_ON, DatasetInfo, read_info
 from lssat.data.sources.source import SYNTHETIC, joined_name, located
 from lssat.errors import ConfigError
@@ -21,15 +21,19 @@ BYTES_PER_PIXEL = 0.6
 
 
 class Listed(NamedTuple):
-    """The data before they are prepared. `folds`: how many values of a column are held out one after the other."""
+    """The data before they are prepared. `cells`: of the column of which values are held out; None where none are.
+    `folds`: how many of its values are held out one after the other.
+    """
 
     info: DatasetInfo
+    cells: Sequence[Cell] | None = None
     folds: int = 1
 
 
 @dataclass(frozen=True)
 class DataEstimate:
-    """Rows per split, outputs of the head, and bytes on disk once prepared; `origin`: where the numbers come from.
+    """Rows that are learnt from, and all others, by split; outputs of the head; and bytes on disk once prepared.
+    `origin`: where the numbers come from. `scored_share`: of validation, all of which is predicted.
 
     `spread`: what an earlier study of the same data says of seeds. `folds`: values that `search.rotate` holds out.
     """
@@ -40,18 +44,29 @@ class DataEstimate:
     origin: str
     spread: SeedSpread | None = None
     folds: int = 1
+    scored_share: float = 1.0
+
+    @property
+    def scored(self) -> int:
+        """Rows of validation that scores are of."""
+        return round(self.rows["val"] * self.scored_share)
 
 
-def estimate_data(data: DataConfig, cache: Path, listed: DatasetInfo | None = None) -> DataEstimate:
+def estimate_data(data: DataConfig, cache: Path, listed: Listed) -> DataEstimate:
     """The rows of the data set as prepared earlier; else of the synthetic faces to come; else as `listed` before any
     image is opened; else an assumption.
 
     `cache`: where prepared data sets are. Raises ConfigError.
     """
+    found, shares = _whole(data, cache, listed.info), used_shares(listed.cells, data)
+    rows = {**found.rows, "train": round(found.rows["train"] * shares["train"])}
+    return replace(found, rows=rows, folds=listed.folds, scored_share=shares["val"])
+
+
+def _whole(data: DataConfig, cache: Path, listed: DatasetInfo) -> DataEstimate:
+    """Of all rows, whether or not they are used."""
     if prepared := newest_prepared(data, cache):
         folder, info = prepared
-        if data.hold_out:
-            info = with_learnt(info, cells_of(folder, data.hold_out), data)
         num_bytes = sum(path.stat().st_size for path in folder.glob("*.parquet"))
         return DataEstimate(info.rows, max(2, len(info.classes)), num_bytes, f"as prepared in {folder.name}")
     if data.source == SYNTHETIC:
@@ -60,7 +75,7 @@ def estimate_data(data: DataConfig, cache: Path, listed: DatasetInfo | None = No
         rows = {"train": data.num_images, "val": generate.NUM_HELD_OUT, "test": generate.NUM_HELD_OUT}
         num_outputs = max(2, len(data.classes or generate.CLASSES.get(data.task, ())))
         return DataEstimate(rows, num_outputs, _num_jpeg_bytes(rows, data), "synthetic faces, yet to be rendered")
-    if listed and listed.rows:
+    if listed.rows:
         num_bytes = _num_jpeg_bytes(listed.rows, data)
         return DataEstimate(listed.rows, max(2, len(listed.classes)), num_bytes, "as listed; no image was opened yet")
     return DataEstimate(

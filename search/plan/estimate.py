@@ -91,7 +91,7 @@ def make_plan(space: Space, data: DataEstimate, machine: Machine, seconds: float
         if hours and per_epoch
         else "",
         earlier=tuple(map(taken, space.earlier)),
-        seen=what_is_seen(space.search, data.rows["val"], data.spread, len(config_of)),
+        seen=what_is_seen(space.search, data.scored, data.spread, len(config_of), data.folds),
     )
 
 

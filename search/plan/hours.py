@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lssat.text.durations import duration
+from search.plan.seen import times_folds
 from search.space import epochs
 from search.space.settings import SearchConfig
 from search.strategy.deadline import FEWEST_SEEDS, MARGIN
@@ -37,8 +38,9 @@ def what_fits(
             )
             number = epochs.num_finalists(cut, backbones)
             if left >= epochs_per_trial * (number + 1):  # so many to the end
-                stage = f"a final stage of {number} x {seeds} seeds, {duration((room - left) * seconds_per_epoch)}"
-                return f"time for {_of_search(left, wanted)} and {stage}"
+                stage = f"a final stage of {number} x {seeds} seeds{times_folds(folds)}"
+                taken = duration((room - left) * seconds_per_epoch)
+                return f"time for {_of_search(left, wanted)} and {stage}, {taken}"
     return f"time for {_of_search(room, wanted)}, and for no final stage"
 
 

@@ -62,7 +62,9 @@ def show(plan: Plan, console: Console) -> None:
     tried = _in_words(plan.baseline_epochs, "{:,.0f}".format, "")
     of_baselines = f" and {tried} for learning rates of supervised baselines" if plan.baseline_epochs.high else ""
     console.print(
-        f"  epochs    {epochs}, of which {plan.final_epochs:,} of the final stage{of_baselines}", soft_wrap=True
+        f"  epochs    {epochs}, of which {plan.final_epochs:,} of the final stage "
+        f"({plan.final_epochs // plan.epochs_per_trial} runs){of_baselines}",
+        soft_wrap=True,
     )
     if plan.seen:
         console.print(f"  final     {plan.seen}", soft_wrap=True)

@@ -32,21 +32,26 @@ class SeedSpread:
     study: str
 
 
-def what_is_seen(search: SearchConfig, rows: int, measured: SeedSpread | None, backbones: int = 1) -> str:
-    """In words; empty where nothing is compared. `rows`: of validation. `backbones`: of the space."""
+def what_is_seen(
+    search: SearchConfig, rows: int, measured: SeedSpread | None, backbones: int = 1, folds: int = 1
+) -> str:
+    """In words; empty where nothing is compared. `rows`: of validation that scores are of. `backbones`: of the space.
+    `folds`: values that are held out one after the other.
+    """
     has_baselines = search.supervised != "none"
     arms, seeds = num_finalists(search, backbones) * (1 + has_baselines), search.final_seeds
     if arms < 2:
         return ""
     stage = f"{arms} arms (finalists{' and their supervised baselines' if has_baselines else ''}) x {seeds} seeds"
+    stage += times_folds(folds)
     if rows < FEWEST_UNITS:
-        return f"{stage}: with {rows} validation rows no difference can be told; it takes {FEWEST_UNITS}"
+        return f"{stage}: with {rows} scored validation rows no difference can be told; it takes {FEWEST_UNITS}"
     spread = Spread(seed=measured.sd, run=0.0) if measured else Spread()
     gap = smallest_gap(arms, seeds, rows, spread)
     which = f"by {measured.sd:.4f} as in {measured.study}" if measured else f"by {SEED_SD:g}, which is assumed"
     return (
-        f"{stage}: with {rows:,} validation rows a difference of about {gap:.2g} can be told (80% power, if seeds "
-        f"spread scores {which})"
+        f"{stage}: with {rows:,} scored validation rows a difference of about {gap:.2g} can be told (80% power, "
+        f"if seeds spread scores {which})"
     )
 
 
@@ -90,3 +95,8 @@ def _spread(folder: RunFolder) -> tuple[int, float, str] | None:
     if design.df < FEWEST_DF:
         return None
     return design.df, float(np.sqrt(((design.left @ scores) ** 2).sum() / np.trace(design.left))), folder.name
+
+
+def times_folds(folds: int) -> str:
+    """How often a final run is trained for want of which values are held out; empty for once."""
+    return f" x {folds} held-out values" if folds > 1 else ""

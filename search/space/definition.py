@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import islice
@@ -18,6 +20,8 @@ from search.space.settings import SearchConfig
 
 AUXILIARY = ("aux_weight", "masking.", "target.", "decoder.", "head.fusion")
 """Keys that only the auxiliary task reads: where `auxiliary` is off they are not drawn."""
+PINNED = "--set"
+"""Where a key is written that the command line gives."""
 TEXTURE = "texture."
 """Keys such as `texture.lbp_points`, which each stream reads that shows this texture."""
 
@@ -194,6 +198,16 @@ class Space:
         """What draws the backbone's family, or its name; None where one is fixed."""
         keys = ("backbone.family", "backbone.name")
         return next((each for key in keys for each in self.parameters if each.key == key), None)
+
+    @contextmanager
+    def naming_lines(self) -> Iterator[None]:
+        """Within, a ConfigError also says where a file has the first key that it names."""
+        try:
+            yield
+        except ConfigError as error:
+            keys = re.findall(r"`([a-z_]+\.[a-z_]+)", str(error))
+            at = next((self.locations[key] for key in keys if key in self.locations), PINNED)
+            raise ConfigError(str(error) if at == PINNED or at in str(error) else f"{error} ({at})") from None
 
     @property
     def tried_first(self) -> list[tuple[EarlierStudy, EarlierTrial]]:

@@ -11,10 +11,10 @@ from typing import Any
 
 from rich.console import Console
 
-from lssat.command import from_here, words_that_start
+from lssat.command import Notify, from_here, words_that_start
 from lssat.data.prepare.detection import DETECTOR
 from lssat.data.prepare.prepare import prepare
-from lssat.data.prepared.row_keys import RowKeys, read_keys
+from lssat.data.prepared.row_keys import read_keys
 from lssat.data.prepared.selection import as_used, cells_of, check_hold_out
 from lssat.data.prepared.table import (
     DATASETS,
@@ -32,7 +32,7 @@ from lssat.model import catalog
 from lssat.on_ray import driver
 from lssat.task import Task
 from lssat.text.durations import duration
-from search.earlier.words import taken
+from search.earlier.words import other_data, taken
 from search.findings import final_table, leaderboard
 from search.findings.screen import show_leaderboard
 from search.plan.command import compare_with_plan
@@ -97,7 +97,8 @@ def run(session: Session, console: Console) -> bool:
         info = read_info(prepared)
         _introduce(console, info, prepared, space)
         scored_by = "video" if _scores_videos(prepared, info.as_task) else "row"
-        _check_data(session, prepared, scored_by)
+        with space.naming_lines():
+            _check_data(session, prepared, scored_by)
         if session.begun:
             space = going_on.at_recorded_place(session.begun, space)
             session = replace(session, space=space)
@@ -106,8 +107,8 @@ def run(session: Session, console: Console) -> bool:
         used = as_used(prepared, space.example().data)
         say_what_is_held_out(console, prepared, space.example().data)
         values = values_to_rotate(prepared, space, notify)
-        keys = read_keys(prepared, space.example().data, notify)
-        study = _open(session, prepared, used.as_task, values, keys)
+        with space.naming_lines():
+            study = _open(session, prepared, used.as_task, values, notify)
         deadline = Deadline(
             space.search, space.example().optim.epochs, began, num_rates(space), max(1, len(study.rotated))
         )
@@ -235,18 +236,19 @@ def _check_data(session: Session, prepared: Path, scored_by: str) -> None:
     check_objective(config.objective, info.kind, info.columns)
     check_sampling(config.data, config.optim.class_balanced, info.kind, info.columns)
     if config.data.hold_out:
-        check_hold_out(info, config.data, cells_of(prepared, config.data.hold_out), session.space.locations)
+        check_hold_out(info, config.data, cells_of(prepared, config.data.hold_out))
     if session.begun:
         _check_read_alike(session.begun, info)
         going_on.check_goes_on(session.begun, session.space, info.fingerprint)
         going_on.check_scores_alike(session.begun, scored_by)
 
 
-def _open(session: Session, prepared: Path, task: Task, values: Sequence[str], keys: RowKeys | None) -> Study:
+def _open(session: Session, prepared: Path, task: Task, values: Sequence[str], notify: Notify) -> Study:
     """The study with its data decoded, and whatever the machines must have checked. `values`: that the final stage may
-    hold out one after the other; `keys`: what drawing needs to know. Raises ConfigError.
+    hold out one after the other. Raises ConfigError.
     """
     space, config = session.space, session.space.example()
+    keys = read_keys(prepared, config.data, notify)
     worker_counts = sorted({wanted.num_workers for wanted in demands(space)})
     splits, rotated = opened(prepared, space, values, worker_counts)
     texts = RowTexts.of_columns(read_texts(prepared, "val"), config.objective.subgroups, config.data.hold_out)
@@ -302,7 +304,8 @@ def _introduce(console: Console, info: DatasetInfo, prepared: Path, space: Space
     search = space.search
     console.print(f"  search    {search.num_trials} trials by {search.sampler} and {search.scheduler} over {searched}")
     for study in space.earlier:
-        console.print(f"  from      {taken(study)}", soft_wrap=True)
+        for text in filter(None, (taken(study), other_data(study, info.fingerprint))):
+            console.print(f"  from      {text}", soft_wrap=True)
 
 
 def _say_how_to_watch(folder: RunFolder, console: Console) -> None:

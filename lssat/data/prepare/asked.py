@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,6 +57,12 @@ class Faces(NamedTuple):
         crop = options.get("crop", kind in OF_VIDEOS or boxes)
         frames, align = int(options.get("frames", FRAMES)), bool(options.get("align"))
         return cls(kind is None, bool(crop), frames, boxes, align)
+
+
+def with_faces(info: DatasetInfo, crop: bool) -> DatasetInfo:
+    """`info` of data that are yet to be opened with what `Faces.of` and `detector_of` will read there."""
+    info = replace(info, options=info.options | {"crop": crop})
+    return replace(info, options=info.options | DETECTOR) if Faces.of(info).are_found else info
 
 
 class Asked(NamedTuple):

@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lssat.command import Notify
+from lssat.data.prepare.asked import Faces, detector_of
 from lssat.data.prepare.audit import check_leaks
 from lssat.data.prepare.progress import Progress
 from lssat.data.prepare.resumable import FINGERPRINT, begin_or_go_on, unfinished_of
 from lssat.data.prepared.interleaving import Part, write_split
+from lssat.data.prepared.row_keys import check_weights
 from lssat.data.prepared.table import (
     DATASETS,
+    INFO_FILE,
     SPLITS,
     VALIDATE_ON,
     DatasetInfo,
@@ -132,9 +135,15 @@ def settings_of_parts(data: DataConfig) -> dict[str, DataConfig]:
         other = found.setdefault((kind, path.resolve(), *sorted(options.items())), text)
         if other != text:
             raise ConfigError(f"`data.source` names the same data set twice, as `{other}` and as `{text}`; remove one")
-    own = {"class_names": None, "validate_on": None}
     names = zip(short_names(data.sources), data.sources, strict=True)
-    return {name: data.model_copy(update={"source": text, **own}) for name, text in names}
+    return {name: _settings_of_part(data, text) for name, text in names}
+
+
+def _settings_of_part(data: DataConfig, source: str) -> DataConfig:
+    """What is prepared already stays as it is: whether it is like the others, `joined_info` sees."""
+    is_prepared = (located(source).path / INFO_FILE).is_file()
+    own = {"align": None if is_prepared else data.align, "class_names": None, "validate_on": None}
+    return data.model_copy(update={"source": source, **own})
 
 
 def refuse_copies(parts: Mapping[str, Joinable]) -> None:
@@ -161,6 +170,8 @@ def joined_info(infos: Mapping[str, DatasetInfo], data: DataConfig) -> DatasetIn
     _check_alike(infos)
     if data.validate_on is not None:
         _check_validate_on(infos, data.validate_on)
+    if data.weights is not None and not any(DATASETS in info.options for info in infos.values()):
+        check_weights(data.weights, [*infos])
     first = next(iter(infos.values()))
     leading = infos[data.validate_on] if data.validate_on else first  # pictures that are asked about are opened as its
     columns = dict.fromkeys(column for info in infos.values() for column in info.columns)
@@ -199,7 +210,7 @@ def _rejects(infos: Mapping[str, DatasetInfo]) -> Iterator[Reject]:
 
 
 def _check_alike(infos: Mapping[str, DatasetInfo]) -> None:
-    """The same task, kind and classes, whatever their order. Raises ConfigError."""
+    """The same task, kind and classes, whatever their order, and faces that are framed alike. Raises ConfigError."""
     (name, first), *others = infos.items()
     for other, info in others:
         if info.synthetic != first.synthetic:
@@ -220,6 +231,29 @@ def _check_alike(infos: Mapping[str, DatasetInfo]) -> None:
                 f"the data sets of `data.source` must be of one kind of task, but `{name}` is {first.kind} and "
                 f"`{other}` {info.kind}; name one label by `data.task`, or the same several"
             )
+        theirs = _opening(info)
+        for what, (own, repair) in _opening(first).items():
+            if own != theirs[what][0]:
+                raise ConfigError(
+                    f"the images of the data sets of `data.source` must be opened alike, or a model learns to tell the "
+                    f"data sets apart, but {what} is {own} in `{name}` and {theirs[what][0]} in `{other}`; {repair}"
+                )
+
+
+def _opening(info: DatasetInfo) -> dict[str, tuple[str, str]]:
+    """What makes images look alike -> how it is in these data, and what repairs a difference."""
+    faces = Faces.of(info)
+    found = detector_of(info) if faces.are_found else {}
+    detector = f"{found['detector']} ({found['detector_sha256'][:12]})" if found else ""
+    return {
+        "what is shown": (
+            "faces that were found and cut out" if found else "the picture as it came",
+            "give videos of both, or pictures of faces of both",
+        ),
+        "`data.align`": ("upright" if faces.align else "none", "prepare one anew with that of the other"),
+        "the detector": (detector, "prepare again, from its videos, the one that an older version prepared"),
+        "`data.image_size`": (str(info.options.get("image_size")), "render one anew with that of the other"),
+    }
 
 
 def _other_classes(classes: Mapping[str, Sequence[str]], are_labels: bool) -> ConfigError:

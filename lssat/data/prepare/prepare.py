@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from lssat.command import Notify
 from lssat.data.parallel import Spread, in_processes, start_fork_server
-from lssat.data.prepare.asked import OF_VIDEOS, Faces
+from lssat.data.prepare.asked import OF_VIDEOS, Faces, with_faces
 from lssat.data.prepare.audit import check_leaks
 from lssat.data.prepare.detection import DETECTOR
 from lssat.data.prepare.joining import Joinable, Joining, refuse_copies, settings_of_parts
@@ -251,11 +251,7 @@ def _write(folder: Path, preparation: Preparation, notify: Notify, spread: Sprea
         return write_dataset(folder, faces, preparation.describe(info), Acceptance(check=preparation.accept))
     start_fork_server()
     listing = open_listing(preparation.source, data)
-    info = preparation.describe(listing.info)
-    info = replace(info, options=info.options | {"crop": listing.crop})
-    if Faces.of(info).are_found:
-        info = replace(info, options=info.options | DETECTOR)
-    listing = replace(listing, info=info)
+    listing = replace(listing, info=with_faces(preparation.describe(listing.info), listing.crop))
     acceptance = Acceptance(data.max_rejects, preparation.accept)
     if listing.media == "table":
         rows = Progress(notify, "checking images", len(listing.entries)).follow(read_table(listing))

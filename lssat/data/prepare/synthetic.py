@@ -9,6 +9,7 @@ from lssat.command import Notify
 from lssat.data.pictures import open_picture
 from lssat.data.prepare.progress import Progress
 from lssat.data.prepared.hashing import thumbnail_of
+from lssat.data.prepared.selection import Cell
 from lssat.data.prepared.table import DatasetInfo, Label, Row
 from lssat.data.sources.assemble import Classes, pick_classes, refuse_align, with_class_names
 from lssat.data.sources.source import SYNTHETIC
@@ -28,6 +29,14 @@ def synthetic_info(data: DataConfig) -> DatasetInfo:
     kind, classes = _classes(data)
     columns = (METHOD,) if data.task == "deepfake" else ()
     return with_class_names(DatasetInfo(SYNTHETIC, data.task, kind, classes, synthetic=True, columns=columns), data)
+
+
+def synthetic_cells(data: DataConfig) -> list[Cell]:
+    """How each face is to be made, by split and label; none is drawn. Only those of deepfakes have a method."""
+    if data.task != "deepfake":
+        return []
+    orders = synthetic.plan(data.task, data.num_images, data.image_size, data.seed)
+    return [Cell(order.split, int(order.label > 0), synthetic.MADE[order.label]) for order in orders]
 
 
 def synthetic_rows(data: DataConfig, notify: Notify) -> tuple[DatasetInfo, Iterator[Row]]:

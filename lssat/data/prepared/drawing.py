@@ -36,11 +36,11 @@ class Order(Protocol):
 
 @dataclass(frozen=True)
 class Drawing:
-    """How the rows of the training split are drawn. `asked`: the key that asks for it, for messages. `is_balanced`:
+    """How the rows of the training split are drawn. `asked`: the keys that ask for it, for messages. `is_balanced`:
     classes come equally often.
     """
 
-    asked: str
+    asked: tuple[str, ...]
     is_balanced: bool
     keys: RowKeys
 
@@ -51,17 +51,18 @@ class Drawing:
         `keys`: as of `read_keys`; None: nothing is known but the labels.
         """
         is_balanced = data.sampling == "balanced" and has_one_label
-        if not is_balanced and data.sampling != "paired" and data.weights is None:
-            return None
-        asked = f"`data.sampling` {data.sampling}" if data.weights is None else "`data.weights`"
-        return cls(asked, is_balanced, keys or RowKeys())
+        by_sampling = [f"`data.sampling` {data.sampling}"] if is_balanced or data.sampling == "paired" else []
+        asked = (*by_sampling, *([] if data.weights is None else ["`data.weights`"]))
+        return cls(asked, is_balanced, keys or RowKeys()) if asked else None
 
     @property
     def needs_memory(self) -> ConfigError:
         """What is wrong where the rows are streamed."""
+        need, them = ("needs", "it") if len(self.asked) == 1 else ("need", "both")
+        instead = " (`optim.class_balanced` evens out classes as well)" if self.is_balanced and need == "needs" else ""
         return ConfigError(
-            f"{self.asked} needs data that fit into memory; lower `data.image_size`, give less data, or leave it out "
-            "(`optim.class_balanced` evens out classes as well)"
+            f"{' and '.join(self.asked)} {need} data that fit into memory; lower `data.image_size`, give less data, or "
+            f"leave {them} out{instead}"
         )
 
     def order(self, label: Labels, position: Indices) -> Order:

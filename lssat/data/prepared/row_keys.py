@@ -64,15 +64,30 @@ def read_keys(folder: Path, data: DataConfig, notify: Notify) -> RowKeys | None:
     if data.sampling != "paired" and data.weights is None:
         return None
     info, texts = read_info(folder), read_texts(folder, "train")
-    learnt = learnt_rows(folder, data)
-    is_learnt = np.ones(info.rows["train"], bool) if learnt is None else learnt
     clips = None
     if data.sampling == "paired":
+        learnt = learnt_rows(folder, data)
+        is_learnt = np.ones(info.rows["train"], bool) if learnt is None else learnt
         files = (pq.ParquetFile(path).read(columns=["label"]) for path in shard_paths(folder, "train"))
         label = np.concatenate([file["label"].to_numpy() for file in files])
         clips = pair_clips(texts, label)
         _say_what_is_paired(info, clips, label, is_learnt, notify)
-    return RowKeys(_datasets(texts[DATASET], data.weights, is_learnt) if data.weights else None, clips)
+    return RowKeys(_datasets(texts[DATASET], data.weights) if data.weights else None, clips)
+
+
+def check_weights(weights: Mapping[str, float], names: Sequence[str]) -> None:
+    """`names`: of all data sets; one that is held out may be learnt from where another is (`search.rotate`). Raises
+    ConfigError.
+    """
+    for name in weights:
+        if name not in names:
+            raise ConfigError(
+                f"`data.weights` names `{name}`, which is none of the data sets; {nearest(name, names, 'training has')}"
+            )
+    if lacking := [name for name in names if name not in weights]:
+        raise ConfigError(
+            f"`data.weights` must name every data set of training, but lacks {listed(lacking)}; give it a weight"
+        )
 
 
 def pair_clips(texts: Texts, label: npt.NDArray[Any]) -> Clips:
@@ -132,14 +147,8 @@ def _say_what_is_paired(
     )
 
 
-def _datasets(column: npt.NDArray[Any], weights: Mapping[str, float], is_learnt: Mask) -> Datasets:
-    """A data set that is not learnt from needs no weight. Raises ConfigError where names and data sets do not match."""
+def _datasets(column: npt.NDArray[Any], weights: Mapping[str, float]) -> Datasets:
+    """Raises ConfigError where names and data sets do not match."""
     names, number = np.unique(column, return_inverse=True)
-    for name in weights:
-        if name not in names:
-            raise ConfigError(f"`data.weights` names `{name}`, but {nearest(name, names.tolist(), 'training has')}")
-    if lacking := [name for name in np.unique(column[is_learnt]).tolist() if name not in weights]:
-        raise ConfigError(
-            f"`data.weights` must name every data set of training, but lacks {listed(lacking)}; give it a weight"
-        )
-    return Datasets(number.astype(np.int32), np.array([weights.get(name, 0.0) for name in names]))
+    check_weights(weights, names.tolist())
+    return Datasets(number.astype(np.int32), np.array([weights[name] for name in names]))

@@ -9,8 +9,7 @@ both parts (`Domains`) among the rows of a split, and here they are counted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +24,6 @@ from lssat.settings.data import DataConfig
 from lssat.text.did_you_mean import listed, nearest
 
 Mask = npt.NDArray[np.bool_]
-KEYS = ("data.hold_out", "data.held_out")
 
 
 class Cell(NamedTuple):
@@ -51,58 +49,47 @@ def as_used(folder: Path, data: DataConfig) -> DatasetInfo:
     return info if data.hold_out is None else _as_scored(info, cells_of(folder, data.hold_out), data)
 
 
-def with_learnt(info: DatasetInfo, cells: Iterable[Cell] | None, data: DataConfig) -> DatasetInfo:
-    """`info` with the numbers of what is learnt from as its training split, as far as that is known."""
-    if data.hold_out is None or cells is None or not info.rows:
-        return info
-    used = _as_scored(info, cells, data)
-    rows, counts = {"train": used.rows["train"]}, {"train": used.counts["train"]}
-    return replace(info, rows=info.rows | rows, counts=info.counts | counts)
+def used_shares(cells: Iterable[Cell] | None, data: DataConfig) -> dict[str, float]:
+    """Of each split the share of its images that is learnt from or scored; all of them where no more is known."""
+    cells = list(cells or ())
+    used, there = (Counter(cell.split for cell in some) for some in (_used(cells, data), cells))
+    return {split: used[split] / there[split] if there[split] else 1.0 for split in SPLITS}
 
 
 def cells_of(folder: Path, column: str) -> list[Cell]:
-    """Those of all rows of a prepared data set that has this column; none where it has not."""
-    if column not in read_info(folder).columns:
-        return []
+    """Those of all rows of a prepared data set, with no value where it lacks the column."""
+    has_column = column in read_info(folder).columns
     found: list[Cell] = []
     for split in SPLITS:
         for path in shard_paths(folder, split):
-            table = pq.ParquetFile(path).read(columns=["label", column])
+            table = pq.ParquetFile(path).read(columns=["label", column] if has_column else ["label"])
             labels = (tuple(each) if isinstance(each, list) else each for each in table["label"].to_pylist())
-            found += map(Cell, [split] * len(table), labels, map(str, table[column].to_pylist()))
+            values = map(str, table[column].to_pylist()) if has_column else [""] * len(table)
+            found += map(Cell, [split] * len(table), labels, values)
     return found
 
 
-def check_hold_out(
-    info: DatasetInfo, data: DataConfig, cells: Iterable[Cell] | None, locations: Mapping[str, str]
-) -> None:
-    """Refuse a hold-out by which nothing can be learnt or scored. Raises ConfigError.
-
-    `cells`: of all images; None where they are not known before the data are made. `locations`: where keys were
-    written.
-    """
+def check_hold_out(info: DatasetInfo, data: DataConfig, cells: Iterable[Cell]) -> None:
+    """Refuse a hold-out by which nothing can be learnt or scored. `cells`: of all images. Raises ConfigError."""
     if data.hold_out is None:
         return
-    at_column, at = (f" ({locations[key]})" if key in locations else "" for key in KEYS)
     if data.hold_out not in info.columns:
         known = nearest(data.hold_out, info.columns, "they have") if info.columns else "they have none"
-        raise ConfigError(
-            f"`data.hold_out` names `{data.hold_out}`, but the data have no such column; {known}{at_column}"
-        )
-    if cells is None:
-        return
+        raise ConfigError(f"`data.hold_out` names `{data.hold_out}`, but the data have no such column; {known}")
     cells = list(cells)
     values = _values(cells)
     for name in data.held_out or ():
         if name not in values:
             raise ConfigError(
                 f"`data.held_out` names `{name}`, which no image has as `{data.hold_out}`; "
-                f"{nearest(name, values, 'its values are')}{at}"
+                f"{nearest(name, values, 'its values are')}"
             )
     if lack := _lack(info, cells, data):
+        judged = f"leave out `data.validate_on`, by which validation and test are of `{data.validate_on}` alone, or "
+        is_judged = data.validate_on is not None and not lack.endswith(" in training")
         raise ConfigError(
-            f"`data.held_out: [{', '.join(data.held_out or ())}]` {lack}; hold out other values of "
-            f"`{data.hold_out}`, which has {_numbers(cells, values)}{at}"
+            f"`data.held_out: [{', '.join(data.held_out or ())}]` {lack}; {judged if is_judged else ''}hold out other "
+            f"values of `{data.hold_out}`, which has {_numbers(cells, values)}"
         )
 
 
@@ -138,13 +125,20 @@ def check_folds(folds: Sequence[str], why_not: Sequence[str], location: str | No
 
 def _as_scored(info: DatasetInfo, cells: Iterable[Cell], data: DataConfig) -> DatasetInfo:
     """`info` of what is learnt from, and of the held-out part of validation and test."""
-    cells, held_out = list(cells), {*(data.held_out or ())}
+    return with_counts(info, ((cell.split, cell.label) for cell in _used([*cells], data)))
+
+
+def _used(cells: Sequence[Cell], data: DataConfig) -> list[Cell]:
+    """Those that are learnt from, and of validation and test those of the held-out part."""
+    if data.hold_out is None:
+        return [*cells]
+    held_out = {*(data.held_out or ())}
     in_both = _in_both({*cells}, held_out)
 
     def counts(cell: Cell) -> bool:
         return cell.value not in held_out if cell.split == "train" else cell.value in held_out or cell in in_both
 
-    return with_counts(info, ((cell.split, cell.label) for cell in cells if counts(cell)))
+    return [cell for cell in cells if counts(cell)]
 
 
 def _in_both(cells: Collection[Cell], held_out: Collection[str]) -> set[Cell]:

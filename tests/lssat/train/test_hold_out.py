@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from lssat.bundle.exporting import export
-from lssat.bundle.folder import CARD, VALIDATION, read
+from lssat.bundle.folder import CALIBRATION, CARD, VALIDATION, read
 from lssat.bundle.opening import open_bundle
 from lssat.bundle.scoring import score_bundle, score_trained
 from lssat.config import build
@@ -17,6 +17,7 @@ from lssat.data.prepared.selection import as_used, learnt_rows
 from lssat.data.prepared.table import DatasetInfo, Row, read_texts, shard_paths
 from lssat.data.prepared.writing import write_dataset
 from lssat.evaluation.metrics import one_score
+from lssat.evaluation.scorecard import shown
 from lssat.evaluation.units import RowTexts, texts_to_send
 from lssat.train import checkpoint
 from lssat.train.distributed import Distributed
@@ -134,8 +135,20 @@ def test_other_data_are_scored_whole_where_they_cannot_be_scored_apart(tmp_path)
     texts, rows = read_texts(data, "test"), read_resident(shard_paths(data, "test"), 32)
     elsewhere = {**texts, "method": np.where(texts["method"] == "warp", "other", texts["method"])}
     without = {name: words for name, words in texts.items() if name != "method"}
-    for other in (elsewhere, without):
+    for other, why in ((elsewhere, "lack a class with or without these values"), (without, "have no such column")):
         card = score_bundle(bundle, rows, other).result
+        assert f"trained without method warp, but these rows {why}, so all of them are scored" in shown(card)
         assert "hold_out" not in card and "in_domain" not in card
         assert sum(of["support"] for of in card["classes"].values()) == 64
-    assert "hold_out" in score_bundle(bundle, rows, texts).result
+    apart = score_bundle(bundle, rows, texts).result
+    assert "hold_out" in apart and "hold_out_why" not in apart
+
+
+def test_the_temperature_is_of_the_scored_rows_or_there_is_none(tmp_path):
+    data = prepared(tmp_path / "data")
+    trained(data, tmp_path / "run")
+    export(tmp_path / "run" / "best", tmp_path / "bundle", data)
+    assert read(tmp_path / "bundle" / CALIBRATION)["units"] == 3 * 8, "videos: two real ones and one by warp of each"
+    export(tmp_path / "run" / "best", tmp_path / "blind")
+    assert not (tmp_path / "blind" / CALIBRATION).exists(), "which rows are scored only the data tell"
+    assert "not known which of them the score is of" in (tmp_path / "blind" / CARD).read_text()

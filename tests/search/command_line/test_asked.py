@@ -123,5 +123,44 @@ def test_a_space_names_several_data_sets_as_a_command_line_does(folder, tmp_path
         load(space, "laptop", {}, {})
     other = folder.with_name("strays")
     shutil.copytree(folder, other)
-    space.write_text(text.format(folder).replace(f", {folder}]", f", {other}]"))
+    text = text.format(folder).replace(f", {folder}]", f", {other}]")
+    none_such = "names `stray`, which is none of the data sets; did you mean `strays`?"
+    for key, said in (
+        ("data.weights: {pets: 1}", "must name every data set of training, but lacks `strays`; give it a weight"),
+        (
+            "data.weights: {pets: 1, strays: 1, stray: 2}",
+            none_such,
+        ),
+        ("data.validate_on: stray", none_such),
+    ):
+        space.write_text(text.replace("space:", f"  {key}\nspace:"))
+        given = parser().parse_args(["--space", str(space), "--results", str(tmp_path / "results")])
+        with pytest.raises(ConfigError) as error:
+            asked.asked(given)
+        assert str(error.value) == f"`{key.partition(':')[0]}` {said} ({space}:4)"
+    space.write_text(text)
     assert load(space, "laptop", {}, {}).example().data.sources == (str(folder), str(other))
+
+
+def test_how_synthetic_fakes_are_made_is_known_before_any_is_rendered(tmp_path):
+    space = tmp_path / "space.yaml"
+    text = "data: {task: deepfake, hold_out: method}\nfixed:\n  data.held_out: [HELD]\nspace: {seed: [1]}\n"
+    given = parser().parse_args(["--space", str(space), "--set", "search.rotate=true"])
+    for held, said in (
+        ("swap", "names `swap`, which no image has as `method`; did you mean `warp` or `region_swap`?"),
+        (
+            "warp, texture, self_blend, region_swap",
+            "leaves no image of class `fake` in training; hold out",
+        ),
+    ):
+        space.write_text(text.replace("HELD", held))
+        with pytest.raises(ConfigError) as error:
+            asked.asked(given)
+        assert said in str(error.value) and str(error.value).endswith(f"({space}:3)")
+    space.write_text(text.replace("HELD", "warp").replace("method", "metod"))
+    with pytest.raises(
+        ConfigError, match=r"`data.hold_out` names `metod`, .* did you mean `method`. \(.*space.yaml:1\)"
+    ):
+        asked.asked(given)
+    space.write_text(text.replace("HELD", "warp"))
+    assert asked.asked(given).data.folds == 4

@@ -10,7 +10,7 @@ import pytest
 from lssat.errors import ConfigError
 from lssat.files import write_json
 from search.earlier.reading import Wanted, begun_from
-from search.earlier.words import taken
+from search.earlier.words import other_data, taken
 from search.record import going_on
 from search.record.folder import RunFolder, Stage, Storage
 from search.record.manifest import new_manifest, read_manifest
@@ -118,6 +118,39 @@ def test_scores_of_another_kind_are_refused(old, space, tmp_path):
     refuse(accuracy, old.path, wanted(tmp_path), "`objective.metric` is macro_f1, that of this study accuracy")
     small = with_search(space, {"scheduler": "none", "objectives": ["score", "parameters"]})
     refuse(small, old.path, wanted(tmp_path), "`search.objectives` is score, that of this study score, parameters")
+
+
+def test_a_study_that_scores_other_rows_is_refused_by_the_key_and_both_values(old, space, tmp_path):
+    def of(**data):
+        return replace(space, fixed={**space.fixed, **{f"data.{key}": value for key, value in data.items()}})
+
+    repair = r".*; leave `--from` out, or set the same"
+    refuse(
+        of(hold_out="method", held_out=["warp"]),
+        old.path,
+        wanted(tmp_path),
+        "its `data.hold_out` is none, that of this study method" + repair,
+    )
+    refuse(of(validate_on="b"), old.path, wanted(tmp_path), "`data.validate_on` is none, that of this study b" + repair)
+    copy = copied(old, tmp_path)
+    content = json.loads(copy.manifest.read_text())
+    worst = {"objective.metric": "worst_group", "objective.subgroups": ["age"]}
+    content["resolved"]["space"]["fixed"] |= worst
+    write_json(copy.manifest, content)
+    by_sex = replace(space, fixed={**space.fixed, **worst, "objective.subgroups": ["sex"]})
+    refuse(by_sex, copy.path, wanted(tmp_path), "`objective.subgroups` is age, that of this study sex" + repair)
+    content = json.loads(old.manifest.read_text())
+    content["resolved"]["space"]["fixed"] |= {"data.hold_out": "method", "data.held_out": ["warp", "swap"]}
+    write_json(copy.manifest, content)
+    other = of(hold_out="method", held_out=["paint"])
+    refuse(other, copy.path, wanted(tmp_path), "`data.held_out` is swap, warp, that of this study paint" + repair)
+    assert begun_from(of(hold_out="method", held_out=["swap", "warp"]), [copy.path], wanted(tmp_path)).earlier
+
+
+def test_other_data_are_said_to_be_other(old, space, tmp_path):
+    (found,) = begun_from(space, [old.path], wanted(tmp_path)).earlier
+    assert other_data(found, "made") == ""
+    assert other_data(found, "another").startswith("old: of other data than these (another fingerprint); where they")
 
 
 def test_a_space_that_holds_none_of_its_trials_is_refused(old, tmp_path):

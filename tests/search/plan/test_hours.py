@@ -32,6 +32,13 @@ def test_rates_that_baselines_are_tried_with_take_time_from_the_search():
     assert said == "time for about 80 of 120 epochs of the search and a final stage of 2 x 3 seeds, 2.7 h"
 
 
+def test_each_final_run_is_trained_once_for_each_value_that_is_held_out():
+    """Of 10 epochs of a minute: 2 finalists and their baselines, 3 seeds, 4 values."""
+    search = SEARCH.model_copy(update={"hours": 1.2 * (120 + 480 + 0.01) / 60})
+    said = what_fits(search, 10, 60.0, folds=4)
+    assert said == "time for the whole search and a final stage of 2 x 3 seeds x 4 held-out values, 8.0 h"
+
+
 def test_of_each_backbone_there_is_one_or_no_final_stage():
     """5 finalists without baselines: 3 or 2 seeds of 10 epochs of a minute."""
     search = SEARCH.model_copy(update={"finalists": 1, "finalists_per": "backbone", "supervised": "none"})

@@ -20,7 +20,7 @@ from lssat.data.prepare.prepare import prepare
 from search.plan import command as planning
 from search.plan import rates
 from search.plan.actual import Actual, actual
-from search.plan.data import ASSUMED_ROWS, DataEstimate, estimate_data
+from search.plan.data import ASSUMED_ROWS, DataEstimate, Listed, estimate_data
 from search.plan.estimate import make_plan
 from search.plan.machine import Machine
 from search.plan.rates import Rate, between
@@ -148,7 +148,7 @@ def test_the_plan_of_a_small_space(plan):
     weights = sum(sizes) / 3 * 4
     assert plan.disk == pytest.approx(24 * weights + 4 * 3 * max(sizes) * 4 + 1_000_000, abs=1)
     assert plan.to_json()["epochs"] == {"low": 163, "expected": 177, "high": 240}
-    assert plan.seen.startswith("4 arms (finalists and their supervised baselines) x 3 seeds: with 100 validation rows")
+    assert plan.seen.startswith("4 arms (finalists and their supervised baselines) x 3 seeds: with 100 scored valid")
 
 
 def test_a_plan_counts_the_rates_that_baselines_are_tried_with(tmp_path):
@@ -164,7 +164,7 @@ def test_a_plan_counts_the_rates_that_baselines_are_tried_with(tmp_path):
     console = Console(record=True, width=140, file=open(os.devnull, "w"))  # noqa: SIM115
     show(searched, console)
     said = " ".join(console.export_text().split())
-    assert "120 of the final stage and 0 / 40 / 40 for learning rates of supervised baselines" in said
+    assert "120 of the final stage (12 runs) and 0 / 40 / 40 for learning rates of supervised baselines" in said
     assert "final 4 arms" in said
 
 
@@ -205,11 +205,11 @@ def test_rows_come_from_where_they_are_known(tmp_path):
     table = tmp_path / "faces.csv"
     table.write_text("image,x\n" + "".join(f"{row}.jpg,{row % 3}\n" for row in range(100)))
     own = build({"data.source": str(table), "data.task": "x"}).data
-    assert estimate_data(own, tmp_path).rows == ASSUMED_ROWS
-    listed = estimate_data(own, tmp_path, look(own).info)
-    assert (sum(listed.rows.values()), listed.num_outputs) == (100, 3)
+    assert estimate_data(own, tmp_path, unknown(own)).rows == ASSUMED_ROWS
+    found = estimate_data(own, tmp_path, listed(own))
+    assert (sum(found.rows.values()), found.num_outputs) == (100, 3)
     synthetic = build({"data.num_images": 300}).data
-    assert estimate_data(synthetic, tmp_path).rows["train"] == 300
+    assert estimate_data(synthetic, tmp_path, listed(synthetic)).rows["train"] == 300
     prepared = tmp_path / "synthetic-emotion-1"
     prepared.mkdir()
     info = {
@@ -225,8 +225,9 @@ def test_rows_come_from_where_they_are_known(tmp_path):
     (prepared / "dataset.json").write_text(
         json.dumps(info | {"options": options, "rows": {"train": 290, "val": 9, "test": 9}})
     )
-    assert estimate_data(synthetic, tmp_path).rows["train"] == 290
-    assert estimate_data(build({"data.num_images": 301}).data, tmp_path).rows["train"] == 301
+    assert estimate_data(synthetic, tmp_path, listed(synthetic)).rows["train"] == 290
+    others = build({"data.num_images": 301}).data
+    assert estimate_data(others, tmp_path, listed(others)).rows["train"] == 301
 
 
 def test_rows_of_joined_data_are_those_that_count(tmp_path):
@@ -235,9 +236,36 @@ def test_rows_of_joined_data_are_those_that_count(tmp_path):
     data = build({"data.source": sources, "data.task": "mood"}).data
     judged = data.model_copy(update={"validate_on": "b"})
     prepare(judged, tmp_path / "cache", str)
-    assert estimate_data(judged, tmp_path / "cache").rows == {"train": 24, "val": 6, "test": 4}
-    assert estimate_data(data, tmp_path / "cache").rows == ASSUMED_ROWS, "other rows count there"
-    assert estimate_data(data, tmp_path, look(data).info).rows == {"train": 24, "val": 12, "test": 8}
+    assert estimate_data(judged, tmp_path / "cache", unknown(judged)).rows == {"train": 24, "val": 6, "test": 4}
+    assert estimate_data(data, tmp_path / "cache", unknown(data)).rows == ASSUMED_ROWS, "other rows count there"
+    assert estimate_data(data, tmp_path, listed(data)).rows == {"train": 24, "val": 12, "test": 8}
+
+
+def test_of_what_is_held_out_training_has_nothing_and_validation_counts_the_rest_as_unscored(tmp_path):
+    """Of 300 synthetic images 240 are fakes of four methods, of 800 of validation 400. Of joined data `b` is not learnt
+    from, and alone scored, before and after they are prepared.
+    """
+    fakes = {"data.task": "deepfake", "data.num_images": 300, "data.hold_out": "method", "data.held_out": ["warp"]}
+    found = estimate_data(build(fakes).data, tmp_path, listed(build(fakes).data))
+    assert (found.rows, found.scored) == ({"train": 240, "val": 800, "test": 800}, 500)
+    sources = [table(tmp_path / f"{name}.parquet", {"train": 12, "val": 6, "test": 4}, ["x", "y"]) for name in "ab"]
+    joined = {"data.source": sources, "data.task": "mood", "data.hold_out": "dataset", "data.held_out": ["b"]}
+    for origin in ("as listed", "as prepared"):
+        found = estimate_data(build(joined).data, tmp_path, listed(build(joined).data))
+        assert (found.rows, found.scored) == ({"train": 12, "val": 12, "test": 8}, 6)
+        assert found.origin.startswith(origin)
+        prepare(build(joined).data, tmp_path, str)
+
+
+def unknown(data):
+    """The data as long as nobody has counted them."""
+    return Listed(replace(look(data).info, rows={}))
+
+
+def listed(data):
+    """As a look at them finds them."""
+    found = look(data)
+    return Listed(found.info, found.cells)
 
 
 def ended(folder, name, moments, **clocked):

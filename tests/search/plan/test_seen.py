@@ -18,12 +18,14 @@ SEARCH = SearchConfig(finalists=3, final_seeds=5)
 
 def test_arms_seeds_rows_the_difference_and_what_it_rests_on():
     assert what_is_seen(SEARCH, 1000, None) == (
-        "6 arms (finalists and their supervised baselines) x 5 seeds: with 1,000 validation rows a difference of about "
-        f"{smallest_gap(6, 5, 1000):.2g} can be told (80% power, if seeds spread scores by 0.01, which is assumed)"
+        "6 arms (finalists and their supervised baselines) x 5 seeds: with 1,000 scored validation rows a difference "
+        f"of about {smallest_gap(6, 5, 1000):.2g} can be told (80% power, if seeds spread scores by 0.01, which is "
+        "assumed)"
     )
     measured = what_is_seen(SEARCH, 1000, SeedSpread(0.03, "faces-male"))
     assert f"about {smallest_gap(6, 5, 1000, Spread(seed=0.03, run=0)):.2g} can" in measured
     assert "by 0.0300 as in faces-male" in measured
+    assert ") x 5 seeds x 4 held-out values: with 1,000" in what_is_seen(SEARCH, 1000, None, folds=4)
 
 
 def test_few_rows_and_no_final_stage():

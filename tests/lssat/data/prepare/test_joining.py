@@ -3,10 +3,12 @@
 import argparse
 import csv
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +16,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from lssat.config import build
+from lssat.data.prepare.detection import DETECTOR
 from lssat.data.prepare.joining import joined_info
 from lssat.data.prepare.look import look
 from lssat.data.prepare.prepare import prepare
 from lssat.data.prepare.sample import training_images
 from lssat.data.prepared import interleaving
 from lssat.data.prepared.interleaving import interleaved
-from lssat.data.prepared.table import SPLITS, DatasetInfo, Row, read_info, read_texts, shard_paths
+from lssat.data.prepared.selection import cells_of, check_hold_out
+from lssat.data.prepared.table import INFO_FILE, SPLITS, DatasetInfo, Row, read_info, read_texts, shard_paths
 from lssat.data.prepared.writing import write_dataset
-from lssat.data_arguments import add_data_arguments
+from lssat.data_arguments import add_data_arguments, as_trained
 from lssat.data_arguments import data_of as data_of_arguments
 from lssat.errors import ConfigError
 from tests.lssat.data import trees
@@ -254,6 +258,89 @@ def refused(sources, **more):
 )
 def test_what_does_not_fit_is_refused_before_anything_is_opened(two, tmp_path, other, message):
     assert message in refused([two[0], small(tmp_path / "other", **other)])
+
+
+def with_options(folder, options):
+    """A prepared data set that says this of itself."""
+    info = read_info(folder)
+    (folder / INFO_FILE).write_text(replace(info, options={**options}).to_json())
+    return str(folder)
+
+
+VIDEOS = {"kind": "celebdf", "crop": True, **DETECTOR}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "message"),
+    [
+        (
+            VIDEOS,
+            {},
+            "what is shown is faces that were found and cut out in `one` and the picture as it came in `other`",
+        ),
+        (
+            VIDEOS,
+            {**VIDEOS, "align": "upright"},
+            "`data.align` is none in `one` and upright in `other`; prepare one anew",
+        ),
+        (
+            VIDEOS,
+            VIDEOS | {"detector_sha256": "0" * 64},
+            r"the detector is CenterFace .* prepare again, from its videos",
+        ),
+        (VIDEOS, {"kind": "celebdf", "crop": True}, "and scikit-image lbpcascade_frontalface_opencv.xml .* in `other`"),
+        ({"image_size": 64}, {"image_size": 32}, "`data.image_size` is 64 in `one` and 32 in `other`; render one anew"),
+    ],
+)
+def test_images_that_are_opened_otherwise_are_refused(tmp_path, one, other, message):
+    sources = [small(tmp_path / "one"), small(tmp_path / "other", seed=1)]
+    look(data_of(sources))
+    assert re.search(message, refused(map(with_options, sources, (one, other))))
+    look(data_of(map(with_options, sources, (other, other))))
+
+
+def test_faces_of_videos_and_frames_of_others_are_told_apart_before_any_is_opened(tmp_path):
+    videos, frames = (trees.celebdf(tmp_path / name, frames=name == "frames", length=1) for name in ("v", "frames"))
+    sources = [f"celebdf:{videos}", f"celebdf:{frames}"]
+    with pytest.raises(
+        ConfigError, match=r"but what is shown is faces that were found and cut out in `.*` and the pic"
+    ):
+        look(build({"data.source": sources}).data)
+
+
+def test_videos_are_turned_as_a_winners_were_beside_prepared_ones_that_are_turned(tmp_path):
+    videos, classes = trees.celebdf(tmp_path / "videos", length=1), ("real", "fake")
+    level, turned = (
+        with_options(small(tmp_path / name, classes=classes, task="deepfake"), VIDEOS | more)
+        for name, more in (("level", {}), ("turned", {"align": "upright"}))
+    )
+    wanted = build({"data.source": [f"celebdf:{videos}", turned]}).data
+    look(as_trained(wanted, {"align": True}))
+    with pytest.raises(ConfigError, match=r"`data\.align` is none in `celebdf` and upright in `turned`"):
+        look(wanted)
+    with pytest.raises(ConfigError, match=r"`data\.align` is upright in `celebdf` and none in `level`"):
+        look(as_trained(wanted.model_copy(update={"source": [f"celebdf:{videos}", level]}), {"align": True}))
+    assert as_trained(build({"data.source": turned}).data, {"align": True}).align is None
+
+
+def test_what_is_held_out_of_joined_data_is_checked_before_anything_is_opened(two, tmp_path):
+    """By the column of both, or by one that only `a` has; labels are those of the whole."""
+    found = look(data_of(two, hold_out="dataset", held_out=["b"]))
+    folder = joined(two, tmp_path / "cache")
+    assert sorted(found.cells) == sorted(cells_of(folder, "dataset"))
+    cameras = look(data_of(two, hold_out="camera", held_out=["x"]))
+    assert sorted(cameras.cells) == sorted(cells_of(folder, "camera"))
+
+
+def test_what_is_held_out_and_validated_on_at_once_is_refused_with_the_repair(two):
+    data = data_of(two, hold_out="dataset", held_out=["b"], validate_on="b")
+    found = look(data)
+    with pytest.raises(ConfigError) as error:
+        check_hold_out(found.info, data, found.cells)
+    said = "leaves no image in the other part of `val`; leave out `data.validate_on`, by which validation and test are"
+    assert said in str(error.value)
+    repaired = data_of(two, hold_out="dataset", held_out=["b"])
+    check_hold_out(found.info, repaired, look(repaired).cells)
 
 
 def test_other_tasks_are_refused(two, tmp_path):

@@ -123,10 +123,14 @@ def test_weights_go_to_the_data_sets_of_training_by_name(tmp_path: Path) -> None
     keys = read_keys(folder, DataConfig(weights={"b": 3, "a": 0.5}), print)
     assert keys is not None and keys.datasets is not None and keys.clips is None
     assert keys.datasets.weight[keys.datasets.number].tolist() == [0.5, 0.5, 0.5, 3, 3]
-    with pytest.raises(ConfigError, match=r"`data\.weights` names `elsewhere`, but training has `a`, `b`"):
+    with pytest.raises(
+        ConfigError, match=r"`data\.weights` names `elsewhere`, which is none of the data sets; training has"
+    ):
         read_keys(folder, DataConfig(weights={"a": 1, "b": 1, "elsewhere": 1}), print)
-    with pytest.raises(ConfigError, match=r"must name every data set of training, but lacks `b`"):
-        read_keys(folder, DataConfig(weights={"a": 1}), print)
+    held_out = {"hold_out": "dataset", "held_out": ["b"]}  # it is learnt from where another is held out in its place
+    for more in ({}, held_out):
+        with pytest.raises(ConfigError, match=r"must name every data set of training, but lacks `b`"):
+            read_keys(folder, DataConfig.model_validate({"weights": {"a": 1.0}, **more}), print)
 
 
 def test_nothing_is_read_where_rows_come_as_they_are_or_are_balanced(tmp_path: Path) -> None:

@@ -71,8 +71,17 @@ def test_mixed_rows_come_once_in_an_order_of_the_generator(size, window):
 def test_streamed_rows_cannot_be_drawn():
     with pytest.raises(ConfigError, match=r"`data\.sampling` balanced needs data that fit into memory.*class_balanced"):
         stream(10).drawn(Drawing.of(DataConfig(sampling="balanced"), True, None), 0, 1)
-    with pytest.raises(ConfigError, match=r"`data\.weights` needs data that fit into memory"):
-        stream(10).drawn(Drawing.of(DataConfig(weights={"a": 1.0}), True, None), 0, 1)
+    for asked, said in (
+        ({"weights": {"a": 1.0}}, "`data.weights` needs data that fit into memory; {}, or leave it out"),
+        ({"sampling": "paired"}, "`data.sampling` paired needs data that fit into memory; {}, or leave it out"),
+        (
+            {"sampling": "balanced", "weights": {"a": 1.0}},
+            "`data.sampling` balanced and `data.weights` need data that fit into memory; {}, or leave both out",
+        ),
+    ):
+        with pytest.raises(ConfigError) as error:
+            stream(10).drawn(Drawing.of(DataConfig(**asked), True, None), 0, 1)
+        assert str(error.value) == said.format("lower `data.image_size`, give less data")
 
 
 @pytest.mark.parametrize("world_size", [2, 4])
