@@ -10,7 +10,7 @@ from lssat.errors import ConfigError
 from search.earlier.words import taken
 from search.plan.backbone_estimates import BackboneEstimate, estimate_backbones
 from search.plan.data import DataEstimate
-from search.plan.hours import what_fits
+from search.plan.hours import FinalStage, what_fits
 from search.plan.machine import Machine
 from search.plan.seen import what_is_seen
 from search.space import drawable, epochs
@@ -86,7 +86,10 @@ def make_plan(space: Space, data: DataEstimate, machine: Machine, seconds: float
         seconds=None if per_epoch is None else _seconds(space, per_epoch, search_epochs, after_search),
         disk=_disk(space, after_search.expected / example.optim.epochs, backbones, data),
         fits=what_fits(
-            space.search, example.optim.epochs, per_epoch, len(config_of), baseline_epochs.expected, data.folds
+            space.search,
+            example.optim.epochs,
+            per_epoch,
+            FinalStage(len(config_of), baseline_epochs.expected, data.folds),
         )
         if hours and per_epoch
         else "",

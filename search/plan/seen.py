@@ -13,7 +13,7 @@ from search.claims.design import design_of
 from search.claims.estimate import FEWEST_UNITS
 from search.claims.power import SEED_SD, Spread, smallest_gap
 from search.record.folder import RunFolder, Stage
-from search.record.manifest import read_manifest
+from search.record.manifest import Rotation, read_manifest
 from search.record.names import MANIFEST
 from search.record.trials import Status
 from search.space.epochs import num_finalists
@@ -64,11 +64,12 @@ def measured_spread(results: Path, data: DataConfig) -> SeedSpread | None:
     for manifest in sorted(results.glob(f"*/{MANIFEST}")):
         folder = RunFolder(manifest.parent)
         try:
-            of_study = read_manifest(folder.manifest).space.example().data
+            begun = read_manifest(folder.manifest)
+            of_study, rotation = begun.space.example().data, begun.rotation
         except ConfigError:  # a study that a much older version began, or no study
             continue
         is_same = _what(of_study) == _what(data)
-        if is_same and (known := _spread(folder)):
+        if is_same and (known := _spread(folder, rotation)):
             found.append(known)
     df, sd, study = max(found, default=(0, 0.0, ""))
     return SeedSpread(sd, study) if df else None
@@ -78,18 +79,16 @@ def _what(data: DataConfig) -> tuple[object, ...]:
     return data.sources, data.task, data.validate_on, data.hold_out, data.held_out
 
 
-def _spread(folder: RunFolder) -> tuple[int, float, str] | None:
+def _spread(folder: RunFolder, rotation: Rotation | None) -> tuple[int, float, str] | None:
     """Degrees of freedom, standard deviation after effects of arms and seeds, and the study's name."""
     scores_of: dict[tuple[str, int], list[float]] = {}  # by arm and seed, over all that is held out
-    over = None
     complete = [record for record in folder.records(Stage.FINAL) if record.status == Status.COMPLETE]
-    for record in of_one_kind(complete):
+    for record in of_one_kind(complete, rotation is not None):
         if record.last:
-            over = record.config.objective.over
             scores_of.setdefault(arm_and_seed(record.name), []).append(record.last.best)
     if len({arm for arm, _ in scores_of}) < 2:
         return None
-    scores = np.array([over_folds(scores, over) for scores in scores_of.values()])
+    scores = np.array([over_folds(scores, rotation and rotation.over) for scores in scores_of.values()])
     arms, seeds = tuple(arm for arm, _ in scores_of), tuple(seed for _, seed in scores_of)
     design = design_of(arms, seeds)
     if design.df < FEWEST_DF:

@@ -119,12 +119,10 @@ def arm_and_seed(run: str) -> tuple[str, int]:
     return arm, int(seed.partition(FOLD)[0])
 
 
-def of_one_kind(records: Sequence[TrialRecord], rotates: bool | None = None) -> list[TrialRecord]:
+def of_one_kind(records: Sequence[TrialRecord], rotates: bool) -> list[TrialRecord]:
     """The runs of a final stage that can be compared: those that rotate what they hold out, or those that do not. A
-    study that goes on may have begun otherwise, so its manifest says which. `rotates`: None: as soon as any does.
+    study that goes on may have begun otherwise, so its manifest says which.
     """
-    if rotates is None:
-        rotates = any(FOLD in record.name for record in records)
     return [record for record in records if (FOLD in record.name) == rotates]
 
 

@@ -145,7 +145,7 @@ def test_the_spread_of_seeds_is_that_of_whole_seeds(tmp_path):
     for run in planned(folder, search):
         score = (0.9, 0.5, 0.7)[run.fold.number] + noise[run.arm.name, run.seed]
         record_at(folder.record(Stage.FINAL, run.name).folder, run.suggestion.sampled, [epoch(2, score, 2)], "complete")
-    df, sd, _ = _spread(folder)
+    df, sd, _ = _spread(folder, read_manifest(folder.manifest).rotation)
     assert df == 5 and sd < 0.02
 
 
