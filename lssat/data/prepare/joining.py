@@ -233,7 +233,7 @@ def _check_alike(infos: Mapping[str, DatasetInfo]) -> None:
             )
         theirs = _opening(info)
         for what, (own, repair) in _opening(first).items():
-            if own != theirs[what][0]:
+            if what in theirs and own != theirs[what][0]:
                 raise ConfigError(
                     f"the images of the data sets of `data.source` must be opened alike, or a model learns to tell the "
                     f"data sets apart, but {what} is {own} in `{name}` and {theirs[what][0]} in `{other}`; {repair}"
@@ -241,19 +241,19 @@ def _check_alike(infos: Mapping[str, DatasetInfo]) -> None:
 
 
 def _opening(info: DatasetInfo) -> dict[str, tuple[str, str]]:
-    """What makes images look alike -> how it is in these data, and what repairs a difference."""
+    """What makes images look alike -> how it is in these data, and what repairs a difference. How faces are found and
+    turned is asked of those that were found here: others come as their makers cut them.
+    """
+    opening = {"`data.image_size`": (str(info.options.get("image_size")), "render one anew with that of the other")}
     faces = Faces.of(info)
-    found = detector_of(info) if faces.are_found else {}
-    detector = f"{found['detector']} ({found['detector_sha256'][:12]})" if found else ""
-    return {
-        "what is shown": (
-            "faces that were found and cut out" if found else "the picture as it came",
-            "give videos of both, or pictures of faces of both",
-        ),
-        "`data.align`": ("upright" if faces.align else "none", "prepare one anew with that of the other"),
-        "the detector": (detector, "prepare again, from its videos, the one that an older version prepared"),
-        "`data.image_size`": (str(info.options.get("image_size")), "render one anew with that of the other"),
-    }
+    if faces.are_found:
+        found = detector_of(info)
+        opening["`data.align`"] = ("upright" if faces.align else "none", "prepare one anew with that of the other")
+        opening["the detector"] = (
+            f"{found['detector']} ({found['detector_sha256'][:12]})",
+            "prepare again, from its videos, the one that an older version prepared",
+        )
+    return opening
 
 
 def _other_classes(classes: Mapping[str, Sequence[str]], are_labels: bool) -> ConfigError:

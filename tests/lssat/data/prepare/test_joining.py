@@ -275,11 +275,6 @@ VIDEOS = {"kind": "celebdf", "crop": True, **DETECTOR}
     [
         (
             VIDEOS,
-            {},
-            "what is shown is faces that were found and cut out in `one` and the picture as it came in `other`",
-        ),
-        (
-            VIDEOS,
             {**VIDEOS, "align": "upright"},
             "`data.align` is none in `one` and upright in `other`; prepare one anew",
         ),
@@ -299,13 +294,9 @@ def test_images_that_are_opened_otherwise_are_refused(tmp_path, one, other, mess
     look(data_of(map(with_options, sources, (other, other))))
 
 
-def test_faces_of_videos_and_frames_of_others_are_told_apart_before_any_is_opened(tmp_path):
+def test_faces_that_were_found_join_with_pictures_as_their_makers_cut_them(tmp_path):
     videos, frames = (trees.celebdf(tmp_path / name, frames=name == "frames", length=1) for name in ("v", "frames"))
-    sources = [f"celebdf:{videos}", f"celebdf:{frames}"]
-    with pytest.raises(
-        ConfigError, match=r"but what is shown is faces that were found and cut out in `.*` and the pic"
-    ):
-        look(build({"data.source": sources}).data)
+    look(build({"data.source": [f"celebdf:{videos}", f"celebdf:{frames}"]}).data)
 
 
 def test_videos_are_turned_as_a_winners_were_beside_prepared_ones_that_are_turned(tmp_path):
