@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 
 import torch
-from jaxtyping import Bool, Float, Int32, Num
+from jaxtyping import Bool, Float, Int32, Num, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -47,7 +47,7 @@ def lbp(
         raise ValueError(f"the method of LBP must be default, ror, uniform, nri_uniform or var, but got {method!r}")
     sides = grey.shape[1:]
     if method != "var" and (points, radius) == (8, 1) and min(sides) > 1 and max(sides) <= LARGEST_SIDE:
-        codes = a_few_at_a_time(_default_codes, grey.float())
+        codes = a_few_at_a_time(_default_codes, grey).to(torch.int32)
         _round_as_float64(codes, grey)
         return codes if method == "default" else methods[method](unpack(codes, 8))
     centre = grey.double()
@@ -77,19 +77,19 @@ def count(signs: list[Tensor]) -> Int32[Tensor, "*N"]:
     return torch.stack(signs).sum(0, dtype=torch.int32)
 
 
-def _default_codes(grey: Float[Tensor, "B H W"]) -> Int32[Tensor, "B H W"]:
+def _default_codes(grey: Num[Tensor, "B H W"]) -> UInt8[Tensor, "B H W"]:
     """Codes of 8 points and radius 1, where a neighbour that equals the centre counts as not darker."""
-    ring = neighbours(F.pad(grey, (1, 1, 1, 1)))
-    threshold = grey * (2 * BESIDE + BEYOND)
-    codes, sign = torch.zeros_like(grey), torch.empty_like(grey)
+    padded = F.pad(grey, (1, 1, 1, 1)).float()
+    ring, centre = neighbours(padded), padded[:, 1:-1, 1:-1]
+    codes, sign = padded.new_zeros(grey.shape), padded.new_empty(grey.shape)
     for bit in reversed(range(8)):
         if bit % 2:
             torch.add(ring[bit - 1], ring[(bit + 1) % 8], out=sign).mul_(BESIDE).add_(ring[bit], alpha=BEYOND)
-            sign.ge_(threshold)
+            sign.sub_(centre, alpha=2 * BESIDE + BEYOND).ge_(0)
         else:
-            torch.ge(ring[bit], grey, out=sign)
+            torch.ge(ring[bit], centre, out=sign)
         torch.add(sign, codes, alpha=2, out=codes)
-    return codes.to(torch.int32)
+    return codes.to(torch.uint8)
 
 
 def _round_as_float64(codes: Int32[Tensor, "B H W"], grey: Num[Tensor, "B H W"]) -> None:
@@ -122,8 +122,9 @@ def _mixed(own: Tensor, other: Tensor, share: Tensor | float) -> Tensor:
 
 def _clear(codes: Int32[Tensor, "B 2 N"], bits: tuple[int, int], darker: Bool[Tensor, "B 2 N"]) -> None:
     """Of both lines of codes, each its own bit, in place."""
-    for line, bit in enumerate(bits):
-        codes[:, line].bitwise_and_(~(darker[:, line].to(codes.dtype) << bit))
+    first, second = bits
+    each = torch.arange(first, 2 * second - first, second - first, dtype=codes.dtype, device=codes.device)
+    codes.bitwise_and_((darker << each[:, None]).bitwise_not_())
 
 
 def _pack(signs: list[Tensor]) -> Int32[Tensor, "*N"]:

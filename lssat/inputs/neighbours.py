@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Int32, Num
+from jaxtyping import Num, UInt8
 from torch import Tensor
 
 RING = ((0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1))
@@ -20,13 +20,11 @@ def neighbours(padded: Num[Tensor, "B _ _"]) -> list[Num[Tensor, "B H W"]]:
     return [padded[:, 1 + down : 1 + down + height, 1 + across : 1 + across + width] for down, across in RING]
 
 
-def a_few_at_a_time(
-    texture: Callable[[Num[Tensor, "B H W"]], Int32[Tensor, "B H W"]], grey: Num[Tensor, "B H W"]
-) -> Int32[Tensor, "B H W"]:
-    """Codes of all images. On a CPU, fresh memory for a whole batch would cost most of the time. A GPU is given the
-    batch whole, and so is a program that is exported for batches of any size.
+def a_few_at_a_time(work: Callable[[Tensor], UInt8[Tensor, "b H W"]], images: Tensor) -> UInt8[Tensor, "B H W"]:
+    """What `work` makes of all images, [B, ..., H, W]. On a CPU, fresh memory for a whole batch would cost most of the
+    time. A GPU is given the batch whole, and so is a program that is exported for batches of any size.
     """
-    if grey.device.type != "cpu" or torch.compiler.is_exporting():
-        return texture(grey)
-    few = max(1, PIXELS_AT_A_TIME // max(1, grey.shape[1] * grey.shape[2]))
-    return torch.cat([texture(part) for part in torch.split(grey, few)])
+    if images.device.type != "cpu" or torch.compiler.is_exporting():
+        return work(images)
+    few = max(1, PIXELS_AT_A_TIME // max(1, images.shape[-2] * images.shape[-1]))
+    return torch.cat([work(part) for part in torch.split(images, few)])

@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float, Int, Int32, Num
+from jaxtyping import Float, Int, Int32, Num, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -85,14 +85,12 @@ def existing_codes(stream: str, config: TextureConfig, device: torch.device) -> 
     return sent(codes, device)
 
 
-def grey(image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B H W"]:
+def grey(image: Float[Tensor, "B 3 H W"]) -> UInt8[Tensor, "B H W"]:
     """Whole grey levels 0..255 of an RGB image in [0, 1], by ITU-R BT.601: (299 R + 587 G + 114 B) / 1000, halves up.
 
     Rounding to thousandths first makes 8-bit images give the same level on every device, ties included.
     """
-    red, green, blue = image.float().unbind(1)
-    thousandths = (299 * red).add_(587 * green).add_(114 * blue).mul_(255).round_()
-    return thousandths.add_(500).div_(1000).floor_()
+    return a_few_at_a_time(_levels, image)
 
 
 def ldp(grey: Num[Tensor, "B H W"], k: int = 3, signed: bool = False) -> Int32[Tensor, "B H W"]:
@@ -102,7 +100,7 @@ def ldp(grey: Num[Tensor, "B H W"], k: int = 3, signed: bool = False) -> Int32[T
     `signed`); among equal ones the lower direction wins, so a code has exactly k bits. `grey` holds whole levels
     0..255; beyond the border the edge pixel repeats.
     """
-    return a_few_at_a_time(lambda few: _ldp_codes(few, k, signed), grey)
+    return a_few_at_a_time(lambda few: _ldp_codes(few, k, signed), grey).to(torch.int32)
 
 
 def kirsch(grey: Num[Tensor, "B H W"]) -> Int[Tensor, "8 B H W"]:
@@ -139,7 +137,13 @@ def _lbp_texture(image: Float[Tensor, "B 3 H W"], config: TextureConfig) -> Num[
 TEXTURES: dict[str, Texture] = {"LBP": _lbp_texture, "LDP": _ldp_texture}
 
 
-def _ldp_codes(grey: Num[Tensor, "B H W"], k: int, signed: bool) -> Int32[Tensor, "B H W"]:
+def _levels(image: Float[Tensor, "B 3 H W"]) -> UInt8[Tensor, "B H W"]:
+    red, green, blue = image.float().unbind(1)
+    thousandths = (299 * red).add_(587 * green).add_(114 * blue).mul_(255).round_()
+    return thousandths.add_(500).div_(1000).clamp_(0, 255).to(torch.uint8)
+
+
+def _ldp_codes(grey: Num[Tensor, "B H W"], k: int, signed: bool) -> UInt8[Tensor, "B H W"]:
     strengths = kirsch(grey)
     if not signed:
         strengths.abs_()
@@ -151,7 +155,7 @@ def _ldp_codes(grey: Num[Tensor, "B H W"], k: int, signed: bool) -> Int32[Tensor
     codes = chosen[7]
     for bit in reversed(range(7)):
         codes = torch.add(chosen[bit], codes, alpha=2, out=codes)
-    return codes.to(torch.int32)
+    return codes.to(torch.uint8)
 
 
 def _kth_largest(keys: Int[Tensor, "8 B H W"], k: int) -> Int[Tensor, "B H W"]:

@@ -219,7 +219,7 @@ def test_lbp_refuses_unknown_methods() -> None:
 
 def test_grey_keeps_grey_images() -> None:
     levels = torch.arange(256).view(1, 1, 16, 16)
-    assert torch.equal(grey((levels / 255).expand(1, 3, 16, 16)), levels[:, 0].float())
+    assert torch.equal(grey((levels / 255).expand(1, 3, 16, 16)), levels[:, 0].to(torch.uint8))
 
 
 def test_grey_is_the_standard_rounded_half_up() -> None:
@@ -228,7 +228,7 @@ def test_grey_is_the_standard_rounded_half_up() -> None:
     colors[0, :, 0, 1] = torch.tensor([1, 1, 1])
     exact = (299 * colors[:, 0] + 587 * colors[:, 1] + 114 * colors[:, 2] + 500) // 1000
     assert exact[0, 0, 0] == 29
-    assert torch.equal(grey(colors / 255), exact.float())
+    assert torch.equal(grey(colors / 255), exact.to(torch.uint8))
 
 
 def test_grey_rounds_between_levels() -> None:
