@@ -79,17 +79,30 @@ def count(signs: list[Tensor]) -> Int32[Tensor, "*N"]:
 
 def _default_codes(grey: Num[Tensor, "B H W"]) -> UInt8[Tensor, "B H W"]:
     """Codes of 8 points and radius 1, where a neighbour that equals the centre counts as not darker."""
-    padded = F.pad(grey, (1, 1, 1, 1)).float()
+    padded = F.pad(grey.to(torch.uint8), (1, 1, 1, 1))
+    straight, diagonal = _straight_bits(padded), _diagonal_bits(padded.float())
+    return diagonal.to(torch.uint8).mul_(2).add_(straight)
+
+
+def _straight_bits(padded: UInt8[Tensor, "B _ _"]) -> UInt8[Tensor, "B H W"]:
+    """Bits 0, 2, 4 and 6: neighbours that are pixels."""
     ring, centre = neighbours(padded), padded[:, 1:-1, 1:-1]
-    codes, sign = padded.new_zeros(grey.shape), padded.new_empty(grey.shape)
-    for bit in reversed(range(8)):
-        if bit % 2:
-            torch.add(ring[bit - 1], ring[(bit + 1) % 8], out=sign).mul_(BESIDE).add_(ring[bit], alpha=BEYOND)
-            sign.sub_(centre, alpha=2 * BESIDE + BEYOND).ge_(0)
-        else:
-            torch.ge(ring[bit], centre, out=sign)
-        torch.add(sign, codes, alpha=2, out=codes)
-    return codes.to(torch.uint8)
+    codes, sign = torch.zeros_like(ring[0]), torch.empty_like(ring[0])
+    for neighbour in reversed(ring[::2]):
+        torch.ge(neighbour, centre, out=sign)
+        torch.add(sign, codes, alpha=4, out=codes)
+    return codes
+
+
+def _diagonal_bits(padded: Float[Tensor, "B _ _"]) -> Float[Tensor, "B H W"]:
+    """Bits 1, 3, 5 and 7, each at half its value: neighbours between four pixels."""
+    ring, centre = neighbours(padded), padded[:, 1:-1, 1:-1]
+    codes, sign = torch.zeros_like(ring[0]), torch.empty_like(ring[0])
+    for bit in (7, 5, 3, 1):
+        torch.add(ring[bit - 1], ring[(bit + 1) % 8], out=sign).mul_(BESIDE).add_(ring[bit], alpha=BEYOND)
+        sign.sub_(centre, alpha=2 * BESIDE + BEYOND).ge_(0)
+        torch.add(sign, codes, alpha=4, out=codes)
+    return codes
 
 
 def _round_as_float64(codes: Int32[Tensor, "B H W"], grey: Num[Tensor, "B H W"]) -> None:
