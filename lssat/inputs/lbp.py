@@ -137,7 +137,7 @@ def _clear(codes: Int32[Tensor, "B 2 N"], bits: tuple[int, int], darker: Bool[Te
     """Of both lines of codes, each its own bit, in place."""
     first, second = bits
     each = torch.arange(first, 2 * second - first, second - first, dtype=codes.dtype, device=codes.device)
-    codes.bitwise_and_((darker << each[:, None]).bitwise_not_())
+    codes.bitwise_and_(torch.bitwise_left_shift(darker.to(codes.dtype), each[:, None]).bitwise_not_())
 
 
 def _pack(signs: list[Tensor]) -> Int32[Tensor, "*N"]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -332,3 +333,20 @@ def test_stream_image_of_the_variance_is_its_deviation() -> None:
     expected = np.sqrt(np.nan_to_num(variance)) / 127.5
     shown = stream_image(image, "LBP", TextureConfig(lbp_method="var"))
     np.testing.assert_allclose(shown[0], np.stack([expected] * 3), atol=1e-6)
+
+
+@pytest.mark.parametrize("stream", ["LBP", "LDP"])
+def test_exported_streams_give_the_same_picture_in_batches_of_every_size(stream: str, tmp_path: Path) -> None:
+    class Stream(torch.nn.Module):
+        def forward(self, image: Tensor) -> Tensor:
+            return stream_image(image, stream, TextureConfig())
+
+    shapes = ({0: torch.export.Dim("batch")},)
+    program = torch.onnx.export(Stream().eval(), (torch.rand(2, 3, 24, 24),), dynamo=True, dynamic_shapes=shapes)
+    assert program is not None
+    program.save(tmp_path / "stream.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "stream.onnx", providers=["CPUExecutionProvider"])
+    for batch in (1, 7):
+        image = torch.randint(0, 8, (batch, 3, 24, 24)) / 8  # few levels, so that many neighbours are equal
+        found = session.run(None, {"image": image.numpy()})[0]
+        assert np.array_equal(found, stream_image(image, stream, TextureConfig()).numpy())
