@@ -16,13 +16,13 @@ import math
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 from torch.nn import functional as F
 
 from lssat.config import Config
 from lssat.inputs.masking import masked_mean, patchify, unpatchify
-from lssat.inputs.texture import TEXTURES, existing_codes, largest_code
+from lssat.inputs.texture import Textures, existing_codes, largest_code
 
 PixelMap = Callable[[Float[Tensor, "B 3 H W"]], Float[Tensor, "B 3 H W"]]
 """Images in, images of the same size out: `Encoder.normalise` or `Encoder.denormalise`."""
@@ -37,21 +37,27 @@ def target_width(config: Config, patch: int) -> int:
     return _stream_width(config, patch) + (3 * patch * patch if config.target.rgb_weight else 0)
 
 
-@torch.no_grad()
 def make_target(
     image: Float[Tensor, "B 3 H W"], config: Config, patch: int, normalise: PixelMap
 ) -> Float[Tensor, "B L P"]:
-    """The target of an RGB image in [0, 1], after augmentation. Layout as in `patchify`, RGB beside a texture last.
+    """The target of an RGB image in [0, 1], after augmentation; see `target_of`."""
+    return target_of(Textures(image, config.texture), config, patch, normalise)
+
+
+@torch.no_grad()
+def target_of(textures: Textures, config: Config, patch: int, normalise: PixelMap) -> Float[Tensor, "B L P"]:
+    """The target of images whose textures streams may have seen already. Layout as in `patchify`, RGB beside a texture
+    last.
 
     `normalise` makes an RGB target of the image. `norm_pix` standardises each patch of the texture and of the RGB image
     beside it, each by its own mean and variance.
     """
     if config.target_stream == "RGB":
-        return _rgb_target(normalise(image), config, patch)
-    texture = _texture_target(image, config, patch)
+        return _rgb_target(normalise(textures.image), config, patch)
+    texture = _texture_target(textures.codes(config.target_stream), config, patch)
     if not config.target.rgb_weight:
         return texture
-    return torch.cat([texture, _rgb_target(normalise(image), config, patch)], dim=-1)
+    return torch.cat([texture, _rgb_target(normalise(textures.image), config, patch)], dim=-1)
 
 
 def target_loss(
@@ -129,9 +135,8 @@ def _rgb_target(normalised: Float[Tensor, "B 3 H W"], config: Config, patch: int
     return _standardised(target) if config.target.norm_pix else target
 
 
-def _texture_target(image: Float[Tensor, "B 3 H W"], config: Config, patch: int) -> Float[Tensor, "B L P"]:
+def _texture_target(codes: Num[Tensor, "B 1 H W"], config: Config, patch: int) -> Float[Tensor, "B L P"]:
     stream = config.target_stream
-    codes = TEXTURES[stream](image, config.texture)
     if config.target.encoding == "bits":
         bits = torch.arange(_num_bits(config), dtype=codes.dtype, device=codes.device).view(1, -1, 1, 1)
         return patchify((codes >> bits & 1).float(), patch)

@@ -13,8 +13,8 @@ from lssat.inputs.augment import AugmentDraws, augment, draw_augment
 from lssat.inputs.erasing import erase
 from lssat.inputs.masking import Mask, random_mask
 from lssat.inputs.sending import sent
-from lssat.inputs.target import make_target
-from lssat.inputs.texture import stream_image
+from lssat.inputs.target import target_of
+from lssat.inputs.texture import Textures
 from lssat.model.encoders.base import Encoder
 
 
@@ -66,9 +66,10 @@ def make_views(config: Config, encoder: Encoder, image: Float[Tensor, "B 3 H W"]
     erasure = draws.augment.erasure
     if config.augment.erase_before_texture:
         image, erasure = erase(image, erasure), None
-    classified = erase(stream_image(image, config.classified_stream, config.texture), erasure)
+    textures = Textures(image, config.texture)
+    classified = erase(textures.picture(config.classified_stream), erasure)
     if draws.mask_noise is None:
         return Views(classified)
-    masked = erase(stream_image(image, config.masked_stream, config.texture), erasure)
+    masked = erase(textures.picture(config.masked_stream), erasure)
     mask = random_mask(draws.mask_noise, encoder.ratio(config.masking.ratio))
-    return Views(classified, masked, mask, make_target(image, config, encoder.unit, encoder.normalise))
+    return Views(classified, masked, mask, target_of(textures, config, encoder.unit, encoder.normalise))

@@ -12,9 +12,10 @@ from torch.nn import functional as F
 
 from lssat.config import Config, build
 from lssat.data.prepared.rows import Batch, ResidentRows
+from lssat.inputs.lbp import lbp
 from lssat.inputs.masking import patchify, unpatchify
 from lssat.inputs.target import make_target, reconstruction_loss, target_loss, target_picture, target_width
-from lssat.inputs.texture import grey, lbp, ldp
+from lssat.inputs.texture import grey, ldp
 from lssat.model.lssat import build_model
 from lssat.task import Task
 from lssat.train.distributed import Distributed
