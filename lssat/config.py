@@ -151,6 +151,11 @@ class Config(Section):
         """Whether there is a masked pass at all."""
         return self.auxiliary and self.aux_weight > 0
 
+    @property
+    def of_training(self) -> Config:
+        """Without what only the choice among trained runs reads: equal where runs are trained alike."""
+        return self.model_copy(update={"objective": self.objective.model_copy(update={"over": None})})
+
     def flat(self) -> dict[str, Any]:
         """Dotted key -> value."""
         return flatten(self.model_dump())

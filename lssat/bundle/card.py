@@ -36,8 +36,9 @@ LIMITS = (
 )
 HELD_OUT = (
     "In training there was no photo whose `{column}` is {values}. The scores on validation and test are of these "
-    "photos (and of those without a value) and hold for these values alone: another one that is new to the model may "
-    "be answered better or worse. The score in domain is of the other photos."
+    "photos and of those that count with both parts (without a value, or real ones with a value of their own), and "
+    "hold for these values alone: another one that is new to the model may be answered better or worse. The score in "
+    "domain is of the other photos and again of those that count with both."
 )
 BALANCED = (
     "In training all classes counted as equally frequent, and so they do here: probabilities and both errors are for "

@@ -198,7 +198,7 @@ def _begin(run: TrainingRun) -> tuple[Learner, list[EpochResult]]:
         return new_learner(run.config, run.task, run.distributed.device), []
     folder, (tensors, state_json) = run.folder / LAST_CHECKPOINT, last
     state = RunState.from_json(state_json, folder)
-    if state.config != run.config:
+    if state.config.of_training != run.config.of_training:
         raise CheckpointError(f"the checkpoint in {folder} was written by another config; delete it to start again")
     learner = new_learner(run.config, run.task, run.distributed.device, resumed=True)
     learner.restore(tensors, folder)

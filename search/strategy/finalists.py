@@ -54,8 +54,7 @@ class Arm:
     @property
     def identity(self) -> str:
         """Equal for arms whose runs would be the same, whichever of a seed's scores counts."""
-        objective = self.config.objective.model_copy(update={"over": None})
-        return self.config.model_copy(update={"objective": objective}).hash()
+        return self.config.of_training.hash()
 
     @cached_property
     def baseline(self) -> Arm:

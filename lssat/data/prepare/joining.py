@@ -231,12 +231,14 @@ def _check_alike(infos: Mapping[str, DatasetInfo]) -> None:
                 f"the data sets of `data.source` must be of one kind of task, but `{name}` is {first.kind} and "
                 f"`{other}` {info.kind}; name one label by `data.task`, or the same several"
             )
-        theirs = _opening(info)
-        for what, (own, repair) in _opening(first).items():
-            if what in theirs and own != theirs[what][0]:
+    known: dict[str, tuple[str, str]] = {}
+    for name, info in infos.items():
+        for what, (own, repair) in _opening(info).items():
+            other, theirs = known.setdefault(what, (name, own))
+            if own != theirs:
                 raise ConfigError(
                     f"the images of the data sets of `data.source` must be opened alike, or a model learns to tell the "
-                    f"data sets apart, but {what} is {own} in `{name}` and {theirs[what][0]} in `{other}`; {repair}"
+                    f"data sets apart, but {what} is {theirs} in `{other}` and {own} in `{name}`; {repair}"
                 )
 
 

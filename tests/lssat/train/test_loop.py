@@ -209,6 +209,14 @@ def test_the_kept_weights_are_the_running_mean_of_the_steps(tmp_path):
     assert not torch.allclose(kept[name.replace("average.module.", "model.")], expected, atol=1e-5)
 
 
+def test_a_run_goes_on_where_only_the_choice_among_runs_has_changed(tmp_path):
+    whole = train(config(**{"optim.epochs": 2}))
+    with pytest.raises(KeyboardInterrupt):
+        train(config(**{"optim.epochs": 2}), tmp_path, stop_after=1)
+    resumed = train(config(**{"optim.epochs": 2, "objective.over": "worst"}), tmp_path)
+    assert resumed[-1] == whole[-1]
+
+
 def test_a_checkpoint_of_another_config_is_refused(tmp_path):
     train(config(), tmp_path)
     with pytest.raises(checkpoint.CheckpointError, match="another config"):

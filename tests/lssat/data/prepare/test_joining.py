@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import itertools
 import os
 import re
 import shutil
@@ -292,6 +293,13 @@ def test_images_that_are_opened_otherwise_are_refused(tmp_path, one, other, mess
     look(data_of(sources))
     assert re.search(message, refused(map(with_options, sources, (one, other))))
     look(data_of(map(with_options, sources, (other, other))))
+
+
+@pytest.mark.parametrize("order", itertools.permutations(range(3)))
+def test_every_two_of_three_are_compared(tmp_path, order):
+    options = {}, VIDEOS, VIDEOS | {"align": "upright"}
+    sources = [with_options(small(tmp_path / f"{number}", seed=number), options[number]) for number in order]
+    assert "`data.align` is " in refused(sources)
 
 
 def test_faces_that_were_found_join_with_pictures_as_their_makers_cut_them(tmp_path):
