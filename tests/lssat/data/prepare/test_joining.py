@@ -295,7 +295,7 @@ def test_images_that_are_opened_otherwise_are_refused(tmp_path, one, other, mess
     look(data_of(map(with_options, sources, (other, other))))
 
 
-@pytest.mark.parametrize("order", itertools.permutations(range(3)))
+@pytest.mark.parametrize("order", [*itertools.permutations(range(3))])
 def test_every_two_of_three_are_compared(tmp_path, order):
     options = {}, VIDEOS, VIDEOS | {"align": "upright"}
     sources = [with_options(small(tmp_path / f"{number}", seed=number), options[number]) for number in order]
