@@ -1,11 +1,12 @@
 """Comparing arms of a study: who is compared with whom, and what is refused."""
 
-import json
-
 import pytest
 
 from lssat.errors import ConfigError
 from search.compare import report
+from search.record.folder import RunFolder, Storage
+from search.record.manifest import new_manifest
+from search.space.file import load
 from tests.search.records import epoch, record
 
 
@@ -34,8 +35,10 @@ def test_trials_that_the_columns_do_not_tell_apart_are_not_averaged(tmp_path):
 @pytest.fixture
 def folder(tmp_path):
     """Two learning rates, the second with one seed; the last epoch is worse than the best."""
-    space = {"space": [{"key": "optim.lr", "name": "optim.lr", "low": 1e-3, "high": 2e-3}]}
-    (tmp_path / "manifest.json").write_text(json.dumps({"resolved": {"space": space}}))
+    (tmp_path / "s.yaml").write_text("space: {optim.lr: {low: 1.0e-3, high: 2.0e-3}}\nsearch: {num_trials: 3}")
+    space = load(tmp_path / "s.yaml", "laptop", {}, {})
+    begun = new_manifest(RunFolder(tmp_path), space, {"fingerprint": "x"}, tmp_path)
+    begun.begin_session(Storage(tmp_path), space, "faces.csv")
     for number, (lr, seed) in enumerate([(1e-3, 0), (1e-3, 1), (2e-3, 0)]):
         trial = tmp_path / "trials" / f"{number:04d}"
         best = 0.5 + lr * (seed + 1)
