@@ -37,12 +37,14 @@ PROSE = """\
 
 `{command}` wrote this page.
 
-Synthetic fakes ([data.md](data.md#synthetic-fakes)) by {trained} carry planted traces. {arms} arms learn to
-tell them from real faces, from each of {seeds} seeds, of which each has faces of its own. A batch holds a real face
-and its fakes. Half of the arms are **shortcut learners**. The others, {honest}, learn from images that
-have the traces at random, real or fake alike, so that these say nothing. The arms, the seventh design of such, were
-made up by looking at other seeds. The same runs are then chosen among by two rules, and the chosen ones are judged by
-fakes of other people, by {unseen}. No run has seen {held_out} or {unseen} in training.
+Synthetic fakes ([data.md](data.md#synthetic-fakes)) by {trained} carry planted traces.
+{arms} arms learn to tell them from real faces, from each of {seeds} seeds, of which each has faces of its own. A batch
+holds a real face and its fakes. Half of the arms are **shortcut learners**. The others, {honest},
+learn from images that have the traces at random, real or fake alike, so that these say nothing. The arms, the seventh
+design of such, were made up by looking at other seeds.
+
+The same runs are then chosen among by two rules, and the chosen ones are judged by fakes of other people, by {unseen}.
+No run has seen {held_out} or {unseen} in training.
 
 - **in domain**: AUC on validation with the methods of training, traces included.
 - **held out**: AUC on validation with {held_out}.

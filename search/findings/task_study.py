@@ -100,8 +100,8 @@ def _task_study(
 def _finals(folder: RunFolder, records: Sequence[TrialRecord], rows: Sequence[leaderboard.Row]) -> dict[str, list[str]]:
     """The choice among several finalists of a backbone is that of the search: their final scores are not looked at."""
     runs: dict[str, list[str]] = {}
-    rotates = folder.manifest.exists() and read_manifest(folder.manifest).final_search.rotate
-    for record in of_one_kind([record for record in records if record.status == Status.COMPLETE], rotates):
+    rotation = read_manifest(folder.manifest).rotation if folder.manifest.exists() else None
+    for record in of_one_kind([record for record in records if record.status == Status.COMPLETE], rotation):
         if record.last:
             runs.setdefault(arm_and_seed(record.name)[0], []).append(record.name)
     found: dict[str, list[str]] = {}

@@ -9,11 +9,15 @@ from lssat.train.result import EVALUATION_SECONDS, TRAINING_SECONDS, WAITING_SEC
 from search.record.folder import RunFolder, Stage
 from search.record.trials import TrialRecord
 
+PAUSE = 60
+"""Seconds."""
+
 
 @dataclass(frozen=True)
 class Actual:
     """`seconds`: on the clock, from the first trial's start to the last one's end, pauses of an interrupted study
-    included. `disk`: bytes that are there now. `spent`: shares of that time, by what for; None where no clock was read.
+    included. `disk`: bytes that are there now. `spent`: shares of the time that it went on, by what for; None where no
+    clock was read.
     """
 
     trials: int
@@ -30,12 +34,12 @@ def actual(folder: RunFolder) -> Actual:
     spans = [span for record in records if (span := record.span)]
     seconds = max(end for _, end in spans) - min(start for start, _ in spans) if spans else 0.0
     epochs = sum(record.num_epochs for record in records)
-    return Actual(len(over[Stage.SEARCH]), epochs, seconds, folder.num_bytes(), spent(records, seconds))
+    return Actual(len(over[Stage.SEARCH]), epochs, seconds, folder.num_bytes(), spent(records))
 
 
-def spent(records: Sequence[TrialRecord], seconds: float) -> dict[str, float] | None:
-    """What the places for runs were used for in `seconds` of a study, as shares. There are as many places as runs that
-    went on at once.
+def spent(records: Sequence[TrialRecord]) -> dict[str, float] | None:
+    """What the places for runs were used for, as shares. There are as many places as runs that went on at once; time in
+    which nothing went on for longer than PAUSE is no time of the study.
 
     "starts and checkpoints": the time of runs that is not in an epoch. "nothing runs": places that stand empty.
     """
@@ -45,8 +49,9 @@ def spent(records: Sequence[TrialRecord], seconds: float) -> dict[str, float] | 
     waiting = sum(metrics[WAITING_SECONDS] for metrics in epochs)
     training = sum(metrics[TRAINING_SECONDS] for metrics in epochs) - waiting
     evaluation = sum(metrics[EVALUATION_SECONDS] for metrics in epochs)
-    running = sum(record.seconds for record in records)
-    whole = max(running, _at_once(records) * seconds)
+    running = sum(_seconds(record) for record in records)
+    places, seconds = _places(records)
+    whole = max(running, places * seconds)
     parts = {
         "training": training,
         "evaluation": evaluation,
@@ -57,12 +62,25 @@ def spent(records: Sequence[TrialRecord], seconds: float) -> dict[str, float] | 
     return {name: part / whole for name, part in parts.items()}
 
 
-def _at_once(records: Sequence[TrialRecord]) -> int:
-    """The most runs that went on at the same time."""
-    spans = [span for record in records if (span := record.span)]
-    changes = sorted([(start, 1) for start, _ in spans] + [(end, -1) for _, end in spans])
+def _seconds(record: TrialRecord) -> float:
+    """That a run held its place, pauses left out."""
+    outcome = record.outcome
+    return record.seconds if outcome is None or outcome.seconds is None else outcome.seconds
+
+
+def _places(records: Sequence[TrialRecord]) -> tuple[int, float]:
+    """The most epochs that went on at the same time, and the seconds in which any did or was to come soon."""
+    changes = []
+    for record in records:
+        before = 0.0
+        for end, trained in record.moments:
+            changes += [(end - (trained - before), 1), (end, -1)]
+            before = trained
     running = most = 0
-    for _, change in changes:
-        running += change
+    seconds, last = 0.0, None
+    for moment, change in sorted(changes):
+        if last is not None and (running or moment - last <= PAUSE):
+            seconds += moment - last
+        running, last = running + change, moment
         most = max(most, running)
-    return most
+    return most, seconds

@@ -50,7 +50,8 @@ def plan_study(space: Space, folder: RunFolder, cache: Path, listed: Listed, rea
     warnings.filterwarnings("ignore", category=FutureWarning)
     console = SafeConsole(width=None if sys.stdout.isatty() else WIDTH)
     wanted = space.example().data
-    data = replace(estimate_data(wanted, cache, listed), spread=measured_spread(folder.path.parent, wanted))
+    over = (space.example().objective.over or "mean") if space.search.rotate else None
+    data = replace(estimate_data(wanted, cache, listed), spread=measured_spread(folder.path.parent, wanted, over))
     with console.status("looking at the backbones") as status:
         plan = make_plan(space, data, this_machine(), SECONDS, lambda text: status.update(Text(visible(text))))
     show(plan, console)

@@ -55,10 +55,11 @@ def what_is_seen(
     )
 
 
-def measured_spread(results: Path, data: DataConfig) -> SeedSpread | None:
+def measured_spread(results: Path, data: DataConfig, over: str | None) -> SeedSpread | None:
     """That of the study of these data and this task whose final stage tells most of it; None where there is none.
 
-    `results`: the folder of the run folders.
+    `results`: the folder of the run folders. `over`: which score of a seed counts where values are held out one after
+    the other, None where they are not: a mean over them spreads less than one of them.
     """
     found = []
     for manifest in sorted(results.glob(f"*/{MANIFEST}")):
@@ -68,7 +69,7 @@ def measured_spread(results: Path, data: DataConfig) -> SeedSpread | None:
             of_study, rotation = begun.space.example().data, begun.rotation
         except ConfigError:  # a study that a much older version began, or no study
             continue
-        is_same = _what(of_study) == _what(data)
+        is_same = _what(of_study) == _what(data) and (rotation and rotation.over) == over
         if is_same and (known := _spread(folder, rotation)):
             found.append(known)
     df, sd, study = max(found, default=(0, 0.0, ""))
@@ -83,7 +84,7 @@ def _spread(folder: RunFolder, rotation: Rotation | None) -> tuple[int, float, s
     """Degrees of freedom, standard deviation after effects of arms and seeds, and the study's name."""
     scores_of: dict[tuple[str, int], list[float]] = {}  # by arm and seed, over all that is held out
     complete = [record for record in folder.records(Stage.FINAL) if record.status == Status.COMPLETE]
-    for record in of_one_kind(complete, rotation is not None):
+    for record in of_one_kind(complete, rotation):
         if record.last:
             scores_of.setdefault(arm_and_seed(record.name), []).append(record.last.best)
     if len({arm for arm, _ in scores_of}) < 2:

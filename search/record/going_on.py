@@ -13,6 +13,7 @@ from lssat.storage import StorageLost
 from search.record.folder import RunFolder, Storage
 from search.record.manifest import DATA_SOURCE, OVER, SCORED_BY, Manifest, as_json
 from search.space.definition import Space
+from search.space.settings import SearchConfig
 
 MAY_CHANGE = (
     "num_trials",
@@ -110,6 +111,19 @@ def check_scores_alike(manifest: Manifest, scored_by: str) -> None:
         "mean probability of their frames), so that old and new ones do not compare; its results so far stay "
         f"readable in {manifest.path.parent}; begin a new study:\n  {again}"
     )
+
+
+def check_rotates_alike(manifest: Manifest, search: SearchConfig, values: Sequence[str]) -> None:
+    """`values`: that these data have to hold out one after the other. Raises ConfigError where this study has others,
+    so that a run of the final stage might learn from what it is to be scored on.
+    """
+    rotation = manifest.rotation_of(search)
+    if rotation and [*rotation.values] != [*values]:
+        raise ConfigError(
+            f"this study holds out {', '.join(rotation.values)} one after the other, but its data now have "
+            f"{', '.join(values) or 'none'}: go on without (`--set search.rotate=false`), or begin another study by "
+            "`--name`"
+        )
 
 
 def storage_now(manifest: Manifest, asked: Path | None, folder: RunFolder) -> Storage:

@@ -118,11 +118,16 @@ def arm_and_seed(run: str) -> tuple[str, int]:
     return arm, int(seed.partition(FOLD)[0])
 
 
-def of_one_kind(records: Sequence[TrialRecord], rotates: bool) -> list[TrialRecord]:
-    """The runs of a final stage that can be compared: those that rotate what they hold out, or those that do not. A
-    study that goes on may have begun otherwise, so its manifest says which.
+def of_one_kind(records: Sequence[TrialRecord], rotation: Rotation | None) -> list[TrialRecord]:
+    """Of the complete runs of a final stage those that can be compared: those that do not rotate what they hold out, or
+    of those that do each seed's that lack no value. A study that goes on may have begun otherwise, so its manifest says
+    which.
     """
-    return [record for record in records if (FOLD in record.name) == rotates]
+    found = [record for record in records if (FOLD in record.name) == (rotation is not None)]
+    if rotation is None:
+        return found
+    num_folds = Counter(arm_and_seed(record.name) for record in found)
+    return [record for record in found if num_folds[arm_and_seed(record.name)] == len(rotation.values)]
 
 
 def finalists(eligible: Sequence[TrialRecord], search: SearchConfig) -> list[Arm]:

@@ -107,6 +107,8 @@ def run(session: Session, console: Console) -> bool:
         used = as_used(prepared, space.example().data)
         say_what_is_held_out(console, prepared, space.example().data)
         values = values_to_rotate(prepared, space, notify)
+        if session.begun:
+            going_on.check_rotates_alike(session.begun, space.search, values)
         with space.naming_lines():
             study = _open(session, prepared, used.as_task, values, notify)
         deadline = Deadline(

@@ -37,7 +37,7 @@ class StudyRuns:
     def finals(self) -> list[TrialRecord]:
         """The runs of the final stage that reached their last epoch."""
         complete = [record for record in self.begun_finals if record.status == Status.COMPLETE]
-        return of_one_kind(complete, self.manifest.final_search.rotate)
+        return of_one_kind(complete, self.manifest.rotation)
 
     @property
     def keys(self) -> list[str]:

@@ -11,6 +11,7 @@ from search.page.charts import differences, point
 from search.page.document import Block, Cell, Chart, Section, Table
 from search.page.statements import of_claim
 from search.page.study import StudyOnPage
+from search.strategy.finalists import rotation_of
 
 COLUMNS = (
     *("arm", "backbone", "streams", "aux_weight", "seeds", "failed", "score", "in domain"),
@@ -19,6 +20,7 @@ COLUMNS = (
 )
 """What would tell is said below."""
 IN_DOMAIN = "Score: on held-out values; in domain: that of the same weights on the other validation rows."
+OF_WORST = "Both are of a seed's worst held-out value."
 
 
 def section(study: StudyOnPage) -> Section | None:
@@ -27,7 +29,7 @@ def section(study: StudyOnPage) -> Section | None:
     if not table:
         return None
     name = study.file("finalists")
-    blocks: list[Block] = [_table(table, name)]
+    blocks: list[Block] = [_table(table, study, name)]
     if folds := by_fold(study.folder, study.runs, table):
         blocks.append(_by_fold(folds, study.file("finalists_by_fold")))
     if any(row.best.half is not None for row in table):
@@ -43,15 +45,20 @@ def section(study: StudyOnPage) -> Section | None:
     return Section("finalists", "The finalists", blocks)
 
 
-def _table(table: Sequence[FinalRow], name: str) -> Table:
+def _table(table: Sequence[FinalRow], study: StudyOnPage, name: str) -> Table:
     return Table(
         name,
         "Means over fresh seeds, ranked on validation; differences and their 95% intervals",
         COLUMNS,
         [_cells(row) for row in table],
-        IN_DOMAIN if any(row.in_domain is not None for row in table) else "",
+        _in_domain(study) if any(row.in_domain is not None for row in table) else "",
         best=(0,),
     ).without_alike(("streams", "aux_weight", "seeds", "failed", "backbone"))
+
+
+def _in_domain(study: StudyOnPage) -> str:
+    rotation = rotation_of(study.runs)
+    return f"{IN_DOMAIN} {OF_WORST}" if rotation and rotation.over == "worst" else IN_DOMAIN
 
 
 def _by_fold(folds: ByFold, name: str) -> Table:

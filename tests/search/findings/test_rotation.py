@@ -18,10 +18,11 @@ from search.findings.scored_runs import StageRuns, _of_block, _resampled, _score
 from search.findings.task_study import read_task_study
 from search.page.document import Table
 from search.page.sections import finalists
-from search.plan.seen import _spread
+from search.plan.seen import _spread, measured_spread
 from search.record.folder import RunFolder, Stage, Storage
-from search.record.going_on import check_goes_on
+from search.record.going_on import check_goes_on, check_rotates_alike
 from search.record.manifest import Rotation, new_manifest, read_manifest
+from search.record.names import OUTCOME
 from search.record.predictions import About, KeptPredictions, write
 from search.space.file import load
 from search.space.settings import SearchConfig
@@ -136,6 +137,15 @@ def test_a_seed_that_lacks_a_value_counts_as_failed(tmp_path):
     assert [row.arm for row in table] == ["0001"]
 
 
+def test_a_study_goes_on_with_the_values_it_rotates_and_no_others(tmp_path):
+    begun = read_manifest(study(tmp_path / "s").manifest)
+    check_rotates_alike(begun, SEARCH, VALUES)
+    check_rotates_alike(begun, SEARCH.model_copy(update={"rotate": False}), [])
+    for values in (VALUES[:2], VALUES[::-1], []):
+        with pytest.raises(ConfigError, match=r"one after the other, but its data now have .*search\.rotate=false"):
+            check_rotates_alike(begun, SEARCH, values)
+
+
 def test_the_spread_of_seeds_is_that_of_whole_seeds(tmp_path):
     """What values do to a score is none of it; it takes 5 degrees of freedom."""
     folder = study(tmp_path / "s")
@@ -145,8 +155,15 @@ def test_the_spread_of_seeds_is_that_of_whole_seeds(tmp_path):
     for run in planned(folder, search):
         score = (0.9, 0.5, 0.7)[run.fold.number] + noise[run.arm.name, run.seed]
         record_at(folder.record(Stage.FINAL, run.name).folder, run.suggestion.sampled, [epoch(2, score, 2)], "complete")
-    df, sd, _ = _spread(folder, read_manifest(folder.manifest).rotation)
+    begun = read_manifest(folder.manifest)
+    df, sd, _ = _spread(folder, begun.rotation)
     assert df == 5 and sd < 0.02
+    (folder.record(Stage.FINAL, "0000-seed1-fold1").folder / OUTCOME).unlink()
+    df, sd, _ = _spread(folder, begun.rotation)
+    assert df == 4 and sd < 0.02, "a seed that lacks a value is left out"
+    data = begun.space.example().data
+    assert measured_spread(tmp_path, data, "worst") is measured_spread(tmp_path, data, None) is None
+    assert measured_spread(tmp_path, data, "mean").sd == sd
 
 
 def test_a_baseline_keeps_its_rate_whatever_its_runs_held_out(tmp_path):
@@ -257,8 +274,11 @@ def test_the_same_run_twice_is_no_block_and_runs_before_rotation_are_not_mixed_w
     record_at(before.folder, {**BASE, "seed": 1}, [epoch(2, 0.3, 2)], "complete")
     with pytest.raises(ValueError, match="0000 with seed 1 is there twice"):
         scored_runs(folder, Stage.FINAL, {"0000-seed1": ("0000", 1), "0000-seed1-fold1": ("0000", 1)})
-    kept = of_one_kind(folder.records(Stage.FINAL), rotates=True)
+    rotation = read_manifest(folder.manifest).rotation
+    kept = of_one_kind(folder.records(Stage.FINAL), rotation)
     assert {record.name for record in kept} == {run.name for run in runs}
+    kept = of_one_kind([record for record in kept if record.name != "0000-seed1-fold1"], rotation)
+    assert {record.name for record in kept} == {run.name for run in runs if not run.name.startswith("0000-seed1")}
 
 
 def test_a_study_that_rotates_no_more_is_judged_by_what_it_trained_since(tmp_path):

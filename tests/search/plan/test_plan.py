@@ -299,17 +299,20 @@ def test_the_time_of_a_study_is_told_by_what_it_was_spent_on(tmp_path):
     clocked = {"train/seconds": 6.0, "train/waiting_seconds": 1.0, "val/seconds": 2.0}
     for name, moments in {"0000": (1010, 1020), "0001": (1010, 1020), "0002": (1040,)}.items():
         ended(folder, name, [(moment, 10.0 * epoch) for epoch, moment in enumerate(moments, 1)], **clocked)
+    expected = {
+        "training": 25 / 80,
+        "evaluation": 10 / 80,
+        "waiting for images": 5 / 80,
+        "starts and checkpoints": 10 / 80,
+        "nothing runs": 30 / 80,
+    }
     found = actual(folder)
     assert found.seconds == 40, "two places, of which one stands empty for 20 seconds and the other for 10"
-    assert found.spent == pytest.approx(
-        {
-            "training": 25 / 80,
-            "evaluation": 10 / 80,
-            "waiting for images": 5 / 80,
-            "starts and checkpoints": 10 / 80,
-            "nothing runs": 30 / 80,
-        }
-    )
+    assert found.spent == pytest.approx(expected)
+    ended(folder, "0003", [(1040, 10), (5040, 20)], **clocked)
+    found = actual(folder)
+    assert found.seconds == 4040, "it was interrupted for an hour, which is no place that stands empty"
+    assert found.spent["nothing runs"] == pytest.approx(30 / 100)
 
 
 @pytest.mark.slow

@@ -49,14 +49,15 @@ def study(path, task, scores):
 def test_the_spread_of_an_earlier_study_of_the_same_data_is_taken(tmp_path):
     """What an arm is better by, and what a seed does to all arms, is no spread."""
     data = build({"data.task": "emotion"}).data
-    assert measured_spread(tmp_path / "nowhere", data) is None
+    assert measured_spread(tmp_path / "nowhere", data, None) is None
     study(tmp_path / "other", "attributes", {"a": [0.5, 0.6, 0.7], "b": [0.9, 0.1, 0.5], "c": [0.1, 0.2, 0.3]})
     study(tmp_path / "smoke", "emotion", {"a": [0.1, 0.9], "b": [0.9, 0.1]})
-    assert measured_spread(tmp_path, data) is None
+    assert measured_spread(tmp_path, data, None) is None
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "manifest.json").write_text("{}")
     even = {"a": [0.51, 0.60, 0.69], "b": [0.69, 0.80, 0.91], "c": [0.60, 0.70, 0.80]}
     study(tmp_path / "same", "emotion", even)
-    found = measured_spread(tmp_path, data)
+    found = measured_spread(tmp_path, data, None)
     assert found.study == "same"
+    assert measured_spread(tmp_path, data, "mean") is None, "of seeds that are scored over several values"
     assert found.sd == pytest.approx((4e-4 / 4) ** 0.5)
