@@ -3,6 +3,7 @@
 import pytest
 
 from tests.benchmarks.performance import joint_step, overhead, page
+from tests.benchmarks.performance.machine import has_bfloat16
 from tests.benchmarks.performance.rows import Aim, Effort, Row, Section
 from tests.benchmarks.performance.timing import Ratio
 
@@ -31,6 +32,16 @@ def test_a_step_that_computes_something_else_is_refused():
         joint_step.check_losses({**SMALL, "augment.color": 0.5}, 1e-4)
 
 
+@pytest.mark.benchmark
+@pytest.mark.parametrize("precision", ["float32", *(["bfloat16"] if has_bfloat16() else [])])
+def test_a_step_is_timed_beside_the_reference_and_the_peak(precision):
+    vit = joint_step.Vit("Small", "test_vit", {"decoder.dim": 32, "decoder.num_heads": 4}, 2, 0.5)
+    rows, line = joint_step.measured(vit, precision, seconds=0)
+    assert all(row.ratio.value > 0 for row in rows)
+    assert len(line) == len(joint_step.HEADER)
+
+
+@pytest.mark.benchmark
 def test_the_parts_of_a_step_are_timed_for_a_backbone_that_drops_tokens_and_one_that_cannot():
     found = overhead.measured("Small", overhead.AT_64[:2], 1.3, Effort(seconds=0, quick=True))
     assert len(found.rows) == 4 and len(found.table) == 3

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.benchmarks.performance import joint_step, memory, overhead, page
 from tests.benchmarks.performance.rows import Effort, Section
 
-BENCHES: tuple[Callable[[Effort], list[Section]], ...] = (joint_step.sections, overhead.sections, memory.sections)
+BENCHES: tuple[Callable[[Effort], Iterator[Section]], ...] = (joint_step.sections, overhead.sections, memory.sections)
 
 
 def main() -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -63,14 +63,15 @@ class UnequalLosses(RuntimeError):
     """Our step computes something else than the reference."""
 
 
-def sections(effort: Effort) -> list[Section]:
+def sections(effort: Effort) -> Iterator[Section]:
     """In float32, and in bfloat16 where the hardware has it."""
     vits = VITS[:1] if effort.quick else VITS
     title = "Joint step in {}"
-    full = _section(title.format("float32"), vits, "float32", effort)
+    yield _section(title.format("float32"), vits, "float32", effort)
     if has_bfloat16():
-        return [full, _section(title.format("bfloat16"), vits, "bfloat16", effort)]
-    return [full, Section(title.format("bfloat16"), "", not_measured="this processor has no bfloat16")]
+        yield _section(title.format("bfloat16"), vits, "bfloat16", effort)
+    else:
+        yield Section(title.format("bfloat16"), "", not_measured="this processor has no bfloat16")
 
 
 def check_losses(settings: dict[str, Any], tolerance: float) -> float:
@@ -90,13 +91,14 @@ def _section(title: str, vits: Sequence[Vit], precision: str, effort: Effort) ->
     rows: list[Row] = []
     table: list[Sequence[str]] = [HEADER]
     for vit in vits:
-        own, line = _measured(vit, precision, effort.seconds)
+        own, line = measured(vit, precision, effort.seconds)
         rows += own
         table.append(line)
     return Section(title, PROSE, rows, table)
 
 
-def _measured(vit: Vit, precision: str, seconds: float) -> tuple[list[Row], Sequence[str]]:
+def measured(vit: Vit, precision: str, seconds: float) -> tuple[list[Row], Sequence[str]]:
+    """The rows of one transformer, and its line of the table. Raises UnequalLosses."""
     settings = vit.settings(precision)
     difference = check_losses(settings, TOLERANCE[precision])
     ours = Trained.of(settings)

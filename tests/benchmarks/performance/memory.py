@@ -8,6 +8,7 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import torch
 
@@ -25,15 +26,15 @@ PROSE = (
 )
 
 
-def sections(effort: Effort) -> list[Section]:
+def sections(effort: Effort) -> Iterator[Section]:
     """One row; left out of a quick look, as memory does not vary."""
     if effort.quick:
-        return []
+        return
     joint, supervised = (_in_a_process(kind) for kind in ("joint", "supervised"))
     value = joint / supervised
     row = Row("ViT-B: memory, joint / supervised", Ratio(value, value, value, 1), Aim("at most", 1.5))
     table = [("step", "GB"), ("joint", f"{joint / 1e9:.2f}"), ("supervised", f"{supervised / 1e9:.2f}")]
-    return [Section("Memory", PROSE, [row], table)]
+    yield Section("Memory", PROSE, [row], table)
 
 
 def peak_bytes(auxiliary: bool) -> int:

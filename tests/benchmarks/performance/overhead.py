@@ -70,12 +70,14 @@ AT_64 = (
 )
 
 
-def sections(effort: Effort) -> list[Section]:
+def sections(effort: Effort) -> Iterator[Section]:
     """At 224 px with all threads, and at the laptop's setting with one."""
     small, large = AT_64[:2] if effort.quick else AT_64, () if effort.quick else AT_224
     with _one_thread():
         laptop = measured("Auxiliary task at 64 px, one thread", small, 1.3, effort)
-    return [laptop, measured("Auxiliary task at 224 px", large, 1.15, effort)] if large else [laptop]
+    yield laptop
+    if large:
+        yield measured("Auxiliary task at 224 px", large, 1.15, effort)
 
 
 def measured(title: str, families: Sequence[Family], over_flops: float, effort: Effort) -> Section:

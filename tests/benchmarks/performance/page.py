@@ -19,8 +19,9 @@ TOLERATED = 0.25
 COMMAND = "python -m tests.benchmarks.performance --output docs/performance.md"
 INTRODUCTION = (
     "Ratios, each measured in one run by interleaved repeats (A/B/A/B): medians, in brackets the quartiles from round "
-    "to round, and the number of rounds. Seconds differ between machines, and between hours on a shared one; ratios "
-    "hardly do. `make bench` writes this page; `make bench-quick` compares a part of it with what was recorded."
+    "to round, and the number of rounds. They mean something on a machine that does nothing else: beside other jobs, "
+    "whatever is timed in seconds scatters widely. `make bench` writes this page; `make bench-quick` compares a part "
+    "of it with what was recorded on the same kind of processor."
 )
 
 

@@ -1,4 +1,4 @@
-"""What a bench hands to the page: rows of ratios, in sections. A bench is a function `sections(effort)`."""
+"""What a bench hands to the page: rows of ratios, in sections. A bench is a generator `sections(effort)`."""
 
 from __future__ import annotations
 
