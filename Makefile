@@ -5,7 +5,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: setup search test check bench clean
+.PHONY: setup search test check bench bench-quick clean
 
 setup: $(READY)
 
@@ -35,6 +35,10 @@ check: setup
 
 bench: setup
 	$(RUN) -m pytest -m benchmark -q -s tests/benchmarks
+	$(RUN) -m tests.benchmarks.performance --output docs/performance.md
+
+bench-quick: setup
+	$(RUN) -m tests.benchmarks.performance --quick
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
