@@ -304,7 +304,8 @@ def test_every_two_of_three_are_compared(tmp_path, order):
 
 def test_faces_that_were_found_join_with_pictures_as_their_makers_cut_them(tmp_path):
     videos, frames = (trees.celebdf(tmp_path / name, frames=name == "frames", length=1) for name in ("v", "frames"))
-    look(build({"data.source": [f"celebdf:{videos}", f"celebdf:{frames}"]}).data)
+    found = look(build({"data.source": [f"celebdf:{videos}", f"celebdf:{frames}"]}).data)
+    assert found.info.classes == ("real", "fake")
 
 
 def test_videos_are_turned_as_a_winners_were_beside_prepared_ones_that_are_turned(tmp_path):
