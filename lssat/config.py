@@ -47,6 +47,7 @@ ADDED_KEYS = (
     "augment.resize",
     "augment.noise",
     "augment.jpeg",
+    "resources.activation_checkpointing",
 )
 """Keys that came later, whose defaults are what was done before."""
 MAPPINGS = ("data.weights",)
@@ -153,8 +154,12 @@ class Config(Section):
 
     @property
     def of_training(self) -> Config:
-        """Without what only the choice among trained runs reads: equal where runs are trained alike."""
-        return self.model_copy(update={"objective": self.objective.model_copy(update={"over": None})})
+        """Without what only the choice among trained runs reads, and what trades memory for time: equal where runs are
+        trained alike.
+        """
+        objective = self.objective.model_copy(update={"over": None})
+        resources = self.resources.model_copy(update={"activation_checkpointing": False})
+        return self.model_copy(update={"objective": objective, "resources": resources})
 
     def flat(self) -> dict[str, Any]:
         """Dotted key -> value."""

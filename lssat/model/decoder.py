@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lssat.inputs.masking import Mask
 from lssat.model.encoders.base import Encoded
+from lssat.model.encoders.checkpointing import checkpointed
 from lssat.settings.model import DecoderConfig
 
 
@@ -21,6 +22,8 @@ class Decoder(nn.Module):
     """
 
     position: Float[Tensor, "1 L E"]
+    checkpoints: bool
+    """Whether the backward pass computes the blocks again (activation checkpointing)."""
 
     def __init__(
         self, features_dim: int, grid: tuple[int, int], out_width: int, config: DecoderConfig, *, fills: bool
@@ -36,6 +39,7 @@ class Decoder(nn.Module):
         self.blocks = nn.Sequential(*(Block(config.dim, config.num_heads, qkv_bias=True) for _ in range(config.depth)))
         self.norm = nn.LayerNorm(config.dim)
         self.predict = nn.Linear(config.dim, out_width)
+        self.checkpoints = False
         self._initialise()
 
     def forward(self, encoded: Encoded, mask: Mask) -> Float[Tensor, "B L P"]:
@@ -51,7 +55,8 @@ class Decoder(nn.Module):
         return self._mixed(self.embed(encoded.features)).mean(1)
 
     def _mixed(self, tokens: Float[Tensor, "B L E"]) -> Float[Tensor, "B L E"]:
-        mixed: Tensor = self.norm(self.blocks(tokens + self.position))
+        with checkpointed(list(self.blocks) if self.checkpoints and self.training else []):
+            mixed: Tensor = self.norm(self.blocks(tokens + self.position))
         return mixed
 
     def _initialise(self) -> None:

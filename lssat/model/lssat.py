@@ -92,4 +92,6 @@ def build_model(config: Config, num_outputs: int, *, trained: bool = False) -> L
 
 def _build_decoder(config: Config, encoder: Encoder) -> Decoder:
     width = target_width(config, encoder.unit)
-    return Decoder(encoder.features_dim, encoder.grid, width, config.decoder, fills=encoder.masking == "tokens")
+    decoder = Decoder(encoder.features_dim, encoder.grid, width, config.decoder, fills=encoder.masking == "tokens")
+    decoder.checkpoints = config.resources.activation_checkpointing
+    return decoder

@@ -154,3 +154,6 @@ class ResourcesConfig(Section):
     num_workers: Int = Field(1, ge=1, description="data-parallel workers of one trial")
     cpus_per_worker: Int = Field(1, ge=1, description="CPU cores of one worker, also its number of torch threads")
     gpus_per_worker: Float = Field(0.0, ge=0, description="GPUs of one worker; a fraction lets trials share one")
+    activation_checkpointing: bool = Field(
+        False, description="computes blocks again in the backward pass: less memory, more time, the same result"
+    )

@@ -81,6 +81,14 @@ def footprint(config: Config, num_outputs: int, num_micro_batches: int) -> Footp
 
 
 def _activations(config: Config, model: LSSAT, rows: int) -> int:
+    """Bytes that the backward pass reads: what autograd keeps and, with activation checkpointing, the largest of the
+    parts that are computed again.
+    """
+    kept = _kept(config, model, rows)
+    return kept + _largest_part(config, model, rows) if config.resources.activation_checkpointing else kept
+
+
+def _kept(config: Config, model: LSSAT, rows: int) -> int:
     """Bytes that autograd keeps of a forward pass of so many rows; weights are not among them, but their copies in
     bfloat16 are.
     """
@@ -99,6 +107,36 @@ def _activations(config: Config, model: LSSAT, rows: int) -> int:
         storages = {kept.tensor.untyped_storage()._cdata: kept.tensor.untyped_storage().nbytes() for kept in saved}
     of_state = {tensor.untyped_storage()._cdata for tensor in state.values()}
     return sum(size for address, size in storages.items() if address not in of_state)
+
+
+def _largest_part(config: Config, model: LSSAT, rows: int) -> int:
+    """Bytes that autograd would keep of the largest part that is computed again. Ends checkpointing in `model`."""
+    saved: dict[int, Tensor] = {}
+    before: list[int] = []
+    sizes: list[int] = []
+    parts: list[nn.Module] = [model.encoder.model.get_submodule(name) for name in model.encoder.segments]
+    model.encoder.segments = ()
+    if model.decoder:
+        parts += model.decoder.blocks
+        model.decoder.checkpoints = False
+
+    def save(tensor: Tensor) -> Tensor:
+        saved[tensor.untyped_storage()._cdata] = tensor
+        return tensor
+
+    def num_bytes() -> int:
+        return sum(tensor.untyped_storage().nbytes() for tensor in saved.values())
+
+    for part in parts:
+        part.register_forward_pre_hook(lambda *_: before.append(num_bytes()))
+        part.register_forward_hook(lambda *_: sizes.append(num_bytes() - before.pop()))
+    with FakeTensorMode():
+        state = {name: _fake(tensor) for name, tensor in [*model.named_parameters(), *model.named_buffers()]}
+        for tensor in state.values():
+            save(tensor)  # weights are no activations
+        with saved_tensors_hooks(save, lambda tensor: tensor):
+            _loss(config, model, state, rows)
+    return max(sizes, default=0)
 
 
 class _Saved:

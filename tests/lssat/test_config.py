@@ -119,6 +119,7 @@ def test_a_key_that_came_later_changes_no_hash_but_where_it_is_set(key):
         "data.validate_on": {key: "b", "data.source": ["a", "b"]},
         "data.align": {key: "upright"},
         "objective.over": {key: "worst"},
+        "resources.activation_checkpointing": {key: True},
     }
     changed = set_to.get(key, {key: 0.25})
     others = {name: value for name, value in changed.items() if name not in ADDED_KEYS}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 
 from lssat.inputs.mask_rule import Masking, mask_ratio
 from lssat.inputs.masking import Mask
+from lssat.model.encoders.checkpointing import Changed, checkpointed
 
 
 class Encoded(NamedTuple):
@@ -32,6 +35,8 @@ class Encoder(nn.Module, ABC):
     masking: ClassVar[Masking]
     model: Any
     """The backbone, as timm makes it."""
+    segments: tuple[str, ...]
+    """Modules of the backbone that the backward pass computes again (activation checkpointing)."""
     mean: Float[Tensor, " 3"]
     std: Float[Tensor, " 3"]
 
@@ -46,6 +51,7 @@ class Encoder(nn.Module, ABC):
         self.unit = unit
         self.features_dim = features_dim
         self.pooled_dim: int = model.head_hidden_size
+        self.segments = ()
         for name in ("mean", "std"):
             channels = torch.tensor(model.pretrained_cfg[name], dtype=torch.float32)
             self.register_buffer(name, channels, persistent=False)
@@ -53,6 +59,15 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def encode(self, image: Float[Tensor, "B 3 H W"], mask: Mask | None = None) -> Encoded:
         """Encode images with values in [0, 1]. With a mask, what it hides has no influence on what it shows."""
+
+    @contextmanager
+    def passing(self, changed: Changed = nullcontext) -> Iterator[None]:
+        """Within, the backbone computes as `changed()` makes it do; in training, its segments keep nothing but their
+        inputs for the backward pass.
+        """
+        segments = self.segments if self.training and torch.is_grad_enabled() else ()
+        with changed(), checkpointed([self.model.get_submodule(name) for name in segments], changed):
+            yield
 
     @property
     def num_cells(self) -> int:

@@ -20,6 +20,7 @@ from lssat.inputs.mask_rule import check_grid
 from lssat.inputs.masking import random_mask
 from lssat.model import catalog
 from lssat.model.encoders.base import Encoder
+from lssat.model.encoders.checkpointing import find_segments
 from lssat.model.encoders.pointwise import spare_memory
 from lssat.model.encoders.pooling import set_pooling
 from lssat.model.encoders.pyramid import PyramidEncoder, first_stage, read_stages
@@ -55,6 +56,8 @@ def encoder_of(config: Config, *, trained: bool = False) -> Encoder:
         _check_runs(encoder, config)
         if isinstance(encoder, SparseEncoder) and not encoder.mean.is_meta:  # without weights there is nothing to try
             check_exact(encoder, name, config.data.image_size)
+    if config.resources.activation_checkpointing:
+        encoder.segments = _segments_of(encoder, config.data.image_size)
     return encoder
 
 
@@ -177,6 +180,15 @@ def _check_runs(encoder: Encoder, config: Config) -> None:
     encoder.train(was_training)
     assert encoded.features.shape == (1, encoder.num_cells, encoder.features_dim), catalog.architecture(config.backbone)
     assert encoded.pooled.shape == (1, encoder.pooled_dim), catalog.architecture(config.backbone)
+
+
+def _segments_of(encoder: Encoder, image_size: int) -> tuple[str, ...]:
+    image = torch.zeros(1, 3, image_size, image_size, device=encoder.mean.device)
+    was_training = encoder.training
+    with torch.inference_mode():
+        segments = find_segments(encoder.model, lambda: encoder.eval().encode(image))
+    encoder.train(was_training)
+    return tuple(segments)
 
 
 def _fitted_window(sketch: Any, image_size: int) -> dict[str, int]:

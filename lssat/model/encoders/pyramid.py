@@ -8,6 +8,9 @@ pass by that batch's visible positions and updates nothing, so that masked stati
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -55,7 +58,7 @@ class PyramidEncoder(Encoder):
         """See Encoder. `features` covers all positions, hidden ones included."""
         normalised = self.normalise(image)
         if mask is None:
-            with norms_synced(self.model):
+            with self.passing(partial(norms_synced, self.model)):
                 return self._encode(normalised)
         visible_at = visibility(mask.hidden, self.grid)
         # Normalised pixels are 0 where an image has the mean of the backbone's pixels.
@@ -72,7 +75,13 @@ class PyramidEncoder(Encoder):
         """`shown`: normalised images, hidden pixels 0."""
         position, token = self.token_position, self.mask_token
         assert position is not None and token is not None, "an encoder built with masked=False takes no mask"
-        with token_inserted(self.model, position, visible_at, token), norms_masked(self.model, visible_at):
+
+        @contextmanager
+        def masked() -> Iterator[None]:
+            with token_inserted(self.model, position, visible_at, token), norms_masked(self.model, visible_at):
+                yield
+
+        with self.passing(masked):
             return self._encode(shown)
 
     def _encode(self, normalised: Float[Tensor, "B 3 H W"]) -> Encoded:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -44,7 +45,7 @@ class SparseEncoder(PyramidEncoder):
         self.mask_token = nn.Parameter(torch.zeros(self.features_dim))
 
     def _encode_masked(self, shown: Float[Tensor, "B 3 H W"], visible_at: VisibleAt) -> Encoded:
-        with positions_masked(self.model, visible_at):
+        with self.passing(partial(positions_masked, self.model, visible_at)):
             maps, pooled = self.run(shown)
         assert self.mask_token is not None
         tokens = torch.split(self.mask_token, [stage.shape[1] for stage in maps])

@@ -5,7 +5,7 @@ arXiv 2111.06377).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from lssat.inputs.masking import Mask, pixel_mask
 from lssat.model.encoders.base import Encoded, Encoder
+from lssat.model.encoders.checkpointing import Changed
 
 
 class TokenEncoder(Encoder):
@@ -42,17 +43,20 @@ class TokenEncoder(Encoder):
         """See Encoder. With a mask, `features` holds the visible units only."""
         normalised = self.normalise(image)
         if mask is None:
-            tokens = self.model.forward_features(normalised)
+            tokens = self._tokens(normalised, nullcontext)
         elif isinstance(self.model, Hiera):
             # Its patches overlap, so hidden pixels are zeroed first, as in its own masked pass.
             shown = normalised * ~pixel_mask(mask.hidden, self.grid, (image.shape[2], image.shape[3]))
-            with _units_dropped(self.model, mask.visible):
-                tokens = self.model.forward_features(shown)
+            tokens = self._tokens(shown, partial(_units_dropped, self.model, mask.visible))
         else:
-            with tokens_dropped(self.model, mask.visible):
-                tokens = self.model.forward_features(normalised)
+            tokens = self._tokens(normalised, partial(tokens_dropped, self.model, mask.visible))
         pooled = self.model.forward_head(tokens, pre_logits=True)
         return Encoded(tokens[:, self.prefix :], pooled)
+
+    def _tokens(self, normalised: Float[Tensor, "B 3 H W"], changed: Changed) -> Float[Tensor, "B M D"]:
+        with self.passing(changed):
+            tokens: Tensor = self.model.forward_features(normalised)
+        return tokens
 
 
 def drops_tokens(model: Any) -> bool:

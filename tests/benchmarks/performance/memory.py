@@ -1,4 +1,4 @@
-"""Memory of a step of ViT-B: joint beside supervised, each in a process of its own.
+"""Memory of a step of ViT-B: joint beside supervised, and with activation checkpointing, each in a process of its own.
 
 `python -m tests.benchmarks.performance.memory joint` prints the bytes that one of them takes.
 """
@@ -9,6 +9,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
@@ -19,28 +20,40 @@ from tests.benchmarks.performance.timing import Ratio
 from tests.benchmarks.performance.trained import Trained
 
 BATCH = 8
+KINDS: dict[str, dict[str, Any]] = {
+    "joint": {},
+    "supervised": {"auxiliary": False},
+    "joint, checkpointed": {"resources.activation_checkpointing": True},
+}
 STEPS = 2  # the second has AdamW's numbers beside it
 PROSE = (
-    "Peak of two steps of ViT-B with AdamW, joint over supervised, a process each. On a CPU: resident memory above "
+    "Peak of two steps of ViT-B with AdamW, a process each: joint over supervised, and joint with activation "
+    "checkpointing (`resources.activation_checkpointing`) over joint without. On a CPU: resident memory above "
     "that after the imports; on a GPU: `torch.cuda.max_memory_allocated`."
 )
 
 
 def sections(effort: Effort) -> Iterator[Section]:
-    """One row; left out of a quick look, as memory does not vary."""
+    """Two rows; left out of a quick look, as memory does not vary."""
     if effort.quick:
         return
-    joint, supervised = (_in_a_process(kind) for kind in ("joint", "supervised"))
-    value = joint / supervised
-    row = Row("ViT-B: memory, joint / supervised", Ratio(value, value, value, 1), Aim("at most", 1.5))
-    table = [("step", "GB"), ("joint", f"{joint / 1e9:.2f}"), ("supervised", f"{supervised / 1e9:.2f}")]
-    yield Section("Memory", PROSE, [row], table)
+    taken = {kind: _in_a_process(kind) for kind in KINDS}
+    rows = [
+        _row("ViT-B: memory, joint / supervised", taken["joint"] / taken["supervised"], 1.5),
+        _row("ViT-B: memory, joint checkpointed / joint", taken["joint, checkpointed"] / taken["joint"], 1.0),
+    ]
+    table = [("step", "GB"), *((kind, f"{size / 1e9:.2f}") for kind, size in taken.items())]
+    yield Section("Memory", PROSE, rows, table)
 
 
-def peak_bytes(auxiliary: bool) -> int:
+def _row(name: str, value: float, at_most: float) -> Row:
+    return Row(name, Ratio(value, value, value, 1), Aim("at most", at_most))
+
+
+def peak_bytes(kind: str) -> int:
     """What two steps take in this process, which has done nothing else."""
     before = _resident_peak()
-    settings = {**VITS[-1].settings("float32"), "auxiliary": auxiliary}
+    settings = {**VITS[-1].settings("float32"), **KINDS[kind]}
     trained = Trained.of(settings if device().type == "cuda" else {**settings, "optim.batch_size": BATCH})
     for _ in range(STEPS):
         trained.step()
@@ -58,4 +71,4 @@ def _resident_peak() -> int:
 
 
 if __name__ == "__main__":
-    print(peak_bytes(sys.argv[1] == "joint"))
+    print(peak_bytes(sys.argv[1]))

@@ -112,6 +112,16 @@ def test_every_way_of_masking_is_measured(settings):
     assert both.activations > without.activations > 0
 
 
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "resnet50"])
+def test_checkpointing_keeps_less_and_needs_room_for_what_is_computed_again(name):
+    settings = {"backbone.name": name, "data.image_size": 128, "masking.unit": 32, "optim.batch_size": 16}
+    whole, less = (
+        footprint(build({**settings, "resources.activation_checkpointing": each}), 3, 1) for each in (False, True)
+    )
+    assert 0.1 < less.activations / whole.activations < 0.6
+    assert (less.weights, less.inputs) == (whole.weights, whole.inputs)
+
+
 def test_on_a_gpu_attention_is_fused():
     settings = {"backbone.name": "vit_tiny_patch16_224", "data.image_size": 224, "masking.unit": 32}
     fused = footprint(build({**settings, "resources.gpus_per_worker": 1}), 3, 1)
