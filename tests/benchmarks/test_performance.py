@@ -2,8 +2,10 @@
 
 import pytest
 
-from tests.benchmarks.performance import joint_step, overhead, page
+from tests.benchmarks.performance import __main__ as command
+from tests.benchmarks.performance import joint_step, overhead, page, texture
 from tests.benchmarks.performance.machine import has_bfloat16
+from tests.benchmarks.performance.record import Kept, Record
 from tests.benchmarks.performance.rows import Aim, Effort, Row, Section
 from tests.benchmarks.performance.timing import Ratio
 
@@ -19,8 +21,12 @@ SMALL = {
 }
 
 
-def section(value, aim):
-    return [Section("Speed", "Of something.", [Row("speed", Ratio(value, value, value, 5), aim)])]
+def row(value, aim=Aim("at least", 1)):  # noqa: B008
+    return Row("speed", Ratio(value, value, value, 5), aim)
+
+
+def section(title, value):
+    return Section(title, "Of something.", [row(value)], [("step", "GB"), ("joint", "3")])
 
 
 def test_our_step_and_the_published_one_come_to_the_same_losses():
@@ -48,6 +54,13 @@ def test_the_parts_of_a_step_are_timed_for_a_backbone_that_drops_tokens_and_one_
     assert all(row.ratio.value > 0 for row in found.rows)
 
 
+@pytest.mark.benchmark
+def test_textures_are_equal_to_slower_code_and_timed_beside_it_and_beside_the_step():
+    times = texture.beside_others(2, 32, seconds=0)
+    assert all(times.median(name) > 0 for name in texture.NAMES)
+    assert texture.shares("LDP", "small", SMALL, seconds=0).ratio.value > 0
+
+
 @pytest.mark.parametrize(
     ("aim", "value", "is_worse"),
     [
@@ -58,19 +71,49 @@ def test_the_parts_of_a_step_are_timed_for_a_backbone_that_drops_tokens_and_one_
         (Aim("at most", 1), 0.5, False),
     ],
 )
-def test_a_ratio_that_is_worse_than_recorded_by_over_a_quarter_is_said(tmp_path, monkeypatch, aim, value, is_worse):
-    monkeypatch.setattr(page, "RECORDED", tmp_path / "recorded.json")
-    page.record(section(1.0, aim))
-    assert bool(page.worse(section(value, aim))) is is_worse
+def test_a_ratio_that_is_worse_than_recorded_by_over_a_quarter_is_said(aim, value, is_worse):
+    assert bool(command.worse([row(value, aim)], {"speed": row(1.0, aim)})) is is_worse
 
 
 def test_nothing_is_compared_with_another_processor(tmp_path, monkeypatch):
-    monkeypatch.setattr(page, "RECORDED", tmp_path / "recorded.json")
-    with pytest.raises(page.NotRecorded):
-        page.worse(section(1.0, Aim("at least", 1)))
+    monkeypatch.setattr("tests.benchmarks.performance.machine.processor", lambda: "theirs")
+    Record(tmp_path / "page.json").end("joint", [section("Speed", 1.0)], "today")
+    monkeypatch.setattr("tests.benchmarks.performance.machine.processor", lambda: "ours")
+    assert Record(tmp_path / "page.json").rows() == {}
 
 
-def test_the_page_says_what_was_not_measured():
-    text = page.markdown([*section(0.5, Aim("at least", 1)), Section("bfloat16", "", not_measured="no hardware")])
+def test_a_run_that_is_ended_keeps_what_it_had_measured_and_the_page_the_rest_as_it_was(tmp_path):
+    output, record = tmp_path / "page.md", Record(tmp_path / "page.json")
+
+    def ended(effort):
+        yield section("First", 3.0)
+        raise KeyboardInterrupt
+
+    def whole(effort):
+        yield section("First", 1.0)
+        yield section("Second", 2.0)
+
+    command.measure({"joint": whole}, Effort(0, False), record, output)
+    assert record.has_whole("joint", command.measured_of())
+    with pytest.raises(KeyboardInterrupt):
+        command.measure({"joint": ended}, Effort(0, False), record, output)
+    assert [each.section.rows[0].ratio.value for each in record.sections("joint")] == [3.0, 2.0]
+    assert not record.has_whole("joint", command.measured_of())
+    text = output.read_text()
+    assert text.index("| speed | 3.00") < text.index("| speed | 2.00") and "| joint | 3 |" in text
+
+
+def test_a_section_is_the_same_after_it_was_recorded(tmp_path):
+    measured = [section("First", 1.0), Section("bfloat16", "", not_measured="no hardware")]
+    record = Record(tmp_path / "page.json")
+    record.end("joint", measured, "today")
+    kept = [Kept(each, "today") for each in measured]
+    assert page.markdown(record.sections("joint")) == page.markdown(kept)
+    assert not record.has_whole("joint", "tomorrow")
+
+
+def test_the_page_says_what_was_not_measured_and_what_was_measured_of_something_else():
+    lacking = Section("bfloat16", "", not_measured="no hardware")
+    text = page.markdown([Kept(section("Speed", 0.5), "today"), Kept(lacking, "yesterday")])
     assert "| speed | 0.50 (0.50 to 0.50, 5 rounds) | at least 1 | no |" in text
-    assert "Not measured: no hardware." in text
+    assert "## bfloat16\n\nMeasured of: yesterday\n\nNot measured: no hardware." in text
