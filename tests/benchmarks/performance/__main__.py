@@ -11,7 +11,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tests.benchmarks.performance import joint_step, memory, overhead, page, texture
+from tests.benchmarks.performance import joint_step, memory, overhead, page, texture, turnover
+from tests.benchmarks.performance.feeding import rates, waiting
 from tests.benchmarks.performance.record import ROOT, Record, measured_of
 from tests.benchmarks.performance.rows import Effort, Row, Section
 
@@ -21,6 +22,9 @@ BENCHES: dict[str, Bench] = {
     "overhead": overhead.sections,
     "memory": memory.sections,
     "texture": texture.sections,
+    "waiting": waiting.sections,
+    "rates": rates.sections,
+    "turnover": turnover.sections,
 }
 TOLERATED = 0.25
 """Share of a recorded ratio by which a new one may be worse."""
