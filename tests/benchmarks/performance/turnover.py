@@ -45,8 +45,9 @@ PROSE = (
     "Seconds on this machine, of a study of 96 small pictures of noise whose trials train an epoch each. A first step "
     "is when the trial's checkpoint was written, less the epoch's training and evaluation as the study records them; a "
     "trial's end is when its last epoch was recorded. A study starts where its command does, and prepares its data on "
-    "the way. Trials of one worker train side by side, one a core. `--help` and an unknown key: the whole command."
+    "the way. Trials train side by side, one a core. `--help` and an unknown key: the whole command."
 )
+PROSE_TOGETHER = "The same of trials with two workers, one trial after the other."
 
 
 class Moments(NamedTuple):
@@ -59,25 +60,29 @@ class Moments(NamedTuple):
 def sections(effort: Effort) -> Iterator[Section]:
     """Left out of a quick look: studies take their time."""
     if not effort.quick:
-        yield measured(num_alone=12, num_groups=4)
+        with tempfile.TemporaryDirectory() as temporary:
+            yield alone(Path(temporary), num_trials=12)
+        with tempfile.TemporaryDirectory() as temporary:
+            yield together(Path(temporary), num_trials=4)
 
 
-def measured(num_alone: int, num_groups: int) -> Section:
-    """Of a study with so many trials of one worker, and one with so many of two."""
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        table = noise_table(folder)
-        start, gaps = _turnover(folder, table, num_alone, joblib.cpu_count())
-        _, gaps_of_groups = _turnover(folder, table, num_groups, 1, *GROUPS)
-        help_, mistake = _answers("--help"), _answers("--space", _mistaken(folder))
+def alone(folder: Path, num_trials: int) -> Section:
+    """Of a study whose trials have one worker, and of commands that train nothing."""
+    start, gaps = _turnover(folder, num_trials, joblib.cpu_count())
     rows = [
         _row("study's start to its first step", [start], 10),
         _row("trial's end to the next one's first step, one worker", gaps, 0.5),
-        _row("trial's end to the next one's first step, two workers", gaps_of_groups, 6),
-        _row("`--help`", help_, 0.5),
-        _row("an unknown key", mistake, 0.5),
+        _row("`--help`", _answers("--help"), 0.5),
+        _row("an unknown key", _answers("--space", _mistaken(folder)), 0.5),
     ]
     return Section("Turnover, in seconds", PROSE, rows)
+
+
+def together(folder: Path, num_trials: int) -> Section:
+    """Of a study whose trials have two workers."""
+    _, gaps = _turnover(folder, num_trials, 1, *GROUPS)
+    rows = [_row("trial's end to the next one's first step, two workers", gaps, 6)]
+    return Section("Turnover of trials with two workers, in seconds", PROSE_TOGETHER, rows)
 
 
 def noise_table(folder: Path) -> Path:
@@ -106,13 +111,13 @@ def run_folder(folder: Path) -> RunFolder:
     return RunFolder(folder / "results" / "bench-table-bright")
 
 
-def _turnover(folder: Path, table: Path, num_trials: int, at_once: int, *more: str) -> tuple[float, list[float]]:
+def _turnover(folder: Path, num_trials: int, at_once: int, *more: str) -> tuple[float, list[float]]:
     """Seconds to the first step of a study, and from each trial's end to the first step in its place.
 
     The trial that begins as number `at_once + n` has the place of the one that ended as number n.
     """
+    words = command(folder, noise_table(folder), "--num-trials", str(num_trials), *ONE_EPOCH, *more)
     began = time.time()
-    words = command(folder, table, "--num-trials", str(num_trials), "--overwrite", *ONE_EPOCH, *more)
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
     results = run_folder(folder)
     found = [_moments(results, record) for record in results.records(Stage.SEARCH)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,6 +52,7 @@ def prepared(num_rows: int) -> Iterator[Path]:
 def ray_here() -> Iterator[None]:
     """Ray as a study starts it, with a core for each that this process may use."""
     connect(None, ROOT)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
         yield
     finally:
