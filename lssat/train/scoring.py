@@ -15,15 +15,11 @@ from lssat.inputs.texture import stream_image
 from lssat.model.lssat import LSSAT
 from lssat.task import Task
 from lssat.train.distributed import Distributed, fed, num_steps, to_device
-from lssat.train.losses import task_loss
+from lssat.train.losses import NonFiniteLoss, task_loss
 from lssat.train.precision import autocast
 
 IN_DOMAIN = "in_domain"
 """What the selecting metric is called by, on rows without a held-out value."""
-
-
-class NonFiniteLoss(RuntimeError):
-    """The loss became infinite or NaN; the run cannot go on."""
 
 
 @torch.no_grad()

@@ -49,26 +49,24 @@ SETTINGS = (
 def sections(effort: Effort) -> Iterator[Section]:
     """Left out of a quick look: Ray takes its time to start."""
     if not effort.quick:
-        yield measured(SETTINGS, effort.seconds)
+        yield from (measured(setting, effort.seconds) for setting in SETTINGS)
 
 
-def measured(settings: Sequence[Setting], seconds: float) -> Section:
-    """Of each setting, cached and streamed."""
+def measured(setting: Setting, seconds: float) -> Section:
+    """Cached and streamed."""
     found: list[Row] = []
     table: list[Sequence[str]] = [HEADER]
     with ray_here(), one_thread():
-        for setting in settings:
-            for kind, aim in AIMS.items():
-                num_rows = getattr(setting, kind)
-                with prepared(num_rows) as folder:
-                    split = opened(folder, setting.settings["data.image_size"])
-                    fed = rows(split if kind == "cached" else streamed(split))
-                    share, speed = _epochs(Trained.of(setting.settings), fed, seconds)
-                    first = _first_batch(fed, setting.settings["optim.batch_size"])
-                name = f"{setting.label}, {kind}"
-                found.append(Row(f"{name}: waiting share", share, Aim("at most", aim)))
-                table.append((name, str(num_rows), f"{speed:.3g}", f"{first:.2f}"))
-    return Section("Feeding: waiting", PROSE, found, table)
+        for kind, aim in AIMS.items():
+            num_rows = getattr(setting, kind)
+            with prepared(num_rows) as folder:
+                split = opened(folder, setting.settings["data.image_size"])
+                fed = rows(split if kind == "cached" else streamed(split))
+                share, speed = _epochs(Trained.of(setting.settings), fed, seconds)
+                first = _first_batch(fed, setting.settings["optim.batch_size"])
+            found.append(Row(f"{setting.label}, {kind}: waiting share", share, Aim("at most", aim)))
+            table.append((kind, str(num_rows), f"{speed:.3g}", f"{first:.2f}"))
+    return Section(f"Feeding: waiting, {setting.label}", PROSE, found, table)
 
 
 def _epochs(trained: Trained, fed: Rows, seconds: float) -> tuple[Ratio, float]:
