@@ -2,8 +2,11 @@
 
 import pytest
 
+from lssat.data.prepared import decoding
+from lssat.data.prepared.table import row_groups, shard_paths
 from tests.benchmarks.performance import __main__ as command
-from tests.benchmarks.performance import joint_step, overhead, page, texture
+from tests.benchmarks.performance import joint_step, overhead, page, texture, turnover
+from tests.benchmarks.performance.feeding import pictures, rates, waiting
 from tests.benchmarks.performance.machine import has_bfloat16
 from tests.benchmarks.performance.record import Kept, Record
 from tests.benchmarks.performance.rows import Aim, Effort, Row, Section
@@ -59,6 +62,35 @@ def test_textures_are_equal_to_slower_code_and_timed_beside_it_and_beside_the_st
     times = texture.beside_others(2, 32, seconds=0)
     assert all(times.median(name) > 0 for name in texture.NAMES)
     assert texture.shares("LDP", "small", SMALL, seconds=0).ratio.value > 0
+
+
+@pytest.mark.slow
+@pytest.mark.benchmark
+@pytest.mark.xdist_group("ray")
+def test_rows_are_fed_cached_and_streamed_beside_bare_decoding_and_the_loader_of_torch():
+    found = rates.measured(64, 32, seconds=0)
+    assert all(row.ratio.value > 0 for row in found.rows) and len(found.table) == 6
+    setting = waiting.Setting("small", SMALL, cached=16, streamed=16)
+    shares = [row.ratio.value for row in waiting.measured(setting, seconds=0).rows]
+    assert len(shares) == 2 and all(0 < share < 1 for share in shares)
+
+
+def test_what_the_loader_of_torch_reads_is_what_we_read():
+    with pictures.prepared(20) as folder:
+        theirs = rates.Files(folder, 48)
+        ours = decoding.read_resident(shard_paths(folder, "train"), 48)
+        (batch,) = ours.batches(20, 1, None)
+        assert [label for _, label in theirs] == batch.label.tolist()
+        assert all((image == mine).all() for (image, _), mine in zip(theirs, batch.image, strict=True))
+        groups = row_groups(shard_paths(folder, "train"))
+        assert sum(rates.decoded(group, 48) for group in groups) == 20
+
+
+def test_a_gap_is_between_a_trials_end_and_the_first_step_in_its_place():
+    """Two at a time: the third takes the place of the second, which ends before the first."""
+    trials = [turnover.Moments(0.0, 9.0), turnover.Moments(1.0, 5.0), turnover.Moments(5.5, 12.0)]
+    assert turnover.gaps_between(trials, at_once=2) == [0.5]
+    assert turnover.gaps_between(trials[1:], at_once=1) == [0.5]
 
 
 @pytest.mark.parametrize(

@@ -111,19 +111,22 @@ def run_folder(folder: Path) -> RunFolder:
     return RunFolder(folder / "results" / "bench-table-bright")
 
 
-def _turnover(folder: Path, num_trials: int, at_once: int, *more: str) -> tuple[float, list[float]]:
-    """Seconds to the first step of a study, and from each trial's end to the first step in its place.
-
-    The trial that begins as number `at_once + n` has the place of the one that ended as number n.
+def gaps_between(trials: Sequence[Moments], at_once: int) -> list[float]:
+    """Seconds from each trial's end to the first step of the one that has its place: of those that end as number n and
+    begin as number `at_once + n`.
     """
+    starts, ends = sorted(each.first_step for each in trials), sorted(each.end for each in trials)
+    return [start - end for start, end in zip(starts[at_once:], ends, strict=False)]
+
+
+def _turnover(folder: Path, num_trials: int, at_once: int, *more: str) -> tuple[float, list[float]]:
+    """Seconds to the first step of a study, and those between its trials, of which so many train at once."""
     words = command(folder, noise_table(folder), "--num-trials", str(num_trials), *ONE_EPOCH, *more)
     began = time.time()
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
     results = run_folder(folder)
     found = [_moments(results, record) for record in results.records(Stage.SEARCH)]
-    starts, ends = sorted(each.first_step for each in found), sorted(each.end for each in found)
-    gaps = [start - end for start, end in zip(starts[at_once:], ends, strict=False)]
-    return starts[0] - began, gaps
+    return min(each.first_step for each in found) - began, gaps_between(found, at_once)
 
 
 def _moments(results: RunFolder, record: TrialRecord) -> Moments:

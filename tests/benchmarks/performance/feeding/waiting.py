@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from lssat.data.prepared.rows import Rows
+from lssat.data.prepared.rows import Batch, Rows
 from lssat.train.loop import train_epoch
-from lssat.train.result import IMAGES_PER_S, TRAINING_SECONDS, WAITING_SECONDS
+from lssat.train.result import TRAINING_SECONDS, WAITING_SECONDS
 from tests.benchmarks.performance.feeding.pictures import opened, prepared, ray_here, rows, streamed
 from tests.benchmarks.performance.joint_step import LIGHT, PLAIN
 from tests.benchmarks.performance.machine import one_thread
@@ -22,11 +23,11 @@ from tests.benchmarks.performance.trained import Trained
 AIMS = {"cached": 0.02, "streamed": 0.05}
 PROSE = (
     "Share of an epoch's seconds that training waits for rows (`train/waiting_seconds` over `train/seconds`), on one "
-    "thread as a trial has. Cached: decoded in shared memory. Streamed: what would not "
-    "fit there, decoded on the way by the cores that are left. The table has the rows of an epoch and the seconds that "
-    "a stream takes to its first batch, which an epoch pays once however long it is."
+    "thread as a trial has, after the epoch's first batch. Cached: decoded in shared memory. Streamed: what would not "
+    "fit there, decoded on the way by the cores that are left. A stream gives its first batch when it has rows enough "
+    "to shuffle; an epoch waits for it once however long it is, and those that are streamed are long."
 )
-HEADER = ("rows", "in an epoch", "images/s", "seconds to the first batch")
+HEADER = ("rows", "in an epoch", "images/s after the first batch", "seconds to the first batch")
 
 
 class Setting(NamedTuple):
@@ -62,30 +63,43 @@ def measured(setting: Setting, seconds: float) -> Section:
             with prepared(num_rows) as folder:
                 split = opened(folder, setting.settings["data.image_size"])
                 fed = rows(split if kind == "cached" else streamed(split))
-                share, speed = _epochs(Trained.of(setting.settings), fed, seconds)
-                first = _first_batch(fed, setting.settings["optim.batch_size"])
-            found.append(Row(f"{setting.label}, {kind}: waiting share", share, Aim("at most", aim)))
-            table.append((kind, str(num_rows), f"{speed:.3g}", f"{first:.2f}"))
+                epochs = _epochs(Trained.of(setting.settings), Clocked(fed), seconds)
+            found.append(Row(f"{setting.label}, {kind}: waiting share", _share(epochs), Aim("at most", aim)))
+            _, trained_for, first = epochs.T
+            speed = np.median(num_rows / trained_for)
+            table.append((kind, str(num_rows), f"{speed:.3g}", f"{np.median(first):.2g}"))
     return Section(f"Feeding: waiting, {setting.label}", PROSE, found, table)
 
 
-def _epochs(trained: Trained, fed: Rows, seconds: float) -> tuple[Ratio, float]:
-    """The waiting share of epochs for so long, at least of one, and the images per second."""
+class Clocked:
+    """Rows, and how many seconds their first batch took to come."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows, self.num_rows, self.first = rows, rows.num_rows, 0.0
+
+    def batches(self, size: int, steps: int, seed: int | None) -> Iterator[Batch]:
+        """See `Rows.batches`."""
+        began = time.perf_counter()
+        for number, batch in enumerate(self._rows.batches(size, steps, seed)):
+            if number == 0:
+                self.first = time.perf_counter() - began
+            yield batch
+
+
+def _epochs(trained: Trained, fed: Clocked, seconds: float) -> npt.NDArray[np.float64]:
+    """Of epochs for so long, at least of one: the seconds that were waited and that were trained after the first batch,
+    and those to it [epochs, 3].
+    """
     trained.step()
-    end, epochs = time.perf_counter() + seconds, list[dict[str, float]]()
+    end, epochs = time.perf_counter() + seconds, list[tuple[float, float, float]]()
     while not epochs or time.perf_counter() < end:
-        epochs.append(train_epoch(trained.context, trained.learner, fed, len(epochs), 1))
-    waited, trained_for, speed = (
-        np.array([epoch[name] for epoch in epochs]) for name in (WAITING_SECONDS, TRAINING_SECONDS, IMAGES_PER_S)
-    )
+        measured = train_epoch(trained.context, trained.learner, fed, len(epochs), 1)
+        waited, trained_for = (measured[name] - fed.first for name in (WAITING_SECONDS, TRAINING_SECONDS))
+        epochs.append((waited, trained_for, fed.first))
+    return np.array(epochs)
+
+
+def _share(epochs: npt.NDArray[np.float64]) -> Ratio:
+    waited, trained_for, _ = epochs.T
     low, high = np.quantile(waited / trained_for, (0.25, 0.75))
-    share = Ratio(float(waited.sum() / trained_for.sum()), float(low), float(high), len(epochs))
-    return share, float(np.median(speed))
-
-
-def _first_batch(fed: Rows, size: int) -> float:
-    """Seconds until it is there."""
-    began = time.perf_counter()
-    batches = fed.batches(size, -(-fed.num_rows // size), 0)
-    next(batches)
-    return time.perf_counter() - began
+    return Ratio(float(waited.sum() / trained_for.sum()), float(low), float(high), len(epochs))
