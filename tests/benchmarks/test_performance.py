@@ -87,10 +87,9 @@ def test_what_the_loader_of_torch_reads_is_what_we_read():
 
 
 def test_a_gap_is_between_a_trials_end_and_the_first_step_in_its_place():
-    """Two at a time: the third takes the place of the second, which ends before the first."""
-    trials = [turnover.Moments(0.0, 9.0), turnover.Moments(1.0, 5.0), turnover.Moments(5.5, 12.0)]
-    assert turnover.gaps_between(trials, at_once=2) == [0.5]
-    assert turnover.gaps_between(trials[1:], at_once=1) == [0.5]
+    """Two at a time: the third and fourth take the place of the second, which ends before the first."""
+    moments = [(0.0, 9.0), (1.0, 5.0), (5.5, 6.0), (6.25, 12.0)]
+    assert turnover.gaps_between([turnover.Moments(*each) for each in moments]) == [0.5, 0.25]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import joblib
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -68,7 +67,7 @@ def sections(effort: Effort) -> Iterator[Section]:
 
 def alone(folder: Path, num_trials: int) -> Section:
     """Of a study whose trials have one worker, and of commands that train nothing."""
-    start, gaps = _turnover(folder, num_trials, joblib.cpu_count())
+    start, gaps = _turnover(folder, num_trials)
     rows = [
         _row("study's start to its first step", [start], 10),
         _row("trial's end to the next one's first step, one worker", gaps, 0.5),
@@ -80,7 +79,7 @@ def alone(folder: Path, num_trials: int) -> Section:
 
 def together(folder: Path, num_trials: int) -> Section:
     """Of a study whose trials have two workers."""
-    _, gaps = _turnover(folder, num_trials, 1, *GROUPS)
+    _, gaps = _turnover(folder, num_trials, *GROUPS)
     rows = [_row("trial's end to the next one's first step, two workers", gaps, 6)]
     return Section("Turnover of trials with two workers, in seconds", PROSE_TOGETHER, rows)
 
@@ -111,22 +110,26 @@ def run_folder(folder: Path) -> RunFolder:
     return RunFolder(folder / "results" / "bench-table-bright")
 
 
-def gaps_between(trials: Sequence[Moments], at_once: int) -> list[float]:
-    """Seconds from each trial's end to the first step of the one that has its place: of those that end as number n and
-    begin as number `at_once + n`.
+def gaps_between(trials: Sequence[Moments]) -> list[float]:
+    """Seconds from a trial's end to the first step of the one that came in its place: of those that had ended before
+    that step and whose place was not taken yet, the last. The trials that begin before any has ended took none.
     """
-    starts, ends = sorted(each.first_step for each in trials), sorted(each.end for each in trials)
-    return [start - end for start, end in zip(starts[at_once:], ends, strict=False)]
+    gaps, ends = [], sorted(each.end for each in trials)
+    for start in sorted(each.first_step for each in trials):
+        if before := [end for end in ends if end <= start]:
+            ends.remove(before[-1])
+            gaps.append(start - before[-1])
+    return gaps
 
 
-def _turnover(folder: Path, num_trials: int, at_once: int, *more: str) -> tuple[float, list[float]]:
-    """Seconds to the first step of a study, and those between its trials, of which so many train at once."""
+def _turnover(folder: Path, num_trials: int, *more: str) -> tuple[float, list[float]]:
+    """Seconds to the first step of a study, and those between its trials."""
     words = command(folder, noise_table(folder), "--num-trials", str(num_trials), *ONE_EPOCH, *more)
     began = time.time()
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
     results = run_folder(folder)
     found = [_moments(results, record) for record in results.records(Stage.SEARCH)]
-    return min(each.first_step for each in found) - began, gaps_between(found, at_once)
+    return min(each.first_step for each in found) - began, gaps_between(found)
 
 
 def _moments(results: RunFolder, record: TrialRecord) -> Moments:
