@@ -62,7 +62,7 @@ def sections(effort: Effort) -> Iterator[Section]:
         with tempfile.TemporaryDirectory() as temporary:
             yield alone(Path(temporary), num_trials=12)
         with tempfile.TemporaryDirectory() as temporary:
-            yield together(Path(temporary), num_trials=4)
+            yield together(Path(temporary), num_trials=3)
 
 
 def alone(folder: Path, num_trials: int) -> Section:
