@@ -42,7 +42,7 @@ class Setting(NamedTuple):
 SETTINGS = (
     Setting("laptop", {**LAPTOP, "backbone.name": "test_vit", "backbone.patch_size": 8}, 1024, 4096),
     Setting(
-        "ViT-S at 224 px", {**PLAIN, **LIGHT, "backbone.name": "vit_small_patch16_224", "optim.batch_size": 8}, 32, 96
+        "ViT-S at 224 px", {**PLAIN, **LIGHT, "backbone.name": "vit_small_patch16_224", "optim.batch_size": 8}, 24, 48
     ),
 )
 
