@@ -64,9 +64,7 @@ def test_textures_are_equal_to_slower_code_and_timed_beside_it_and_beside_the_st
     assert texture.shares("LDP", "small", SMALL, seconds=0).ratio.value > 0
 
 
-@pytest.mark.slow
 @pytest.mark.benchmark
-@pytest.mark.xdist_group("ray")
 def test_rows_are_fed_cached_and_streamed_beside_bare_decoding_and_the_loader_of_torch():
     found = [*rates.streaming(64, 32, seconds=0).rows, *rates.cached(64, 32, seconds=0).rows]
     assert len(found) == 3 and all(row.ratio.value > 0 for row in found)
