@@ -154,6 +154,16 @@ def test_what_must_answer_at_once_loads_neither_torch_ray_timm_nor_optuna():
     assert done.returncode == 0, done.stderr
 
 
+def test_what_waits_for_the_workers_of_a_trial_loads_neither_timm_nor_scikit_learn():
+    """They take seconds, and every trial with several workers starts two such processes."""
+    code = (
+        "import sys, search.study.trial\n"
+        "assert not (found := {'timm', 'torchvision', 'sklearn'} & set(sys.modules)), found"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_no_module_of_search_shadows_a_library():
     """`python search/run.py` puts search/ on the path for a moment."""
     own = {path.stem for path in (ROOT / "search").iterdir()} - {"__init__", "__pycache__"}

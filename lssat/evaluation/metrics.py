@@ -1,4 +1,8 @@
-"""Scores of a task from the logits of a whole split, by scikit-learn."""
+"""Scores of a task from the logits of a whole split, by scikit-learn.
+
+It is imported where a score needs it: that takes a second, and processes that score nothing read this module for its
+types.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,6 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
-from sklearn.metrics import accuracy_score, average_precision_score, f1_score, recall_score, roc_auc_score, roc_curve
 
 from lssat.task import Kind
 
@@ -92,6 +95,8 @@ def equal_error_rate(labels: Array, logits: Array) -> float:
     """The rate at which false positives are as frequent as false negatives: where the ROC curve, its points joined by
     straight lines, meets that diagonal. All [N].
     """
+    from sklearn.metrics import roc_curve
+
     false_positive, true_positive, _ = roc_curve(labels, logits, drop_intermediate=False)
     difference = false_positive - (1 - true_positive)
     after = int(np.argmax(difference >= 0))
@@ -114,6 +119,8 @@ def _of_confusion(metric: str, table: Array) -> float:
 
 
 def _binary(logits: Array, labels: Array, label_name: str = "") -> dict[str, float]:
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
     scores = _multiclass((logits > 0).astype(int), labels, label_name)
     ranked = {
         "auc": roc_auc_score(labels, logits),
@@ -125,6 +132,8 @@ def _binary(logits: Array, labels: Array, label_name: str = "") -> dict[str, flo
 
 
 def _multiclass(predicted: Array, labels: Array, label_name: str = "") -> dict[str, float]:
+    from sklearn.metrics import accuracy_score, f1_score, recall_score
+
     present = np.unique(labels)
     if len(present) < 2:
         raise ValueError(

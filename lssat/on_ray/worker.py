@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
@@ -36,10 +36,12 @@ from lssat.task import Task
 from lssat.train import microbatch
 from lssat.train.checkpoint import STATE, CheckpointError
 from lssat.train.distributed import Distributed
-from lssat.train.loop import Report, TrainingRun, fit
+from lssat.train.losses import NonFiniteLoss
 from lssat.train.microbatch import DoesNotFit
 from lssat.train.result import LAST_CHECKPOINT, RAY_TRAIN_FOLDER, Ended
-from lssat.train.scoring import NonFiniteLoss
+
+if TYPE_CHECKING:
+    from lssat.train.loop import Report
 
 REFUSALS = 10
 """Times, 60 s apart, that the cluster may not hold a trial's workers before the trial fails."""
@@ -170,6 +172,9 @@ def _work_together(setting: Mapping[str, Run]) -> None:
 
 
 def _work(run: Run, distributed: Distributed, report: Report) -> None:
+    # It loads timm, which takes seconds: a trial that only waits for its workers, and Ray Train's controller, need not.
+    from lssat.train.loop import TrainingRun, fit
+
     warnings.filterwarnings("ignore", category=FutureWarning)
     torch.set_num_threads(run.config.resources.cpus_per_worker)
     if run.config.resources.gpus_per_worker and distributed.device.type == "cpu":

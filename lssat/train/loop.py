@@ -31,8 +31,9 @@ from lssat.storage import StorageMark
 from lssat.task import Task
 from lssat.train import checkpoint, microbatch
 from lssat.train.checkpoint import CheckpointError, DamagedCheckpoint
-from lssat.train.distributed import Distributed, num_steps
+from lssat.train.distributed import Distributed, fed, num_steps
 from lssat.train.learner import Learner, RowPredictions, RunState, new_learner
+from lssat.train.losses import NonFiniteLoss
 from lssat.train.optim import scheduled_lr, set_lr
 from lssat.train.probe import fewest_micro_batches, has_own_memory
 from lssat.train.reconstruction_panel import draw_panel
@@ -47,7 +48,7 @@ from lssat.train.result import (
     WAITING_SECONDS,
     EpochResult,
 )
-from lssat.train.scoring import NonFiniteLoss, predict_rows, score_predictions
+from lssat.train.scoring import predict_rows, score_predictions
 from lssat.train.step import Losses, StepContext, train_step
 
 Report = Callable[[EpochResult], None]
@@ -127,7 +128,7 @@ def train_epoch(
     steps = num_steps(rows, size, distributed)
     total = Losses.zero(distributed.device)
     training_mode(learner.model, config.optim.tune)
-    batches = Awaited(rows.batches(size, steps, seed))
+    batches = Awaited(fed(rows.batches(size, steps, seed), distributed.device))
     for step, batch in enumerate(batches):
         lr = scheduled_lr(config.optim, epoch * steps + step, steps)
         set_lr(learner.optimizer, lr)

@@ -10,6 +10,10 @@ from torch.nn import functional as F
 from lssat.task import Kind
 
 
+class NonFiniteLoss(RuntimeError):
+    """The loss became infinite or NaN; the run cannot go on."""
+
+
 def task_loss(
     logits: Float[Tensor, "B K"],
     label: Int[Tensor, "B ..."],

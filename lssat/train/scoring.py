@@ -14,16 +14,12 @@ from lssat.evaluation.units import FRAME, RowTexts, score_units, scores_videos
 from lssat.inputs.texture import stream_image
 from lssat.model.lssat import LSSAT
 from lssat.task import Task
-from lssat.train.distributed import Distributed, num_steps, to_device
-from lssat.train.losses import task_loss
+from lssat.train.distributed import Distributed, fed, num_steps, to_device
+from lssat.train.losses import NonFiniteLoss, task_loss
 from lssat.train.precision import autocast
 
 IN_DOMAIN = "in_domain"
 """What the selecting metric is called by, on rows without a held-out value."""
-
-
-class NonFiniteLoss(RuntimeError):
-    """The loss became infinite or NaN; the run cannot go on."""
 
 
 @torch.no_grad()
@@ -37,7 +33,7 @@ def predict_rows(
     model.eval()
     size = max(1, config.optim.batch_size // distributed.world_size // num_micro_batches)
     logits, labels, positions = [], [], []
-    for batch in rows.batches(size, num_steps(rows, size, distributed), None):
+    for batch in fed(rows.batches(size, num_steps(rows, size, distributed), None), distributed.device):
         if not len(batch.label):
             continue  # other workers have more rows
         image, _ = to_device(batch, distributed.device)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -46,6 +47,17 @@ def peak(dtype: torch.dtype) -> Product:
     times = interleaved({name: product.run for name, product in products.items()}, 1)
     best = max(products, key=lambda name: products[name].flops / times.median(name))
     return products[best]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Within, torch computes on one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def processor() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -13,7 +12,7 @@ from lssat.train.precision import autocast
 from lssat.train.step import DeviceRows
 from lssat.train.views import Views, make_views
 from tests.benchmarks.performance.joint_step import HEAVY, LIGHT
-from tests.benchmarks.performance.machine import device
+from tests.benchmarks.performance.machine import device, one_thread
 from tests.benchmarks.performance.rows import Aim, Effort, Row, Section
 from tests.benchmarks.performance.timing import Times, interleaved
 from tests.benchmarks.performance.trained import Trained
@@ -73,7 +72,7 @@ AT_64 = (
 def sections(effort: Effort) -> Iterator[Section]:
     """At 224 px with all threads, and at the laptop's setting with one."""
     small, large = AT_64[:2] if effort.quick else AT_64, () if effort.quick else AT_224
-    with _one_thread():
+    with one_thread():
         laptop = measured("Auxiliary task at 64 px, one thread", small, 1.3, effort)
     yield laptop
     if large:
@@ -157,13 +156,3 @@ def _parts(trained: Trained) -> dict[str, Callable[[], object]]:
         return run
 
     return dict(zip(PARTS, map(alone, (clean, masked, decoded, texture)), strict=True))
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

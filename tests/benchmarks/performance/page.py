@@ -1,77 +1,61 @@
-"""docs/performance.md, and the ratios that were recorded with it."""
+"""docs/performance.md: what was measured, for people."""
 
 from __future__ import annotations
 
-import json
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from tests.benchmarks.performance import machine
+from tests.benchmarks.performance.record import Kept
 from tests.benchmarks.performance.rows import Row, Section
 
-HERE = Path(__file__).parent
-RECORDED, TRIED = HERE / "recorded.json", HERE / "tried.md"
+TRIED = Path(__file__).parent / "tried.md"
 WIDTH = 120
-TOLERATED = 0.25
 COMMAND = "python -m tests.benchmarks.performance --output docs/performance.md"
 INTRODUCTION = (
     "Ratios, each measured in one run by interleaved repeats (A/B/A/B): medians, in brackets the quartiles from round "
     "to round, and the number of rounds. They mean something on a machine that does nothing else: beside other jobs, "
-    "whatever is timed in seconds scatters widely. `make bench` writes this page; `make bench-quick` compares a part "
-    "of it with what was recorded on the same kind of processor."
+    "whatever is timed in seconds scatters widely. `make bench` writes this page, section by section as it measures "
+    "them, and `performance.json` beside it; of what it has not come to yet, or with `--only` leaves out, the page "
+    "shows what was recorded before. `make bench-quick` compares a part of it with what was recorded on the same kind "
+    "of processor."
 )
 
 
-class NotRecorded(RuntimeError):
-    """There is nothing to compare with on this processor."""
-
-
-def markdown(sections: Sequence[Section]) -> str:
-    """The page."""
+def markdown(kept: Sequence[Kept]) -> str:
+    """The page. A section that was measured of something else than the first one says so itself."""
     head = ["# Performance", _wrapped(INTRODUCTION)]
-    head.append(f"- command: `{COMMAND}`\n- processor: {machine.processor()}\n- versions: {machine.versions()}")
-    body = [part for section in sections for part in _parts(section)]
+    of = kept[0].of if kept else "nothing yet"
+    head.append(f"- command: `{COMMAND}`\n- processor: {machine.processor()}\n- measured of: {of}")
+    body = [part for each in kept for part in _parts(each.section, "" if each.of == of else each.of)]
     body += [] if torch.cuda.is_available() else ["## GPU", "Not measured: this machine has none."]
     return "\n\n".join([*head, *body, TRIED.read_text().strip()]) + "\n"
-
-
-def record(sections: Sequence[Section]) -> None:
-    """Keep the ratios of this processor for later comparisons."""
-    known = _recorded()
-    known[machine.processor()] = {row.name: round(row.ratio.value, 4) for row in _rows(sections)}
-    RECORDED.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
-
-
-def worse(sections: Sequence[Section]) -> list[str]:
-    """The ratios that are worse than recorded by more than is tolerated. Raises NotRecorded."""
-    known = _recorded().get(machine.processor())
-    if not known:
-        raise NotRecorded(f"no ratios were recorded on {machine.processor()}; record them by `make bench`")
-    return [
-        f"{row.name}: {row.ratio.value:.3f}, recorded {known[row.name]:.3f}"
-        for row in _rows(sections)
-        if row.name in known and row.aim.worse_by(row.ratio.value, known[row.name]) > TOLERATED
-    ]
 
 
 def lines(rows: Sequence[Row]) -> list[str]:
     """A table of ratios."""
     table = [("ratio", "measured", "aim", "reached")]
     for name, (value, low, high, rounds), aim in rows:
-        spread = f" ({low:.2f} to {high:.2f}, {rounds} rounds)" if rounds > 1 else ""
-        table.append((name, f"{value:.2f}{spread}", f"{aim.kind} {aim.value:g}", "yes" if aim.holds(value) else "no"))
+        spread = f" ({_short(low)} to {_short(high)}, {rounds} rounds)" if rounds > 1 else ""
+        table.append(
+            (name, f"{_short(value)}{spread}", f"{aim.kind} {aim.value:g}", "yes" if aim.holds(value) else "no")
+        )
     return _table(table)
 
 
-def _parts(section: Section) -> list[str]:
-    parts = [f"## {section.title}"]
+def _parts(section: Section, of: str) -> list[str]:
+    parts = [f"## {section.title}", *([f"Measured of: {of}"] if of else [])]
     if section.not_measured:
         return [*parts, f"Not measured: {section.not_measured}."]
     parts += [_wrapped(section.prose), "\n".join(lines(section.rows))]
     return [*parts, "\n".join(_table(section.table))] if section.table else parts
+
+
+def _short(ratio: float) -> str:
+    return f"{ratio:.2f}" if abs(ratio) >= 0.1 else f"{ratio:.2g}"
 
 
 def _table(cells: Sequence[Sequence[str]]) -> list[str]:
@@ -81,11 +65,3 @@ def _table(cells: Sequence[Sequence[str]]) -> list[str]:
 
 def _wrapped(text: str) -> str:
     return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
-
-
-def _rows(sections: Sequence[Section]) -> list[Row]:
-    return [row for section in sections for row in section.rows]
-
-
-def _recorded() -> dict[str, Mapping[str, float]]:
-    return json.loads(RECORDED.read_text()) if RECORDED.exists() else {}

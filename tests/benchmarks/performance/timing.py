@@ -37,14 +37,20 @@ class Times:
         return Ratio(factor * self.median(above) / self.median(below), float(low), float(high), len(each))
 
 
-def interleaved(work: Mapping[str, Callable[[], object]], seconds: float) -> Times:
-    """Do each in turn, one round to warm up, then as many as the seconds allow, at least FEWEST_ROUNDS."""
+def interleaved(work: Mapping[str, Callable[[], object]], seconds: float, twice: bool = False) -> Times:
+    """Do each in turn, one round to warm up, then as many as the seconds allow, at least FEWEST_ROUNDS.
+
+    `twice`: do each twice and time the second, so that what takes a moment does not pay for memory that the one before
+    it gave back.
+    """
     measured: dict[str, list[float]] = {name: [] for name in work}
     for each in work.values():
         once(each)
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(next(iter(measured.values()))) < FEWEST_ROUNDS:
         for name, each in work.items():
+            if twice:
+                each()
             measured[name].append(once(each))
     return Times(measured)
 

@@ -1,10 +1,11 @@
-"""A training step never waits for its device. The meta device stands for one: its tensors have shapes and no numbers,
-so whatever reads a number back fails.
+"""A training step never waits for its device, and a GPU's batches are gathered ahead. The meta device stands for one
+where tensors need no numbers: whatever reads one back fails.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,14 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lssat.config import build
-from lssat.data.prepared.rows import Batch
+from lssat.data.prepared.rows import Batch, ResidentRows
 from lssat.inputs.randaugment import OPERATIONS, Operations, randaugment
 from lssat.model.lssat import build_model
 from lssat.task import Task
-from lssat.train.distributed import Distributed
+from lssat.train.distributed import Distributed, fed, to_device
 from lssat.train.step import StepContext, train_step
 
-META = torch.device("meta")
+META, CPU, GPU = (torch.device(name) for name in ("meta", "cpu", "cuda"))
 TASK = Task("emotion", "multiclass", ("a", "b", "c"), (10, 12, 8), 30)
 BATCH = 8
 OF_EVERY_STEP = 8
@@ -85,3 +86,39 @@ def test_randaugment_sends_one_index_however_many_operations_there_are() -> None
         assert randaugment(images, operations).shape == images.shape
     weights_of_grey = 2 * 2
     assert copies.counts == {False: 1 + weights_of_grey}
+
+
+def batches(labels: tuple[int, ...] = (30,)) -> Iterator[Batch]:
+    random = np.random.default_rng(0)
+    image = random.integers(0, 256, (30, 16, 16, 3)).astype(np.uint8)
+    label = random.integers(0, 2, labels)
+    return ResidentRows([{"image": image, "label": label, "row": np.arange(30)}]).batches(8, 5, seed=3)
+
+
+def assert_equal(found: Iterator[Batch], expected: Iterator[Batch]) -> None:
+    for one, other in zip(found, expected, strict=True):
+        for part, wanted in zip(one, other, strict=True):
+            np.testing.assert_array_equal(part, wanted)
+
+
+def test_a_cpu_gets_its_batches_without_a_thread() -> None:
+    given = batches()
+    assert fed(given, CPU) is given
+
+
+@pytest.mark.parametrize("labels", [(30,), (30, 4)], ids=["one label", "several"])
+def test_what_a_gpu_gets_is_the_same_to_the_empty_batch_at_the_end(
+    labels: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not torch.cuda.is_available():  # then pinning alone is left out
+        monkeypatch.setattr(torch.Tensor, "pin_memory", torch.Tensor.clone)
+    assert_equal(fed(batches(labels), GPU), batches(labels))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_the_copy_to_a_gpu_is_made_from_memory_that_was_pinned_before() -> None:
+    for batch, plain in zip(fed(batches(), GPU), batches(), strict=True):
+        if len(batch.label):
+            assert torch.from_numpy(batch.image).is_pinned() and torch.from_numpy(batch.label).is_pinned()
+        for part, wanted in zip(to_device(batch, GPU), to_device(plain, CPU), strict=True):
+            assert torch.equal(part.cpu(), wanted)

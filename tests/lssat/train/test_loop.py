@@ -19,8 +19,9 @@ from lssat.task import Task
 from lssat.train import checkpoint
 from lssat.train.distributed import Distributed, to_device
 from lssat.train.loop import TrainingRun, fit
+from lssat.train.losses import NonFiniteLoss
 from lssat.train.result import CLOCKED, LAST_CHECKPOINT
-from lssat.train.scoring import NonFiniteLoss, predict_rows, score_predictions
+from lssat.train.scoring import predict_rows, score_predictions
 from lssat.train.step import StepContext, train_step
 from lssat.train.views import draw, make_views
 
