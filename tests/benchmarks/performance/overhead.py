@@ -52,12 +52,12 @@ class Family(NamedTuple):
 
 
 AT_224 = (
-    Family("ViT-S", "vit_small_patch16_224", {**PAPER, **LIGHT}, 8),
-    Family("ViT-B", "vit_base_patch16_224", {**PAPER, **HEAVY}, 4),
-    Family("ResNet-50", "resnet50", {**PAPER, **LIGHT}, 8),
-    Family("ConvNeXt-T", "convnext_tiny", {**PAPER, **LIGHT}, 8),
-    Family("Swin-T", "swin_tiny_patch4_window7_224", {**PAPER, **LIGHT}, 8),
-    Family("EfficientNet-B0", "efficientnet_b0", {**PAPER, **LIGHT}, 8),
+    Family("ViT-S", "vit_small_patch16_224", {**PAPER, **LIGHT}, 4),
+    Family("ViT-B", "vit_base_patch16_224", {**PAPER, **HEAVY}, 2),
+    Family("ResNet-50", "resnet50", {**PAPER, **LIGHT}, 4),
+    Family("ConvNeXt-T", "convnext_tiny", {**PAPER, **LIGHT}, 4),
+    Family("Swin-T", "swin_tiny_patch4_window7_224", {**PAPER, **LIGHT}, 4),
+    Family("EfficientNet-B0", "efficientnet_b0", {**PAPER, **LIGHT}, 4),
 )
 AT_64 = (
     Family("ViT", "test_vit", {**LAPTOP, "backbone.patch_size": 8}),
