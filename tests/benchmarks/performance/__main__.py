@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tests.benchmarks.performance import joint_step, memory, overhead, page, texture, turnover
+from tests.benchmarks.performance import joint_step, memory, overhead, page, side_by_side, texture, turnover
 from tests.benchmarks.performance.feeding import rates, waiting
 from tests.benchmarks.performance.record import ROOT, Record, measured_of
 from tests.benchmarks.performance.rows import Effort, Row, Section
@@ -25,6 +25,7 @@ BENCHES: dict[str, Bench] = {
     "waiting": waiting.sections,
     "rates": rates.sections,
     "turnover": turnover.sections,
+    "side_by_side": side_by_side.sections,
 }
 TOLERATED = 0.25
 """Share of a recorded ratio by which a new one may be worse."""
