@@ -105,10 +105,12 @@ class VisibleAt:
         return self._known[size]
 
     def counted(self, size: tuple[int, int]) -> Tensor:
-        """The same for norms, as `_moments` takes it."""
+        """The same for norms, as `_moments` takes it: numbers on the CPU, weights elsewhere, where the host would wait
+        for how many there are.
+        """
         if size not in self._counted:
             visible = self(size).flatten()
-            on_cpu = visible.device.type == "cpu"  # others would make the host wait for how many there are
+            on_cpu = visible.device.type == "cpu"
             self._counted[size] = visible.nonzero()[:, 0] if on_cpu else visible[:, None].to(torch.float32)
         return self._counted[size]
 
@@ -248,11 +250,10 @@ class _VisibleNorm(torch.autograd.Function):
 def _moments(maps: Float[Tensor, "B C H W"], visible: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """How many positions are visible, and their mean and variance [C], in float32 at least.
 
-    `visible`: on the CPU the numbers of the rows that are, of all B*H*W; elsewhere a weight of 0 or 1 for each,
-    [B*H*W,1]; None: all.
+    `visible`: the numbers [n] of those that are, of all B*H*W, or a weight of 0 or 1 for each, [B*H*W,1]; None: all.
     """
     exact = torch.promote_types(maps.dtype, torch.float32)
-    if maps.device.type == "cpu":
+    if maps.device.type == "cpu" and not _are_weights(visible):
         chosen = _chosen(maps, visible).to(exact)
         mean, variance = torch.batch_norm_update_stats(chosen, None, None, 0.0)
         return torch.full((), chosen.numel() // chosen.shape[1], dtype=exact), mean, variance
@@ -273,8 +274,8 @@ def _joined(count: Tensor, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tens
 
 
 def _chosen(maps: Float[Tensor, "B C H W"], visible: Tensor | None) -> Float[Tensor, "b C h w"]:
-    """On the CPU the visible positions alone, as a single map of one column; elsewhere all."""
-    if visible is None or maps.device.type != "cpu":
+    """The visible positions alone, as a single map of one column; all where they have weights."""
+    if visible is None or _are_weights(visible):
         return maps
     return _rows(maps).index_select(0, visible).t()[None, :, :, None]
 
@@ -284,10 +285,14 @@ def _add(maps: Float[Tensor, "B C H W"], what: Float[Tensor, "n C"], visible: Te
     rows = _rows(maps)
     if visible is None:
         rows.add_(what)
-    elif maps.device.type == "cpu":
-        rows.index_add_(0, visible, what)
-    else:
+    elif _are_weights(visible):
         rows.addcmul_(what, visible.to(rows.dtype))
+    else:
+        rows.index_add_(0, visible, what)
+
+
+def _are_weights(visible: Tensor | None) -> bool:
+    return visible is not None and visible.is_floating_point()
 
 
 def _total(value: Tensor, together: bool) -> Tensor:
