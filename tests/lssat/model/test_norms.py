@@ -1,4 +1,4 @@
-"""Masked batch-norm equals its definition, with its gradients, in every layout and whichever way positions are named."""
+"""Masked batch-norm equals its definition, gradients too, in every layout and whichever way positions are named."""
 
 from __future__ import annotations
 
