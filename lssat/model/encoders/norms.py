@@ -28,8 +28,6 @@ from torch.nn import functional as F
 from lssat.errors import ConfigError
 
 BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
-VisibleAt = Callable[[tuple[int, int]], Bool[Tensor, "B 1 H W"]]
-"""Which positions of a map of a given size (H, W) are visible, for the mask of this batch."""
 Module = TypeVar("Module", bound=nn.Module)
 _ALONE, _UNCOUNTED, _FEW = (ContextVar(name, default=False) for name in ("_ALONE", "_UNCOUNTED", "_FEW"))
 
@@ -91,19 +89,44 @@ def check_norms(model: nn.Module) -> None:
             )
 
 
+class VisibleAt:
+    """Which positions of maps of a given size (H, W) are visible, for the mask of this batch."""
+
+    def __init__(self, cells: Bool[Tensor, "B 1 h w"]) -> None:
+        """`cells`: which cells of the mask's grid are visible."""
+        self._cells = cells
+        self._known: dict[tuple[int, int], Bool[Tensor, "B 1 H W"]] = {}
+        self._counted: dict[tuple[int, int], Tensor] = {}
+
+    def __call__(self, size: tuple[int, int]) -> Bool[Tensor, "B 1 H W"]:
+        """A position is visible where it touches a visible cell."""
+        if size not in self._known:
+            self._known[size] = _touched(self._cells, size)
+        return self._known[size]
+
+    def counted(self, size: tuple[int, int]) -> Tensor:
+        """The same for norms, as `_moments` takes it: numbers on the CPU, weights elsewhere, where the host would wait
+        for how many there are.
+        """
+        if size not in self._counted:
+            visible = self(size).flatten()
+            on_cpu = visible.device.type == "cpu"
+            self._counted[size] = visible.nonzero()[:, 0] if on_cpu else visible[:, None].to(torch.float32)
+        return self._counted[size]
+
+
 def visibility(hidden: Bool[Tensor, "B L"], grid: tuple[int, int]) -> VisibleAt:
-    """A mask at any map size: a position is visible where it touches a visible unit, so at every size each sample
-    shows something.
-    """
-    cells = (~hidden).reshape(-1, 1, *grid).to(torch.float32)
-    known: dict[tuple[int, int], Bool[Tensor, "B 1 H W"]] = {}
+    """A mask at any map size, so that at every size each sample shows something."""
+    return VisibleAt((~hidden).reshape(-1, 1, *grid))
 
-    def at(size: tuple[int, int]) -> Bool[Tensor, "B 1 H W"]:
-        if size not in known:
-            known[size] = F.adaptive_max_pool2d(cells, size) > 0
-        return known[size]
 
-    return at
+def _touched(cells: Bool[Tensor, "B 1 h w"], size: tuple[int, int]) -> Bool[Tensor, "B 1 H W"]:
+    """Which positions touch a cell that is set: repeated where each lies in one cell, which is faster than to pool."""
+    (height, width), (down, across) = size, cells.shape[2:]
+    if height % down or width % across:
+        return F.adaptive_max_pool2d(cells.to(torch.float32), size) > 0
+    repeats = (-1, -1, -1, height // down, -1, width // across)
+    return cells[:, :, :, None, :, None].expand(repeats).reshape(-1, 1, *size)
 
 
 def _batch_norms(model: nn.Module) -> list[BatchNorm]:
@@ -132,14 +155,12 @@ def replaced(modules: Sequence[Module], forward: Callable[[Module, Tensor], Tens
 
 
 def _masked(visible_at: VisibleAt, norm: BatchNorm, given: Float[Tensor, "N C ..."]) -> Float[Tensor, "N C ..."]:
-    normalised, *_ = _VisibleNorm.apply(_as_maps(given), _shown(visible_at, given), norm.weight, norm.bias, norm)
+    normalised, *_ = _VisibleNorm.apply(_as_maps(given), _counted(visible_at, given), norm.weight, norm.bias, norm)
     return _activated(norm, normalised if given.ndim == 4 else normalised.reshape(given.shape))
 
 
 def _synced(norm: BatchNorm, given: Float[Tensor, "N C ..."]) -> Float[Tensor, "N C ..."]:
-    maps = _as_maps(given)
-    everywhere = maps.new_ones((maps.shape[0], 1, *maps.shape[2:]), dtype=torch.bool)
-    normalised, mean, variance, count = _VisibleNorm.apply(maps, everywhere, norm.weight, norm.bias, norm)
+    normalised, mean, variance, count = _VisibleNorm.apply(_as_maps(given), None, norm.weight, norm.bias, norm)
     if norm.running_mean is not None and norm.running_var is not None and norm.num_batches_tracked is not None:
         suffices = count > 1  # else these statistics are the running ones
         norm.num_batches_tracked.add_(suffices)
@@ -154,18 +175,18 @@ def _as_maps(given: Float[Tensor, "N C ..."]) -> Float[Tensor, "N C H W"]:
     return given if given.ndim == 4 else given.reshape(*given.shape[:2], -1, 1)
 
 
-def _shown(visible_at: VisibleAt, given: Float[Tensor, "N C ..."]) -> Bool[Tensor, "N 1 H W"]:
-    """Which positions of maps, vectors or sequences are visible.
+def _counted(visible_at: VisibleAt, given: Float[Tensor, "N C ..."]) -> Tensor | None:
+    """Which positions of maps, vectors or sequences are visible; None: all.
 
     Vectors [N,C] are those of a batch of square maps, row by row (LeViT). Sequences [N,C,L] are pools of many tokens
     (NextViT), all of which count as visible.
     """
     if given.ndim == 4:
-        return visible_at((given.shape[2], given.shape[3]))
+        return visible_at.counted((given.shape[2], given.shape[3]))
     if given.ndim == 2:
         side = math.isqrt(given.shape[0] // visible_at((1, 1)).shape[0])
-        return visible_at((side, side)).reshape(-1, 1, 1, 1)
-    return given.new_ones((given.shape[0], 1, given.shape[2], 1), dtype=torch.bool)
+        return visible_at.counted((side, side))
+    return None
 
 
 def _activated(norm: BatchNorm, normalised: Tensor) -> Tensor:
@@ -182,48 +203,96 @@ class _VisibleNorm(torch.autograd.Function):
     """Batch-norm whose mean and variance weigh visible positions 1/n and hidden ones 0; n counts those of all workers
     where several train together.
 
-    As one function with its own derivative it takes about the time of torch's batch-norm; composed of tensor
-    operations, twice to five times that.
+    It is made of torch's own batch-norm with given statistics, which reads maps once, and of what flows through the
+    statistics, which takes but the visible positions.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, maps: Tensor, visible: Tensor, weight: Tensor, bias: Tensor, norm: BatchNorm
+        ctx: Any, maps: Tensor, visible: Tensor | None, weight: Tensor, bias: Tensor, norm: BatchNorm
     ) -> tuple[Tensor, ...]:
-        """Maps [B,C,H,W], `visible` [B,1,H,W], weight and bias [C] -> normalised maps, mean [C], variance [C], n."""
+        """Maps [B,C,H,W], `visible` as in `_moments`, weight and bias [C] -> normalised maps, mean [C], variance [C],
+        n.
+        """
         together = norm.training and _workers() > 1 and not _ALONE.get()
-        rows = _rows(maps)
-        rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
-        shown = visible.reshape(1, -1).to(rows.dtype)
-        if _UNCOUNTED.get():
-            shown = torch.zeros_like(shown)
-        count = _total(shown.sum(), together)
-        lacks = count < 2 if together or _FEW.get() else None
-        share = _unless(lacks, shown / count, 0.0)
-        with _full_precision(maps.device.type):
-            mean = _unless(lacks, _total(share @ rows, together), norm.running_mean)
-            centred = rows - mean
-            variance = _unless(lacks, _total(share @ centred.square(), together), norm.running_var)
-        inverse = torch.rsqrt(variance + norm.eps)
-        ctx.save_for_backward(centred, share, inverse, weight)
-        ctx.together = together
-        # The sum is made in the shape of the maps: a view of a sum could not be activated in place.
-        scale, shift = inverse * weight, bias[:, None, None]
-        normalised = torch.addcmul(shift, _maps(centred, maps), scale.reshape(-1, 1, 1)).to(maps.dtype)
-        statistics = mean[0], variance[0], count
-        ctx.mark_non_differentiable(*statistics)
-        return normalised, *statistics
+        maps = maps.contiguous(memory_format=torch.channels_last)
+        count, mean, variance = _moments(maps, visible)
+        if together:
+            count, mean, variance = _joined(0 * count if _UNCOUNTED.get() else count, mean, variance)
+        share = 1 / count
+        if together or _FEW.get():
+            lacks = count < 2
+            share = torch.where(lacks, 0, share)
+            mean, variance = _unless(lacks, mean, norm.running_mean), _unless(lacks, variance, norm.running_var)
+        ctx.save_for_backward(maps, visible, share, mean, variance, weight)
+        ctx.together, ctx.counts, ctx.eps = together, not _UNCOUNTED.get(), norm.eps
+        ctx.mark_non_differentiable(mean, variance, count)
+        return F.batch_norm(maps, mean, variance, weight, bias, eps=norm.eps), mean, variance, count
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of maps, weight and bias; the statistics are no outputs that anything learns from."""
-        centred, share, inverse, weight = ctx.saved_tensors
-        rows = _rows(gradients[0]).to(centred.dtype)
-        to_bias = rows.sum(0)
-        to_weight = (rows * centred).sum(0) * inverse[0]
-        through_mean, through_variance = _total(torch.stack([to_bias, to_weight]), ctx.together)
-        to_rows = (rows - share.t() * (through_mean + centred * (inverse * through_variance))) * (inverse * weight)
-        return _maps(to_rows, gradients[0]).to(gradients[0].dtype), None, to_weight, to_bias, None
+        maps, visible, share, mean, variance, weight = ctx.saved_tensors
+        # In another layout, torch would round the sums of bfloat16 gradients to bfloat16.
+        gradient = gradients[0].contiguous(memory_format=torch.channels_last)
+        to_maps, to_weight, to_bias = torch.ops.aten.native_batch_norm_backward(
+            gradient, maps, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
+        )
+        through = _total(torch.stack([to_bias, to_weight]), ctx.together)
+        if ctx.counts:
+            through *= torch.rsqrt(variance + ctx.eps) * weight * -share
+            chosen = _chosen(maps, visible)
+            through_statistics = F.batch_norm(chosen, mean, variance, through[1], through[0], eps=ctx.eps)
+            _add(to_maps, _rows(through_statistics), visible)
+        return to_maps, None, to_weight, to_bias, None
+
+
+def _moments(maps: Float[Tensor, "B C H W"], visible: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """How many positions are visible, and their mean and variance [C], in float32 at least.
+
+    `visible`: the numbers [n] of those that are, of all B*H*W, or a weight of 0 or 1 for each, [B*H*W,1]; None: all.
+    """
+    exact = torch.promote_types(maps.dtype, torch.float32)
+    if maps.device.type == "cpu" and not _are_weights(visible):
+        chosen = _chosen(maps, visible).to(exact)
+        mean, variance = torch.batch_norm_update_stats(chosen, None, None, 0.0)
+        return torch.full((), chosen.numel() // chosen.shape[1], dtype=exact), mean, variance
+    rows = _rows(maps).to(exact)
+    weights = rows.new_ones(len(rows)) if visible is None else visible[:, 0].to(exact)
+    count = weights.sum()
+    share = weights / count
+    with _full_precision(maps.device.type):
+        mean = share @ rows
+        return count, mean, share @ (rows - mean).square_()
+
+
+def _joined(count: Tensor, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Those of all workers, from each one's own (Chan, Golub and LeVeque, 1983)."""
+    sums = _total(torch.cat([count[None], count * mean]), True)
+    common = sums[1:] / sums[0]
+    return sums[0], common, _total(count * (variance + (mean - common).square()), True) / sums[0]
+
+
+def _chosen(maps: Float[Tensor, "B C H W"], visible: Tensor | None) -> Float[Tensor, "b C h w"]:
+    """The visible positions alone, as a single map of one column; all where they have weights."""
+    if visible is None or _are_weights(visible):
+        return maps
+    return _rows(maps).index_select(0, visible).t()[None, :, :, None]
+
+
+def _add(maps: Float[Tensor, "B C H W"], what: Float[Tensor, "n C"], visible: Tensor | None) -> None:
+    """Add rows made of what is `_chosen` to the maps, in place."""
+    rows = _rows(maps)
+    if visible is None:
+        rows.add_(what)
+    elif _are_weights(visible):
+        rows.addcmul_(what, visible.to(rows.dtype))
+    else:
+        rows.index_add_(0, visible, what)
+
+
+def _are_weights(visible: Tensor | None) -> bool:
+    return visible is not None and visible.is_floating_point()
 
 
 def _total(value: Tensor, together: bool) -> Tensor:
@@ -234,9 +303,9 @@ def _total(value: Tensor, together: bool) -> Tensor:
     return value
 
 
-def _unless(lacks: Tensor | None, value: Tensor, otherwise: Tensor | float | None) -> Tensor:
+def _unless(lacks: Tensor, value: Tensor, otherwise: Tensor | None) -> Tensor:
     """`otherwise` in place of the value where it `lacks` what it is made of."""
-    return value if lacks is None or otherwise is None else torch.where(lacks, otherwise, value)
+    return value if otherwise is None else torch.where(lacks, otherwise, value)
 
 
 def _full_precision(device: str) -> AbstractContextManager[object]:
@@ -245,9 +314,5 @@ def _full_precision(device: str) -> AbstractContextManager[object]:
 
 
 def _rows(maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "N C"]:
-    return maps.permute(0, 2, 3, 1).reshape(-1, maps.shape[1])
-
-
-def _maps(rows: Float[Tensor, "N C"], like: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
-    batch, channels, height, width = like.shape
-    return rows.reshape(batch, height, width, channels).permute(0, 3, 1, 2)
+    """A view: maps must have their channels last in memory."""
+    return maps.permute(0, 2, 3, 1).view(-1, maps.shape[1])

@@ -129,4 +129,9 @@ def kept_stages(stages: list[Stage], unit: int) -> list[Stage]:
 
 def resample(maps: Float[Tensor, "B C H W"], grid: tuple[int, int]) -> Float[Tensor, "B C h w"]:
     """Bring maps to the mask grid: averaged where they are finer, repeated where they are coarser."""
-    return F.adaptive_avg_pool2d(maps, grid)
+    (height, width), (down, across) = maps.shape[2:], grid
+    if (height, width) == grid:
+        return maps
+    if down % height or across % width:
+        return F.adaptive_avg_pool2d(maps, grid)
+    return F.interpolate(maps, grid)  # the same in a part of the time: each position's mean is of one alone
