@@ -92,9 +92,12 @@ def check_norms(model: nn.Module) -> None:
 class VisibleAt:
     """Which positions of maps of a given size (H, W) are visible, for the mask of this batch."""
 
-    def __init__(self, cells: Bool[Tensor, "B 1 h w"]) -> None:
-        """`cells`: which cells of the mask's grid are visible."""
+    def __init__(self, cells: Bool[Tensor, "B 1 h w"], num_visible: int | None) -> None:
+        """`cells`: which cells of the mask's grid are visible; `num_visible`: how many, in all of the batch, where that
+        is known.
+        """
         self._cells = cells
+        self._num_visible = num_visible
         self._known: dict[tuple[int, int], Bool[Tensor, "B 1 H W"]] = {}
         self._counted: dict[tuple[int, int], Tensor] = {}
 
@@ -105,28 +108,39 @@ class VisibleAt:
         return self._known[size]
 
     def counted(self, size: tuple[int, int]) -> Tensor:
-        """The same for norms, as `_moments` takes it: numbers on the CPU, weights elsewhere, where the host would wait
-        for how many there are.
+        """The same for norms, as `_moments` takes it: on the CPU the numbers of the positions, where it is known without
+        looking how many they are; else weights.
         """
         if size not in self._counted:
-            visible = self(size).flatten()
-            on_cpu = visible.device.type == "cpu"
-            self._counted[size] = visible.nonzero()[:, 0] if on_cpu else visible[:, None].to(torch.float32)
+            visible, times = self(size).flatten(), _repeats(self._cells, size)
+            if self._num_visible is None or not times or visible.device.type != "cpu":
+                self._counted[size] = visible[:, None].to(torch.float32)
+            else:
+                num = self._num_visible * times[0] * times[1]
+                self._counted[size] = torch.nonzero_static(visible, size=num)[:, 0]
         return self._counted[size]
 
 
-def visibility(hidden: Bool[Tensor, "B L"], grid: tuple[int, int]) -> VisibleAt:
-    """A mask at any map size, so that at every size each sample shows something."""
-    return VisibleAt((~hidden).reshape(-1, 1, *grid))
+def visibility(hidden: Bool[Tensor, "B L"], grid: tuple[int, int], num_visible: int | None = None) -> VisibleAt:
+    """A mask at any map size, so that at every size each sample shows something. `num_visible`: cells that each sample
+    shows, where it is known: norms are faster for it.
+    """
+    return VisibleAt((~hidden).reshape(-1, 1, *grid), None if num_visible is None else len(hidden) * num_visible)
 
 
 def _touched(cells: Bool[Tensor, "B 1 h w"], size: tuple[int, int]) -> Bool[Tensor, "B 1 H W"]:
     """Which positions touch a cell that is set: repeated where each lies in one cell, which is faster than to pool."""
-    (height, width), (down, across) = size, cells.shape[2:]
-    if height % down or width % across:
+    times = _repeats(cells, size)
+    if not times:
         return F.adaptive_max_pool2d(cells.to(torch.float32), size) > 0
-    repeats = (-1, -1, -1, height // down, -1, width // across)
+    repeats = (-1, -1, -1, times[0], -1, times[1])
     return cells[:, :, :, None, :, None].expand(repeats).reshape(-1, 1, *size)
+
+
+def _repeats(cells: Bool[Tensor, "B 1 h w"], size: tuple[int, int]) -> tuple[int, int] | None:
+    """How many positions (down, across) lie in a cell; None where some touch several."""
+    (height, width), (down, across) = size, cells.shape[2:]
+    return None if height % down or width % across else (height // down, width // across)
 
 
 def _batch_norms(model: nn.Module) -> list[BatchNorm]:

@@ -60,7 +60,7 @@ class PyramidEncoder(Encoder):
         if mask is None:
             with self.passing(partial(norms_synced, self.model)):
                 return self._encode(normalised)
-        visible_at = visibility(mask.hidden, self.grid)
+        visible_at = visibility(mask.hidden, self.grid, mask.visible.shape[1])
         # Normalised pixels are 0 where an image has the mean of the backbone's pixels.
         shown = normalised.masked_fill(~visible_at((image.shape[2], image.shape[3])), 0)
         return self._encode_masked(shown, visible_at)

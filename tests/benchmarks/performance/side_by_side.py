@@ -23,9 +23,9 @@ LABELS = ("ViT", "ResNet", "EfficientNet", "ConvNeXt")
 STEPS = 4
 TITLE = "Trials side by side"
 PROSE = (
-    "Joint steps at the laptop's setting: images/s of as many trials as torch has threads here, one thread each and all "
-    "at once, over those of one trial with all threads. Above 1, trials of one core are the better use of a machine; "
-    "so spaces/backbones.yaml has it."
+    "Joint steps at the laptop's setting: images/s of as many trials as torch has threads here, one thread each and "
+    "all at once, over those of one trial with all threads. Above 1, trials of one core are the better use of a "
+    "machine; so spaces/backbones.yaml has it."
 )
 
 

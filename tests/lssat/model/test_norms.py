@@ -7,18 +7,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lssat.model.encoders.norms import VisibleAt, norms_masked, visibility
+from lssat.model.encoders.norms import norms_masked, visibility
 from lssat.model.encoders.pyramid import resample
 
 GRID = (4, 4)
+NUM_VISIBLE = 6
 SHAPES = ((4, 8, 16, 16), (4, 8, 6, 6), (4, 8, 2, 2), (4, 1, 8, 8), (64, 8))  # the last: vectors of maps of 4x4
 LAYOUTS = (torch.contiguous_format, torch.channels_last)
 
 
 def some_hidden() -> Tensor:
-    hidden = torch.rand(4, 16, generator=torch.Generator().manual_seed(0)) > 0.4
-    hidden[:, 0] = False
-    return hidden
+    noise = torch.rand(4, 16, generator=torch.Generator().manual_seed(0))
+    return noise.argsort(1).argsort(1) >= NUM_VISIBLE
 
 
 def slow(maps: Tensor, shown: Tensor, norm: nn.Module) -> Tensor:
@@ -29,25 +29,18 @@ def slow(maps: Tensor, shown: Tensor, norm: nn.Module) -> Tensor:
     return (maps - mean) / (variance + norm.eps).sqrt() * norm.weight[:, None, None] + norm.bias[:, None, None]
 
 
-def weights(self: VisibleAt, size: tuple[int, int]) -> Tensor:
-    """What `counted` gives away from the CPU."""
-    return self(size).flatten()[:, None].float()
-
-
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("num_visible", [NUM_VISIBLE, None])
 def test_masked_norm_is_its_definition(
-    shape: tuple[int, ...], layout: torch.memory_format, weighted: bool, monkeypatch: pytest.MonkeyPatch
+    shape: tuple[int, ...], layout: torch.memory_format, num_visible: int | None
 ) -> None:
-    if weighted:
-        monkeypatch.setattr(VisibleAt, "counted", weights)
     torch.manual_seed(1)
     norm = (nn.BatchNorm2d if len(shape) == 4 else nn.BatchNorm1d)(shape[1])
     for parameter in norm.parameters():
         nn.init.normal_(parameter)
     given, gradient = (torch.randn(shape) + offset for offset in (20, 0))
-    visible_at = visibility(some_hidden(), GRID)
+    visible_at = visibility(some_hidden(), GRID, num_visible)
     if len(shape) == 4:
         given, gradient = given.contiguous(memory_format=layout), gradient.contiguous(memory_format=layout)
         shown = visible_at(shape[2:])
@@ -76,7 +69,7 @@ def test_gradients_of_weights_are_float32_under_autocast(layout: torch.memory_fo
     norm = nn.BatchNorm2d(8)
     maps = torch.randn(4, 8, 16, 16).bfloat16().contiguous(memory_format=torch.channels_last)
     gradient = torch.randn(4, 8, 16, 16).bfloat16().contiguous(memory_format=layout)
-    with torch.autocast("cpu", torch.bfloat16), norms_masked(norm, visibility(some_hidden(), GRID)):
+    with torch.autocast("cpu", torch.bfloat16), norms_masked(norm, visibility(some_hidden(), GRID, NUM_VISIBLE)):
         out = norm(maps)
     (to_bias,) = torch.autograd.grad(out, [norm.bias], gradient)
     torch.testing.assert_close(to_bias, gradient.double().sum((0, 2, 3)).float(), rtol=1e-5, atol=1e-4)
