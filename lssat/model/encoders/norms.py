@@ -108,8 +108,8 @@ class VisibleAt:
         return self._known[size]
 
     def counted(self, size: tuple[int, int]) -> Tensor:
-        """The same for norms, as `_moments` takes it: on the CPU the numbers of the positions, where it is known without
-        looking how many they are; else weights.
+        """The same for norms, as `_moments` takes it: on the CPU the numbers of the positions, where it is known
+        without looking how many they are; else weights.
         """
         if size not in self._counted:
             visible, times = self(size).flatten(), _repeats(self._cells, size)
