@@ -13,6 +13,9 @@ $(READY): requirements.lock
 	@$(PYTHON) -c "import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))" 2>/dev/null || \
 		{ echo "error: \`$(PYTHON)\` is missing, lacks venv, or is not Python 3.11 to 3.13. Install Python 3.11 (Debian," \
 		"Ubuntu: apt install python3.11-venv; elsewhere: uv python install 3.11), or name the one to use: make setup PYTHON=python3.12" >&2; exit 1; }
+	@df -Pk . | awk 'NR == 2 && $$4 < 8e6 {exit 1}' || \
+		{ echo "error: less than 8 GB are free on this disk, and the environment takes 7; make room, then go on with the" \
+		"same command" >&2; exit 1; }
 	@echo "setting up $(VENV): pip fetches about 3 GB (torch brings CUDA, also where there is no GPU; docs/quickstart.md" \
 		"has the CPU build) and takes 7 GB of disk and some minutes"
 	@$(PYTHON) -m venv $(VENV)
