@@ -48,6 +48,7 @@ ADDED_KEYS = (
     "augment.noise",
     "augment.jpeg",
     "resources.activation_checkpointing",
+    "masking.share",
 )
 """Keys that came later, whose defaults are what was done before."""
 MAPPINGS = ("data.weights",)

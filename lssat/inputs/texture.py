@@ -34,6 +34,14 @@ class Textures:
         self._config = config
         self._codes: dict[str, Num[Tensor, "B 1 H W"]] = {}
 
+    def of_first(self, num_rows: int) -> Textures:
+        """Those of the first rows; what has been computed already is not computed again."""
+        if num_rows == len(self.image):
+            return self
+        part = Textures(self.image[:num_rows], self._config)
+        part._codes = {stream: codes[:num_rows] for stream, codes in self._codes.items()}
+        return part
+
     def codes(self, stream: str) -> Num[Tensor, "B 1 H W"]:
         """As the stream's entry of `TEXTURES` gives them."""
         if stream not in self._codes:

@@ -24,7 +24,7 @@ class Output(NamedTuple):
     """What one joint forward yields."""
 
     logits: Float[Tensor, "B K"]
-    pred: Float[Tensor, "B L P"] | None
+    pred: Float[Tensor, "M L P"] | None
     """A prediction for every patch of the target; None without a masked image."""
     pooled: Float[Tensor, "B P"] | None = None
     """The encoder's features of the classified image, given where there is no masked one."""
@@ -51,10 +51,10 @@ class LSSAT(nn.Module):
     def forward(
         self,
         classified: Float[Tensor, "B 3 H W"],
-        masked: Float[Tensor, "B 3 H W"] | None = None,
+        masked: Float[Tensor, "M 3 H W"] | None = None,
         mask: Mask | None = None,
     ) -> Output:
-        """Logits of `classified`, and predictions for `masked` where it is given; images in [0, 1].
+        """Logits of `classified`, and predictions for `masked` where it is given, which may be fewer; images in [0, 1].
 
         Both passes are one call, so that DistributedDataParallel sees every parameter used once per step.
         """

@@ -62,6 +62,12 @@ class MaskingConfig(Section):
     unit: Int = Field(
         16, ge=2, description="side in pixels of what is masked at once in backbones that cannot drop tokens"
     )
+    share: Float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="share of the rows that the masked pass sees, the first of each micro-batch; 1: all",
+    )
     mode: Literal["token", "sparse"] = Field(
         "token",
         description="backbones that cannot drop tokens: a mask token after the first stage (SimMIM), or hidden "

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import itertools
 import json
+import math
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,6 +42,12 @@ def cut(config: Config, num_rows: int, size: int, num_micro_batches: int) -> lis
     num_parts = -(-num_units * num_micro_batches // (size // unit))
     bounds = [num_units * part // max(1, num_parts) * unit for part in range(num_parts + 1)]
     return [slice(start, min(end, num_rows)) for start, end in itertools.pairwise(bounds)]
+
+
+def num_masked(config: Config, num_rows: int) -> int:
+    """How many of a micro-batch's rows, the first, the masked pass sees: `masking.share` of them, rounded up."""
+    rounded = math.ceil(config.masking.share * num_rows - 1e-9)  # 0.1 of 30 is a little more than 3
+    return min(num_rows, max(1, rounded))
 
 
 def doubled(config: Config, num_micro_batches: int) -> int:

@@ -57,7 +57,8 @@ class StepContext:
 class Losses(NamedTuple):
     """Raw losses summed over rows, and the number of those rows, all [] on the device.
 
-    Raw: before class weights, label smoothing and `aux_weight`, so that runs with other settings compare.
+    Raw: before class weights, label smoothing and `aux_weight`, so that runs with other settings compare. Where the
+    masked pass sees some rows alone, `reconstruction` is their sum times (all rows / those rows) of the global batch.
     """
 
     task: Tensor
@@ -72,6 +73,28 @@ class Losses(NamedTuple):
     def plus(self, other: Losses) -> Losses:
         """Of the rows of both."""
         return Losses(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+
+
+class Scale(NamedTuple):
+    """What the losses of rows are multiplied by, each [] on the device, so that their sum over all micro-batches and
+    workers is a mean over the rows of the global batch.
+    """
+
+    joint: Tensor
+    reconstruction: Tensor | None
+    """Beside it: all rows / rows that the masked pass sees, both of the global batch; None where it sees all."""
+
+    @classmethod
+    def of(cls, context: StepContext, batch: Batch, num_micro_batches: int) -> Scale:
+        """The same on all workers."""
+        config, distributed, num_rows = context.config, context.distributed, len(batch.label)
+        parts = microbatch.cut(config, num_rows, batch.size, num_micro_batches)
+        masked = sum(microbatch.num_masked(config, part.stop - part.start) for part in parts)
+        counts = [torch.full((), float(count), device=distributed.device) for count in (num_rows, masked)]
+        of_all, of_masked = distributed.sum(torch.stack(counts)).clamp(min=1).unbind()
+        # DistributedDataParallel takes the mean of the workers' gradients, hence the factor `world_size`.
+        joint = distributed.world_size / of_all
+        return cls(joint, of_all / of_masked if config.masking.share < 1 else None)
 
 
 class DeviceRows(NamedTuple):
@@ -106,10 +129,7 @@ def train_step(
     config, distributed, num_rows = context.config, context.distributed, len(batch.label)
     own = slice(distributed.rank * batch.size, (distributed.rank + 1) * batch.size)
     draws = draw(config, unwrap(model).encoder, generator).of(own)
-
-    # DistributedDataParallel takes the mean of the workers' gradients, hence the factor `world_size`.
-    own_rows = torch.full((), float(num_rows), device=distributed.device)
-    scale = distributed.world_size / distributed.sum(own_rows).clamp(min=1)
+    scale = Scale.of(context, batch, num_micro_batches)
 
     losses = Losses.zero(distributed.device)
     parts = _micro_batches(context, batch, draws, num_micro_batches)
@@ -157,11 +177,12 @@ def _keep_pace(context: StepContext, model: nn.Module, batch: Batch, draws: Draw
     black = Batch(image, label, row, size=1)
     device = context.distributed.device
     with norms_uncounted():
-        _add_gradients(context, model, DeviceRows.sent(black, draws, device), torch.zeros((), device=device))
+        nothing = torch.zeros((), device=device)
+        _add_gradients(context, model, DeviceRows.sent(black, draws, device), Scale(nothing, None))
 
 
-def _add_gradients(context: StepContext, model: nn.Module, rows: DeviceRows, scale: Tensor) -> Losses:
-    """Add `scale` times the gradients of some rows' joint losses."""
+def _add_gradients(context: StepContext, model: nn.Module, rows: DeviceRows, scale: Scale) -> Losses:
+    """Add the gradients of some rows' joint losses, scaled."""
     config, encoder = context.config, unwrap(model).encoder
     views = make_views(config, encoder, rows.image, rows.draws)
 
@@ -170,13 +191,16 @@ def _add_gradients(context: StepContext, model: nn.Module, rows: DeviceRows, sca
 
     task = _task_loss(context, output, rows)
     reconstruction = _reconstruction_loss(config, output, views, encoder.unit)
+    if reconstruction is not None and scale.reconstruction is not None:
+        unseen = reconstruction.new_zeros(len(task) - len(reconstruction))
+        reconstruction = torch.cat([reconstruction * scale.reconstruction, unseen])
     joint = joint_loss(task, reconstruction, config.aux_weight)
-    torch.autograd.backward(scale * joint.sum())
+    torch.autograd.backward(scale.joint * joint.sum())
 
     return Losses(
         task=_raw_task_loss(context, output, rows, task).sum(),
-        reconstruction=torch.zeros_like(scale) if reconstruction is None else reconstruction.detach().sum(),
-        rows=torch.full_like(scale, len(rows.label)),
+        reconstruction=torch.zeros_like(scale.joint) if reconstruction is None else reconstruction.detach().sum(),
+        rows=torch.full_like(scale.joint, len(rows.label)),
     )
 
 

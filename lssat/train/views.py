@@ -16,6 +16,7 @@ from lssat.inputs.sending import sent
 from lssat.inputs.target import target_of
 from lssat.inputs.texture import Textures
 from lssat.model.encoders.base import Encoder
+from lssat.train import microbatch
 
 
 class Draws(NamedTuple):
@@ -36,14 +37,14 @@ class Draws(NamedTuple):
 
 
 class Views(NamedTuple):
-    """Pictures in [0, 1] for both passes; mask and target belong to the masked one. Without the auxiliary task there is
-    but the first.
+    """Pictures in [0, 1] for both passes; mask and target belong to the masked one, which may see the first rows alone
+    (`masking.share`). Without the auxiliary task there is but the first.
     """
 
     classified: Float[Tensor, "B 3 H W"]
-    masked: Float[Tensor, "B 3 H W"] | None = None
+    masked: Float[Tensor, "M 3 H W"] | None = None
     mask: Mask | None = None
-    target: Float[Tensor, "B L P"] | None = None
+    target: Float[Tensor, "M L P"] | None = None
 
 
 def draw(config: Config, encoder: Encoder, generator: torch.Generator) -> Draws:
@@ -70,6 +71,8 @@ def make_views(config: Config, encoder: Encoder, image: Float[Tensor, "B 3 H W"]
     classified = erase(textures.picture(config.classified_stream), erasure)
     if draws.mask_noise is None:
         return Views(classified)
-    masked = erase(textures.picture(config.masked_stream), erasure)
-    mask = random_mask(draws.mask_noise, encoder.ratio(config.masking.ratio))
-    return Views(classified, masked, mask, target_of(textures, config, encoder.unit, encoder.normalise))
+    num_masked = microbatch.num_masked(config, len(image))
+    first = textures.of_first(num_masked)
+    masked = erase(first.picture(config.masked_stream), None if erasure is None else erasure[:num_masked])
+    mask = random_mask(draws.mask_noise[:num_masked], encoder.ratio(config.masking.ratio))
+    return Views(classified, masked, mask, target_of(first, config, encoder.unit, encoder.normalise))

@@ -174,8 +174,11 @@ def _row(record: TrialRecord) -> Row:
 
 
 def _mask_ratio(config: Config) -> str:
+    """The hidden share of patches and what else of the masked pass is not the default: `0.50 sparse`."""
     ratio = "auto" if config.masking.ratio is None else f"{config.masking.ratio:.2f}"
-    return f"{ratio} sparse" if config.masking.mode == "sparse" else ratio
+    sparse = " sparse" if config.masking.mode == "sparse" else ""
+    some = f" of {config.masking.share:g} of rows" if config.masking.share < 1 else ""
+    return f"{ratio}{sparse}{some}"
 
 
 def _encoding(config: Config) -> str:

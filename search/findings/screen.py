@@ -33,6 +33,7 @@ IN_SETTINGS = (
     "aux_weight",
     "masking.ratio",
     "masking.mode",
+    "masking.share",
 )
 """Searched keys that a screen shows in `SETTINGS` and in the backbone's name already."""
 PRIORITIES = {

@@ -22,6 +22,7 @@ from lssat.inputs.target import target_loss, target_width
 from lssat.model.encoders.build import num_parameters
 from lssat.model.lssat import LSSAT, Output, build_model
 from lssat.model.tuned import freeze, training_mode
+from lssat.train.microbatch import num_masked
 from lssat.train.precision import autocast
 
 
@@ -68,7 +69,7 @@ def footprint(config: Config, num_outputs: int, num_micro_batches: int) -> Footp
     rows_at_once = -(-rows // num_micro_batches)
     trained = sum(_bytes(weight) for weight in model.parameters() if weight.requires_grad)
     weights = sum(map(_bytes, [*model.parameters(), *model.buffers()]))
-    image = 3 * config.data.image_size**2 * 4
+    image, masked = 3 * config.data.image_size**2 * 4, num_masked(config, rows_at_once)
     return Footprint(
         parameters=num_parameters(model),
         weights=weights,
@@ -76,7 +77,7 @@ def footprint(config: Config, num_outputs: int, num_micro_batches: int) -> Footp
         moments=2 * trained,
         average=weights if config.optim.ema_decay else 0,
         activations=_activations(config, model, rows_at_once),
-        inputs=rows * image + rows_at_once * (3 * image if config.trains_auxiliary else image),
+        inputs=(rows + rows_at_once) * image + (2 * image * masked if config.trains_auxiliary else 0),
     )
 
 
@@ -154,11 +155,12 @@ def _loss(config: Config, model: LSSAT, state: Mapping[str, Tensor], rows: int) 
         with _autocast(config, model):
             clean: Output = functional_call(model, dict(state), (image,))
         return clean.logits.float().sum()
-    mask = random_mask(torch.empty(rows, encoder.num_cells), encoder.ratio(config.masking.ratio))
+    masked = num_masked(config, rows)
+    mask = random_mask(torch.empty(masked, encoder.num_cells), encoder.ratio(config.masking.ratio))
     with _autocast(config, model):
-        joint: Output = functional_call(model, dict(state), (image, image, mask))
+        joint: Output = functional_call(model, dict(state), (image, image[:masked], mask))
     assert joint.pred is not None, "a model with a decoder predicts"
-    target = torch.empty(rows, encoder.num_cells, target_width(config, encoder.unit))
+    target = torch.empty(masked, encoder.num_cells, target_width(config, encoder.unit))
     reconstruction = target_loss(joint.pred.float(), target, mask.hidden, config, encoder.unit)
     return joint.logits.float().sum() + reconstruction.sum()
 

@@ -16,6 +16,7 @@ PUBLISHED: Mapping[str, Any] = {
     "auxiliary": True,
     "aux_weight": 0.9,
     "masking.ratio": 0.75,
+    "masking.share": 1.0,
     "streams": "MRGB/RLDP/CRGB",
     "target.encoding": "scaled",
 }

@@ -28,6 +28,13 @@ LARGEST = 1 / 8
 """Share of a pass that a segment may be, where it consists of smaller ones."""
 COVERED = 3 / 4
 """Share of a module that smaller segments must cover to stand in its place."""
+KERNELS: dict[SDPBackend, Callable[[], bool]] = {
+    SDPBackend.MATH: torch.backends.cuda.math_sdp_enabled,
+    SDPBackend.FLASH_ATTENTION: torch.backends.cuda.flash_sdp_enabled,
+    SDPBackend.EFFICIENT_ATTENTION: torch.backends.cuda.mem_efficient_sdp_enabled,
+    SDPBackend.CUDNN_ATTENTION: torch.backends.cuda.cudnn_sdp_enabled,
+}
+"""Kernels of attention, and whether torch may use them: on a CPU too, whatever the module is called."""
 
 
 @contextmanager
@@ -155,10 +162,4 @@ def _statistics_kept(module: nn.Module) -> Iterator[None]:
 
 def _attention_kernels() -> list[SDPBackend]:
     """Those that torch may choose from now."""
-    allowed = {
-        SDPBackend.MATH: torch.backends.cuda.math_sdp_enabled(),
-        SDPBackend.FLASH_ATTENTION: torch.backends.cuda.flash_sdp_enabled(),
-        SDPBackend.EFFICIENT_ATTENTION: torch.backends.cuda.mem_efficient_sdp_enabled(),
-        SDPBackend.CUDNN_ATTENTION: torch.backends.cuda.cudnn_sdp_enabled(),
-    }
-    return [kernel for kernel, is_allowed in allowed.items() if is_allowed]
+    return [kernel for kernel, is_allowed in KERNELS.items() if is_allowed()]

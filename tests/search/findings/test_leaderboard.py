@@ -109,6 +109,8 @@ def test_files(folder):
         ),
         ({"streams": "MRGB/RLBP/CRGB", "texture.ldp_signed": True, "target.norm_pix": True}, "scaled norm_pix", "auto"),
         ({"masking.mode": "sparse", "masking.ratio": 0.5}, "scaled", "0.50 sparse"),
+        ({"masking.share": 0.5}, "scaled", "auto of 0.5 of rows"),
+        ({"masking.mode": "sparse", "masking.share": 0.25}, "scaled", "auto sparse of 0.25 of rows"),
         ({"auxiliary": False, "texture.ldp_signed": True}, "-", "-"),
     ],
 )

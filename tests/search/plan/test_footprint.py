@@ -126,3 +126,12 @@ def test_on_a_gpu_attention_is_fused():
     settings = {"backbone.name": "vit_tiny_patch16_224", "data.image_size": 224, "masking.unit": 32}
     fused = footprint(build({**settings, "resources.gpus_per_worker": 1}), 3, 1)
     assert fused.activations < footprint(build({**settings, "optim.precision": "float32"}), 3, 1).activations
+
+
+def test_a_masked_pass_of_half_of_the_rows_keeps_less():
+    settings = {"backbone.name": "test_resnet", "data.image_size": 64, "optim.batch_size": 16}
+    whole, half, clean = (
+        footprint(build({**settings, **more}), 3, 1) for more in ({}, {"masking.share": 0.5}, {"auxiliary": False})
+    )
+    assert half.inputs == (whole.inputs + clean.inputs) / 2
+    assert half.activations == pytest.approx((whole.activations + clean.activations) / 2, rel=0.1)
