@@ -55,7 +55,7 @@ def _parts(section: Section, of: str) -> list[str]:
 
 
 def _short(ratio: float) -> str:
-    return f"{ratio:.2f}" if abs(ratio) >= 0.1 else f"{ratio:.2g}"
+    return f"{ratio:.2f}" if abs(ratio) >= 0.1 else f"{ratio:.4f}"
 
 
 def _table(cells: Sequence[Sequence[str]]) -> list[str]:

@@ -37,6 +37,7 @@ VIT_S: dict[str, Any] = {
     "optim.batch_size": 4,
     **LIGHT,
 }
+SETTINGS = (("laptop", LAPTOP), ("ViT-S", VIT_S))
 SIZES = ((16, 224), (32, 64))
 """Pictures and their side; the aims are for the first."""
 AIMS = (("scikit-image", "LBP", 10), ("LBP before", "LBP", 1), ("LDP before", "LDP", 4))
@@ -54,25 +55,28 @@ class UnequalMaps(RuntimeError):
 
 
 def sections(effort: Effort) -> Iterator[Section]:
-    """One; a quick look leaves out the size that no aim is for."""
+    """One; a quick look leaves out the size that no aim is for, and the larger network."""
+    some = slice(0, 1) if effort.quick else slice(None)
     with one_thread():
-        section = _section(SIZES[:1] if effort.quick else SIZES, effort)
+        section = _section(SIZES[some], SETTINGS[some], effort.seconds)
     yield section
 
 
-def _section(sizes: Sequence[tuple[int, int]], effort: Effort) -> Section:
+def _section(
+    sizes: Sequence[tuple[int, int]], settings: Sequence[tuple[str, dict[str, Any]]], seconds: float
+) -> Section:
     rows: list[Row] = []
     table: list[Sequence[str]] = [("pictures", *NAMES)]
     for batch, side in sizes:
-        times = beside_others(batch, side, effort.seconds)
+        times = beside_others(batch, side, seconds)
         each = (f"{1e3 * times.median(name) / batch:.3f}" for name in NAMES)
         table.append((f"{batch} of {side} px", *each))
         if (batch, side) == sizes[0]:
             rows += [
                 Row(f"{above} / {below}", times.ratio(above, below), Aim("at least", aim)) for above, below, aim in AIMS
             ]
-    for name, settings in (("laptop", LAPTOP), ("ViT-S", VIT_S)):
-        rows += [shares(texture, name, settings, effort.seconds) for texture in ("LBP", "LDP")]
+    for name, own in settings:
+        rows += [shares(texture, name, own, seconds) for texture in ("LBP", "LDP")]
     return Section("Texture", PROSE, rows, table)
 
 
