@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lssat.model.encoders.norms import norms_masked, visibility
+from lssat.model.encoders.norms import BatchNorm, norms_masked, visibility
 from lssat.model.encoders.pyramid import resample
 
 GRID = (4, 4)
@@ -21,7 +21,7 @@ def some_hidden() -> Tensor:
     return noise.argsort(1).argsort(1) >= NUM_VISIBLE
 
 
-def slow(maps: Tensor, shown: Tensor, norm: nn.Module) -> Tensor:
+def slow(maps: Tensor, shown: Tensor, norm: BatchNorm) -> Tensor:
     """By the definition, for autograd to differentiate."""
     share = shown / shown.sum()
     mean = (maps * share).sum((0, 2, 3), keepdim=True)
@@ -36,7 +36,7 @@ def test_masked_norm_is_its_definition(
     shape: tuple[int, ...], layout: torch.memory_format, num_visible: int | None
 ) -> None:
     torch.manual_seed(1)
-    norm = (nn.BatchNorm2d if len(shape) == 4 else nn.BatchNorm1d)(shape[1])
+    norm: BatchNorm = nn.BatchNorm2d(shape[1]) if len(shape) == 4 else nn.BatchNorm1d(shape[1])
     for parameter in norm.parameters():
         nn.init.normal_(parameter)
     given, gradient = (torch.randn(shape) + offset for offset in (20, 0))
