@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import csv
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -82,7 +82,7 @@ def planned(grids: Iterable[str], seeds: int) -> list[Run]:
             oracles = () if without else ablations.ORACLES
             for search in (OURS, RANDOM, STOCK, *ideas, *oracles):
                 runs += [Run(grid, without, search, n, seed) for n in CONCURRENT for seed in range(seeds)]
-    return sorted(runs, key=lambda run: run.seed)
+    return sorted(runs, key=lambda run: (run.without_winner, run.seed))
 
 
 def replayed(run: Run) -> Cost:
@@ -145,7 +145,7 @@ def _grids(tasks: Sequence[Task]) -> str:
     return _table(["grid", "cells", "epochs", "scores", "good cells", "families, the best first"], rows)
 
 
-def _compared(select: functools.partial[tuple[Array, int]]) -> str:
+def _compared(select: Callable[..., tuple[Array, int]]) -> str:
     titles = ["at a time", "search", "median", "mean", "mean / random + ASHA", "mean / OptunaSearch + ASHA", "failed"]
     rows = []
     for concurrent in CONCURRENT:
@@ -158,7 +158,7 @@ def _compared(select: functools.partial[tuple[Array, int]]) -> str:
     return _table(titles, rows)
 
 
-def _changed(select: functools.partial[tuple[Array, int]], grids: Sequence[str], searches: Sequence[str]) -> str:
+def _changed(select: Callable[..., tuple[Array, int]], grids: Sequence[str], searches: Sequence[str]) -> str:
     titles = ["grid", "at a time", "search", "median", "mean", "mean / ours", "failed"]
     rows = []
     for grid in grids:
