@@ -19,12 +19,16 @@ import numpy as np
 from tests.benchmarks.efficiency import ablations, compare
 from tests.benchmarks.efficiency.compare import Array, interval, ratio
 from tests.benchmarks.efficiency.grids import CHOOSING, GRIDS
-from tests.benchmarks.efficiency.methods import METHODS
+from tests.benchmarks.efficiency.methods import METHODS, with_search
+from tests.benchmarks.efficiency.replay import replay
 from tests.benchmarks.efficiency.task import Task, families
 
 OURS = "ours"
 RANDOM, STOCK = compare.BASELINES
 IDEAS = ("families first, nothing published", "the full budget only while ranks change (PASHA)")
+GRACE = "grace_epochs 2"
+LATER = {f"{name}, {GRACE}": METHODS[name] for name in compare.BASELINES}
+RUNGS = (GRACE, *LATER)
 CONCURRENT = (1, 2, 8)
 TOLERANCE = 0.01
 
@@ -79,7 +83,7 @@ def planned(grids: Iterable[str], seeds: int) -> list[Run]:
     for grid in grids:
         for without in (False, True):
             ideas = IDEAS if grid in CHOOSING and not without else ()
-            oracles = () if without else ablations.ORACLES
+            oracles = () if without else (*ablations.ORACLES, *RUNGS)
             for search in (OURS, RANDOM, STOCK, *ideas, *oracles):
                 runs += [Run(grid, without, search, n, seed) for n in CONCURRENT for seed in range(seeds)]
     return sorted(runs, key=lambda run: (run.without_winner, run.seed))
@@ -88,7 +92,10 @@ def planned(grids: Iterable[str], seeds: int) -> list[Run]:
 def replayed(run: Run) -> Cost:
     """Replay one."""
     task = Task(run.grid, run.without_winner)
-    if run.search in METHODS:
+    if run.search in LATER:
+        searcher, scheduler = LATER[run.search](with_search(task.space(), grace_epochs=2), run.seed)
+        found = replay(task.curves, searcher, scheduler, run.concurrent, task.budget, TOLERANCE)
+    elif run.search in METHODS:
         found = compare.run(run.search, task, run.concurrent, TOLERANCE, run.seed)
     else:
         found = ablations.run(run.search, task, run.concurrent, run.seed)
@@ -113,14 +120,16 @@ def sections(ledger: Ledger, grids: Sequence[str], seeds: int) -> list[str]:
     found = [
         "# Search efficiency\n\n<!-- Written by `python -m tests.benchmarks.efficiency.report`. -->",
         f"Epochs until a trial within {TOLERANCE:.0%} of a grid's best has had its full budget, those of all trials "
-        f"together; seeds 0 to\n{seeds - 1}, 95% bootstrap intervals over seeds. [results.md](results.md) says what "
-        "the grids are, how they are replayed\nand what follows.",
+        "together, or the\nprice of the whole grid where a search ended without one; "
+        f"seeds 0 to {seeds - 1}, 95% bootstrap intervals over seeds.\n[results.md](results.md#on-other-grids) says "
+        "what the grids are, how they are replayed and what follows.",
         "## The grids\n\n" + _grids(tasks),
         "## Ours beside the others",
     ]
     for task in tasks:
         found.append(f"### {task.title}\n\n" + _compared(functools.partial(select, task)))
     found.append("## What an oracle needs\n\n" + _changed(select, grids, ablations.ORACLES))
+    found.append("## A first rung after two epochs\n\n" + _changed(select, grids, RUNGS))
     chosen = [grid for grid in grids if grid in CHOOSING]
     if chosen:
         found.append("## Ideas, on the grids that may choose\n\n" + _changed(select, chosen, IDEAS))

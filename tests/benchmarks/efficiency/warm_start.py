@@ -121,8 +121,7 @@ def run(name: str, task: Task, concurrent: int, seed: int) -> int:
     warnings.simplefilter("ignore")
     curves, space = begins(name, task, seed)
     searcher, scheduler = ours(space, seed)
-    found = replay(curves, searcher, scheduler, concurrent, budget=task.budget)
-    return found.epochs if found.reached else task.budget
+    return replay(curves, searcher, scheduler, concurrent, budget=task.budget).epochs
 
 
 @functools.cache
