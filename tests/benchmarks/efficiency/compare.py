@@ -1,4 +1,6 @@
-"""Replay the searches over seeds and print the table: `python -m tests.benchmarks.efficiency.compare --seeds 30`."""
+"""Replay the searches over seeds and print the table: `python -m tests.benchmarks.efficiency.compare --grid attributes
+--seeds 30`.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +10,16 @@ import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from search.space.definition import Space
-from search.space.file import load
-from tests.benchmarks.efficiency.curves import read
+from tests.benchmarks.efficiency.grids import GRIDS
 from tests.benchmarks.efficiency.methods import METHODS
 from tests.benchmarks.efficiency.replay import Replayed, replay
+from tests.benchmarks.efficiency.task import Task
 
-HERE = Path(__file__).parent
-GRID, CURVES = HERE / "grid.yaml", HERE / "curves.csv"
 RESAMPLES = 4000
 BASELINES = ("random + ASHA", "OptunaSearch + ASHA")
 Array = npt.NDArray[np.float64]
@@ -29,6 +27,8 @@ Array = npt.NDArray[np.float64]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--grid", choices=GRIDS, default="attributes")
+    parser.add_argument("--without-winner", action="store_true", help="leave out the family of the best cell")
     parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument("--concurrent", type=int, nargs="+", default=[1, 2])
     parser.add_argument(
@@ -39,41 +39,37 @@ def main() -> None:
     )
     parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
-    curves = read(CURVES)
+    task = Task(arguments.grid, arguments.without_winner)
+    curves = task.curves
     good = len(curves.good(arguments.tolerance))
     print(
-        f"{len(curves.best)} cells of {curves.epochs} epochs, best {curves.top:.4f}, {good} within "
+        f"{task.title}: {len(curves.best)} cells of {curves.epochs} epochs, best {curves.top:.4f}, {good} within "
         f"{arguments.tolerance:.1%}"
     )
     for concurrent in arguments.concurrent:
         costs = {
-            name: runs(name, range(arguments.seeds), concurrent, arguments.processes, arguments.tolerance)
+            name: runs(
+                functools.partial(run, name, task, concurrent, arguments.tolerance),
+                range(arguments.seeds),
+                arguments.processes,
+            )
             for name in METHODS
         }
         print(f"\n{concurrent} at a time\n\n" + table(costs))
 
 
-def replay_space(pins: Mapping[str, Any] | None = None) -> Space:
-    """The recorded grid as a space that is searched, for as long as it takes. All searches that stop trials have the
-    same rungs.
-    """
-    settings = {"scheduler": "promotion", "grace_epochs": 1, "reduction_factor": 3, "startup_trials": 4}
-    return load(GRID, "laptop", pins or {}, {"sampler": "tpe", "num_trials": 1_000_000, **settings})
-
-
-def runs(method: str, seeds: Sequence[int], concurrent: int, processes: int, tolerance: float = 0.01) -> list[Replayed]:
-    """One replay per seed; a search that has spent what the whole grid costs has failed."""
-    one = functools.partial(run, method, concurrent, tolerance)
+def runs(one: Callable[[int], Replayed], seeds: Sequence[int], processes: int) -> list[Replayed]:
+    """One replay per seed."""
     with ProcessPoolExecutor(processes) as pool:
         return list(pool.map(one, seeds))
 
 
-def run(method: str, concurrent: int, tolerance: float, seed: int) -> Replayed:
+def run(method: str, task: Task, concurrent: int, tolerance: float, seed: int) -> Replayed:
+    """One search; one that has spent what the whole grid costs has failed."""
     logging.getLogger("ray").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
-    curves, space = read(CURVES), replay_space()
-    searcher, scheduler = METHODS[method](space, seed)
-    return replay(curves, searcher, scheduler, concurrent, budget=len(curves.best) * curves.epochs, tolerance=tolerance)
+    searcher, scheduler = METHODS[method](task.space(), seed)
+    return replay(task.curves, searcher, scheduler, concurrent, budget=task.budget, tolerance=tolerance)
 
 
 def table(costs: Mapping[str, Sequence[Replayed]]) -> str:

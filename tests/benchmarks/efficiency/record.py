@@ -1,7 +1,7 @@
 """Record the learning curve of every cell of a finite grid, so that searches can be replayed without training.
 
-`python -m tests.benchmarks.efficiency.record --processes 2` goes on after the last finished cell; one row of the table
-is one epoch of one cell.
+`python -m tests.benchmarks.efficiency.record --grid emotion --processes 2` goes on after the last finished cell; one
+row of the table is one epoch of one cell. The grid of real faces needs their table: `--grid faces --data FILE`.
 """
 
 from __future__ import annotations
@@ -29,22 +29,24 @@ from lssat.train.distributed import Distributed
 from lssat.train.loop import TrainingRun, fit
 from search.space.definition import Space
 from search.space.file import load
+from tests.benchmarks.efficiency.grids import GRIDS, curves_of, space_of
 
-HERE = Path(__file__).parent
-GRID, CURVES = HERE / "grid.yaml", HERE / "curves.csv"
 MEASURED = ("epoch", "val/score", "val/best", "cpu_s")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--grid", choices=GRIDS, required=True)
+    parser.add_argument("--data", help="a table instead of the grid's own data")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--cache", type=Path, default=Path("results/.data"))
     arguments = parser.parse_args()
-    space = load(GRID, "laptop", {}, {})
+    space = load(space_of(arguments.grid), "laptop", {"data.source": arguments.data} if arguments.data else {}, {})
     prepared = prepare(build(space.fixed).data, arguments.cache, print)
-    missing = sorted(set(range(len(space.points()))) - recorded(CURVES))
+    missing = sorted(set(range(len(space.points()))) - recorded(curves_of(arguments.grid)))
     print(f"{len(space.points())} cells, {len(missing)} to record", flush=True)
-    jobs = [(missing[first :: arguments.processes], prepared) for first in range(arguments.processes)]
+    shares = [missing[first :: arguments.processes] for first in range(arguments.processes)]
+    jobs = [(arguments.grid, space, share, prepared) for share in shares]
     workers = [get_context("spawn").Process(target=record, args=job) for job in jobs]
     for worker in workers:
         worker.start()
@@ -60,16 +62,15 @@ def recorded(path: Path) -> set[int]:
         return {int(row["cell"]) for row in csv.DictReader(file)}
 
 
-def record(numbers: Sequence[int], prepared: Path) -> None:
+def record(grid: str, space: Space, numbers: Sequence[int], prepared: Path) -> None:
     """Train some cells, one after another on one core, and append each when it is finished."""
     torch.set_num_threads(1)
-    space = load(GRID, "laptop", {}, {})
     points = space.points()
     size = build(space.fixed).data.image_size
     train, val = (read_resident(shard_paths(prepared, split), size) for split in ("train", "val"))
     for number in numbers:
         epochs = curve(space, points[number], prepared, train, val)
-        append(CURVES, space.searched_keys, number, space.sample(FixedTrial(points[number])), epochs)
+        append(curves_of(grid), space.searched_keys, number, space.sample(FixedTrial(points[number])), epochs)
         print(
             f"cell {number}: best {epochs[-1]['val/best']:.4f}, {epochs[-1]['cpu_s']:.1f} s, "
             f"{json.dumps(points[number])}",

@@ -38,8 +38,8 @@ class Tick(NamedTuple):
 
 
 class Replayed(NamedTuple):
-    """What a search cost. `epochs` are those of all trials, `repeated` the trials of a cell that an earlier one had
-    tried.
+    """What a search cost. `epochs` are those of all trials, or the whole budget where it ended without a good one;
+    `repeated` are the trials of a cell that an earlier one had tried.
     """
 
     reached: bool
@@ -80,7 +80,7 @@ def replay(
             reached = epoch == curves.epochs and trial.cell in good
             begin(now)
     tried = [trial.cell for trial in begun if not trial.first]
-    return Replayed(reached, spent, len(tried), len(tried) - len(set(tried)))
+    return Replayed(reached, spent if reached else budget, len(tried), len(tried) - len(set(tried)))
 
 
 def _next(curves: Curves, searcher: Searcher, scheduler: TrialScheduler, number: int) -> Trial | None:

@@ -1,5 +1,5 @@
 """What `--from` brings and costs: searches that begin with an earlier study beside those that begin with none, replayed
-over seeds. `python -m tests.benchmarks.efficiency.warm_start --seeds 200`.
+over seeds. `python -m tests.benchmarks.efficiency.warm_start --grid attributes --seeds 200`.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ import numpy as np
 
 from search.earlier.trials import ranked, taken_over, tried_first
 from search.space.definition import EarlierStudy, EarlierTrial, Space
-from tests.benchmarks.efficiency.compare import CURVES, Array, interval, replay_space
-from tests.benchmarks.efficiency.curves import Cell, Curves, read
+from tests.benchmarks.efficiency.compare import Array, interval
+from tests.benchmarks.efficiency.curves import Cell, Curves
+from tests.benchmarks.efficiency.grids import GRIDS
 from tests.benchmarks.efficiency.methods import Heard, ours, with_search
 from tests.benchmarks.efficiency.replay import replay
+from tests.benchmarks.efficiency.task import FAMILY, Task, families
 
 Change = Callable[[Curves, np.random.Generator], Curves]
 NUM_TRIALS = 30
 """Of an earlier study."""
-FAMILY = "convnext"
-"""Of the replays with one family: the one that has the best cells."""
 ONE_FAMILY = ", one family"
+"""That of the best cell alone."""
 RESAMPLES = 4000
 
 
@@ -78,6 +79,7 @@ EARLIER: dict[str, Sequence[Change]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--grid", choices=GRIDS, default="attributes")
     parser.add_argument("--seeds", type=int, default=200)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--concurrent", type=int, nargs="+", default=[1, 2])
@@ -86,49 +88,51 @@ def main() -> None:
     arguments = parser.parse_args()
     print("| at a time | begun from | median epochs | mean epochs | mean / begun from none | failed |")
     print("| --- | --- | --- | --- | --- | --- |")
-    seeds = range(arguments.first, arguments.first + arguments.seeds)
+    seeds, task = range(arguments.first, arguments.first + arguments.seeds), Task(arguments.grid)
     for concurrent in arguments.concurrent:
-        without = {name: needed(name, concurrent, seeds, arguments.processes) for name in EARLIER if not EARLIER[name]}
+        found = {
+            name: needed(name, task, concurrent, seeds, arguments.processes)
+            for name in EARLIER
+            if name in arguments.only or not EARLIER[name]
+        }
         for name in arguments.only:
-            own = without["none" + ONE_FAMILY * name.endswith(ONE_FAMILY)]
-            print(row(name, concurrent, needed(name, concurrent, seeds, arguments.processes), own), flush=True)
+            own = found["none" + ONE_FAMILY * name.endswith(ONE_FAMILY)]
+            print(f"| {concurrent} | {name} | {row(found[name], own, task)} |", flush=True)
 
 
-def needed(name: str, concurrent: int, seeds: Sequence[int], processes: int) -> Array:
+def needed(name: str, task: Task, concurrent: int, seeds: Sequence[int], processes: int) -> Array:
     """Epochs to the goal, by seed; what the whole grid costs where it was never reached."""
     with ProcessPoolExecutor(processes) as pool:
-        return np.array(list(pool.map(functools.partial(run, name, concurrent), seeds)), dtype=float)
+        return np.array(list(pool.map(functools.partial(run, name, task, concurrent), seeds)), dtype=float)
 
 
-def row(name: str, concurrent: int, epochs: Array, without: Array) -> str:
+def row(epochs: Array, without: Array, task: Task) -> str:
     """Of the table; the interval of the ratio holds 95% of resampled seeds, both searches of a seed together."""
     drawn = np.random.default_rng(0).integers(0, len(epochs), (RESAMPLES, len(epochs)))
     low, high = np.percentile(epochs[drawn].mean(1) / without[drawn].mean(1), [2.5, 97.5])
     ratio = f"{epochs.mean() / without.mean():.2f} ({low:.2f} to {high:.2f})"
-    failed = int((epochs >= _whole()).sum())
-    return (
-        f"| {concurrent} | {name} | {interval(np.median, epochs)} | {interval(np.mean, epochs)} | {ratio} | {failed} |"
-    )
+    failed = int((epochs >= task.budget).sum())
+    return f"{interval(np.median, epochs)} | {interval(np.mean, epochs)} | {ratio} | {failed}"
 
 
-def run(name: str, concurrent: int, seed: int) -> int:
+def run(name: str, task: Task, concurrent: int, seed: int) -> int:
     """Epochs that one search needs."""
     logging.getLogger("ray").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
-    curves, space = begins(name, seed)
+    curves, space = begins(name, task, seed)
     searcher, scheduler = ours(space, seed)
-    found = replay(curves, searcher, scheduler, concurrent, budget=_whole())
-    return found.epochs if found.reached else _whole()
+    return replay(curves, searcher, scheduler, concurrent, budget=task.budget).epochs
 
 
 @functools.cache
-def begins(name: str, seed: int) -> tuple[Curves, Space]:
+def begins(name: str, task: Task, seed: int) -> tuple[Curves, Space]:
     """What is searched, with the earlier studies that it begins from."""
-    curves, pins = read(CURVES), {}
+    curves, pins = task.curves, {}
     if name.endswith(ONE_FAMILY):
-        pins = {"backbone.family": FAMILY}
-        curves = _with(curves, {cell: best for cell, best in _all(curves) if cell[0] == FAMILY})
-    space = replay_space(pins)
+        winner, column = families(curves)[0], curves.keys.index(FAMILY)
+        pins = {FAMILY: winner}
+        curves = _with(curves, {cell: best for cell, best in _all(curves) if cell[column] == winner})
+    space = task.space(pins)
     for number, change in enumerate(EARLIER[name]):
         old = change(curves, np.random.default_rng([seed, number]))
         taken = study(old, space, f"old-{number}", 10_000 * (number + 1) + seed)
@@ -150,7 +154,8 @@ def searched(old: Curves, space: Space, seed: int) -> list[tuple[Mapping[str, An
     fixed = {**space.fixed, "optim.epochs": old.epochs}
     begun = replace(with_search(space, num_trials=NUM_TRIALS), fixed=fixed, earlier=())
     searcher, scheduler = ours(begun, seed, heard)
-    replay(old, searcher, scheduler, concurrent=1, budget=_whole(), tolerance=-1)  # no cell is as good as that
+    every = len(old.best) * old.epochs
+    replay(old, searcher, scheduler, concurrent=1, budget=every, tolerance=-1)  # no cell is as good as that
     return [(heard.sampled[name], [result.best for result in epochs]) for name, epochs in heard.epochs.items()]
 
 
@@ -160,11 +165,6 @@ def _all(curves: Curves) -> Iterable[tuple[Cell, Array]]:
 
 def _with(curves: Curves, best: Mapping[Cell, Any]) -> Curves:
     return replace(curves, best=best)
-
-
-def _whole() -> int:
-    """Epochs of all cells of the grid."""
-    return sum(map(len, read(CURVES).best.values()))
 
 
 if __name__ == "__main__":
