@@ -26,6 +26,9 @@ def counted(model, image_size):
         elif type(module).__name__ == "Attention":
             _, tokens, width = inputs[0].shape
             total += 2 * 2 * tokens * tokens * width
+        elif type(module).__name__ == "AttentionPoolLatent":  # one query for all tokens
+            _, tokens, width = inputs[0].shape
+            total += 2 * 2 * tokens * width
 
     hooks = [module.register_forward_hook(add) for module in model.modules()]
     with torch.no_grad():
@@ -36,7 +39,7 @@ def counted(model, image_size):
 
 
 @pytest.mark.parametrize("side", [64, 96])
-@pytest.mark.parametrize("name", ["test_resnet", "test_vit", "test_convnext", "test_efficientnet"])
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit", "test_vit3", "test_convnext", "test_efficientnet"])
 def test_operations_are_those_that_a_count_by_hand_finds(name, side):
     model = build_model(build({**BASE, "backbone.name": name, "data.image_size": side}), 5)
     assert flops(model, side) == counted(model, side) > 0
