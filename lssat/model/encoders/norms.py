@@ -231,8 +231,10 @@ class _VisibleNorm(torch.autograd.Function):
         together = norm.training and _workers() > 1 and not _ALONE.get()
         maps = maps.contiguous(memory_format=torch.channels_last)
         count, mean, variance = _moments(maps, visible)
+        if _UNCOUNTED.get():
+            count = torch.zeros_like(count)
         if together:
-            count, mean, variance = _joined(0 * count if _UNCOUNTED.get() else count, mean, variance)
+            count, mean, variance = _joined(count, mean, variance)
         share = 1 / count
         if together or _FEW.get():
             lacks = count < 2

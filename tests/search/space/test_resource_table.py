@@ -32,7 +32,11 @@ def space(tmp_path, text=TABLE, profile="laptop", **pinned):
 
 def by_size(found):
     configs = [found.example(seed) for seed in range(60)]
-    return {config.backbone.size: tuple(config.resources.model_dump().values()) for config in configs}
+    return {config.backbone.size: workers_cpus_gpus(config.resources) for config in configs}
+
+
+def workers_cpus_gpus(given):
+    return given.num_workers, given.cpus_per_worker, given.gpus_per_worker
 
 
 def test_a_trial_gets_what_its_size_needs(tmp_path):
