@@ -46,7 +46,7 @@ def trained(name: str, **options: object) -> torch.nn.Module:
     model: torch.nn.Module = timm.create_model(name, **options).eval()
     for tensor in model.state_dict().values():
         if tensor.is_floating_point():
-            tensor += 0.1 * torch.rand(tensor.shape)
+            tensor += 0.1 * (torch.rand(tensor.shape) - 0.5)  # centred: a shift of all weights would lose digits
     return model
 
 
