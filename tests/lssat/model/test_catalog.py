@@ -25,6 +25,7 @@ LIGHT = [item for item in ENTRIES if item[2]["params"] < 2.5e6]
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # some hundred networks, on the slowest machine too
 def test_catalogue_is_fresh() -> None:
     assert json.loads(catalog.PATH.read_text()) == generate(), "run `python -m lssat.tools.catalog`"
 
