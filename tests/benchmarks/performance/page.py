@@ -19,7 +19,7 @@ INTRODUCTION = (
     "Ratios, each measured in one run by interleaved repeats (A/B/A/B): medians, in brackets the quartiles from round "
     "to round, and the number of rounds. They mean something on a machine that does nothing else: beside other jobs, "
     "whatever is timed in seconds scatters widely. `make bench` writes this page, section by section as it measures "
-    "them, and `performance.json` beside it; of what it has not come to yet, or with `--only` leaves out, the page "
+    "them, and `performance.json` beside it; of what it has not come to yet, or is told to leave out, the page "
     "shows what was recorded before. `make bench-quick` compares a part of it with what was recorded on the same kind "
     "of processor."
 )
