@@ -3,13 +3,11 @@
 The truth is plain torch in one process, which is given these rows and no others.
 """
 
-import datetime
 import itertools
 
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import nn
 
@@ -27,6 +25,7 @@ from lssat.train.losses import joint_loss, task_loss
 from lssat.train.scoring import predict_rows
 from lssat.train.step import StepContext, train_step
 from lssat.train.views import draw, make_views
+from tests.lssat.one_of_two import one_of_two
 
 TASK = Task("emotion", "multiclass", ("a", "b", "c"), (10, 10, 10), 30)
 DEVICE = torch.device("cpu")
@@ -170,21 +169,17 @@ def two_workers(tmp_path_factory):
 
 
 def _work(rank, folder):
-    torch.set_num_threads(1)
-    timeout = datetime.timedelta(seconds=60)
-    dist.init_process_group("gloo", init_method=f"file://{folder / 'meet'}", rank=rank, world_size=2, timeout=timeout)
-    distributed = Distributed(DEVICE, rank, 2)
-    done = {}
-    for case, number, real in two_worker_steps():
-        config = settings_of(case, **{"resources.num_workers": 2})
-        batch = batch_of(config, real)
-        own = slice(rank * SIZE // 2, (rank + 1) * SIZE // 2)
-        part = Batch(batch.image[own], batch.label[own], batch.row[own], SIZE // 2)
-        done[case, number, real] = stepped(config, part, distributed, number)
-    done["epoch"] = epoch_of(distributed)
-    done["predicted"] = predicted(distributed)
-    torch.save(done, folder / f"{rank}.pt")
-    dist.destroy_process_group()
+    with one_of_two(rank, folder) as distributed:
+        done = {}
+        for case, number, real in two_worker_steps():
+            config = settings_of(case, **{"resources.num_workers": 2})
+            batch = batch_of(config, real)
+            own = slice(rank * SIZE // 2, (rank + 1) * SIZE // 2)
+            part = Batch(batch.image[own], batch.label[own], batch.row[own], SIZE // 2)
+            done[case, number, real] = stepped(config, part, distributed, number)
+        done["epoch"] = epoch_of(distributed)
+        done["predicted"] = predicted(distributed)
+        torch.save(done, folder / f"{rank}.pt")
 
 
 @pytest.mark.parametrize("real", REAL)

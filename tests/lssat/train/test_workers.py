@@ -1,6 +1,5 @@
 """Two workers: what happens to one is known to both, and a run that they are killed in ends as that of one worker."""
 
-import datetime
 import json
 import pickle
 
@@ -24,6 +23,7 @@ from lssat.train.loop import TrainingRun, fit
 from lssat.train.probe import fewest_micro_batches
 from lssat.train.result import CLOCKED
 from lssat.train.step import StepContext
+from tests.lssat.one_of_two import one_of_two
 
 TASK = Task("emotion", "multiclass", ("a", "b", "c"), (10, 10, 10), 30)
 NUM_ROWS = 30
@@ -78,14 +78,10 @@ def two_workers(tmp_path_factory):
 
 
 def _work(rank, folder):
-    torch.set_num_threads(1)
-    timeout = datetime.timedelta(seconds=60)
-    dist.init_process_group("gloo", init_method=f"file://{folder / 'meet'}", rank=rank, world_size=2, timeout=timeout)
-    distributed = Distributed(torch.device("cpu"), rank, 2)
-    cases = (_probed, _failed, _failed_unsendably, _without_rows, _killed, _kept, _tuned, _scored_by_video, _paired)
-    done = {case.__name__: case(distributed, folder) for case in cases}
-    (folder / f"{rank}.json").write_text(json.dumps(done))
-    dist.destroy_process_group()
+    with one_of_two(rank, folder) as distributed:
+        cases = (_probed, _failed, _failed_unsendably, _without_rows, _killed, _kept, _tuned, _scored_by_video, _paired)
+        done = {case.__name__: case(distributed, folder) for case in cases}
+        (folder / f"{rank}.json").write_text(json.dumps(done))
 
 
 def _probed(distributed, _folder):

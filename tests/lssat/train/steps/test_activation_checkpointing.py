@@ -1,12 +1,10 @@
 """Activation checkpointing changes memory alone: losses, gradients and running statistics are those without it."""
 
-import datetime
 import json
 
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from lssat.config import build
@@ -15,6 +13,7 @@ from lssat.task import Task
 from lssat.train.distributed import Distributed
 from lssat.train.learner import new_learner
 from lssat.train.step import StepContext, train_step
+from tests.lssat.one_of_two import one_of_two
 
 TASK = Task("emotion", "multiclass", ("a", "b", "c"), (10, 10, 10), 30)
 DEVICE = torch.device("cpu")
@@ -103,21 +102,17 @@ TOGETHER = {
 
 
 def _work(rank, folder):
-    torch.set_num_threads(1)
-    timeout = datetime.timedelta(seconds=60)
-    dist.init_process_group("gloo", init_method=f"file://{folder / 'meet'}", rank=rank, world_size=2, timeout=timeout)
-    distributed = Distributed(DEVICE, rank, 2)
-    told = {}
-    for name, settings in TOGETHER.items():
-        for num_rows in (SIZE, 1):  # with one row the second worker has none
-            found = [
-                trained({**settings, "resources.num_workers": 2}, checkpointing, num_rows, distributed)
-                for checkpointing in (True, False)
-            ]
-            torch.testing.assert_close(*found, atol=1e-6, rtol=1e-4)
-            told[f"{name}, {num_rows}"] = {each: grad.norm().item() for each, grad in found[0][1].items()}
-    (folder / f"{rank}.json").write_text(json.dumps(told))
-    dist.destroy_process_group()
+    with one_of_two(rank, folder) as distributed:
+        told = {}
+        for name, settings in TOGETHER.items():
+            for num_rows in (SIZE, 1):  # with one row the second worker has none
+                found = [
+                    trained({**settings, "resources.num_workers": 2}, checkpointing, num_rows, distributed)
+                    for checkpointing in (True, False)
+                ]
+                torch.testing.assert_close(*found, atol=1e-6, rtol=1e-4)
+                told[f"{name}, {num_rows}"] = {each: grad.norm().item() for each, grad in found[0][1].items()}
+        (folder / f"{rank}.json").write_text(json.dumps(told))
 
 
 @pytest.mark.parametrize("num_rows", [SIZE, 1])

@@ -3,12 +3,9 @@
 The truth is plain torch in one process, which is told the rows of each micro-batch, and which of them are rebuilt.
 """
 
-import datetime
-
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch.nn.parallel import DistributedDataParallel
 
@@ -24,6 +21,7 @@ from lssat.train.losses import joint_loss, task_loss
 from lssat.train.microbatch import num_masked
 from lssat.train.step import StepContext, train_step
 from lssat.train.views import draw, make_views
+from tests.lssat.one_of_two import one_of_two
 
 TASK = Task("emotion", "multiclass", ("a", "b", "c"), (10, 10, 10), 30)
 DEVICE = torch.device("cpu")
@@ -174,18 +172,15 @@ def two_workers(tmp_path_factory):
 
 
 def _work(rank, folder):
-    torch.set_num_threads(1)
-    timeout = datetime.timedelta(seconds=60)
-    dist.init_process_group("gloo", init_method=f"file://{folder / 'meet'}", rank=rank, world_size=2, timeout=timeout)
-    done, own = {}, slice(rank * SIZE // 2, (rank + 1) * SIZE // 2)
-    for case in CASES:
-        for number, num_rows, share in TWO_WORKERS:
-            config, whole = settings_of(case, share, **{"resources.num_workers": 2}), batch_of(num_rows)
-            part = Batch(whole.image[own], whole.label[own], whole.row[own], SIZE // 2)
-            key = (case, number, num_rows, share)
-            done[key] = stepped(config, part, Distributed(DEVICE, rank, 2), number)
-    torch.save(done, folder / f"{rank}.pt")
-    dist.destroy_process_group()
+    with one_of_two(rank, folder) as distributed:
+        done, own = {}, slice(rank * SIZE // 2, (rank + 1) * SIZE // 2)
+        for case in CASES:
+            for number, num_rows, share in TWO_WORKERS:
+                config, whole = settings_of(case, share, **{"resources.num_workers": 2}), batch_of(num_rows)
+                part = Batch(whole.image[own], whole.label[own], whole.row[own], SIZE // 2)
+                key = (case, number, num_rows, share)
+                done[key] = stepped(config, part, distributed, number)
+        torch.save(done, folder / f"{rank}.pt")
 
 
 @pytest.mark.parametrize("key", TWO_WORKERS, ids=str)
