@@ -85,6 +85,9 @@ def _search(arguments: argparse.Namespace) -> int:
                 console.print(f"quick: {WARNING}", style="yellow")
                 console.print(f"  instead of what the space says: {wanted.changed}")
             try:
+                from search.study.cluster import begin
+
+                begin(arguments.address, ROOT)
                 from search.study.session import Session, run
 
                 own = Storage(base / name if base else folder.path)

@@ -29,7 +29,7 @@ from search.strategy.forecast import Forecast
 from search.strategy.suggestion import Suggestion
 from search.study import tuning
 from search.study.capacity import concurrency
-from search.study.cluster import check_sockets, check_storage, connect
+from search.study.cluster import begin, check_storage, connect
 from search.study.context import Study, check_drawing
 from search.study.progress import Progress
 
@@ -57,9 +57,9 @@ def run_again(run: RecordedRun, places: Places, console: Console) -> bool:
     """
     record, config, last = run.record, run.record.config, run.record.num_epochs
     console.print(f"  run       {catalog.architecture(config.backbone)}, seed {config.seed}, {last} epochs on record")
-    check_sockets(places.address)
-    prepared = study_data(run, places, lambda text: console.print(f"  {text}", soft_wrap=True))
     try:
+        begin(places.address, places.root)
+        prepared = study_data(run, places, lambda text: console.print(f"  {text}", soft_wrap=True))
         connect(places.address, places.root)
         keys = read_keys(prepared, config.data, lambda text: console.print(f"  {text}", soft_wrap=True))
         study = _open(run, prepared, places, keys)
