@@ -19,14 +19,14 @@ from lssat.command import signals_wait
 NOT_UP = "timed out during startup"
 """Of the message after the 30 s that Ray gives itself to start, which is no setting (Ray 2.60)."""
 
+# Linux ends what a thread has begun for Ray with that thread, so this one stays.
+_starter = ThreadPoolExecutor(1, "ray")
 _begun: list[Future[None]] = []  # Ray is one in a process, and so is its start
 
 
 def begin(starts: Callable[[], None]) -> None:
     """Let `starts` start Ray while this process imports and prepares what it needs: see `wait_until_up`, `stop`."""
-    thread = ThreadPoolExecutor(1, "ray")
-    _begun.append(thread.submit(starts))
-    thread.shutdown(wait=False)
+    _begun.append(_starter.submit(starts))
 
 
 def wait_until_up(starts: Callable[[], None]) -> None:
