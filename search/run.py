@@ -85,15 +85,15 @@ def _search(arguments: argparse.Namespace) -> int:
                 console.print(f"quick: {WARNING}", style="yellow")
                 console.print(f"  instead of what the space says: {wanted.changed}")
             try:
-                from search.study.cluster import begin
+                from search.study import cluster
 
-                begin(arguments.address, ROOT)
-                from search.study.session import Session, run
+                with cluster.begun(arguments.address, ROOT):
+                    from search.study.session import Session, run
 
-                own = Storage(base / name if base else folder.path)
-                storage = going_on.storage_now(begun, base, folder) if begun else own
-                session = Session(folder, storage, space, cache, ROOT, arguments.address, begun)
-                has_winner = run(session, console)
+                    own = Storage(base / name if base else folder.path)
+                    storage = going_on.storage_now(begun, base, folder) if begun else own
+                    session = Session(folder, storage, space, cache, ROOT, arguments.address, begun)
+                    has_winner = run(session, console)
                 if arguments.quick:
                     console.print(f"remember `--quick`: {WARNING}", style="yellow")
                 return 0 if has_winner else 1

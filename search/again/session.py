@@ -16,7 +16,6 @@ from lssat.data.prepared.table import is_complete, read_info, read_texts
 from lssat.errors import ConfigError
 from lssat.evaluation.units import RowTexts, texts_to_send
 from lssat.model import catalog
-from lssat.on_ray import driver
 from lssat.on_ray.ingest import open_splits
 from lssat.train.microbatch import AttemptRecord
 from search.again.curves import verdict
@@ -29,7 +28,7 @@ from search.strategy.forecast import Forecast
 from search.strategy.suggestion import Suggestion
 from search.study import tuning
 from search.study.capacity import concurrency
-from search.study.cluster import begin, check_storage, connect
+from search.study.cluster import begun, check_storage, connect
 from search.study.context import Study, check_drawing
 from search.study.progress import Progress
 
@@ -57,8 +56,7 @@ def run_again(run: RecordedRun, places: Places, console: Console) -> bool:
     """
     record, config, last = run.record, run.record.config, run.record.num_epochs
     console.print(f"  run       {catalog.architecture(config.backbone)}, seed {config.seed}, {last} epochs on record")
-    try:
-        begin(places.address, places.root)
+    with begun(places.address, places.root):
         prepared = study_data(run, places, lambda text: console.print(f"  {text}", soft_wrap=True))
         connect(places.address, places.root)
         keys = read_keys(prepared, config.data, lambda text: console.print(f"  {text}", soft_wrap=True))
@@ -66,8 +64,6 @@ def run_again(run: RecordedRun, places: Places, console: Console) -> bool:
         _begin_anew(study, run)
         progress = Progress(console, Forecast(ALONE, last))
         tuning.train_copy(study, run.stage, Suggestion(record.name, record.sampled), last, progress)
-    finally:
-        driver.stop()
     study.storage.drop_ray()
     study.storage.drop_resumable_state(run.stage, record.name)
     copy = study.folder.record(run.stage, record.name)

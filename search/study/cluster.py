@@ -7,7 +7,8 @@ import shutil
 import socket
 import tempfile
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,10 @@ def check_sockets(address: str | None) -> None:
             )
 
 
-def begin(address: str | None, root: Path) -> None:
-    """Start Ray on this machine beside what its driver imports and prepares, where no cluster is to be joined.
+@contextmanager
+def begun(address: str | None, root: Path) -> Iterator[None]:
+    """Ray starts on this machine beside what its driver imports and prepares inside, where no cluster is to be joined.
+    No Ray is left at the end.
 
     Raises ConfigError.
     """
@@ -78,6 +81,10 @@ def begin(address: str | None, root: Path) -> None:
     os.environ.update(QUIET | KEEP_MEMORY)
     if address is None:
         driver.begin(partial(_start_here_or_again, root))
+    try:
+        yield
+    finally:
+        driver.stop()
 
 
 def connect(address: str | None, root: Path) -> None:
