@@ -27,8 +27,8 @@ from tests.benchmarks.performance.timing import FEWEST_ROUNDS, Ratio, Times, int
 BATCH = 32
 NUM_ROWS, IMAGE_SIZE = 2048, 224
 STREAMED_ROWS = 12288
-"""Data are streamed where they do not fit into memory, so that an epoch is long beside the second that a stream takes to
-start (of 2,048 rows that second is a third).
+"""Data are streamed where they do not fit into memory, so that an epoch is long beside the second that a stream takes
+to start (of 2,048 rows that second is a third).
 """
 TRIALS = 4
 PROSE = (
