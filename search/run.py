@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -89,7 +90,14 @@ def _search(arguments: argparse.Namespace) -> int:
 
                 own = Storage(base / name if base else folder.path)
                 storage = going_on.storage_now(begun, base, folder) if begun else own
-                session = Session(folder, storage, space, cache, ROOT, arguments.address, begun)
+
+                def lost(error: Exception) -> None:
+                    code = _say_what_failed(error, folder, console)
+                    leave_report(folder, begun, console)
+                    sys.stdout.flush()
+                    os._exit(code)  # whoever waits for the head would wait for ever
+
+                session = Session(folder, storage, space, cache, ROOT, arguments.address, begun, lost)
                 has_winner = run(session, console)
                 if arguments.quick:
                     console.print(f"remember `--quick`: {WARNING}", style="yellow")

@@ -52,6 +52,11 @@ class Split:
         """The same with all of it as each worker's share, where it is not streamed: for rows that are drawn."""
         return self if self.whole is None else replace(self, resident=(self.whole,) * self.num_workers)
 
+    def cut_for(self, num_workers: int) -> Split:
+        """The same cut for fewer workers, whose cores are free meanwhile."""
+        resident = None if self.whole is None else _cut(self.whole, self.kept, num_workers)
+        return replace(self, num_workers=num_workers, resident=resident)
+
     def share(self, rank: int) -> Dataset:
         """A worker's decoded rows or, of a streamed split, its row groups: see `rows_of`."""
         if self.resident is not None:
