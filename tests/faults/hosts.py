@@ -23,7 +23,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SUBNET = "10.78.0"
 NAMESPACES = ["--mount", "--pid", "--net", "--uts", "--ipc"]
 MAKE = ["unshare", *NAMESPACES, "--fork", "--kill-child", "--mount-proc"]
-NEEDED = ("ip", "unshare", "nsenter")
+NEEDED = ("ip", "unshare", "nsenter", "setpriv")
 LAN = f"""
 mount --make-rprivate /
 mount -t tmpfs tmpfs /run
@@ -69,7 +69,9 @@ class Hosts:
 
     def __enter__(self) -> Hosts:
         skip_unless_possible()
-        self._lan = subprocess.Popen([*MAKE, "bash", "-c", LAN, "lan", "0"], stdin=subprocess.DEVNULL)
+        self._lan = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", *MAKE, "bash", "-c", LAN, "lan", "0"], stdin=subprocess.DEVNULL
+        )
         self._pids["lan"] = _first(self._lan.pid, "lan-0")
         return self
 
