@@ -158,7 +158,7 @@ def _say_what_failed(error: Exception, folder: RunFolder, console: Console) -> i
 
 def _ended_without_a_word(folder: RunFolder) -> str:
     return (
-        "the search was killed, or Ray has ended it, as it does where its raylet on this machine has died (what it said "
+        "the search was killed, or ended by Ray, which does so where its raylet on this machine has died (what it said "
         f"is in {folder.log}); {_how_to_go_on(folder)}\n"
     )
 

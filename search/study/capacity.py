@@ -17,13 +17,14 @@ from lssat.settings.training import ResourcesConfig
 
 def concurrency(wanted: Sequence[ResourcesConfig], streamed: bool, most: int | None) -> int:
     """Trials at a time: what the machines hold, or less where the space says so. An impossible request is an error at
-    once.
+    once, except where Ray may add a machine that holds it.
 
     Trials that train alone hold their resources themselves, so Tune counts them; where some have workers of their own,
     no more trials run than fit if each were the largest.
     """
-    for each in wanted:
-        _check_possible(each, streamed)
+    if not grows():
+        for each in wanted:
+            _check_possible(each, streamed)
     return _at_once(wanted, streamed, most)
 
 
@@ -44,9 +45,9 @@ class Following:
     def __call__(self) -> int:
         """Trials that may run or wait for their place."""
         if time.monotonic() - self._looked > LOOK_EVERY_S:
-            fits = _at_once(self.wanted, self.streamed, None)
+            fits = max(0, _at_once(self.wanted, self.streamed, None))
             waiting = max(1, fits) if grows() else 1
-            self._looked, self._found = time.monotonic(), min(max(0, fits) + waiting, self.most or fits + waiting)
+            self._looked, self._found = time.monotonic(), min(fits + waiting, self.most or fits + waiting)
         return self._found
 
 
