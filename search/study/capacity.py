@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +34,8 @@ class Following:
     """The same of a cluster as it is now: machines that join are used, those that have left are not waited for.
 
     One trial more than it holds waits for its place, so that a machine that joins has one at once; on a cluster that
-    Ray makes larger by itself, as many again as it holds, for what waits is what Ray makes it larger for.
+    Ray makes larger by itself, as many again as it holds, for what waits is what Ray makes it larger for. Of trials
+    with several workers none waits: it would hold its process meanwhile, and give up after some minutes.
     """
 
     wanted: Sequence[ResourcesConfig]
@@ -46,8 +48,9 @@ class Following:
         """Trials that may run or wait for their place."""
         if time.monotonic() - self._looked > LOOK_EVERY_S:
             fits = max(0, _at_once(self.wanted, self.streamed, None))
-            waiting = max(1, fits) if grows() else 1
-            self._looked, self._found = time.monotonic(), min(fits + waiting, self.most or fits + waiting)
+            has_groups = any(each.num_workers > 1 for each in self.wanted)
+            waiting = 0 if has_groups else max(1, fits) if grows() else 1
+            self._looked, self._found = time.monotonic(), min(max(1, fits + waiting), self.most or sys.maxsize)
         return self._found
 
 
