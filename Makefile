@@ -5,7 +5,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: setup search test check bench bench-quick clean
+.PHONY: setup search test check faults bench bench-quick clean
 
 setup: $(READY)
 
@@ -26,7 +26,7 @@ search: setup
 	$(RUN) search/run.py --space spaces/backbones.yaml $(ARGS)
 
 test: setup
-	$(RUN) -m pytest -m "not slow and not benchmark" -q -n 2
+	$(RUN) -m pytest -m "not slow and not benchmark and not faults" -q -n 2
 	$(RUN) -m pytest -m slow -q -n 2 --dist loadgroup
 
 check: setup
@@ -35,6 +35,11 @@ check: setup
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-cache --no-logo
 	$(RUN) -m pytest -q tests/test_house.py
+
+faults: setup
+	@rm -rf build/faults
+	LSSAT_FAULTS=$(CURDIR)/build/faults $(RUN) -m pytest -m faults -q tests
+	$(RUN) -m tests.faults.page build/faults
 
 bench: setup
 	$(RUN) -m pytest -m benchmark -q -s tests/benchmarks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -19,6 +20,7 @@ from search.command_line.arguments import ROOT, parser
 from search.command_line.asked import asked, pinned_source, profile_found, refuse_beside_again
 from search.command_line.backbones import backbone_table
 from search.command_line.last_report import leave_report
+from search.command_line.last_words import last_words
 from search.record import going_on
 from search.record.folder import RunFolder, Storage
 from search.record.locking import claimed, folder_name, locked
@@ -76,7 +78,10 @@ def _search(arguments: argparse.Namespace) -> int:
             )
             going_on.check_began_from(begun, arguments.earlier)
         base = arguments.storage.resolve() if arguments.storage else None
-        with console_beside(folder.log) as console:
+        with (
+            console_beside(folder.log) as console,
+            last_words(lambda: _ended_without_a_word(folder), console.file.fileno()) as leave,
+        ):
             console.print(f"L-SSAT Search  {arguments.space}, profile {profile_found(arguments, space)}", style="bold")
             if wanted.data.samples:
                 samples = ", ".join(f"{split}: {name}" for split, name in wanted.data.samples.items())
@@ -92,7 +97,14 @@ def _search(arguments: argparse.Namespace) -> int:
 
                     own = Storage(base / name if base else folder.path)
                     storage = going_on.storage_now(begun, base, folder) if begun else own
-                    session = Session(folder, storage, space, cache, ROOT, arguments.address, begun)
+
+                    def lost(error: Exception) -> None:
+                        code = _say_what_failed(error, folder, console)
+                        leave_report(folder, begun, console)
+                        leave()
+                        os._exit(code)  # whoever waits for the head would wait for ever
+
+                    session = Session(folder, storage, space, cache, ROOT, arguments.address, begun, lost)
                     has_winner = run(session, console)
                 if arguments.quick:
                     console.print(f"remember `--quick`: {WARNING}", style="yellow")
@@ -145,6 +157,13 @@ def _say_what_failed(error: Exception, folder: RunFolder, console: Console) -> i
     if folder.has_begun:
         console.print(f"Ray's side of it is in {folder.log}; {_how_to_go_on(folder)}", soft_wrap=True)
     return 1
+
+
+def _ended_without_a_word(folder: RunFolder) -> str:
+    return (
+        "the search was killed, or ended by Ray, which does so where its raylet on this machine has died (what it said "
+        f"is in {folder.log}); {_how_to_go_on(folder)}\n"
+    )
 
 
 def _how_to_go_on(folder: RunFolder) -> str:

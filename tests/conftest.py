@@ -8,3 +8,5 @@ from jaxtyping import install_import_hook
 
 METHOD = ("lssat.inputs", "lssat.model", "lssat.train.losses", "lssat.train.views")
 install_import_hook(list(METHOD), "beartype.beartype")
+
+pytest_plugins = ["tests.faults.injected"]

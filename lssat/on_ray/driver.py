@@ -68,6 +68,11 @@ def is_late(error: Exception) -> bool:
     return True
 
 
+def address() -> str:
+    """`host:port` of the head of the Ray that this process belongs to."""
+    return str(ray.get_runtime_context().gcs_address)
+
+
 def stop() -> None:
     """Stop the Ray that was started here, or leave the cluster."""
     with signals_wait():

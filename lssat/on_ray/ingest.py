@@ -51,6 +51,11 @@ class Split:
         """The same with all of it as each worker's share, where it is not streamed: for rows that are drawn."""
         return self if self.whole is None else replace(self, resident=(self.whole,) * self.num_workers)
 
+    def cut_for(self, num_workers: int) -> Split:
+        """The same cut for fewer workers, whose cores are free meanwhile."""
+        resident = None if self.whole is None else _cut(self.whole, self.kept, num_workers)
+        return replace(self, num_workers=num_workers, resident=resident)
+
     def groups_of(self, rank: int) -> list[dict[str, Any]]:
         """The row groups of a worker's share of a streamed split, each with all that reading it needs."""
         return [
@@ -213,9 +218,17 @@ def _decoded(paths: list[Path], image_size: int) -> Dataset:
     tables = _numbered([pq.read_table(path, columns=["image", "label"]) for path in paths])
     pieces = [table.slice(start, GROUP_ROWS) for table in tables for start in range(0, len(table), GROUP_ROWS)]
     encoded = ray.data.from_arrow(pieces)
-    return encoded.map_batches(
+    decoded = encoded.map_batches(
         partial(decode, image_size=image_size), batch_size=GROUP_ROWS, batch_format="numpy"
     ).materialize()
+    return _kept_here(decoded) if sum(node["Alive"] for node in ray.nodes()) > 1 else decoded
+
+
+def _kept_here(decoded: Dataset) -> Dataset:
+    """The same blocks, held by this node as well, which all others need anyway: those of a node that is lost would be
+    decoded anew, and where trials hold every core they would wait for that for ever.
+    """
+    return ray.data.from_arrow_refs([ray.put(ray.get(block)) for block in decoded.to_arrow_refs()])
 
 
 def _cut(decoded: Dataset, kept: Mask, num_workers: int) -> tuple[Dataset, ...]:

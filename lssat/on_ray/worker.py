@@ -13,23 +13,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import ray
 import torch
 import torch.distributed as dist
 from pyarrow.fs import LocalFileSystem
 from ray import train, tune
-from ray.exceptions import OutOfMemoryError
-from ray.train import FailureConfig, RunConfig, ScalingConfig, WorkerGroupError
+from ray.exceptions import LocalRayletDiedError, NodeDiedError, OutOfMemoryError, RayActorError
+from ray.train import ControllerError, FailureConfig, RunConfig, ScalingConfig, WorkerGroupError
 from ray.train.torch import TorchTrainer
 from ray.train.torch import get_device as ray_device
 from ray.tune.integration.ray_train import TuneReportCallback
 
-from lssat.config import Config
+from lssat.config import Config, build
 from lssat.data.prepared.drawing import Drawing
 from lssat.data.prepared.row_keys import RowKeys
 from lssat.errors import ConfigError
 from lssat.evaluation.units import RowTexts
 from lssat.on_ray.ingest import Split, rows_of
 from lssat.on_ray.machine_fault import machine_fault
+from lssat.settings.training import ResourcesConfig
 from lssat.storage import StorageMark
 from lssat.task import Task
 from lssat.train import microbatch
@@ -37,7 +39,7 @@ from lssat.train.checkpoint import STATE, CheckpointError
 from lssat.train.distributed import Distributed
 from lssat.train.losses import NonFiniteLoss
 from lssat.train.microbatch import DoesNotFit
-from lssat.train.result import LAST_CHECKPOINT, RAY_TRAIN_FOLDER, Ended
+from lssat.train.result import LAST_CHECKPOINT, RAY_TRAIN_FOLDER, WORKERS, Ended
 
 if TYPE_CHECKING:
     from lssat.train.loop import Report
@@ -80,19 +82,29 @@ def train_run(run: Run) -> None:
     """
     if run.storage:
         run.storage.check()  # before Ray Train makes a folder there
-    resources = run.config.resources
+    if run.config.resources.num_workers > 1:
+        return _train_in_groups(run)
     if run.drawing:
-        run = replace(run, splits={**run.splits, "train": run.splits["train"].undivided()})
-    if resources.num_workers == 1:
-        TorchTrainer(_work_alone, train_loop_config={"run": run}, scaling_config=ScalingConfig(num_workers=0)).fit()
-        return
-    deaths = 0  # of a worker since the last new epoch
+        run = replace(run, splits=_undivided(run.splits))
+    TorchTrainer(_work_alone, train_loop_config={"run": run}, scaling_config=ScalingConfig(num_workers=0)).fit()
+
+
+def _train_in_groups(run: Run) -> None:
+    """Train with one group of workers after the other, until one comes to the end. Each goes on from the last epoch,
+    with as many workers as the cluster then holds.
+    """
+    num_workers = run.config.resources.num_workers
+    splits, deaths, refusals = run.splits, 0, 0  # deaths of a group since the last new epoch
     while True:
         saved = _last_state(run)
         try:
-            return _train_together(run)
-        except WorkerGroupError as error:
-            if machine_fault(error):
+            return _train_together(replace(run, splits=_undivided(splits) if run.drawing else splits), num_workers)
+        except ControllerError:  # the cluster has not held the group within a minute
+            refusals += 1
+            if refusals >= REFUSALS:
+                raise
+        except (WorkerGroupError, RayActorError) as error:
+            if machine_fault(error) and not is_lost_node(error):
                 raise
             if is_lost_to_memory(error):  # when even one row does not fit, the workers report that
                 microbatch.halve_rows(Path(run.folder), run.config)
@@ -100,6 +112,50 @@ def train_run(run: Run) -> None:
             deaths = deaths + 1 if _last_state(run) == saved else 1
             if deaths > RESTARTS:
                 raise
+        fitting = group_size(run.config, places(run.config.resources))
+        if fitting != num_workers:
+            num_workers = fitting
+            splits = {name: split.cut_for(fitting) for name, split in run.splits.items()}
+
+
+def _undivided(splits: Mapping[str, Split]) -> dict[str, Split]:
+    """The same, of training all rows for each worker, which draws its own."""
+    return {**splits, "train": splits["train"].undivided()}
+
+
+def places(resources: ResourcesConfig) -> int:
+    """How many workers the machines of the cluster hold that are not about to leave."""
+    draining = ray._private.state.state.get_draining_nodes()
+    wanted = {"CPU": resources.cpus_per_worker, "GPU": resources.gpus_per_worker}
+    return sum(
+        int(min(node["Resources"].get(kind, 0) // amount for kind, amount in wanted.items() if amount))
+        for node in ray.nodes()
+        if node["Alive"] and node["NodeID"] not in draining
+    )
+
+
+def group_size(config: Config, num_places: int) -> int:
+    """The largest number of workers that divides the batch as the configuration asks for, where there are so many
+    places: its own where they suffice, and one where none is left, which then waits.
+    """
+    own = config.resources.num_workers
+    return next(
+        number for number in range(own, 0, -1) if number == 1 or (number <= num_places and _fits(config, number))
+    )
+
+
+def _fits(config: Config, num_workers: int) -> bool:
+    try:
+        build(config.flat() | {"resources.num_workers": num_workers})
+    except ConfigError:
+        return False
+    return True
+
+
+def is_lost_node(error: BaseException) -> bool:
+    """Whether workers were lost with the machine that they were on, which says nothing about the others."""
+    failures = getattr(error, "worker_failures", {}).values()
+    return any(isinstance(machine_fault(each), (NodeDiedError, LocalRayletDiedError)) for each in failures)
 
 
 def _last_state(run: Run) -> bytes | None:
@@ -108,11 +164,13 @@ def _last_state(run: Run) -> bytes | None:
     return state.read_bytes() if state.exists() else None
 
 
-def _train_together(run: Run) -> None:
-    """Train with one group of workers. Raises TrainingFailedError where it lost a worker."""
+def _train_together(run: Run, num_workers: int) -> None:
+    """Train with one group of workers. Raises WorkerGroupError where it lost a worker, RayActorError where it lost who
+    controls them, ControllerError where the cluster does not hold it.
+    """
     resources = run.config.resources
     scaling = ScalingConfig(
-        num_workers=resources.num_workers,
+        num_workers=num_workers,
         use_gpu=resources.gpus_per_worker > 0,
         resources_per_worker={"CPU": resources.cpus_per_worker}
         | ({"GPU": resources.gpus_per_worker} if resources.gpus_per_worker else {}),
@@ -120,7 +178,7 @@ def _train_together(run: Run) -> None:
     )
     storage = Path(run.folder) / RAY_TRAIN_FOLDER
     # Ray Train counts restarts over the whole run, and we since the last new epoch: so each group is a run of its own.
-    failures = FailureConfig(0, controller_failure_limit=REFUSALS)
+    failures = FailureConfig(0, controller_failure_limit=0)
     # Ray Train would silently restore a run whose name was there already: so names are unique.
     name = f"{run.name}-{uuid.uuid4().hex[:8]}"
     TorchTrainer(
@@ -157,9 +215,16 @@ def _work_alone(setting: Mapping[str, Run]) -> None:
 
 
 def _work_together(setting: Mapping[str, Run]) -> None:
+    run: Run = setting["run"]
     distributed = Distributed(ray_device(), dist.get_rank(), dist.get_world_size())
+    is_whole = distributed.world_size == run.config.resources.num_workers
+    fewer = {} if is_whole else {WORKERS: float(distributed.world_size)}
     try:
-        _work(setting["run"], distributed, lambda result: train.report(result.to_report()))
+        _work(
+            run,
+            distributed,
+            lambda result: train.report(replace(result, metrics={**result.metrics, **fewer}).to_report()),
+        )
     except DETERMINISTIC as error:  # raised on every worker at once; reported, it causes no restart
         ended = Ended("infeasible" if isinstance(error, DoesNotFit) else "failed", f"{type(error).__name__}: {error}")
         train.report(ended.to_report())

@@ -38,6 +38,12 @@ class SearchConfig(Section):
     reduction_factor: Int = Field(
         3, ge=2, description="promotion, asha, hyperband: one of this many goes on at each rung"
     )
+    hang_minutes: Float | None = Field(
+        30,
+        gt=0,
+        description="a trial that is without a new epoch for so long, and for ten times its longest epoch, hangs: its "
+        "process is ended, and it goes on from its last epoch; before its first epoch ten times as long; None: never",
+    )
     max_epochs: Int | None = Field(None, ge=1, description="budget: epochs of all trials together")
     max_hours: Float | None = Field(None, gt=0, description="budget: hours on the clock, of each session of the study")
     hours: Float | None = Field(

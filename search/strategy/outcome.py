@@ -11,16 +11,18 @@ from search.strategy.objectives import values
 from search.strategy.promotion import pauses
 
 
-def outcome_of(search: SearchConfig, last: EpochResult | Ended | None, died: bool) -> Outcome | None:
+def outcome_of(
+    search: SearchConfig, last: EpochResult | Ended | None, died: bool, why: str = "its process died; see log.txt"
+) -> Outcome | None:
     """How a trial ended whose last message was `last`; None where it has only paused, or was interrupted, and may go
     on.
 
-    `died`: its process ended with an error of its own.
+    `died`: its process ended with an error of its own, and `why`.
     """
     if isinstance(last, Ended):
         return None if last.status == "interrupted" else Outcome(Status(last.status), last.reason)
     if died or last is None:
-        return Outcome(Status.FAILED, "its process died; see log.txt")
+        return Outcome(Status.FAILED, why)
     if not math.isfinite(last.best):
         return Outcome(Status.FAILED, "its score is not a number")
     if last.epoch in pauses(search, last.epochs):

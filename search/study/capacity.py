@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import sys
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import ray
+from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
+from ray.experimental.internal_kv import _internal_kv_get
 
 from lssat.errors import ConfigError
 from lssat.settings.training import ResourcesConfig
@@ -12,24 +18,74 @@ from lssat.settings.training import ResourcesConfig
 
 def concurrency(wanted: Sequence[ResourcesConfig], streamed: bool, most: int | None) -> int:
     """Trials at a time: what the machines hold, or less where the space says so. An impossible request is an error at
-    once.
+    once, except where Ray may add a machine that holds it.
 
     Trials that train alone hold their resources themselves, so Tune counts them; where some have workers of their own,
     no more trials run than fit if each were the largest.
     """
+    if not grows():
+        for each in wanted:
+            _check_possible(each, streamed)
+    return _at_once(wanted, streamed, most)
+
+
+@dataclass
+class Following:
+    """The same of a cluster as it is now: machines that join are used, those that have left are not waited for.
+
+    One trial more than it holds waits for its place, so that a machine that joins has one at once; on a cluster that
+    Ray makes larger by itself, as many again as it holds, for what waits is what Ray makes it larger for. Of trials
+    with several workers none waits: it would hold its process meanwhile, and give up after some minutes.
+    """
+
+    wanted: Sequence[ResourcesConfig]
+    streamed: bool
+    most: int | None
+    _looked: float = 0.0
+    _found: int = 0
+
+    def __call__(self) -> int:
+        """Trials that may run or wait for their place."""
+        if time.monotonic() - self._looked > LOOK_EVERY_S:
+            fits = max(0, _at_once(self.wanted, self.streamed, None))
+            has_groups = any(each.num_workers > 1 for each in self.wanted)
+            waiting = 0 if has_groups else max(1, fits) if grows() else 1
+            self._looked, self._found = time.monotonic(), min(max(1, fits + waiting), self.most or sys.maxsize)
+        return self._found
+
+
+LOOK_EVERY_S = 2.0
+
+
+def grows() -> bool:
+    """Whether Ray adds machines to this cluster by itself: those of other clusters are of no named type, or all there
+    from the beginning (`local.cluster`).
+    """
+    said = json.loads(_internal_kv_get(DEBUG_AUTOSCALING_STATUS) or b"{}")
+    types = said.get("autoscaler_report", {}).get("active_nodes", {})
+    return any(not name.startswith(("node_", "local.cluster")) for name in types)
+
+
+def _at_once(wanted: Sequence[ResourcesConfig], streamed: bool, most: int | None) -> int:
     fits = [_fits(each, streamed) for each in wanted]
     has_groups = any(each.num_workers > 1 for each in wanted)
     return min(min(fits) if has_groups else max(fits), most or max(fits))
 
 
 def _fits(wanted: ResourcesConfig, streamed: bool) -> int:
-    have = ray.cluster_resources()
+    have, per_trial = ray.cluster_resources(), _per_trial(wanted)
     cpus = have.get("CPU", 0) - (1 if streamed else 0)  # Ray Data needs a core of its own to decode a stream
-    per_trial = {"CPU": wanted.num_workers * wanted.cpus_per_worker, "GPU": wanted.num_workers * wanted.gpus_per_worker}
     fits = int(cpus // per_trial["CPU"])
-    if per_trial["GPU"]:
-        fits = min(fits, int(have.get("GPU", 0) // per_trial["GPU"]))
-    if fits < 1:
+    return min(fits, int(have.get("GPU", 0) // per_trial["GPU"])) if per_trial["GPU"] else fits
+
+
+def _per_trial(wanted: ResourcesConfig) -> dict[str, float]:
+    return {"CPU": wanted.num_workers * wanted.cpus_per_worker, "GPU": wanted.num_workers * wanted.gpus_per_worker}
+
+
+def _check_possible(wanted: ResourcesConfig, streamed: bool) -> None:
+    have, per_trial = ray.cluster_resources(), _per_trial(wanted)
+    if _fits(wanted, streamed) < 1:
         reserve = ", one of them reserved for decoding data that do not fit into memory" if streamed else ""
         raise ConfigError(
             f"a trial needs {per_trial['CPU']} CPUs and {per_trial['GPU']:g} GPUs, but there are "
@@ -45,4 +101,3 @@ def _fits(wanted: ResourcesConfig, streamed: bool) -> int:
             f"a worker needs {worker['CPU']} CPUs and {worker['GPU']:g} GPUs, but no single node has them; lower "
             "`resources.cpus_per_worker`"
         )
-    return fits

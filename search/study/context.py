@@ -26,7 +26,7 @@ class Study:
 
     `splits`: by number of workers of a trial, then by name. `texts`: what scores need to know of the validation rows.
     `rotated`: what is learnt from where one value after the other is held out, by `key_of`; none without.
-    `keys`: what drawing needs to know of the training rows.
+    `keys`: what drawing needs to know of the training rows. `on_cluster`: machines may join and leave.
     """
 
     folder: RunFolder
@@ -38,6 +38,7 @@ class Study:
     texts: RowTexts | None = None
     rotated: Mapping[str, LearntFrom] = field(default_factory=dict)
     keys: RowKeys | None = None
+    on_cluster: bool = False
 
     @cached_property
     def validation(self) -> SplitTexts:

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from lssat.model import catalog
 from lssat.text.durations import duration
-from lssat.train.result import EpochResult
+from lssat.train.result import WORKERS, EpochResult
 from search.record.trials import Outcome, Status, TrialRecord
 from search.strategy.forecast import Forecast
 from search.strategy.suggestion import Suggestion
@@ -84,6 +84,7 @@ class Progress:
         self.forecast = forecast
         self._shown = _Shown(Part("", "", 0), None)
         self._began = self._last_line = time.monotonic()
+        self._waiting = self._waiting_said = ""
 
     @contextmanager
     def shows(self, part: Part) -> Iterator[None]:
@@ -117,7 +118,12 @@ class Progress:
     def observe(self, suggestion: Suggestion, result: EpochResult) -> None:
         """A run has finished an epoch."""
         self.forecast.observe(suggestion, result)
-        shown = self._shown
+        shown, before = self._shown, _fewer_workers(self._shown.running[suggestion.name].result)
+        if (workers := _fewer_workers(result)) != before:
+            whole = suggestion.config.resources.num_workers
+            self.say(
+                f"{suggestion.name} goes on with {workers or whole} of its {whole} workers from epoch {result.epoch}"
+            )
         running = shown.running[suggestion.name] = replace(shown.running[suggestion.name], result=result)
         if result.is_last and (shown.best is None or result.best > shown.best[0]):
             shown.best = (result.best, f"{running.backbone}, {suggestion.name}")
@@ -139,6 +145,19 @@ class Progress:
             score = f"{last.best:.4f}" if last else "-"
             self._print(f"{name} {outcome.status} {running.backbone} score {score}   {self.line()}")
 
+    def say(self, warning: str) -> None:
+        """Something happened to a run that is not over."""
+        self.console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
+
+    def wait(self, text: str) -> None:
+        """What a run waits for; empty: none waits."""
+        self._waiting = text
+        why = text.partition(": ")[2]
+        if not self.console.is_terminal and why != self._waiting_said:
+            if why:
+                self._print(text)
+            self._waiting_said = why
+
     def line(self) -> str:
         """Everything, where there is no terminal."""
         title = self._shown.part.title
@@ -154,7 +173,8 @@ class Progress:
             head.add_column(no_wrap=True, overflow="ellipsis")
         bar = ProgressBar(total=max(1.0, trained + left), completed=trained, width=BAR)
         head.add_row(self._shown.part.title, bar, self._epochs())
-        lines = _grid([[f"  {text}"] for text in [self._runs(), *self._best()]], self.console.width)
+        texts = [self._runs(), *self._best(), *filter(None, [self._waiting])]
+        lines = _grid([[f"  {text}"] for text in texts], self.console.width)
         rows = [running.cells() for running in list(self._shown.running.values())]
         return Group(head, lines, _grid(rows, self.console.width))
 
@@ -186,6 +206,11 @@ class Progress:
     def _best(self) -> list[str]:
         best = self._shown.best
         return [f"best {best[0]:.4f} ({best[1]})"] if best else []
+
+
+def _fewer_workers(result: EpochResult | None) -> int:
+    """How many workers trained an epoch, where a group had lost some; else 0."""
+    return int(result.metrics.get(WORKERS, 0)) if result else 0
 
 
 def _grid(rows: Sequence[Sequence[str]], width: int) -> Table:

@@ -57,6 +57,8 @@ class Recorder(Callback):  # type: ignore[misc]
         if outcome:
             seconds = round(self.seconds(name), 1)
             record = self._folder.record(self.stage, name)
+            if not record.exists:  # no process of it has lived long enough
+                record = record.begin(suggestion.sampled, suggestion.config)
             if outcome.status == Status.COMPLETE:
                 keep_predictions(self._study, self.stage, record)
             record.end(Outcome(outcome.status, outcome.reason, seconds))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from lssat.errors import ConfigError
 from lssat.evaluation.units import RowTexts, scores_videos, texts_to_send
 from lssat.model import catalog
 from lssat.on_ray import driver
+from lssat.on_ray.machine_fault import MachineFailed
 from lssat.task import Task
 from lssat.text.durations import duration
 from search.earlier.words import other_data, taken
@@ -54,6 +55,7 @@ from search.study.conclusion import conclude, lost_runs
 from search.study.context import Study, check_drawing
 from search.study.hold_out import opened, say_what_is_held_out, values_to_rotate
 from search.study.progress import Progress
+from search.study.watch import head
 
 MOST_CLASSES = 10  # whose counts are shown
 
@@ -61,7 +63,8 @@ MOST_CLASSES = 10  # whose counts are shown
 @dataclass(frozen=True)
 class Session:
     """What was asked for. `cache`: of prepared data. `root`: of the project's code. `address`: of a Ray cluster; None:
-    Ray on this machine. `begun`: the manifest of a study that goes on.
+    Ray on this machine. `begun`: the manifest of a study that goes on. `lost`: called, from a thread, where the head of
+    the cluster is lost: this process has then to end.
     """
 
     folder: RunFolder
@@ -71,6 +74,7 @@ class Session:
     root: Path
     address: str | None
     begun: Manifest | None
+    lost: Callable[[MachineFailed], None] = lambda error: None
 
 
 def run(session: Session, console: Console) -> bool:
@@ -92,6 +96,7 @@ def run(session: Session, console: Console) -> bool:
             weights = check_by_building(space, notify)
         if session.address:
             _join_cluster(session)
+            head.watch(driver.address(), notify, session.lost)
         prepared = prepare(space.example().data, session.cache, notify)
         info = read_info(prepared)
         _introduce(console, info, prepared, space)
@@ -254,7 +259,8 @@ def _open(session: Session, prepared: Path, task: Task, values: Sequence[str], n
     splits, rotated = opened(prepared, space, values, worker_counts)
     texts = RowTexts.of_columns(read_texts(prepared, "val"), config.objective.subgroups, config.data.hold_out)
     texts_sent = texts_to_send(task, texts)
-    study = Study(session.folder, session.storage, space, task, prepared, splits, texts_sent, rotated, keys)
+    is_there = session.address is not None
+    study = Study(session.folder, session.storage, space, task, prepared, splits, texts_sent, rotated, keys, is_there)
     check_drawing(study, config.data)
     concurrency(demands(space), study.is_streamed, space.search.max_concurrent)
     return study

@@ -7,6 +7,7 @@ and recording it. Nobody behind the adaptor has to know.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -20,6 +21,7 @@ from search.record.trials import Outcome, TrialRecord
 from search.space.settings import SearchConfig
 from search.strategy.outcome import outcome_of
 from search.strategy.suggestion import Suggestion, suggestion_of
+from search.study.watch.alone import FORGIVEN_DEATHS, Alone
 
 
 class Suggester(Protocol):
@@ -69,6 +71,11 @@ class Adaptor:
         self.tune_stopper = _TuneStopper(self)
         self.interruption: str | None = None
         """Of which trial the machine failed, and how; all trials then end where they are, and can go on later."""
+        self.most_at_once: Callable[[], int] = lambda: sys.maxsize
+        """Trials that may run or wait for their place."""
+        self.alone = Alone()
+        self.died_of: dict[str, str] = {}
+        """Why the process of a trial was ended, by Tune's id of the trial, where it did not die by itself."""
         self.suggester = participants.suggester
         self.scheduler = participants.scheduler
         self._search = search
@@ -117,14 +124,31 @@ class Adaptor:
         """Whether all trials end where they are."""
         return self.interruption is not None or self._is_budget_spent()
 
+    @property
+    def has_room(self) -> bool:
+        """Whether another trial may begin."""
+        return not self.alone.let_on and len(self._stretches) - len(self.alone.waiting) < self.most_at_once()
+
+    def choose(self, tune_controller: Any) -> Any:
+        """The trial that Tune runs next; None: the first that waits."""
+        self.alone.hold(tune_controller)
+        if trial := self.alone.next(tune_controller.get_trials()):
+            return trial
+        trial = self.scheduler.choose_trial_to_run(tune_controller)
+        return None if trial and trial.trial_id in self.alone.waiting else trial
+
     def finish(self, trial_id: str, died: bool) -> None:
         """A trial has paused or is over."""
+        self.alone.over(trial_id)
         if stretch := self._stretches.pop(trial_id, None):
-            outcome = outcome_of(self._search, stretch.ended or stretch.last, died)
+            why = self.died_of.pop(trial_id, "see log.txt")
+            why = f"its process died {FORGIVEN_DEATHS + 2} times without a new epoch, the last time alone; {why}"
+            outcome = outcome_of(self._search, stretch.ended or stretch.last, died, why)
             self._tell_finished(stretch, outcome)
 
     def remove(self, trial_id: str) -> None:
         """A trial will not run in this session; it can go on in the next."""
+        self.alone.over(trial_id)
         if stretch := self._stretches.pop(trial_id, None):
             self._tell_finished(stretch, None)
 
@@ -165,6 +189,8 @@ class _TuneSearcher(Searcher):  # type: ignore[misc]
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         if self._adaptor.interruption:
             return str(Searcher.FINISHED)
+        if not self._adaptor.has_room:
+            return None
         if suggestion := self._adaptor.suggester.suggest():
             return suggestion.for_tune()
         return str(Searcher.FINISHED) if self._adaptor.suggester.is_finished else None
@@ -207,7 +233,7 @@ class _TuneScheduler(TrialScheduler):  # type: ignore[misc]
         self._adaptor.remove(trial.trial_id)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
-        return self._adaptor.scheduler.choose_trial_to_run(tune_controller)
+        return self._adaptor.choose(tune_controller)
 
     def debug_string(self) -> str:
         return str(self._adaptor.scheduler.debug_string())

@@ -30,16 +30,19 @@ from search.strategy.schedulers import scheduler
 from search.strategy.searcher import OptunaSearcher, num_asked, open_study
 from search.strategy.suggestion import Suggestion, suggestion_of
 from search.study import memory_kills
-from search.study.capacity import concurrency
+from search.study.capacity import Following, concurrency
 from search.study.context import Study
 from search.study.progress import Part, Progress
 from search.study.reconcile_with_optuna import reconcile
 from search.study.recorder import Recorder, keep_predictions, tensorboard_of
 from search.study.trial import StageContext, resources_of, run_trial
 from search.study.tune_adaptor import Adaptor, Listener, Participants
+from search.study.watch.alone import FORGIVEN_DEATHS, Deaths
+from search.study.watch.draining import DrainingNodes
+from search.study.watch.running import HungTrials, Look, Watch
+from search.study.watch.waiting import WaitingTrials
 
 TITLES = {Stage.BASELINE: "supervised baselines", Stage.FINAL: "final stage"}
-FORGIVEN_DEATHS = 2  # of a trial's process since its last new epoch, from which it goes on
 TUNE_SETTINGS = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the Recorder writes
     "TUNE_MAX_PENDING_TRIALS_PG": "1",
@@ -229,11 +232,17 @@ def _settle(study: Study, stage: Stage) -> None:
 
 def _tune(study: Study, adaptor: Adaptor, recorder: Recorder, num_runs: int) -> None:
     """Let Ray Tune run what the adaptor suggests. `num_runs` of -1: as many as there are."""
-    os.environ.update(TUNE_SETTINGS)
+    os.environ.update(TUNE_SETTINGS | ({"TUNE_MAX_PENDING_TRIALS_PG": "64"} if study.on_cluster else {}))
     # which would list every trial as one whose metrics cannot be read: Tune does not write them
     logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.ERROR)
     memory_kills.survive()
-    stage, wanted = recorder.stage, demands(study.space)
+    stage, wanted, search = recorder.stage, demands(study.space), study.space.search
+    looks: list[Look] = [HungTrials(search.hang_minutes, adaptor.died_of, recorder.progress.say)]
+    most = concurrency(wanted, study.is_streamed, search.max_concurrent)
+    adaptor.most_at_once = lambda: most
+    if study.on_cluster:
+        adaptor.most_at_once = Following(wanted, study.is_streamed, search.max_concurrent)
+        looks += [DrainingNodes(recorder.progress.say), WaitingTrials(recorder.progress.wait)]
     checkpoints, name = str(study.storage.path / stage), f"{study.folder.name}-{stage}"
     context = StageContext(
         study.splits, study.task, checkpoints, name, study.texts, study.storage.mark, study.rotated, study.keys
@@ -244,7 +253,6 @@ def _tune(study: Study, adaptor: Adaptor, recorder: Recorder, num_runs: int) -> 
             search_alg=adaptor.tune_searcher,
             scheduler=adaptor.tune_scheduler,
             num_samples=num_runs,
-            max_concurrent_trials=concurrency(wanted, study.is_streamed, study.space.search.max_concurrent),
             reuse_actors=all(each.num_workers == 1 for each in wanted),
             trial_dirname_creator=lambda trial: suggestion_of(trial).name,
         ),
@@ -252,8 +260,8 @@ def _tune(study: Study, adaptor: Adaptor, recorder: Recorder, num_runs: int) -> 
             name=f"tune-{stage}",
             storage_path=str(study.storage.ray),
             storage_filesystem=LocalFileSystem(),  # else Ray takes the path for a URI
-            callbacks=[recorder],
-            failure_config=tune.FailureConfig(max_failures=FORGIVEN_DEATHS),
+            callbacks=[recorder, Deaths(adaptor.alone, recorder.progress.say), Watch(looks)],
+            failure_config=tune.FailureConfig(max_failures=FORGIVEN_DEATHS + 1),  # the last one alone
             stop=adaptor.tune_stopper,
             verbose=0,
         ),

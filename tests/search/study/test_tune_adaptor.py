@@ -87,6 +87,7 @@ def test_a_decision_that_a_kill_came_before_is_made_again(made):
     assert listener.heard == []
 
 
+DIED = "its process died 4 times without a new epoch, the last time alone; see log.txt"
 ENDED = [Ended("failed", "ValueError: no"), Ended("infeasible", "DoesNotFit: too large")]
 
 
@@ -130,7 +131,7 @@ def test_so_is_one_whose_last_epoch_is_on_record_already(made):
     [
         ([1, 2, 3, 4], False, Outcome(Status.COMPLETE)),
         ([1, 2], False, Outcome(Status.STOPPED)),
-        ([1, 2], True, Outcome(Status.FAILED, "its process died; see log.txt")),
+        ([1, 2], True, Outcome(Status.FAILED, DIED)),
     ],
 )
 def test_everybody_hears_the_same_of_how_a_trial_ended(made, reported, died, outcome):
