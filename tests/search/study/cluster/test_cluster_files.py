@@ -1,4 +1,4 @@
-"""The cluster files: Ray accepts them, they install what is locked, and they open nothing to others."""
+"""The files for `ray up`: Ray accepts them, they install what is locked, and they open nothing to others."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,16 @@ import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 ROOT = Path(__file__).resolve().parents[4]
-FILES = ["onprem", "aws"]
+FILES = ["onprem", "aws", "gcp"]
+FIXED = {
+    "node-manager-port": "6380",
+    "object-manager-port": "6381",
+    "dashboard-agent-grpc-port": "6382",
+    "dashboard-agent-listen-port": "6383",
+    "runtime-env-agent-port": "6384",
+    "min-worker-port": "6400",
+    "max-worker-port": "6999",
+}
 
 
 @pytest.fixture(params=FILES)
@@ -69,6 +78,20 @@ def test_dashboard_is_on_and_local(config):
     assert "0.0.0.0" not in yaml.safe_dump(config)
 
 
+def test_every_port_that_others_reach_is_a_fixed_one(config):
+    """What those ports are on machines that are up: `test_cluster_up.py`."""
+    starts = [command for command in commands(config, "head_start_ray", "worker_start_ray") if "ray start" in command]
+    for command in starts:
+        ports = dict(re.findall(r"--([a-z-]+-port)=(\d+)", command))
+        assert ports == FIXED | ports
+        assert "RAY_enable_metrics_collection=0" in command
+    assert "AUTOSCALER_METRIC_PORT=-1 DASHBOARD_METRIC_PORT=-1" in starts[0]
+
+
+def test_holds_no_secret(text):
+    assert not re.search(r"AKIA|[0-9a-f]{32}|PRIVATE KEY|password:", text)
+
+
 def test_header_says_how(text):
     header = text.split("\n\ncluster_name")[0]
     assert all(line.startswith("#") or not line for line in header.splitlines())
@@ -76,6 +99,11 @@ def test_header_says_how(text):
         "ray up cluster/",
         "ray down cluster/",
         "ray attach --tmux cluster/",
+        "ray dashboard cluster/",
+        "tensorboard --host 127.0.0.1 --port 6006",
+        "ray rsync-down cluster/",
+        "results/faces/report.html",
+        "Cost per hour",
         "search/run.py --space spaces/backbones.yaml",
         "--address auto",
         "--storage /shared",

@@ -14,6 +14,9 @@ ROOT = Path(__file__).resolve().parents[4]
 FILE = ROOT / "cluster" / "onprem.yaml"
 HOSTS = Path(__file__).with_name("hosts.sh")
 NEEDED = ("ip", "sshd", "ssh", "ssh-keygen", "rsync", "unshare", "make")
+LISTENING = Path(__file__).with_name("listening.py")
+OPEN = {22, *range(6379, 6385), *range(6400, 7000)}
+"""SSH, and what the file names."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 NAMESPACES = ["--mount", "--net", "--uts", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc"]
 UP = """
@@ -26,6 +29,9 @@ for _ in $(seq {tries}); do
     sleep 1
 done
 echo "machines:$(grep -o '^ [0-9]* local' ~/status)"
+for host in {hosts}; do
+    ssh -o StrictHostKeyChecking=no "$host" l-ssat-search/.venv/bin/python - < {listening}
+done
 ray down -y ~/onprem.yaml && echo down
 """
 
@@ -47,9 +53,10 @@ def unshare():
 def test_ray_up_from_another_machine_joins_every_machine_listed(unshare):
     provider = yaml.safe_load(FILE.read_text())["provider"]
     machines = [provider["head_ip"], *provider["worker_ips"]]
+    up = UP.format(machines=len(machines), tries=45, hosts=" ".join(machines), listening=LISTENING)
     folders = ":".join(map(str, (ROOT, sys.prefix, Path(sys.prefix).resolve(), sys.base_prefix)))
     done = subprocess.run(
-        [*unshare, "bash", HOSTS, folders, sys.prefix, UP.format(machines=len(machines), tries=45), *machines],
+        [*unshare, "bash", HOSTS, folders, sys.prefix, up, *machines],
         cwd=ROOT,
         env={"PATH": f"{Path(sys.executable).parent}:{PATH}", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
         stdin=subprocess.DEVNULL,
@@ -60,3 +67,7 @@ def test_ray_up_from_another_machine_joins_every_machine_listed(unshare):
     said = done.stdout + done.stderr
     assert re.findall(r"^machines: (\d+)", done.stdout, re.M) == [str(len(machines))], said
     assert done.stdout.endswith("down\n"), said
+    listening = [(host, int(port)) for host, port in re.findall(r"^listens: (\S+) (\d+)$", done.stdout, re.M)]
+    assert {host for host, _ in listening} == set(machines), said
+    assert {port for _, port in listening} <= OPEN, listening
+    assert (machines[0], 6379) in listening
