@@ -23,6 +23,7 @@ from search.earlier.agreement import trusted
 from search.record.trials import Outcome, Status
 from search.space.definition import Space
 from search.strategy.budget import stagnates
+from search.strategy.known.in_memory import KnownStudies
 from search.strategy.next_point import draw, reached
 from search.strategy.objectives import OBJECTIVES, values
 from search.strategy.promotion import last_epoch, next_promoted, pauses
@@ -50,7 +51,7 @@ def trial_name(number: int) -> str:
 
 def open_study(database: Path, name: str, space: Space) -> optuna.Study:
     """The study in a SQLite file; a new one gets that name, and has the first points of the space queued."""
-    storage = storage_of(database)
+    storage = KnownStudies(storage_of(database))
     begun_as = optuna.get_all_study_names(storage)  # a run folder may have been renamed since
     return create_study(storage, begun_as[0] if begun_as else name, space)
 

@@ -87,7 +87,7 @@ def test_interrupted_trials_come_first_with_their_number_and_settings(study, spa
     assert [again.suggest(name) for name in "xy"] == [suggested[0], suggested[2]]
     assert again.suggest("z").name == "0003"
     again.complete("x", epoch(4, 0.6))
-    assert study.trials[0].value == 0.6
+    assert searcher.open_study(tmp_path / "study.db", "test", space).trials[0].value == 0.6
 
 
 def test_the_same_seed_suggests_the_same_whether_interrupted_or_not(space, tmp_path):
