@@ -49,7 +49,9 @@ def make(folder: RunFolder, space: Space, over: int, running: int) -> None:
         for index in range(group):
             template = templates[index % len(templates)]
             _record(folder, trial_name(first + index), template, rates.get(first + index, template.params[RATE]))
-    new_manifest(folder, space, {"source": "made", "fingerprint": "made"}, ROOT).begin_session(Storage(folder.path), space, "made")
+    new_manifest(folder, space, {"source": "made", "fingerprint": "made"}, ROOT).begin_session(
+        Storage(folder.path), space, "made"
+    )
 
 
 def _trial(space: Space, shadow: optuna.Study, epochs: int) -> FrozenTrial:
@@ -133,5 +135,3 @@ def result_of(epoch: int, score: float) -> EpochResult:
 
 def _line(epoch: int, score: float) -> str:
     return json.dumps({**result_of(epoch, score).to_json(), "time": 1.8e9 + epoch, "seconds": float(epoch)}) + "\n"
-
-

@@ -7,6 +7,7 @@ from optuna.trial import TrialState
 from lssat.train.result import Ended
 from search.space.file import load
 from search.strategy import searcher
+from search.strategy.known.history import History
 from search.strategy.outcome import outcome_of
 from tests.search.records import epoch
 
@@ -116,7 +117,7 @@ def test_a_trial_that_was_asked_for_but_not_drawn_is_drawn_as_it_would_have_been
             asked.suggest(name)
             asked.complete(name, epoch(4, 0.5))
         if killed:
-            searcher.ask(study, space)
+            searcher.ask(study, space, History(study, space.search, ()))
             asked = Asked(searcher.open_study(folder / "study.db", "s", space), space)
         return asked.suggest("c")
 
