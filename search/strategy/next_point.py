@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping, Sequence
-from copy import copy
 from operator import itemgetter
 from typing import Any
 
@@ -26,8 +25,8 @@ from search.strategy.samplers import sampler
 REPEATS = 10  # draws of points that were tried, in a row, after which the model is not asked any more
 
 
-def draw(study: optuna.Study, space: Space, history: History) -> dict[str, Any] | None:
-    """A point by Optuna's names that no trial has had; None when there is none left.
+def draw(study: optuna.Study, space: Space, history: History) -> FrozenTrial | None:
+    """A trial that is to run, with a point that none has had; None when there is none left.
 
     It is drawn in a study in memory of what the sampler is shown, so that the study itself holds only what was run. A
     point that was tried stays there as one that is running, which TPE avoids; after REPEATS of them in a row the model
@@ -44,7 +43,7 @@ def draw(study: optuna.Study, space: Space, history: History) -> dict[str, Any] 
         drawn = shadow.ask()
         space.sample(drawn)
         if is_new(drawn.params, history):
-            return drawn.params
+            return create_trial(state=TrialState.RUNNING, params=drawn.params, distributions=drawn.distributions)
         repeats += 1
         if repeats == REPEATS:
             if space.holds_at_most(number):
@@ -63,18 +62,18 @@ def comparable(trials: Sequence[FrozenTrial], enough: int) -> list[FrozenTrial]:
 
     Optuna ranks any complete trial above any that was stopped, and those that are running last, however good they are:
     with few trials that is what came first against what came later. Trials that have not reached that epoch stay as
-    they are. No trial is changed.
+    they are. All are copies.
     """
     epoch = _compared_at(trials, enough)
-    return [_complete_at(trial, epoch) if 0 < epoch <= last_epoch(trial) else trial for trial in trials]
+    return [_complete_at(trial, epoch) if 0 < epoch <= last_epoch(trial) else _copied(trial) for trial in trials]
 
 
 def _study_of(trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection], chosen: BaseSampler) -> optuna.Study:
-    """A study in memory of these trials, in their order, with that sampler."""
+    """A study in memory of these trials, which become its own, in their order, with that sampler."""
     storage = InMemoryStorage()
     study = optuna.create_study(storage=storage, directions=directions, sampler=chosen)
     for trial in trials:
-        storage.create_new_trial(study._study_id, as_it_is(copy(trial)))
+        storage.create_new_trial(study._study_id, as_it_is(trial))
     return study
 
 
@@ -118,10 +117,17 @@ def _compared_at(trials: Sequence[FrozenTrial], enough: int) -> int:
 
 def _complete_at(trial: FrozenTrial, epoch: int) -> FrozenTrial:
     """The trial as if it had been complete at an epoch; a failed one as it is."""
+    seen = _copied(trial)
     if trial.state == TrialState.FAIL:
-        return trial
-    seen = copy(trial)
+        return seen
     seen.state, seen.values, seen.system_attrs = TrialState.COMPLETE, [score_at(trial, epoch)], dict(trial.system_attrs)
     if not trial.constraints:  # samplers read those of all complete trials or of none; one that runs has none yet
         seen.set_constraint("memory", 0.0)
     return seen
+
+
+def _copied(trial: FrozenTrial) -> FrozenTrial:
+    """The same in another object; `copy.copy` takes four times as long."""
+    copied = object.__new__(FrozenTrial)
+    copied.__dict__.update(trial.__dict__)
+    return copied

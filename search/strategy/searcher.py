@@ -194,12 +194,13 @@ def ask(study: optuna.Study, space: Space, history: History) -> Trial | None:
     `history`: of the study, and fresh.
     """
     study.sampler = sampler(space.search, history.num_asked)
-    if not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-        point = draw(study, space, history)
-        if point is None:
-            return None
-        study.enqueue_trial(point)
-    return study.ask()
+    if study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        return study.ask()
+    drawn = draw(study, space, history)
+    if drawn is None:
+        return None
+    study.add_trial(drawn)  # whole, by one transaction
+    return Trial(study, study.get_trials(deepcopy=False)[-1]._trial_id)
 
 
 def resumed(study: optuna.Study, space: Space, frozen: FrozenTrial) -> Trial:
