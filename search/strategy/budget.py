@@ -6,8 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 
-import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from lssat.settings.training import ResourcesConfig
 from lssat.train.result import EpochResult
@@ -68,16 +67,23 @@ class Budget:
         self._gpu_hours[name] = seconds * resources.num_workers * resources.gpus_per_worker / 3600
 
 
-def stagnates(study: optuna.Study, search: SearchConfig) -> bool:
-    """Whether `search.patience` trials in a row, in the order in which they ended, brought nothing better by
+class Patience:
+    """Counts the trials, in the order in which they end, since one was better than all before by
     `search.min_improvement`.
     """
-    if search.patience is None:
-        return False
-    ended = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
-    best, num_without = -math.inf, 0
-    for trial in sorted(ended, key=lambda trial: (trial.datetime_complete, trial.number)):
+
+    def __init__(self, search: SearchConfig) -> None:
+        self._search = search
+        self._best = -math.inf
+        self._num_without = 0
+
+    def add(self, trial: FrozenTrial) -> None:
+        """A trial has ended."""
         score = trial.values[0] if trial.state == TrialState.COMPLETE else -math.inf
-        num_without = 0 if score > best + search.min_improvement else num_without + 1
-        best = max(best, score)
-    return num_without >= search.patience
+        self._num_without = 0 if score > self._best + self._search.min_improvement else self._num_without + 1
+        self._best = max(self._best, score)
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether `search.patience` trials in a row brought nothing better."""
+        return self._search.patience is not None and self._num_without >= self._search.patience

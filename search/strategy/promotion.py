@@ -6,17 +6,17 @@ is.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from search.space.epochs import rungs
 from search.space.settings import SearchConfig
+from search.strategy.known.history import History
+from search.strategy.known.scores import last_epoch
 from search.strategy.suggestion import suggestion_of
-
-COMPARED_STATES = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
 
 
 def pauses(search: SearchConfig, epochs: int) -> list[int]:
@@ -25,39 +25,25 @@ def pauses(search: SearchConfig, epochs: int) -> list[int]:
 
 
 def next_promoted(
-    trials: Sequence[FrozenTrial], search: SearchConfig, epochs: int, running: Collection[int], waits_for_none: bool
+    history: History, search: SearchConfig, epochs: int, running: Collection[int], waits_for_none: bool
 ) -> FrozenTrial | None:
     """The paused trial that goes on: the best at the highest rung from which one of `reduction_factor` may.
 
     `running`: numbers of the trials that run now. `waits_for_none`: the best of a rung from which no trial was promoted
     may go on, however few have reached it, since nothing new will be tried or earlier studies tell enough.
     """
+    alive = history.alive
     for rung in reversed(pauses(search, epochs)):
-        ranked = _ranked_at(trials, rung)
-        num_promotable = max(int(waits_for_none), len(ranked) // search.reduction_factor)
-        for trial in ranked[:num_promotable]:
-            if _is_paused_at(trial, rung, running):
+        there = [trial for trial in alive if rung in trial.intermediate_values]
+        there.sort(key=lambda trial: (-trial.intermediate_values[rung], trial.number))
+        num_promotable = max(int(waits_for_none), (history.num_over_at(rung) + len(there)) // search.reduction_factor)
+        for index, trial in enumerate(there):
+            num_better = index + history.num_better(rung, (trial.intermediate_values[rung], -trial.number))
+            if num_better >= num_promotable:
+                break
+            if trial.number not in running and last_epoch(trial) == rung:
                 return trial
     return None
-
-
-def last_epoch(trial: FrozenTrial) -> int:
-    """The last epoch that Optuna knows of; 0 before the first."""
-    return int(max(trial.intermediate_values, default=0))
-
-
-def _ranked_at(trials: Sequence[FrozenTrial], rung: int) -> list[FrozenTrial]:
-    """The trials that have a score at a rung, the best first; those that never fit into memory do not count."""
-    compared = (
-        trial
-        for trial in trials
-        if trial.state in COMPARED_STATES and not trial.constraints.get("memory") and rung in trial.intermediate_values
-    )
-    return sorted(compared, key=lambda trial: (-trial.intermediate_values[rung], trial.number))
-
-
-def _is_paused_at(trial: FrozenTrial, rung: int, running: Collection[int]) -> bool:
-    return trial.state == TrialState.RUNNING and trial.number not in running and last_epoch(trial) == rung
 
 
 class Pausing(FIFOScheduler):  # type: ignore[misc]

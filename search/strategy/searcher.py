@@ -22,10 +22,12 @@ from lssat.train.result import EpochResult
 from search.earlier.agreement import trusted
 from search.record.trials import Outcome, Status
 from search.space.definition import Space
-from search.strategy.budget import stagnates
+from search.strategy.known.history import History
+from search.strategy.known.in_memory import KnownStudies
+from search.strategy.known.scores import last_epoch
 from search.strategy.next_point import draw, reached
 from search.strategy.objectives import OBJECTIVES, values
-from search.strategy.promotion import last_epoch, next_promoted, pauses
+from search.strategy.promotion import next_promoted, pauses
 from search.strategy.samplers import first_points, sampler
 from search.strategy.suggestion import Suggestion
 
@@ -50,7 +52,7 @@ def trial_name(number: int) -> str:
 
 def open_study(database: Path, name: str, space: Space) -> optuna.Study:
     """The study in a SQLite file; a new one gets that name, and has the first points of the space queued."""
-    storage = storage_of(database)
+    storage = KnownStudies(storage_of(database))
     begun_as = optuna.get_all_study_names(storage)  # a run folder may have been renamed since
     return create_study(storage, begun_as[0] if begun_as else name, space)
 
@@ -101,11 +103,11 @@ class OptunaSearcher:
         self._running: dict[str, Trial] = {}  # by name
         self._epochs = space.example().optim.epochs
         self._pauses = pauses(space.search, self._epochs)
+        self._history = History(study, space.search, self._pauses)
         self._is_exhausted = False
         # There is nothing to suggest until a running trial ends, which may let another go on, or end the stagnation.
         self._waits = False
-        left_running = study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
-        self._interrupted = [frozen for frozen in left_running if last_epoch(frozen) not in self._pauses]
+        self._interrupted = [frozen for frozen in self._history.alive if last_epoch(frozen) not in self._pauses]
 
     @property
     def is_finished(self) -> bool:
@@ -138,13 +140,14 @@ class OptunaSearcher:
     def _next(self) -> Suggestion | None:
         """The next trial that can run: a promoted one, one that was interrupted, or a new one; None: there is none."""
         while True:
+            self._history.refresh()
             if frozen := self._promoted():
                 trial, promoted = resumed(self._study, self._space, frozen), last_epoch(frozen)
             elif self._interrupted:
                 trial, promoted = resumed(self._study, self._space, self._interrupted.pop(0)), 0
             elif not self._wants_more():
                 return None
-            elif asked := ask(self._study, self._space):
+            elif asked := ask(self._study, self._space, self._history):
                 trial, promoted = asked, 0
             else:
                 self._is_exhausted = True
@@ -155,19 +158,18 @@ class OptunaSearcher:
 
     def _wants_more(self) -> bool:
         """Whether new trials are to be asked for."""
-        search = self._space.search
-        has_room = num_asked(self._study) < search.num_trials and not self._is_exhausted
-        return has_room and not self._closes() and not stagnates(self._study, search)
+        has_room = self._history.num_asked < self._space.search.num_trials and not self._is_exhausted
+        return has_room and not self._closes() and not self._history.stagnates
 
     def _promoted(self) -> FrozenTrial | None:
         if not self._pauses:
             return None
         is_closing = not (self._running or self._interrupted or self._wants_more())
         running = self._numbers_running() | {frozen.number for frozen in self._interrupted}
-        trials = self._study.get_trials(deepcopy=False)
         # Earlier trials that hold here are those that a rung would wait for.
-        waits_for_none = is_closing or bool(trusted(self._space, reached(trials)))
-        return next_promoted(trials, self._space.search, self._epochs, running, waits_for_none)
+        known = reached(self._history.first(len(self._space.tried_first)))
+        waits_for_none = is_closing or bool(trusted(self._space, known))
+        return next_promoted(self._history, self._space.search, self._epochs, running, waits_for_none)
 
     def _end_paused(self) -> None:
         """What was never promoted was stopped where it paused."""
@@ -186,15 +188,19 @@ def num_asked(study: optuna.Study) -> int:
     return sum(trial.state != TrialState.WAITING for trial in study.get_trials(deepcopy=False))
 
 
-def ask(study: optuna.Study, space: Space) -> Trial | None:
-    """The next trial: queued points first, then what is drawn; None when a finite space has been tried through."""
-    study.sampler = sampler(space.search, num_asked(study))
-    if not study.get_trials(deepcopy=False, states=[TrialState.WAITING]):
-        point = draw(study, space)
-        if point is None:
-            return None
-        study.enqueue_trial(point)
-    return study.ask()
+def ask(study: optuna.Study, space: Space, history: History) -> Trial | None:
+    """The next trial: queued points first, then what is drawn; None when a finite space has been tried through.
+
+    `history`: of the study, and fresh.
+    """
+    study.sampler = sampler(space.search, history.num_asked)
+    if study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        return study.ask()
+    drawn = draw(study, space, history)
+    if drawn is None:
+        return None
+    study.add_trial(drawn)  # whole, by one transaction
+    return Trial(study, study.get_trials(deepcopy=False)[-1]._trial_id)
 
 
 def resumed(study: optuna.Study, space: Space, frozen: FrozenTrial) -> Trial:

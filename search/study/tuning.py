@@ -22,10 +22,11 @@ from search.record.trials import Status, TrialRecord
 from search.space import epochs
 from search.space.drawable import architectures, demands
 from search.strategy.baselines import num_rates
-from search.strategy.budget import Budget, stagnates
+from search.strategy.budget import Budget
 from search.strategy.deadline import Deadline
 from search.strategy.finalists import FinalRun
 from search.strategy.forecast import Forecast
+from search.strategy.known.history import History
 from search.strategy.schedulers import scheduler
 from search.strategy.searcher import OptunaSearcher, num_asked, open_study
 from search.strategy.suggestion import Suggestion, suggestion_of
@@ -207,7 +208,7 @@ def _say_why_it_ends(
     elif deadline.is_over() or (deadline.closes() and num_asked(optuna_study) < study.space.search.num_trials):
         hours = f"{study.space.search.hours:g} hours (`--hours`)"
         console.print(f"the rest of the {hours} is for the final stage, so the search ends here; `--resume` goes on")
-    elif stagnates(optuna_study, study.space.search):
+    elif History(optuna_study, study.space.search, ()).stagnates:
         patience = study.space.search.patience
         console.print(f"no better score in {patience} trials (`search.patience`), so the search ends here")
 

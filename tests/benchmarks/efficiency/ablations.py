@@ -8,7 +8,7 @@ import argparse
 import functools
 import logging
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 from unittest.mock import patch
@@ -21,7 +21,9 @@ from lssat.train.result import Ended, EpochResult
 from search.record.trials import Outcome, Status
 from search.space.definition import Space
 from search.space.settings import SearchConfig
-from search.strategy.promotion import last_epoch, next_promoted, pauses
+from search.strategy.known.history import History
+from search.strategy.known.scores import last_epoch
+from search.strategy.promotion import next_promoted, pauses
 from search.strategy.samplers import SAMPLERS
 from tests.benchmarks.efficiency.compare import interval, ratio, runs
 from tests.benchmarks.efficiency.grids import GRIDS
@@ -67,16 +69,16 @@ def families_alone(space: Space) -> list[dict[str, Any]]:
 
 
 def promoted_while_ranks_change(
-    trials: Sequence[FrozenTrial], search: SearchConfig, epochs: int, running: Collection[int], waits_for_none: bool
+    history: History, search: SearchConfig, epochs: int, running: Collection[int], waits_for_none: bool
 ) -> FrozenTrial | None:
     """PASHA (Bohdal et al., arXiv 2207.06940): no trial goes on from the last rung while the trials that have reached
     it stand there in the order that they had one rung below.
     """
-    below, last = pauses(search, epochs)[-2:]
+    (below, last), trials = pauses(search, epochs)[-2:], history.first(history.num_asked)
     there = [trial.intermediate_values for trial in trials if last in trial.intermediate_values]
     is_stable = sorted(there, key=lambda scores: scores[below]) == sorted(there, key=lambda scores: scores[last])
     held = {trial.number for trial in trials if last_epoch(trial) == last} if is_stable else set()
-    return next_promoted(trials, search, epochs, {*running, *held}, waits_for_none)
+    return next_promoted(history, search, epochs, {*running, *held}, waits_for_none)
 
 
 FIRST = "search.strategy.searcher.first_points"

@@ -7,6 +7,7 @@ from optuna.trial import TrialState
 from lssat.train.result import Ended
 from search.space.file import load
 from search.strategy import searcher
+from search.strategy.known.history import History
 from search.strategy.outcome import outcome_of
 from tests.search.records import epoch
 
@@ -87,7 +88,7 @@ def test_interrupted_trials_come_first_with_their_number_and_settings(study, spa
     assert [again.suggest(name) for name in "xy"] == [suggested[0], suggested[2]]
     assert again.suggest("z").name == "0003"
     again.complete("x", epoch(4, 0.6))
-    assert study.trials[0].value == 0.6
+    assert searcher.open_study(tmp_path / "study.db", "test", space).trials[0].value == 0.6
 
 
 def test_the_same_seed_suggests_the_same_whether_interrupted_or_not(space, tmp_path):
@@ -116,7 +117,7 @@ def test_a_trial_that_was_asked_for_but_not_drawn_is_drawn_as_it_would_have_been
             asked.suggest(name)
             asked.complete(name, epoch(4, 0.5))
         if killed:
-            searcher.ask(study, space)
+            searcher.ask(study, space, History(study, space.search, ()))
             asked = Asked(searcher.open_study(folder / "study.db", "s", space), space)
         return asked.suggest("c")
 

@@ -45,6 +45,7 @@ WRITES = (
     "search.record.trials.append_json_line",
     "search.record.folder.shutil.rmtree",
     "optuna.study.Study.ask",
+    "optuna.study.Study.add_trial",
     "optuna.study.Study.enqueue_trial",
     "optuna.study.Study.tell",
     "optuna.trial.Trial.report",
