@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,7 @@ def run(session: Session, console: Console) -> bool:
     def notify(text: str) -> None:
         console.print(f"  {text}")
 
+    while_joined = ExitStack()
     try:
         weights: list[FirstWeights] = []
         if session.begun:
@@ -96,7 +98,7 @@ def run(session: Session, console: Console) -> bool:
             weights = check_by_building(space, notify)
         if session.address:
             _join_cluster(session)
-            head.watch(driver.address(), notify, session.lost)
+            while_joined.enter_context(head.watched(driver.address(), notify, session.lost))
         prepared = prepare(space.example().data, session.cache, notify)
         info = read_info(prepared)
         _introduce(console, info, prepared, space)
@@ -132,6 +134,7 @@ def run(session: Session, console: Console) -> bool:
         tuning.train_finals(study, runs, progress)
         tuning.train_again(study, *lost_runs(study, manifest, rows, runs, notify), progress)
     finally:
+        while_joined.close()
         driver.stop()
     session.storage.drop_ray()
     has_winner = conclude(study, manifest, rows, runs, console)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from lssat.on_ray.machine_fault import MachineFailed
 
@@ -24,16 +25,25 @@ def answers(address: str, timeout: float = LOOK_EVERY_S) -> bool:
         return False
 
 
-def watch(address: str, say: Callable[[str], None], lost: Callable[[MachineFailed], None]) -> None:
-    """Look for the head at `host:port` for as long as this process lives. `lost` is called where it is gone for good,
-    from a thread: the others may wait for the head for ever.
+@contextmanager
+def watched(address: str, say: Callable[[str], None], lost: Callable[[MachineFailed], None]) -> Iterator[None]:
+    """Look for the head at `host:port` within the context. `lost` is called where it is gone for good, from a thread:
+    the others may wait for the head for ever.
     """
-    threading.Thread(target=_look, args=(address, say, lost), name="head", daemon=True).start()
+    over = threading.Event()
+    threading.Thread(target=look, args=(address, say, lost, over), name="head", daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
-def _look(address: str, say: Callable[[str], None], lost: Callable[[MachineFailed], None]) -> None:
+def look(
+    address: str, say: Callable[[str], None], lost: Callable[[MachineFailed], None], over: threading.Event
+) -> None:
+    """Look again and again until it is `over` or `lost`."""
     answered, is_said = time.monotonic(), False
-    while True:
+    while not over.is_set():
         began = time.monotonic()
         if answers(address):
             if is_said:
@@ -50,4 +60,4 @@ def _look(address: str, say: Callable[[str], None], lost: Callable[[MachineFaile
         elif not is_said:
             say(f"the cluster's head does not answer at {address}; {GIVE_UP_S:.0f} s are waited for it")
             is_said = True
-        time.sleep(max(0.0, LOOK_EVERY_S - (time.monotonic() - began)))
+        over.wait(max(0.0, LOOK_EVERY_S - (time.monotonic() - began)))

@@ -89,7 +89,9 @@ def test_after_a_third_it_waits_until_no_other_runs_and_then_nothing_begins_besi
 
 
 def test_no_more_trials_than_the_machines_hold_now(made):
+    """Those of earlier sessions take no room."""
     adaptor, _, _, _ = made
+    adaptor.replay([SimpleNamespace(name="0000")])
     room = [3]
     adaptor.most_at_once = lambda: room[0]
     assert adaptor.tune_searcher.suggest("x") is None

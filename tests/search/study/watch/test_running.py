@@ -1,5 +1,6 @@
 """Which trials hang, which leave a node that is drained, and what a trial waits for."""
 
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -112,7 +113,7 @@ def test_a_head_that_is_gone_is_said_and_then_lost(monkeypatch):
     monkeypatch.setattr(head, "GIVE_UP_S", 0.05)
     answers, said, lost = [True, False, True, *[False] * 1000], [], []
     monkeypatch.setattr(head, "answers", lambda address: answers.pop(0))
-    head._look("10.0.0.1:6379", said.append, lost.append)
+    head.look("10.0.0.1:6379", said.append, lost.append, threading.Event())
     assert [text.split(" at ")[0] for text in said] == [
         "the cluster's head does not answer",
         "the cluster's head answers again,",
