@@ -59,6 +59,6 @@ def check(nodes: Mapping[str, str], lock: Path) -> None:
     other = [f"{address} has {said}" for address, there in found if (said := differences(here, there))]
     if other:
         raise ConfigError(
-            f"{len(other)} of {len(nodes)} nodes run other versions than this process: {'; '.join(other)}; give all the "
-            "same requirements.lock and Python and run `make setup` on each"
+            f"{len(other)} of {len(nodes)} nodes run other versions than this process: {'; '.join(other)}; give all "
+            "the same requirements.lock and Python and run `make setup` on each"
         )
