@@ -40,10 +40,12 @@ def free_ports(count):
 
 @pytest.fixture
 def environment():
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "TUNE_", "PYTHONPATH"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "TUNE_", "AWS_", "PYTHONPATH"))}
     return kept | {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(16),
+        "AWS_ACCESS_KEY_ID": secrets.token_hex(10),
+        "AWS_SECRET_ACCESS_KEY": secrets.token_hex(20),
         "RAY_enable_metrics_collection": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
         "AUTOSCALER_METRIC_PORT": "-1",
@@ -108,5 +110,9 @@ def test_a_submitted_study_ends_with_a_winner_outside_the_folder_of_the_job(tmp_
         assert [row["status"] for row in csv.DictReader(file)] == ["complete", "complete"]
     assert (folder / "best" / "weights.safetensors").exists()
     assert (folder / "report.html").exists()
-    held = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
-    assert environment["RAY_AUTH_TOKEN"].encode() not in held
+    hidden = [value for name, value in environment.items() if name.startswith(("RAY_AUTH_TOKEN", "AWS_"))]
+    assert len(hidden) >= 3
+    assert [value for value in hidden if value in said] == []
+    for path in folder.rglob("*"):
+        held = path.read_bytes() if path.is_file() else b""
+        assert [path for value in hidden if value.encode() in held] == []
