@@ -46,6 +46,9 @@ def main() -> int:
 
 
 def _search(arguments: argparse.Namespace) -> int:
+    from lssat.on_ray import job
+
+    job.check_outlives(arguments.results, ROOT)
     wanted = asked(arguments)
     space = wanted.space
     name = folder_name(arguments.name, arguments.space, space.example().data)

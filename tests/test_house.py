@@ -82,8 +82,8 @@ RUN_FOLDER_NAMES = {
     "report.html",
     "report.json",
 }
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "Makefile"]
-PAGES += sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("spaces/*.yaml"), *ROOT.glob("cluster/*.yaml")])
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "SECURITY.md", ROOT / "Makefile"]
+PAGES += sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("spaces/*.yaml"), *ROOT.glob("cluster/*")])
 
 
 @functools.lru_cache

@@ -17,10 +17,11 @@ def on_cluster(address: str) -> Spread:
     """
     import ray
 
-    from lssat.on_ray import driver
+    from lssat.on_ray import driver, job
 
     package = Path(__file__).resolve().parent.parent
-    driver.start(address, runtime_env={"py_modules": [str(package)]}, log_to_driver=False, logging_level="WARNING")
+    runtime_env = job.beside({"py_modules": [str(package)]}, package.parent)
+    driver.start(address, runtime_env=runtime_env, log_to_driver=False, logging_level="WARNING")
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False

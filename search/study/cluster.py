@@ -20,7 +20,7 @@ from ray._private import ray_constants
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from lssat.errors import ConfigError
-from lssat.on_ray import driver
+from lssat.on_ray import driver, job, same_environment
 from lssat.on_ray.machine_fault import MachineFailed
 
 PACKAGES = ("lssat", "search")
@@ -100,14 +100,13 @@ def connect(address: str | None, root: Path) -> None:
         return driver.wait_until_up(partial(_start_here_or_again, root))
     if address == "auto":
         address = _look(address)[0]
-    _join(
-        address,
-        {
-            "py_modules": [str(root / package) for package in PACKAGES],
-            "excludes": ["**/__pycache__"],
-            "env_vars": QUIET | KEEP_MEMORY | {"RAY_ADDRESS": address},
-        },
-    )
+    own = {
+        "py_modules": [str(root / package) for package in PACKAGES],
+        "excludes": ["**/__pycache__"],
+        "env_vars": QUIET | KEEP_MEMORY | {"RAY_ADDRESS": address},
+    }
+    _join(address, job.beside(own, root))
+    same_environment.check(_others(), root / "requirements.lock")
 
 
 def _start_here_or_again(root: Path) -> None:
@@ -184,6 +183,13 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("", 0))
         return int(probe.getsockname()[1])
+
+
+def _others() -> dict[str, str]:
+    """The addresses of the nodes that run trials, but for the one of this process, by their ids."""
+    alive = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) > 0]
+    here = ray.get_runtime_context().get_node_id()
+    return {node["NodeID"]: node["NodeManagerAddress"] for node in alive if node["NodeID"] != here}
 
 
 def check_storage(storage: Path) -> None:

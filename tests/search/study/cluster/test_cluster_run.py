@@ -93,7 +93,15 @@ def environment():
 
 
 @pytest.fixture
-def cluster(environment):
+def of_worker(tmp_path):
+    """What the environment of the worker holds beside that of the head: another timm is installed there first."""
+    (tmp_path / "other" / "timm-0.0.1.dist-info").mkdir(parents=True)
+    (tmp_path / "other" / "timm-0.0.1.dist-info" / "METADATA").write_text("Name: timm\nVersion: 0.0.1\n")
+    return {"PYTHONPATH": str(tmp_path / "other")}
+
+
+@pytest.fixture
+def cluster(environment, request):
     """The address of two raylets with one CPU each."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -114,14 +122,14 @@ def cluster(environment):
         "--dashboard-host=127.0.0.1",
         "--dashboard-port=0",
     ]
+    of_worker = request.getfixturevalue("of_worker") if "of_worker" in request.fixturenames else {}
     nodes = []
     try:
         for name, arguments in (("head", head), ("worker", [f"--address={address}"])):
+            held = environment | (of_worker if name == "worker" else {})
             with (folder / f"{name}.txt").open("w") as log:
                 nodes.append(
-                    subprocess.Popen(
-                        [RAY, "start", *arguments, *common], env=environment, stdout=log, stderr=log, cwd=folder
-                    )
+                    subprocess.Popen([RAY, "start", *arguments, *common], env=held, stdout=log, stderr=log, cwd=folder)
                 )
             wait_for(nodes[-1], folder / f"{name}.txt")
         assert look(address, environment, 60) == "0 workers on 0 nodes; 2.0 CPUs free"
@@ -192,6 +200,40 @@ def test_study_on_two_nodes(table, tmp_path, environment, cluster):
     assert look(cluster, environment, 60) == "4 workers on 2 nodes; 2.0 CPUs free"
     for trial in sorted((folder / "trials").iterdir()):
         assert_every_row_counted(folder, trial)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("ray")
+def test_a_node_with_another_version_is_refused_by_name_before_the_first_trial(
+    table, tmp_path, environment, of_worker, cluster
+):
+    space = tmp_path / "tiny.yaml"
+    space.write_text(yaml.safe_dump(SPACE))
+    words = [
+        "--space",
+        space,
+        "--data",
+        table,
+        "--task",
+        "label",
+        "--address",
+        cluster,
+        "--results",
+        tmp_path / "results",
+    ]
+    done = subprocess.run(
+        [sys.executable, "search/run.py", *words],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 2, done.stdout + done.stderr
+    said = "1 of 1 nodes run other versions than this process: 127.0.0.1 has timm 0.0.1 instead of "
+    assert said in done.stderr
+    assert "make setup" in done.stderr
+    assert not list(tmp_path.glob("results/*/trials"))
 
 
 def assert_every_row_counted(folder, trial):
