@@ -80,7 +80,9 @@ class Adaptor:
     def replay(self, records: Iterable[TrialRecord]) -> None:
         """Show the scheduler what trials that are over, oldest first, had reported in earlier sessions."""
         for record in records:
-            self.add(None, _EarlierTrial(f"earlier-{record.name}", Suggestion(record.name, {}).for_tune()))
+            earlier = _EarlierTrial(f"earlier-{record.name}", Suggestion(record.name, {}).for_tune())
+            self.add(None, earlier)
+            del self._stretches[earlier.trial_id]
 
     def add(self, tune_controller: Any, trial: Any) -> None:
         """A trial is about to run. The scheduler is shown what it had reported before it was interrupted or paused.
