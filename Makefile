@@ -44,6 +44,7 @@ faults: setup
 bench: setup
 	$(RUN) -m pytest -m benchmark -q -s tests/benchmarks
 	$(RUN) -m tests.benchmarks.performance --output docs/performance.md
+	$(RUN) -m tests.benchmarks.scaling --output docs/scaling.md
 
 bench-quick: setup
 	$(RUN) -m tests.benchmarks.performance --quick

@@ -172,7 +172,7 @@ class Config(Section):
         A renamed key is hashed under its old name, and a key of ADDED_KEYS only where it is set to something else than
         its default, so that a configuration keeps its hash.
         """
-        old_names, defaults = {new: old for old, new in RENAMED_KEYS.items()}, Config().flat()
+        old_names, defaults = {new: old for old, new in RENAMED_KEYS.items()}, _defaults()
         known = {key: value for key, value in self.flat().items() if key not in ADDED_KEYS or value != defaults[key]}
         text = json.dumps({old_names.get(key, key): value for key, value in known.items()}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
@@ -193,7 +193,12 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 @lru_cache(maxsize=1)
 def keys() -> tuple[str, ...]:
     """All dotted keys, in the order of the tree."""
-    return tuple(Config().flat())
+    return tuple(_defaults())
+
+
+@lru_cache(maxsize=1)
+def _defaults() -> Mapping[str, Any]:
+    return Config().flat()
 
 
 def build(flat: Mapping[str, Any], locations: Mapping[str, Location] | None = None) -> Config:

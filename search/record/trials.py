@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -48,6 +49,7 @@ class TrialRecord:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._outcome: Outcome | None = None
 
     @property
     def name(self) -> str:
@@ -82,13 +84,13 @@ class TrialRecord:
     @property
     def last(self) -> EpochResult | None:
         """The result of the last epoch; None before the first."""
-        result = read_report(self._lines[-1]) if self._lines else None
+        result = read_report(self._last_line) if self._last_line else None
         return result if isinstance(result, EpochResult) else None
 
     @property
     def num_epochs(self) -> int:
         """How many epochs are on record."""
-        return int(self._lines[-1]["epoch"]) if self._lines else 0
+        return int(self._last_line["epoch"]) if self._last_line else 0
 
     @property
     def best_epoch(self) -> int:
@@ -113,7 +115,7 @@ class TrialRecord:
     @property
     def seconds(self) -> float:
         """That the trial has trained until its last epoch, pauses left out."""
-        return float(self._lines[-1].get("seconds", 0.0)) if self._lines else 0.0
+        return float(self._last_line.get("seconds", 0.0)) if self._last_line else 0.0
 
     @property
     def span(self) -> tuple[float, float] | None:
@@ -127,12 +129,12 @@ class TrialRecord:
 
     @property
     def outcome(self) -> Outcome | None:
-        """How it ended; None while it may go on."""
+        """How it ended; None while it may go on. It is read until it is there."""
         path = self.folder / OUTCOME
-        if not path.exists():
-            return None
-        written = json.loads(path.read_text())
-        return Outcome(Status(written["status"]), written["reason"], written.get("seconds"))
+        if self._outcome is None and path.exists():
+            written = json.loads(path.read_text())
+            self._outcome = Outcome(Status(written["status"]), written["reason"], written.get("seconds"))
+        return self._outcome
 
     @property
     def status(self) -> Status:
@@ -183,6 +185,22 @@ class TrialRecord:
             self.folder / OUTCOME,
             {"status": outcome.status.value, "reason": outcome.reason, "seconds": outcome.seconds},
         )
+        self._outcome = outcome
+
+    @property
+    def _last_line(self) -> dict[str, Any] | None:
+        """That of the last epoch, without reading those before: most who ask want no other."""
+        if "_lines" in self.__dict__:
+            return self._lines[-1] if self._lines else None
+        return self._read_last_line
+
+    @cached_property
+    def _read_last_line(self) -> dict[str, Any] | None:
+        path = self.folder / METRICS
+        for text in reversed(path.read_text().splitlines() if path.exists() else []):
+            with suppress(json.JSONDecodeError):  # a kill has cut the last line
+                return dict(json.loads(text))
+        return None
 
     @cached_property
     def _lines(self) -> list[dict[str, Any]]:

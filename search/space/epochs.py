@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from types import MappingProxyType
 
 from search.space.settings import SearchConfig
+
+NONE: Mapping[int, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -49,26 +52,28 @@ def searched(search: SearchConfig, epochs: int) -> Span:
     return Span(low, usual, most).at_most(search.max_epochs)
 
 
-def expected(search: SearchConfig, epochs: int, over: Sequence[int] = (), begun: Sequence[int] = ()) -> float:
-    """Epochs of all trials together at the end of a search of which some are over and others have begun, each after so
-    many epochs; budgets are left out.
+def expected(
+    search: SearchConfig, epochs: int, over: Mapping[int, int] = NONE, begun: Mapping[int, int] = NONE
+) -> float:
+    """Epochs of all trials together at the end of a search of which some are over and others have begun; how many of
+    them after so many epochs. Budgets are left out.
 
     At each rung one of `reduction_factor` goes on (median: one of two) of those that have not been compared there yet,
     and under promotion of all. At least one trial reaches the end, as long as any can.
     """
     kept = 2 if search.scheduler == "median" else search.reduction_factor
     waits = search.scheduler == "promotion"  # at a rung, until it is among the best
-    reached, total = float(max(search.num_trials, len(over) + len(begun))), 0.0
+    reached, total = float(max(search.num_trials, sum([*over.values(), *begun.values()]))), 0.0
     for start, end in _stretches(search, epochs):
-        lost = [end - epoch for epoch in over if start < epoch < end or epoch == start == 0]
-        total += (end - start) * reached - sum(lost)
-        compared = reached - len(lost)
-        able = compared - over.count(end)
-        known = sum(epoch > end for epoch in [*over, *begun])
+        lost = {epoch: num for epoch, num in over.items() if start < epoch < end or epoch == start == 0}
+        total += (end - start) * reached - sum((end - epoch) * num for epoch, num in lost.items())
+        compared = reached - sum(lost.values())
+        able = compared - over.get(end, 0)
+        known = sum(num for epoch, num in [*over.items(), *begun.items()] if epoch > end)
         if waits:
             reached = max(known, min(compared // kept, able), min(1.0, able))
         else:
-            known += begun.count(end)
+            known += begun.get(end, 0)
             reached = known + max((able - known) / kept, min(1.0, able) - known)
     return total
 

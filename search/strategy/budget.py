@@ -28,9 +28,9 @@ class Budget:
         self._limits = {name: limit for name in UNITS if (limit := getattr(search, name)) is not None}
         self._seconds = seconds
         self._began = time.monotonic()
-        self._epochs: dict[str, int] = {}
-        self._gpu_hours: dict[str, float] = {}
-        for record in records:
+        self._counted: dict[str, tuple[int, float]] = {}  # by name: epochs, hours of GPUs
+        self._epochs, self._gpu_hours = 0, 0.0  # of all
+        for record in records if self._limits.keys() - {"max_hours"} else ():
             trained = (record.outcome and record.outcome.seconds) or record.seconds
             self._count(record.name, record.num_epochs, trained, record.config.resources)
 
@@ -50,9 +50,9 @@ class Budget:
     def spent(self) -> str | None:
         """Which budget is spent, in words; None while none is."""
         used = {
-            "max_epochs": sum(self._epochs.values()),
+            "max_epochs": self._epochs,
             "max_hours": (time.monotonic() - self._began) / 3600,
-            "max_gpu_hours": sum(self._gpu_hours.values()),
+            "max_gpu_hours": self._gpu_hours,
         }
         spent = (name for name, limit in self._limits.items() if used[name] >= limit)
         return next((f"{self._limits[name]:g} {UNITS[name]} (`search.{name}`)" for name in spent), None)
@@ -63,8 +63,11 @@ class Budget:
         return max(0.0, hours * 3600 - (time.monotonic() - self._began))
 
     def _count(self, name: str, epochs: int, seconds: float, resources: ResourcesConfig) -> None:
-        self._epochs[name] = epochs
-        self._gpu_hours[name] = seconds * resources.num_workers * resources.gpus_per_worker / 3600
+        gpu_hours = seconds * resources.num_workers * resources.gpus_per_worker / 3600
+        epochs_before, gpu_hours_before = self._counted.get(name, (0, 0.0))
+        self._counted[name] = epochs, gpu_hours
+        self._epochs += epochs - epochs_before
+        self._gpu_hours += gpu_hours - gpu_hours_before
 
 
 class Patience:

@@ -55,13 +55,15 @@ class Deadline:
     def watch(self, records: Iterable[TrialRecord], seconds: Callable[[str], float]) -> None:
         """What trials have trained in earlier sessions, and how many `seconds` one has trained now, by its name."""
         self._seconds = seconds
-        for record in records:
+        for record in records if self._is_set else ():
             if last := record.last:
                 backbone = catalog.architecture(record.config.backbone)
                 self._trained[record.name] = _Trained(last.epoch, last.best, record.seconds, backbone)
 
     def observe(self, suggestion: Suggestion, result: EpochResult) -> None:
         """A trial has finished an epoch."""
+        if not self._is_set:
+            return
         name = suggestion.name
         backbone = catalog.architecture(suggestion.config.backbone)
         self._trained[name] = _Trained(result.epoch, result.best, self._seconds(name), backbone)
@@ -73,6 +75,10 @@ class Deadline:
         self._running.discard(suggestion.name)
 
     @property
+    def _is_set(self) -> bool:
+        return math.isfinite(self._end)
+
+    @property
     def seconds_left(self) -> float:
         """Until the session has to be over."""
         return self._end - time.monotonic()
@@ -81,12 +87,16 @@ class Deadline:
         """Whether no new trial begins: the time is needed to bring the best to their last epoch, and for the final
         stage.
         """
+        if not self._is_set:
+            return False
         best = self._best()
         bringing_home = self._cost(self._finalists(best) or best[:1])
         return self.seconds_left < MARGIN * (bringing_home + self._cost(self._final(best)))
 
     def is_over(self) -> bool:
         """Whether all trials end where they are. The final stage has its time only where a trial is whole by now."""
+        if not self._is_set:
+            return False
         best = self._best()
         is_any_whole = any(self._trained[name].epochs >= self._epochs for name in best)
         return self.seconds_left < MARGIN * (self._cost(self._final(best)) if is_any_whole else 0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 
 from lssat.train.result import EpochResult
@@ -11,6 +12,9 @@ from search.record.trials import Outcome, TrialRecord
 from search.space.epochs import expected, final
 from search.space.settings import SearchConfig
 from search.strategy.suggestion import Suggestion
+
+REMEMBERED = 2000
+"""Epochs of which it is known how long they took."""
 
 
 class Forecast:
@@ -35,7 +39,8 @@ class Forecast:
         self._finals: _Runs | None = None
         self._is_searching = True
         self._since: dict[str, float] = {}  # name of a run that trains -> when its epoch began
-        self._paces: list[tuple[float, int]] = []  # of each epoch: its seconds, and how many runs trained as it ended
+        # Of the last epochs: the seconds of each, and how many runs trained as it ended.
+        self._paces: deque[tuple[float, int]] = deque(maxlen=REMEMBERED)
 
     @property
     def trained(self) -> int:
@@ -64,7 +69,7 @@ class Forecast:
 
     def observe(self, suggestion: Suggestion, result: EpochResult) -> None:
         """Count an epoch."""
-        self._runs_with(suggestion.name).epochs[suggestion.name] = result.epoch
+        self._runs_with(suggestion.name).train(suggestion.name, result.epoch)
         now = self._clock()
         self._paces.append((now - self._since[suggestion.name], len(self._since)))
         self._since[suggestion.name] = now
@@ -86,7 +91,7 @@ class Forecast:
             seconds, num_training = pace
             left = min(left, seconds_of_search * num_training / seconds)
         for runs, expected_of_them in ((self._baselines, self._of_baselines), (self._finals, self._of_finals)):
-            left += expected_of_them if runs is None else sum(self._epochs - epoch for epoch in runs.begun)
+            left += expected_of_them if runs is None else self._left_of(runs)
         return left
 
     def seconds_left(self, left: float) -> float | None:
@@ -101,13 +106,17 @@ class Forecast:
         under_way = sum(min(self._clock() - began, seconds) for began in list(self._since.values()))
         return max(0.0, left * seconds - under_way) / num_training
 
+    def _left_of(self, runs: _Runs) -> int:
+        return sum(num * (self._epochs - epoch) for epoch, num in runs.begun.items())
+
     def _pace(self) -> tuple[float, float] | None:
         """Seconds of an epoch, and how many are trained at a time, on average of the younger half of this session's
-        epochs: backbones differ, and the first epochs wait for processes.
+        epochs, the last REMEMBERED at most: backbones differ, and the first epochs wait for processes.
         """
-        if len(self._paces) < 2:
+        paces = list(self._paces)
+        if len(paces) < 2:
             return None
-        recent = self._paces[len(self._paces) // 2 :]
+        recent = paces[len(paces) // 2 :]
         seconds, num_training = (sum(column) / len(recent) for column in zip(*recent, strict=True))
         return seconds, num_training
 
@@ -121,28 +130,44 @@ class Forecast:
 
 
 class _Runs:
-    """Epochs of runs, by name, and which of them are over. A display reads them from a thread of its own."""
+    """Epochs of runs, by name, and how many have trained how long. A display reads them from a thread of its own."""
 
     def __init__(self, records: Iterable[TrialRecord] = ()) -> None:
         self.epochs: dict[str, int] = {}
+        self.trained = 0
         self._over: set[str] = set()
+        self._counts: dict[bool, Counter[int]] = {True: Counter(), False: Counter()}  # over or not -> epochs -> runs
         for record in records:
-            self.epochs[record.name] = record.num_epochs
+            self.train(record.name, record.num_epochs)
             if record.outcome:
-                self._over.add(record.name)
+                self.end(record.name)
+
+    def train(self, name: str, epoch: int) -> None:
+        """A run is known, or has come to an epoch."""
+        counts = self._counts[name in self._over]
+        if name in self.epochs:
+            counts[self.epochs[name]] -= 1
+        counts[epoch] += 1
+        self.trained += epoch - self.epochs.get(name, 0)
+        self.epochs[name] = epoch
 
     def end(self, name: str) -> None:
-        self.epochs.setdefault(name, 0)  # it may have failed before its first
+        """A run is over; it may have failed before its first epoch."""
+        if name in self._over:
+            return
+        epoch = self.epochs.get(name)
+        if epoch is None:
+            self.train(name, epoch := 0)
+        self._counts[False][epoch] -= 1
+        self._counts[True][epoch] += 1
         self._over.add(name)
 
     @property
-    def trained(self) -> int:
-        return sum(list(self.epochs.values()))
+    def over(self) -> dict[int, int]:
+        """After so many epochs -> how many are over."""
+        return dict(self._counts[True])
 
     @property
-    def over(self) -> list[int]:
-        return [epoch for name, epoch in list(self.epochs.items()) if name in self._over]
-
-    @property
-    def begun(self) -> list[int]:
-        return [epoch for name, epoch in list(self.epochs.items()) if name not in self._over]
+    def begun(self) -> dict[int, int]:
+        """After so many epochs -> how many go on."""
+        return dict(self._counts[False])

@@ -36,6 +36,11 @@ def scheduler(search: SearchConfig, epochs: int) -> TrialScheduler:
     )
 
 
+def compares_trials(chosen: TrialScheduler) -> bool:
+    """Whether a scheduler decides by what other trials have reported: then it must be shown earlier sessions."""
+    return not isinstance(chosen, Pausing) and type(chosen) is not FIFOScheduler
+
+
 class Asha(AsyncHyperBandScheduler):  # type: ignore[misc]
     """Asynchronous successive halving (Li et al., 2018). With several brackets (Hyperband), a trial's name decides
     which is its own.

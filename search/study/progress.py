@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 import time
 from collections import Counter
@@ -9,11 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
 from lssat.model import catalog
 from lssat.text.durations import duration
@@ -25,6 +27,7 @@ from search.strategy.suggestion import Suggestion
 LINE_EVERY_S = 30  # where there is no terminal, a line this often
 BAR = 20  # columns
 GAP = 2  # columns between two cells of a running trial
+MOST_SHOWN = 20  # running trials
 
 
 @dataclass(frozen=True)
@@ -160,23 +163,32 @@ class Progress:
 
     def line(self) -> str:
         """Everything, where there is no terminal."""
-        title = self._shown.part.title
-        return ", ".join(
-            [f"[{duration(time.monotonic() - self._began)}] {title}: {self._epochs()}", self._runs(), *self._best()]
-        )
+        since, title = duration(time.monotonic() - self._began), self._shown.part.title
+        epochs = self._epochs(self.forecast.trained, self._left())
+        return ", ".join([f"[{since}] {title}: {epochs}", self._runs(), *self._best()])
 
     def render(self) -> Group:
         """Everything, on a terminal."""
         trained, left = self.forecast.trained, self._left()
+        width, height = self.console.size
         head = Table.grid(padding=(0, 1))
         for _ in range(3):
             head.add_column(no_wrap=True, overflow="ellipsis")
         bar = ProgressBar(total=max(1.0, trained + left), completed=trained, width=BAR)
-        head.add_row(self._shown.part.title, bar, self._epochs())
+        head.add_row(self._shown.part.title, bar, self._epochs(trained, left))
         texts = [self._runs(), *self._best(), *filter(None, [self._waiting])]
-        lines = _grid([[f"  {text}"] for text in texts], self.console.width)
-        rows = [running.cells() for running in list(self._shown.running.values())]
-        return Group(head, lines, _grid(rows, self.console.width))
+        running, num_more = self._most_interesting(min(MOST_SHOWN, height - len(texts) - 3))
+        more = [[f"  and {num_more} more"]] if num_more else []
+        parts = [[[f"  {text}"] for text in texts], [each.cells() for each in running], more]
+        return Group(head, *(_grid(rows, width) for rows in parts if rows))
+
+    def _most_interesting(self, most: int) -> tuple[list[_Running], int]:
+        """Those that run; of too many the best by now, and how many there are beside them."""
+        running = list(self._shown.running.values())
+        if len(running) <= most:
+            return running, 0
+        best = heapq.nlargest(max(1, most), running, key=lambda each: each.result.best if each.result else -math.inf)
+        return best, len(running) - len(best)
 
     def _print(self, text: str) -> None:
         self._last_line = time.monotonic()
@@ -185,9 +197,8 @@ class Progress:
     def _left(self) -> float:
         return self.forecast.left(self._shown.part.seconds_left())
 
-    def _epochs(self) -> str:
+    def _epochs(self, trained: int, left: float) -> str:
         """Of the whole study."""
-        trained, left = self.forecast.trained, self._left()
         text = f"{trained} of {trained + round(left)} epochs"
         if round(left) == 0:
             return text
@@ -213,16 +224,17 @@ def _fewer_workers(result: EpochResult | None) -> int:
     return int(result.metrics.get(WORKERS, 0)) if result else 0
 
 
-def _grid(rows: Sequence[Sequence[str]], width: int) -> Table:
-    """Rows as a table with as many columns as there is room for; the first is cut where even that has none."""
-    grid = Table.grid(padding=(0, GAP, 0, 0), pad_edge=False)
-    used = num_shown = 0
+def _grid(rows: Sequence[Sequence[str]], width: int) -> Text:
+    """Rows in as many columns as there is room for; the first is cut where even that has none. A table of rich's takes
+    many times as long.
+    """
+    columns: list[list[str]] = []
+    used = 0
     for column in zip(*rows, strict=True):
-        used += max(map(cell_len, column)) + GAP
-        if num_shown and used - GAP > width:
+        widest = max(map(cell_len, column))
+        used += widest + GAP
+        if columns and used - GAP > width:
             break
-        num_shown += 1
-        grid.add_column(no_wrap=True, overflow="ellipsis")
-    for row in rows:
-        grid.add_row(*row[:num_shown])
-    return grid
+        columns.append([set_cell_size(cell, widest) for cell in column])
+    lines = ((" " * GAP).join(cells).rstrip() for cells in zip(*columns, strict=True))
+    return Text("\n".join(lines), no_wrap=True, overflow="ellipsis")

@@ -19,10 +19,15 @@ STATUSES = {
 }
 
 
-def reconcile(folder: RunFolder, study: optuna.Study, search: SearchConfig) -> None:
-    """A trial whose end only one of the two knows is ended in the other as well; all others are left as they are."""
+def reconcile(folder: RunFolder, study: optuna.Study, search: SearchConfig) -> list[TrialRecord]:
+    """A trial whose end only one of the two knows is ended in the other as well; all others are left as they are.
+
+    The records of the trials that have begun, each file read once.
+    """
+    records = {record.name: record for record in folder.records(Stage.SEARCH)}
     for trial in study.get_trials(deepcopy=False):
-        record = folder.record(Stage.SEARCH, trial_name(trial.number))
+        name = trial_name(trial.number)
+        record = records.get(name) or folder.record(Stage.SEARCH, name)
         if trial.state == TrialState.RUNNING:
             _report_missing(study, trial, record, search)
             _end_complete(record, search)
@@ -30,10 +35,11 @@ def reconcile(folder: RunFolder, study: optuna.Study, search: SearchConfig) -> N
         if trial.state == TrialState.RUNNING and outcome:
             objectives = values(search.objectives, record.last) if record.last else None
             tell(study, Trial(study, trial._trial_id), outcome, objectives)
-        elif trial.state in STATUSES and record.exists and not outcome:
+        elif trial.state in STATUSES and name in records and not outcome:
             status = Status.INFEASIBLE if trial.constraints.get("memory") else STATUSES[trial.state]
             reason = trial.user_attrs.get("reason", "")
             record.end(Outcome(status, reason, record.seconds if record.num_epochs else None))
+    return list(records.values())
 
 
 def _report_missing(study: optuna.Study, trial: FrozenTrial, record: TrialRecord, search: SearchConfig) -> None:

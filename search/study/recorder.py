@@ -54,6 +54,7 @@ class Recorder(Callback):  # type: ignore[misc]
         """Write down how a run ended; of one that has paused, nothing."""
         name = suggestion.name
         self._tensorboard.close(name)
+        self._records.pop(name, None)
         if outcome:
             seconds = round(self.seconds(name), 1)
             record = self._folder.record(self.stage, name)

@@ -14,9 +14,9 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from rich.console import Console
 
+from lssat.model import catalog
 from lssat.on_ray.machine_fault import MachineFailed
 from lssat.train.result import EpochResult, read_report
-from search.findings import leaderboard
 from search.record.folder import Stage
 from search.record.trials import Status, TrialRecord
 from search.space import epochs
@@ -27,7 +27,7 @@ from search.strategy.deadline import Deadline
 from search.strategy.finalists import FinalRun
 from search.strategy.forecast import Forecast
 from search.strategy.known.history import History
-from search.strategy.schedulers import scheduler
+from search.strategy.schedulers import compares_trials, scheduler
 from search.strategy.searcher import OptunaSearcher, num_asked, open_study
 from search.strategy.suggestion import Suggestion, suggestion_of
 from search.study import memory_kills
@@ -72,8 +72,7 @@ def search(study: Study, deadline: Deadline, progress: Progress) -> None:
     """
     settings = study.space.search
     optuna_study = open_study(study.folder.study_db, study.folder.name, study.space)
-    reconcile(study.folder, optuna_study, settings)
-    records = study.folder.records(Stage.SEARCH)
+    records = reconcile(study.folder, optuna_study, settings)
     progress.forecast.begin_search(records)
     over = [record for record in records if record.status != Status.RUNNING]
     num_broken = sum("failed" in trial.user_attrs for trial in optuna_study.get_trials(deepcopy=False))
@@ -87,19 +86,20 @@ def search(study: Study, deadline: Deadline, progress: Progress) -> None:
         listeners: list[Listener] = [recorder, budget, deadline, progress, searcher]
         participants = Participants(searcher, rungs, listeners, lambda: budget.is_spent() or deadline.is_over())
         adaptor = Adaptor(settings, participants, partial(study.folder.record, Stage.SEARCH))
-        adaptor.replay(over)
-        part = Part("search", "trials", settings.num_trials, records, _best(study, records), budget.seconds_left)
+        if compares_trials(rungs):
+            adaptor.replay(over)
+        part = Part("search", "trials", settings.num_trials, records, _best(records), budget.seconds_left)
         with progress.shows(part):
             # To Tune, a trial that goes on after a pause is another one; the searcher says when it is over.
             _tune(study, adaptor, recorder, -1 if settings.scheduler == "promotion" else remaining)
             _raise_if_interrupted(adaptor)
-        reconcile(study.folder, optuna_study, settings)  # trials that paused and were never promoted
+        records = reconcile(study.folder, optuna_study, settings)  # trials that paused and were never promoted
         _say_why_it_ends(study, optuna_study, budget, deadline, progress.console)
     else:
         deadline.watch(records, lambda name: 0.0)
         progress.console.print(f"all {len(over) + num_broken} trials of the search are over; `--extend N` adds more")
-    progress.forecast.end_search(study.folder.records(Stage.SEARCH))
-    _settle(study, Stage.SEARCH)
+    progress.forecast.end_search(records)
+    _settle(study, Stage.SEARCH, records)
 
 
 def train_baselines(study: Study, runs: Sequence[Suggestion], progress: Progress) -> None:
@@ -178,7 +178,7 @@ def _train_stage(study: Study, stage: Stage, runs: Sequence[Suggestion], progres
     if remaining:
         part = Part(TITLES[stage], "runs", len(records), [record for record in records if record.exists])
         _train_listed(study, remaining, Recorder(study, stage, progress), part)
-    _settle(study, stage)
+    _settle(study, stage, study.folder.records(stage))
 
 
 def _train_listed(
@@ -191,10 +191,11 @@ def _train_listed(
         _raise_if_interrupted(adaptor)
 
 
-def _best(study: Study, records: Sequence[TrialRecord]) -> tuple[float, str] | None:
+def _best(records: Sequence[TrialRecord]) -> tuple[float, str] | None:
     """The best score of earlier sessions, and whose it is."""
-    best = leaderboard.winner(leaderboard.rank(records, study.space.search.objectives))
-    return (best.score, f"{best.backbone}, {best.trial}") if best and best.score is not None else None
+    scores = {record: record.last.best for record in records if record.status == Status.COMPLETE and record.last}
+    best = max(scores, key=lambda record: scores[record], default=None)
+    return (scores[best], f"{catalog.architecture(best.config.backbone)}, {best.name}") if best else None
 
 
 def _say_why_it_ends(
@@ -218,12 +219,12 @@ def _raise_if_interrupted(adaptor: Adaptor) -> None:
         raise MachineFailed(adaptor.interruption)
 
 
-def _settle(study: Study, stage: Stage) -> None:
+def _settle(study: Study, stage: Stage, records: Sequence[TrialRecord]) -> None:
     """Of runs that are over, keep the predictions, complete what TensorBoard shows, and drop what only a run that goes
     on needs: a kill may have come before any of it, and a trial that paused may not go on.
     """
     tensorboard = tensorboard_of(study, stage)
-    for record in study.folder.records(stage):
+    for record in records:
         if record.status == Status.COMPLETE:
             keep_predictions(study, stage, record)
         if record.outcome:

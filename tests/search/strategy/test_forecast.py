@@ -1,6 +1,7 @@
 """What a study is expected to train, corrected as trials end, and its pace."""
 
 import itertools
+from collections import Counter
 
 import pytest
 
@@ -36,7 +37,7 @@ WHOLE = {"scheduler": "none"}
     ],
 )
 def test_epochs_that_are_expected_after_what_is_known(search, over, begun, total):
-    assert epochs.expected(search, 9, over, begun) == pytest.approx(total)
+    assert epochs.expected(search, 9, Counter(over), Counter(begun)) == pytest.approx(total)
 
 
 @pytest.mark.parametrize("scheduler", ["asha", "promotion", "hyperband", "median", "none"])
@@ -45,7 +46,7 @@ def test_whatever_is_known_no_epoch_is_expected_that_was_trained_or_cannot_be(sc
     for reached in itertools.product(range(6), repeat=3):
         for num_over in range(4):
             over, begun = list(reached[:num_over]), list(reached[num_over:])
-            total = epochs.expected(search, 5, over, begun)
+            total = epochs.expected(search, 5, Counter(over), Counter(begun))
             assert sum(reached) <= total + 1e-9
             assert total <= sum(over) + 5 * len(begun) + 1e-9, (over, begun)
             if num_over == 3:

@@ -120,3 +120,19 @@ def test_every_line_fits_the_terminal_and_the_score_stays_where_there_is_room(wi
     if width >= 80:
         assert all("0.8123" in line for line in running[1:])
     assert ("MRGB/RLDP/CRGB" in "".join(running)) == (width == 200)
+
+
+def test_of_many_running_trials_the_best_are_shown_and_how_many_more_there_are():
+    console = Console(file=io.StringIO(), width=100, height=12, force_terminal=True)
+    progress = Progress(console, Forecast(SearchConfig(num_trials=200), 4))
+    with progress.shows(Part("search", "trials", 200)):
+        for number in range(100):
+            suggestion = Suggestion(f"{number:04d}", {"backbone.name": "test_vit", "optim.epochs": 4})
+            progress.started(suggestion)
+            progress.observe(suggestion, epoch(1, number / 100))
+        with console.capture() as shown:
+            console.print(progress.render())
+    lines = shown.get().rstrip().splitlines()
+    assert len(lines) <= console.height and all(cell_len(line) <= 200 for line in lines)
+    assert "0099" in lines[2] and "0098" in lines[3]
+    assert lines[-1].strip() == f"and {100 - (len(lines) - 3)} more"
