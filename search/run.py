@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if not __package__:  # started as a script: Python put search/ on the path, wher
 from lssat.command import INTERRUPTED, exit_code, words_that_started
 from lssat.errors import ConfigError, UserError
 from lssat.files import make_folder
+from lssat.storage.place import Place
 from search.command_line.arguments import ROOT, parser
 from search.command_line.asked import asked, pinned_source, profile_found, refuse_beside_again
 from search.command_line.backbones import backbone_table
@@ -23,6 +25,8 @@ from search.record import going_on
 from search.record.folder import RunFolder, Storage
 from search.record.locking import claimed, folder_name, locked
 from search.record.manifest import read_manifest
+from search.record.mirror import NO_MIRROR, Mirror
+from search.record.rebuilding import rebuilt_where_lost
 from search.record.resuming import resume_line
 from search.space.quick import WARNING
 
@@ -50,7 +54,7 @@ def _search(arguments: argparse.Namespace) -> int:
     if arguments.quick and arguments.name is None:
         name += "-quick"
     folder = RunFolder(arguments.results.resolve() / name)
-    cache = (arguments.storage or arguments.results).resolve() / ".data"  # streamed data are read on every node
+    cache = _cache(arguments, arguments.results)
     goes_on = arguments.resume or arguments.extend is not None
     if arguments.earlier and not (goes_on and folder.has_begun):  # a study that goes on has them on record
         from search.earlier.reading import Wanted, begun_from
@@ -64,6 +68,8 @@ def _search(arguments: argparse.Namespace) -> int:
         found = wanted.data
         plan_study(space, folder, cache, Listed(found.info, found.cells, found.folds), training_images)
         return 0
+    base: Place | None = arguments.storage
+    found_again = [] if base is None or arguments.overwrite else rebuilt_where_lost(folder, base / name, goes_on)
     if arguments.extend is not None and not folder.has_begun:
         raise ConfigError(f"there is no study to extend in {folder.path}; leave `--extend` out")
     with claimed(folder, resume=goes_on, overwrite=arguments.overwrite) as resumes:
@@ -75,7 +81,6 @@ def _search(arguments: argparse.Namespace) -> int:
                 begun, space, arguments.extend, keeps_num_trials="num_trials" not in wanted.overrides
             )
             going_on.check_began_from(begun, arguments.earlier)
-        base = arguments.storage.resolve() if arguments.storage else None
         with console_beside(folder.log) as console:
             console.print(f"L-SSAT Search  {arguments.space}, profile {profile_found(arguments, space)}", style="bold")
             if wanted.data.samples:
@@ -84,12 +89,16 @@ def _search(arguments: argparse.Namespace) -> int:
             if arguments.quick:
                 console.print(f"quick: {WARNING}", style="yellow")
                 console.print(f"  instead of what the space says: {wanted.changed}")
+            for line in found_again:
+                console.print(f"  {line}", soft_wrap=True)
+            mirror = NO_MIRROR
             try:
                 from search.study.session import Session, run
 
-                own = Storage(base / name if base else folder.path)
+                own = Storage(base / name if base else Place.of(folder.path))
                 storage = going_on.storage_now(begun, base, folder) if begun else own
-                session = Session(folder, storage, space, cache, ROOT, arguments.address, begun)
+                mirror = Mirror(folder, storage.place, partial(console.print, style="yellow", soft_wrap=True))
+                session = Session(folder, storage, space, cache, ROOT, arguments.address, begun, mirror)
                 has_winner = run(session, console)
                 if arguments.quick:
                     console.print(f"remember `--quick`: {WARNING}", style="yellow")
@@ -103,6 +112,7 @@ def _search(arguments: argparse.Namespace) -> int:
                 return _say_what_failed(error, folder, console)
             finally:
                 leave_report(folder, begun, console)
+                mirror.close()
 
 
 def _train_again(arguments: argparse.Namespace) -> int:
@@ -118,15 +128,22 @@ def _train_again(arguments: argparse.Namespace) -> int:
             console.print(f"L-SSAT Search  {found.name} again", style="bold")
             from search.again.session import Places, run_again
 
-            storage = arguments.storage.resolve() if arguments.storage else None
-            cache = (storage or found.folder.path.parent) / ".data"
-            data = pinned_source(arguments)
+            cache = _cache(arguments, found.folder.path.parent)
+            places = Places(cache, pinned_source(arguments), arguments.storage, arguments.address, ROOT)
             try:
-                return 0 if run_again(found, Places(cache, data, storage, arguments.address, ROOT), console) else 1
+                return 0 if run_again(found, places, console) else 1
             except (UserError, KeyboardInterrupt):
                 raise
             except Exception as error:
                 return _say_what_failed(error, found.place, console)
+
+
+def _cache(arguments: argparse.Namespace, results: Path) -> Path:
+    """Of prepared data: in the folder that all nodes see, since streamed data are read on every node, or beside the
+    results.
+    """
+    shared: Path | None = arguments.storage.local if arguments.storage else None
+    return (shared or results.resolve()) / ".data"
 
 
 def _say_what_failed(error: Exception, folder: RunFolder, console: Console) -> int:

@@ -39,6 +39,7 @@ from search.plan.command import compare_with_plan
 from search.record import going_on
 from search.record.folder import RunFolder, Stage, Storage
 from search.record.manifest import FIRST_WEIGHTS, FOLDS, SCORED_BY, Manifest, new_manifest, notify_of_other_versions
+from search.record.mirror import NO_MIRROR, Mirror
 from search.space.data_rules import check_objective, check_sampling
 from search.space.definition import Space
 from search.space.drawable import architectures, demands
@@ -49,7 +50,7 @@ from search.strategy.finalists import FinalRun, trial_of
 from search.study import tuning
 from search.study.backbone_checks import FirstWeights, check_by_building
 from search.study.capacity import concurrency
-from search.study.cluster import check_sockets, check_storage, connect
+from search.study.cluster import check_sockets, check_storage, check_url, connect
 from search.study.conclusion import conclude, lost_runs
 from search.study.context import Study, check_drawing
 from search.study.hold_out import opened, say_what_is_held_out, values_to_rotate
@@ -61,7 +62,7 @@ MOST_CLASSES = 10  # whose counts are shown
 @dataclass(frozen=True)
 class Session:
     """What was asked for. `cache`: of prepared data. `root`: of the project's code. `address`: of a Ray cluster; None:
-    Ray on this machine. `begun`: the manifest of a study that goes on.
+    Ray on this machine. `begun`: the manifest of a study that goes on. `mirror`: the copy of the run folder.
     """
 
     folder: RunFolder
@@ -71,6 +72,7 @@ class Session:
     root: Path
     address: str | None
     begun: Manifest | None
+    mirror: Mirror = NO_MIRROR
 
 
 def run(session: Session, console: Console) -> bool:
@@ -81,6 +83,8 @@ def run(session: Session, console: Console) -> bool:
     space = session.space
     began = time.monotonic()
     check_sockets(session.address)
+    if session.storage.place.local is None:
+        check_url(session.storage.place)
 
     def notify(text: str) -> None:
         console.print(f"  {text}")
@@ -130,7 +134,10 @@ def run(session: Session, console: Console) -> bool:
     finally:
         driver.stop()
     session.storage.drop_ray()
-    has_winner = conclude(study, manifest, rows, runs, console)
+    try:
+        has_winner = conclude(study, manifest, rows, runs, console)
+    finally:
+        session.storage.drop_fetched()
     compare_with_plan(space, session.folder, console)
     return has_winner
 
@@ -228,8 +235,8 @@ def _begin(session: Session, data: dict[str, Any], weights: list[FirstWeights]) 
 def _join_cluster(session: Session) -> None:
     """Raises ConfigError."""
     connect(session.address, session.root)
-    session.storage.path.mkdir(parents=True, exist_ok=True)
-    check_storage(session.storage.path)
+    session.storage.place.make()
+    check_storage(session.storage.place)
 
 
 def _check_data(session: Session, prepared: Path, scored_by: str) -> None:
@@ -255,7 +262,8 @@ def _open(session: Session, prepared: Path, task: Task, values: Sequence[str], n
     splits, rotated = opened(prepared, space, values, worker_counts)
     texts = RowTexts.of_columns(read_texts(prepared, "val"), config.objective.subgroups, config.data.hold_out)
     texts_sent = texts_to_send(task, texts)
-    study = Study(session.folder, session.storage, space, task, prepared, splits, texts_sent, rotated, keys)
+    told = texts_sent, rotated, keys, session.mirror
+    study = Study(session.folder, session.storage, space, task, prepared, splits, *told)
     check_drawing(study, config.data)
     concurrency(demands(space), study.is_streamed, space.search.max_concurrent)
     return study
