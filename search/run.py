@@ -26,6 +26,7 @@ from search.record.folder import RunFolder, Storage
 from search.record.locking import claimed, folder_name, locked
 from search.record.manifest import read_manifest
 from search.record.mirror import NO_MIRROR, Mirror
+from search.record.names import DATA
 from search.record.rebuilding import rebuilt_where_lost
 from search.record.resuming import resume_line
 from search.space.quick import WARNING
@@ -143,7 +144,7 @@ def _cache(arguments: argparse.Namespace, results: Path) -> Path:
     results.
     """
     shared: Path | None = arguments.storage.local if arguments.storage else None
-    return (shared or results.resolve()) / ".data"
+    return (shared or results.resolve()) / DATA
 
 
 def _say_what_failed(error: Exception, folder: RunFolder, console: Console) -> int:

@@ -141,7 +141,7 @@ class Place:
 
             found = files.get_file_info(FileSelector(path, allow_not_found=True, recursive=True))
             return {
-                str(PurePosixPath(info.path).relative_to(path)): info.size
+                str(PurePosixPath(info.path.strip("/")).relative_to(path)): info.size
                 for info in found
                 if info.type == FileType.File
             }

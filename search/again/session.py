@@ -121,7 +121,8 @@ def _open(run: RecordedRun, prepared: Path, places: Places, keys: RowKeys | None
         check_storage(storage.place)
     space = Space(run.manifest.space.profile, dict(run.record.sampled), (), {}, ALONE, {})
     task, workers = as_used(prepared, config.data).as_task, config.resources.num_workers
-    splits = open_splits(prepared, ("train", "val"), config.data, [workers])
+    shards = storage.shards(prepared) if places.address else None
+    splits = open_splits(prepared, ("train", "val"), config.data, [workers], shards)
     texts = RowTexts.of_columns(read_texts(prepared, "val"), config.objective.subgroups, config.data.hold_out)
     study = Study(run.place, storage, space, task, prepared, splits, texts_to_send(task, texts), keys=keys)
     check_drawing(study, config.data)

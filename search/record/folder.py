@@ -173,6 +173,10 @@ class Storage:
         """The folder on this machine: of the storage or, where that is at a URL, for what need not be kept."""
         return self.place.local or Path(tempfile.gettempdir()) / f"lssat-{os.getuid()}-{self.line}"
 
+    def shards(self, prepared: Path) -> Place | None:
+        """Where the nodes of a cluster read prepared data that are streamed; None: in their folder, which all see."""
+        return None if self.place.local else self.place.parent / names.DATA / prepared.name
+
     def checkpoints(self, stage: Stage, name: str) -> Place:
         """The checkpoints of one run."""
         return self.place / stage / name

@@ -184,8 +184,12 @@ def bring_back(place: Place, to: Path) -> float:
 
 def _back_up(database: Path, copy: Path) -> None:
     """Copy a SQLite database that others may write to meanwhile. Raises sqlite3.Error."""
-    with (
-        closing(sqlite3.connect(database, timeout=LOCKED_S)) as source,
-        closing(sqlite3.connect(copy)) as target,
-    ):
-        source.backup(target)
+    end = time.monotonic() + LOCKED_S
+
+    def give_up(status: int, remaining: int, total: int) -> None:
+        """SQLite itself would wait for ever."""
+        if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and time.monotonic() > end:
+            raise sqlite3.OperationalError(f"{database} is locked by another process")
+
+    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target, progress=give_up)

@@ -259,7 +259,8 @@ def _open(session: Session, prepared: Path, task: Task, values: Sequence[str], n
     space, config = session.space, session.space.example()
     keys = read_keys(prepared, config.data, notify)
     worker_counts = sorted({wanted.num_workers for wanted in demands(space)})
-    splits, rotated = opened(prepared, space, values, worker_counts)
+    shards = session.storage.shards(prepared) if session.address else None
+    splits, rotated = opened(prepared, space, values, worker_counts, shards)
     texts = RowTexts.of_columns(read_texts(prepared, "val"), config.objective.subgroups, config.data.hold_out)
     texts_sent = texts_to_send(task, texts)
     told = texts_sent, rotated, keys, session.mirror
