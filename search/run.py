@@ -94,13 +94,16 @@ def _search(arguments: argparse.Namespace) -> int:
                 console.print(f"  {line}", soft_wrap=True)
             mirror = NO_MIRROR
             try:
-                from search.study.session import Session, run
+                from search.study import cluster
 
-                own = Storage(base / name if base else Place.of(folder.path))
-                storage = going_on.storage_now(begun, base, folder) if begun else own
-                mirror = Mirror(folder, storage.place, partial(console.print, style="yellow", soft_wrap=True))
-                session = Session(folder, storage, space, cache, ROOT, arguments.address, begun, mirror)
-                has_winner = run(session, console)
+                with cluster.begun(arguments.address, ROOT):
+                    from search.study.session import Session, run
+
+                    own = Storage(base / name if base else Place.of(folder.path))
+                    storage = going_on.storage_now(begun, base, folder) if begun else own
+                    mirror = Mirror(folder, storage.place, partial(console.print, style="yellow", soft_wrap=True))
+                    session = Session(folder, storage, space, cache, ROOT, arguments.address, begun, mirror)
+                    has_winner = run(session, console)
                 if arguments.quick:
                     console.print(f"remember `--quick`: {WARNING}", style="yellow")
                 return 0 if has_winner else 1

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import traceback
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from typing import Any
 
 import ray
@@ -15,9 +19,31 @@ from lssat.command import signals_wait
 NOT_UP = "timed out during startup"
 """Of the message after the 30 s that Ray gives itself to start, which is no setting (Ray 2.60)."""
 
+# Linux ends what a thread has begun for Ray with that thread, so this one stays.
+_starter = ThreadPoolExecutor(1, "ray")
+_begun: list[Future[None]] = []  # Ray is one in a process, and so is its start
+
+
+def begin(starts: Callable[[], None]) -> None:
+    """Let `starts` start Ray while this process imports and prepares what it needs: see `wait_until_up`, `stop`."""
+    _begun.append(_starter.submit(starts))
+
+
+def wait_until_up(starts: Callable[[], None]) -> None:
+    """Wait for what has begun or, where nothing has, begin it. Raises what `starts` raises."""
+    if not _begun:
+        begin(starts)
+    try:
+        _begun[0].result()
+    finally:
+        if _begun[0].done():
+            _begun.clear()
+
 
 def start(address: str, **options: Any) -> None:
     """`ray.init`, which loses sight of processes that it has begun where it is interrupted.
+
+    Signals come to the main thread alone; where Ray starts beside it, `stop` waits for what has begun.
 
     SIGTERM stays with `lssat.command`: Ray would end this process by it without a word (Ray 2.60).
     """
@@ -26,7 +52,8 @@ def start(address: str, **options: Any) -> None:
     # What it says goes to a file, but it would colour the dashboard's address, and how often a line was repeated.
     logging.getLogger("ray._private.worker").setLevel(logging.WARNING)
     ray._private.ray_logging._color = str
-    with signals_wait():
+    is_alone = threading.current_thread() is threading.main_thread()
+    with signals_wait() if is_alone else nullcontext():
         ray.init(address, **options)
 
 
@@ -44,4 +71,6 @@ def is_late(error: Exception) -> bool:
 def stop() -> None:
     """Stop the Ray that was started here, or leave the cluster."""
     with signals_wait():
+        wait(_begun)
+        _begun.clear()
         ray.shutdown()

@@ -14,8 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import ray
-from ray.data import DataIterator, Dataset
-from ray.train import DataConfig as TrainDataConfig
+from ray.data import Dataset
 
 from lssat.data.prepared.decoding import decode
 from lssat.data.prepared.rows import Arrays, ResidentRows, Rows, StreamedRows, mixed
@@ -55,16 +54,12 @@ class Split:
         """The same with all of it as each worker's share, where it is not streamed: for rows that are drawn."""
         return self if self.whole is None else replace(self, resident=(self.whole,) * self.num_workers)
 
-    def share(self, rank: int) -> Dataset:
-        """A worker's decoded rows or, of a streamed split, its row groups: see `rows_of`."""
-        if self.resident is not None:
-            return self.resident[rank]
-        return ray.data.from_items(
-            [
-                group._asdict() | {"image_size": self.image_size, "kept": self.kept[_rows_in(group)].tobytes()}
-                for group in self.groups[rank :: self.num_workers]
-            ]
-        )
+    def groups_of(self, rank: int) -> list[dict[str, Any]]:
+        """The row groups of a worker's share of a streamed split, each with all that reading it needs."""
+        return [
+            group._asdict() | {"image_size": self.image_size, "kept": self.kept[_rows_in(group)].tobytes()}
+            for group in self.groups[rank :: self.num_workers]
+        ]
 
     def share_rows(self, rank: int) -> int:
         """How many rows a worker's share has."""
@@ -72,22 +67,6 @@ class Split:
             bounds = _bounds(int(self.kept.sum()), self.num_workers)
             return bounds[rank + 1] - bounds[rank]
         return sum(int(self.kept[_rows_in(group)].sum()) for group in self.groups[rank :: self.num_workers])
-
-
-class EveryRow(TrainDataConfig):  # type: ignore[misc]
-    """Gives each Ray Train worker its share of every split."""
-
-    def __init__(self, splits: Mapping[str, Split]) -> None:
-        super().__init__()
-        self._splits = splits
-
-    def configure(
-        self, datasets: Any, world_size: int, worker_handles: Any, worker_node_ids: Any, **kwargs: Any
-    ) -> list[dict[str, DataIterator]]:
-        """What Ray Train asks for once its workers are placed: the shares by rank, then by the name of the split."""
-        return [
-            {name: split.share(rank).iterator() for name, split in self._splits.items()} for rank in range(world_size)
-        ]
 
 
 def open_splits(
@@ -167,17 +146,17 @@ def _learnt(whole: Mapping[str, Kept], folder: Path, data: DataConfig) -> dict[s
     return {"train": Kept(groups, rows)}
 
 
-def rows_of(shard: DataIterator, split: Split, rank: int) -> Rows:
+def rows_of(split: Split, rank: int) -> Rows:
     """A worker's share of a split as Rows.
 
     Resident blocks are read without a copy. The row groups of streamed data come in an order that the seed alone
     decides, so that a resumed trial meets the rows of an uninterrupted one.
     """
     if split.resident is not None:
-        decoded = list(shard.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=0))
+        decoded = list(split.resident[rank].iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=0))
         where = np.concatenate([block["row"] for block in decoded])
         return ResidentRows(decoded, np.flatnonzero(split.kept[where]))
-    groups = list(shard.iter_rows())
+    groups = split.groups_of(rank)
 
     def stream(size: int, seed: int | None) -> Iterator[Arrays]:
         if seed is None:

@@ -10,7 +10,7 @@ import uuid
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
@@ -25,10 +25,9 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from lssat.config import Config
 from lssat.data.prepared.drawing import Drawing
 from lssat.data.prepared.row_keys import RowKeys
-from lssat.data.prepared.rows import Rows
 from lssat.errors import ConfigError
 from lssat.evaluation.units import RowTexts
-from lssat.on_ray.ingest import EveryRow, Split, rows_of
+from lssat.on_ray.ingest import Split, rows_of
 from lssat.on_ray.machine_fault import machine_fault
 from lssat.storage.mark import StorageMark
 from lssat.storage.place import Place
@@ -91,17 +90,14 @@ def train_run(run: Run) -> None:
     resources = run.config.resources
     if run.drawing:
         run = replace(run, splits={**run.splits, "train": run.splits["train"].undivided()})
-    shares = {name: split.share(0) for name, split in run.splits.items()}
     if resources.num_workers == 1:
-        TorchTrainer(
-            _work_alone, train_loop_config={"run": run}, scaling_config=ScalingConfig(num_workers=0), datasets=shares
-        ).fit()
+        TorchTrainer(_work_alone, train_loop_config={"run": run}, scaling_config=ScalingConfig(num_workers=0)).fit()
         return
     deaths = 0  # of a worker since the last new epoch
     while True:
         saved = _last_state(run)
         try:
-            return _train_together(run, shares)
+            return _train_together(run)
         except WorkerGroupError as error:
             if machine_fault(error):
                 raise
@@ -122,7 +118,7 @@ def _last_state(run: Run) -> bytes | None:
     return state.read_bytes() if state.exists() else None
 
 
-def _train_together(run: Run, shares: dict[str, Any]) -> None:
+def _train_together(run: Run) -> None:
     """Train with one group of workers. Raises TrainingFailedError where it lost a worker."""
     resources = run.config.resources
     scaling = ScalingConfig(
@@ -148,8 +144,6 @@ def _train_together(run: Run, shares: dict[str, Any]) -> None:
                 callbacks=[TuneReportCallback()],
                 failure_config=failures,
             ),
-            datasets=shares,  # for their names: EveryRow decides which worker gets which rows
-            dataset_config=EveryRow(run.splits),
         ).fit()
 
 
@@ -193,7 +187,8 @@ def _work(run: Run, distributed: Distributed, report: Report) -> None:
             "a GPU was granted, but this torch cannot use it; install a torch that fits its driver, or take "
             "`--profile laptop`",
         )
-    rows = {name: _rows(run.splits[name], name, distributed.rank) for name in ("train", "val")}
+    # Each worker takes its share by itself: Ray Train would start a process more to hand it out.
+    rows = {name: rows_of(run.splits[name], distributed.rank) for name in ("train", "val")}
     kept = None if run.place.local else run.place
     try:
         with working_folder(run.place) as folder:
@@ -203,8 +198,3 @@ def _work(run: Run, distributed: Distributed, report: Report) -> None:
     finally:
         if distributed.device.type == "cuda":  # the next trial in this process, or beside it, needs the memory
             torch.cuda.empty_cache()
-
-
-def _rows(split: Split, name: str, rank: int) -> Rows:
-    """This worker's share of a split, which Ray Train hands out by name."""
-    return rows_of(train.get_dataset_shard(name), split, rank)

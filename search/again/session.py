@@ -15,7 +15,6 @@ from lssat.data.prepared.table import is_complete, read_info, read_texts
 from lssat.errors import ConfigError
 from lssat.evaluation.units import RowTexts, texts_to_send
 from lssat.model import catalog
-from lssat.on_ray import driver
 from lssat.on_ray.ingest import open_splits
 from lssat.storage.place import Place
 from lssat.train.microbatch import begin_with
@@ -29,7 +28,7 @@ from search.strategy.forecast import Forecast
 from search.strategy.suggestion import Suggestion
 from search.study import tuning
 from search.study.capacity import concurrency
-from search.study.cluster import check_sockets, check_storage, connect
+from search.study.cluster import begun, check_storage, connect
 from search.study.context import Study, check_drawing
 from search.study.progress import Progress
 
@@ -57,17 +56,14 @@ def run_again(run: RecordedRun, places: Places, console: Console) -> bool:
     """
     record, config, last = run.record, run.record.config, run.record.num_epochs
     console.print(f"  run       {catalog.architecture(config.backbone)}, seed {config.seed}, {last} epochs on record")
-    check_sockets(places.address)
-    prepared = study_data(run, places, lambda text: console.print(f"  {text}", soft_wrap=True))
-    try:
+    with begun(places.address, places.root):
+        prepared = study_data(run, places, lambda text: console.print(f"  {text}", soft_wrap=True))
         connect(places.address, places.root)
         keys = read_keys(prepared, config.data, lambda text: console.print(f"  {text}", soft_wrap=True))
         study = _open(run, prepared, places, keys)
         _begin_anew(study, run)
         progress = Progress(console, Forecast(ALONE, last))
         tuning.train_copy(study, run.stage, Suggestion(record.name, record.sampled), last, progress)
-    finally:
-        driver.stop()
     study.storage.drop_ray()
     study.storage.drop_resumable_state(run.stage, record.name)
     copy = study.folder.record(run.stage, record.name)

@@ -6,8 +6,10 @@ import os
 import socket
 import tempfile
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,30 +73,51 @@ def check_sockets(address: str | None) -> None:
             )
 
 
+@contextmanager
+def begun(address: str | None, root: Path) -> Iterator[None]:
+    """Ray starts on this machine beside what its driver imports and prepares inside, where no cluster is to be joined.
+    No Ray is left at the end.
+
+    Raises ConfigError.
+    """
+    check_sockets(address)
+    os.environ.update(QUIET | KEEP_MEMORY)
+    if address is None:
+        driver.begin(partial(_start_here_or_again, root))
+    try:
+        yield
+    finally:
+        driver.stop()
+
+
 def connect(address: str | None, root: Path) -> None:
-    """Start Ray on this machine, or join the cluster at `address`. Raises ConfigError, MachineFailed.
+    """Join the cluster at `address`, or start Ray on this machine, if it has not begun. Raises ConfigError,
+    MachineFailed.
 
     Every process is told the address of its own Ray. Ray Train's cleaner, which gives back the CPUs of a trial with
     several workers that ASHA stops, would otherwise look for one, and fail where two run on a machine: the study would
     wait for those CPUs for ever (Ray 2.60). The cleaner asks the dashboard, so that stays on as well.
     """
     os.environ.update(QUIET | KEEP_MEMORY)
-    if address is not None:
-        if address == "auto":
-            address = _look(address)[0]
-        _join(
-            address,
-            {
-                "py_modules": [str(root / package) for package in PACKAGES],
-                "excludes": ["**/__pycache__"],
-                "env_vars": QUIET | KEEP_MEMORY | {"RAY_ADDRESS": address},
-            },
-        )
-        return
+    if address is None:
+        return driver.wait_until_up(partial(_start_here_or_again, root))
+    if address == "auto":
+        address = _look(address)[0]
+    _join(
+        address,
+        {
+            "py_modules": [str(root / package) for package in PACKAGES],
+            "excludes": ["**/__pycache__"],
+            "env_vars": QUIET | KEEP_MEMORY | {"RAY_ADDRESS": address},
+        },
+    )
+
+
+def _start_here_or_again(root: Path) -> None:
+    """Raises ConfigError, MachineFailed."""
     for is_last in (False, True):
         try:
-            _start_here(root)
-            return
+            return _start_here(root)
         except Exception as error:
             if not driver.is_late(error):
                 raise

@@ -50,7 +50,7 @@ from search.strategy.finalists import FinalRun, trial_of
 from search.study import tuning
 from search.study.backbone_checks import FirstWeights, check_by_building
 from search.study.capacity import concurrency
-from search.study.cluster import check_sockets, check_storage, check_url, connect
+from search.study.cluster import check_storage, check_url, connect
 from search.study.conclusion import conclude, lost_runs
 from search.study.context import Study, check_drawing
 from search.study.hold_out import opened, say_what_is_held_out, values_to_rotate
@@ -82,19 +82,18 @@ def run(session: Session, console: Console) -> bool:
     """
     space = session.space
     began = time.monotonic()
-    check_sockets(session.address)
     if session.storage.place.local is None:
         check_url(session.storage.place)
 
     def notify(text: str) -> None:
         console.print(f"  {text}")
 
-    weights: list[FirstWeights] = []
-    if session.begun:
-        notify_of_other_versions(session.begun, notify)
-    else:  # a resumed trial has its own weights
-        weights = check_by_building(space, notify)
     try:
+        weights: list[FirstWeights] = []
+        if session.begun:
+            notify_of_other_versions(session.begun, notify)
+        else:  # a resumed trial has its own weights
+            weights = check_by_building(space, notify)
         if session.address:
             _join_cluster(session)
         prepared = prepare(space.example().data, session.cache, notify)

@@ -52,7 +52,7 @@ def _png(number):
 
 def numbers(split, rank, seeds=(3,)):
     """The images of a share in the order of the last of these seeds, each of which is an epoch."""
-    rows = ingest.rows_of(split.share(rank).iterator(), split, rank)
+    rows = ingest.rows_of(split, rank)
     for seed in seeds[:-1]:
         list(rows.batches(64, -(-rows.num_rows // 64), seed=seed))
     found = []
@@ -151,7 +151,7 @@ def test_rows_that_are_drawn_come_from_the_whole_split_on_each_worker(prepared):
 
     def batches(num_workers, rank):
         split = open_split(prepared, "train", num_workers).undivided()
-        rows = ingest.rows_of(split.share(rank).iterator(), split, rank)
+        rows = ingest.rows_of(split, rank)
         return [b.row.tolist() for b in rows.drawn(drawing, rank, num_workers).batches(64 // num_workers, 40, 3)]
 
     one, halves = batches(1, 0), [batches(2, rank) for rank in range(2)]
