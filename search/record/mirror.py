@@ -160,6 +160,15 @@ def is_mirrored(place: Place) -> bool:
         return False
 
 
+def read_copied(place: Place, name: str) -> bytes | None:
+    """One file of the copy of a study; None where it is not there. Raises StorageLost, OSError."""
+    try:
+        pointer = json.loads((place / POINTER).read())
+        return (place / OBJECTS / pointer["files"][name]).read()
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
 def bring_back(place: Place, to: Path) -> float:
     """Make a folder of the copy of a study; when it was copied, in seconds since 1970. What is in the folder is
     replaced. Raises ConfigError where the copy is damaged, StorageLost, OSError.

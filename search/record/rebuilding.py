@@ -17,7 +17,7 @@ from lssat.train.result import EVALUATION_SECONDS, LAST_CHECKPOINT, TRAINING_SEC
 from search.record import names
 from search.record.folder import RunFolder, Stage, Storage
 from search.record.locking import locked, replace_unbegun
-from search.record.mirror import LAST_PATIENCE_S, bring_back, is_mirrored
+from search.record.mirror import LAST_PATIENCE_S, bring_back, is_mirrored, read_copied
 from search.record.trials import TrialRecord
 
 STATE = "state.json"
@@ -27,9 +27,13 @@ def rebuilt_where_lost(folder: RunFolder, place: Place, goes_on: bool) -> list[s
     """Write a run folder that is not there anew from the copy of its study in `place`, if there is one and it
     `goes_on`; what was found, as lines for the screen.
 
-    Raises ConfigError where another study would be begun on top of the copy, StorageRefuses, StorageLost, OSError.
+    Raises ConfigError where another study would be begun on top of the copy, or the study went on elsewhere since,
+    StorageRefuses, StorageLost, OSError.
     """
-    if place.local or folder.has_begun or not is_mirrored(replace(place, patience_s=LAST_PATIENCE_S)):
+    if place.local or not is_mirrored(replace(place, patience_s=LAST_PATIENCE_S)):
+        return []
+    if folder.has_begun:
+        _check_newest(folder, place)
         return []
     if not goes_on:
         raise ConfigError(
@@ -38,6 +42,23 @@ def rebuilt_where_lost(folder: RunFolder, place: Place, goes_on: bool) -> list[s
         )
     with locked(folder):
         return rebuild(folder, Storage(place))
+
+
+def _check_newest(folder: RunFolder, place: Place) -> None:
+    """Raises ConfigError where the copy has sessions that the run folder does not have: of another machine."""
+    here, there = (_sessions(content) for content in (folder.manifest.read_bytes(), read_copied(place, names.MANIFEST)))
+    if len(there) > len(here):
+        raise ConfigError(
+            f"the study in {folder.path} went on on another machine ({there[-1].get('started')}), and its copy in "
+            f"{place} knows more; move {folder.path} away, and `--resume` goes on from there"
+        )
+
+
+def _sessions(manifest: bytes | None) -> list[dict[str, Any]]:
+    try:
+        return list(json.loads(manifest or b"{}").get("sessions", ()))
+    except ValueError:
+        return []
 
 
 def rebuild(folder: RunFolder, storage: Storage) -> list[str]:

@@ -81,6 +81,19 @@ def test_a_lost_run_folder_is_written_anew_with_the_epochs_of_its_checkpoints(tm
     assert rebuilt_where_lost(folder, place, goes_on=True) == [], "a run folder that is here is taken"
 
 
+def test_a_head_that_comes_back_does_not_go_on_where_another_did(tmp_path, place):
+    old, new = RunFolder(tmp_path / "study"), RunFolder(tmp_path / "elsewhere" / "study")
+    begun(old)
+    old.manifest.write_text('{"sessions": [{"started": "Monday"}]}')
+    Mirror(old, place, print).now()
+    rebuilt_where_lost(new, place, goes_on=True)
+    assert rebuilt_where_lost(old, place, goes_on=True) == []
+    new.manifest.write_text('{"sessions": [{"started": "Monday"}, {"started": "Tuesday"}]}')
+    Mirror(new, place, print).now()
+    with pytest.raises(ConfigError, match=r"another machine \(Tuesday\).*move .*study away"):
+        rebuilt_where_lost(old, place, goes_on=True)
+
+
 def test_a_copy_that_was_cut_leaves_the_one_of_before(tmp_path, place, monkeypatch):
     folder = RunFolder(tmp_path / "study")
     study = begun(folder)
