@@ -164,7 +164,7 @@ def read_copied(place: Place, name: str) -> bytes | None:
     """One file of the copy of a study; None where it is not there. Raises StorageLost, OSError."""
     try:
         pointer = json.loads((place / POINTER).read())
-        return (place / OBJECTS / pointer["files"][name]).read()
+        return (place / OBJECTS / str(pointer["files"][name])).read()
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 

@@ -23,11 +23,11 @@ ROOT = Path(__file__).resolve().parents[2]
 BUCKET = "faces"
 KEY = "key-that-nobody-must-read"
 SPACE = """
-fixed: {backbone.name: test_resnet, data.image_size: 32, masking.unit: 8, optim.epochs: 4, optim.warmup_epochs: 0,
+fixed: {backbone.name: test_resnet, data.image_size: 32, masking.unit: 8, optim.epochs: 2, optim.warmup_epochs: 0,
   optim.batch_size: 16, decoder.dim: 32, resources.cpus_per_worker: 1}
 space:
   optim.lr: {low: 0.001, high: 0.02, log: true}
-search: {num_trials: 4, sampler: random, scheduler: asha, grace_epochs: 1, reduction_factor: 2, max_concurrent: 1,
+search: {num_trials: 3, sampler: random, scheduler: asha, grace_epochs: 1, reduction_factor: 2, max_concurrent: 1,
   finalists: 1, final_seeds: 2, supervised: none}
 """
 
@@ -131,7 +131,7 @@ class Study:
     def run(self, *words, code=0):
         """To its end; what it said."""
         process = self.start(*words)
-        said, _ = process.communicate(timeout=280)
+        said, _ = process.communicate(timeout=400)
         assert process.returncode == code, said
         return said
 
