@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import traceback
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,25 +12,26 @@ if not __package__:  # started as a script: Python put search/ on the path, wher
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 # What loads torch, Ray or Optuna is imported where it is needed, so that `--help` and mistakes are answered at once.
-from lssat.command import INTERRUPTED, exit_code, words_that_started
+from lssat.command import exit_code
 from lssat.errors import ConfigError, UserError
 from lssat.files import make_folder
+from lssat.storage.place import Place
 from search.command_line.arguments import ROOT, parser
-from search.command_line.asked import asked, pinned_source, profile_found, refuse_beside_again
+from search.command_line.asked import Asked, asked, pinned_source, profile_found, refuse_beside_again
 from search.command_line.backbones import backbone_table
-from search.command_line.last_report import leave_report
+from search.command_line.ending import Ending, ended_without_a_word, say_what_failed
 from search.command_line.last_words import last_words
 from search.record import going_on
 from search.record.folder import RunFolder, Storage
 from search.record.locking import claimed, folder_name, locked
 from search.record.manifest import read_manifest
-from search.record.resuming import resume_line
+from search.record.mirror import Mirror
+from search.record.names import DATA
+from search.record.rebuilding import rebuilt_where_lost
 from search.space.quick import WARNING
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-MACHINE_FAILED = 3
 
 
 def main() -> int:
@@ -55,7 +55,7 @@ def _search(arguments: argparse.Namespace) -> int:
     if arguments.quick and arguments.name is None:
         name += "-quick"
     folder = RunFolder(arguments.results.resolve() / name)
-    cache = (arguments.storage or arguments.results).resolve() / ".data"  # streamed data are read on every node
+    cache = _cache(arguments, arguments.results)
     goes_on = arguments.resume or arguments.extend is not None
     if arguments.earlier and not (goes_on and folder.has_begun):  # a study that goes on has them on record
         from search.earlier.reading import Wanted, begun_from
@@ -69,6 +69,8 @@ def _search(arguments: argparse.Namespace) -> int:
         found = wanted.data
         plan_study(space, folder, cache, Listed(found.info, found.cells, found.folds), training_images)
         return 0
+    base: Place | None = arguments.storage
+    found_again = [] if base is None or arguments.overwrite else rebuilt_where_lost(folder, base / name, goes_on)
     if arguments.extend is not None and not folder.has_begun:
         raise ConfigError(f"there is no study to extend in {folder.path}; leave `--extend` out")
     with claimed(folder, resume=goes_on, overwrite=arguments.overwrite) as resumes:
@@ -80,47 +82,41 @@ def _search(arguments: argparse.Namespace) -> int:
                 begun, space, arguments.extend, keeps_num_trials="num_trials" not in wanted.overrides
             )
             going_on.check_began_from(begun, arguments.earlier)
-        base = arguments.storage.resolve() if arguments.storage else None
+        own = Storage(base / name if base else Place.of(folder.path))
+        storage = going_on.storage_now(begun, base, folder) if begun else own
         with (
             console_beside(folder.log) as console,
-            last_words(lambda: _ended_without_a_word(folder), console.file.fileno()) as leave,
+            last_words(lambda: ended_without_a_word(folder), console.file.fileno()) as leave,
         ):
             console.print(f"L-SSAT Search  {arguments.space}, profile {profile_found(arguments, space)}", style="bold")
-            if wanted.data.samples:
-                samples = ", ".join(f"{split}: {name}" for split, name in wanted.data.samples.items())
-                console.print(f"  first     {samples}")
-            if arguments.quick:
-                console.print(f"quick: {WARNING}", style="yellow")
-                console.print(f"  instead of what the space says: {wanted.changed}")
-            try:
+            _say_what_comes(arguments, wanted, found_again, console)
+            mirror = Mirror(folder, storage.place, partial(console.print, style="yellow", soft_wrap=True))
+            ending = Ending(folder, begun, mirror, console, leave)
+
+            def study() -> bool:
                 from search.study import cluster
 
                 with cluster.begun(arguments.address, ROOT):
                     from search.study.session import Session, run
 
-                    own = Storage(base / name if base else folder.path)
-                    storage = going_on.storage_now(begun, base, folder) if begun else own
+                    given = (folder, storage, space, cache, ROOT, arguments.address, begun, mirror, ending.lost)
+                    return run(Session(*given), console)
 
-                    def lost(error: Exception) -> None:
-                        code = _say_what_failed(error, folder, console)
-                        leave_report(folder, begun, console)
-                        leave()
-                        os._exit(code)  # whoever waits for the head would wait for ever
+            code = ending.of(study)
+            if arguments.quick and code in (0, 1):
+                console.print(f"remember `--quick`: {WARNING}", style="yellow")
+            return code
 
-                    session = Session(folder, storage, space, cache, ROOT, arguments.address, begun, lost)
-                    has_winner = run(session, console)
-                if arguments.quick:
-                    console.print(f"remember `--quick`: {WARNING}", style="yellow")
-                return 0 if has_winner else 1
-            except UserError:
-                raise
-            except KeyboardInterrupt:
-                console.print(f"\ninterrupted; {_how_to_go_on(folder)}", soft_wrap=True)
-                return INTERRUPTED
-            except Exception as error:
-                return _say_what_failed(error, folder, console)
-            finally:
-                leave_report(folder, begun, console)
+
+def _say_what_comes(arguments: argparse.Namespace, wanted: Asked, found_again: list[str], console: Console) -> None:
+    if wanted.data.samples:
+        samples = ", ".join(f"{split}: {name}" for split, name in wanted.data.samples.items())
+        console.print(f"  first     {samples}")
+    if arguments.quick:
+        console.print(f"quick: {WARNING}", style="yellow")
+        console.print(f"  instead of what the space says: {wanted.changed}")
+    for line in found_again:
+        console.print(f"  {line}", soft_wrap=True)
 
 
 def _train_again(arguments: argparse.Namespace) -> int:
@@ -136,43 +132,22 @@ def _train_again(arguments: argparse.Namespace) -> int:
             console.print(f"L-SSAT Search  {found.name} again", style="bold")
             from search.again.session import Places, run_again
 
-            storage = arguments.storage.resolve() if arguments.storage else None
-            cache = (storage or found.folder.path.parent) / ".data"
-            data = pinned_source(arguments)
+            cache = _cache(arguments, found.folder.path.parent)
+            places = Places(cache, pinned_source(arguments), arguments.storage, arguments.address, ROOT)
             try:
-                return 0 if run_again(found, Places(cache, data, storage, arguments.address, ROOT), console) else 1
+                return 0 if run_again(found, places, console) else 1
             except (UserError, KeyboardInterrupt):
                 raise
             except Exception as error:
-                return _say_what_failed(error, found.place, console)
+                return say_what_failed(error, found.place, console)
 
 
-def _say_what_failed(error: Exception, folder: RunFolder, console: Console) -> int:
-    """What to do after an error that is not the user's; the exit code."""
-    from lssat.on_ray.machine_fault import machine_failed
-
-    if failed := machine_failed(error):
-        console.print(f"the machine failed, not a configuration: {failed}", style="red", soft_wrap=True)
-        console.print(_how_to_go_on(folder), soft_wrap=True)
-        return MACHINE_FAILED
-    console.print(f"unexpected {type(error).__name__}: {error}", style="red", soft_wrap=True)
-    console.print("".join(traceback.format_exception(error)), soft_wrap=True)
-    if folder.has_begun:
-        console.print(f"Ray's side of it is in {folder.log}; {_how_to_go_on(folder)}", soft_wrap=True)
-    return 1
-
-
-def _ended_without_a_word(folder: RunFolder) -> str:
-    return (
-        "the search was killed, or ended by Ray, which does so where its raylet on this machine has died (what it said "
-        f"is in {folder.log}); {_how_to_go_on(folder)}\n"
-    )
-
-
-def _how_to_go_on(folder: RunFolder) -> str:
-    if not folder.has_begun:
-        return f"the study had not begun; the same command begins it. What libraries said is in {folder.log}"
-    return f"nothing is lost. Go on with:\n  {resume_line(words_that_started(), sys.argv[1:], folder)}"
+def _cache(arguments: argparse.Namespace, results: Path) -> Path:
+    """Of prepared data: in the folder that all nodes see, since streamed data are read on every node, or beside the
+    results.
+    """
+    shared: Path | None = arguments.storage.local if arguments.storage else None
+    return (shared or results.resolve()) / DATA
 
 
 if __name__ == "__main__":

@@ -23,9 +23,12 @@ from lssat.data.prepared.shards import GROUP_ROWS
 from lssat.data.prepared.table import RowGroup, row_groups, shard_paths
 from lssat.errors import ConfigError
 from lssat.settings.data import DataConfig
+from lssat.storage.place import Place
+from lssat.storage.staging import send_missing, staged
 
 MEMORY_SHARE = 0.4  # of the smallest node's object store that decoded data may fill; the rest is for what flows
 SHUFFLE_ROWS = 2048  # streamed rows that are mixed
+Groups = tuple[RowGroup, ...]
 PREFETCHED = 2  # blocks that are fetched ahead of the one that is used
 
 
@@ -72,20 +75,29 @@ class Split:
 
 
 def open_splits(
-    folder: Path, names: Sequence[str], data: DataConfig, worker_counts: Sequence[int]
+    folder: Path,
+    names: Sequence[str],
+    data: DataConfig,
+    worker_counts: Sequence[int],
+    shards: Place | None = None,
 ) -> dict[int, dict[str, Split]]:
     """The named splits of a prepared folder for every number of workers: `[num_workers][name]`. Of training the rows
     that are learnt from (`selection.learnt_rows`).
 
     Either all splits are decoded into the object store, once, and cut for each number of workers, or all are streamed.
+    `shards`: the URL to which they are copied then, where nodes do not see the folder; each node reads them from there.
     Raises ConfigError where a split has too little to give every worker a share.
     """
-    (opened,) = open_folds(folder, names, [data], worker_counts)
+    (opened,) = open_folds(folder, names, [data], worker_counts, shards)
     return opened
 
 
 def open_folds(
-    folder: Path, names: Sequence[str], datas: Sequence[DataConfig], worker_counts: Sequence[int]
+    folder: Path,
+    names: Sequence[str],
+    datas: Sequence[DataConfig],
+    worker_counts: Sequence[int],
+    shards: Place | None = None,
 ) -> list[dict[int, dict[str, Split]]]:
     """The same of data that differ in what is held out, decoded once for all of them."""
     _set_context()
@@ -94,6 +106,8 @@ def open_folds(
     groups = {name: row_groups(paths[name]) for name in names}
     num_rows = {name: sum(group.rows for group in groups[name]) for name in names}
     fits = _fits_in_memory(sum(num_rows.values()) * image_size**2 * 3)
+    if shards and not fits:
+        groups = _at_url(groups, folder, shards)
     whole = {name: Kept(groups[name], np.ones(num_rows[name], bool)) for name in names}
     folds = [whole | _learnt(whole, folder, data) for data in datas]
     for name, kept in ((name, kept) for fold in folds for name, kept in fold.items()):
@@ -117,6 +131,15 @@ class Kept(NamedTuple):
 
     groups: tuple[RowGroup, ...]
     rows: Mask
+
+
+def _at_url(groups: Mapping[str, Groups], folder: Path, shards: Place) -> dict[str, Groups]:
+    """The row groups in the copies of their shards at a URL, which are made where they are not there."""
+    send_missing(folder, shards)
+    return {
+        name: tuple(group._replace(path=str(shards / Path(group.path).name)) for group in found)
+        for name, found in groups.items()
+    }
 
 
 def _learnt(whole: Mapping[str, Kept], folder: Path, data: DataConfig) -> dict[str, Kept]:
@@ -188,7 +211,8 @@ def _streamed(groups: list[dict[str, Any]]) -> Dataset:
 
 def _read_group(batch: Mapping[str, Any]) -> Arrays:
     group = {name: values[0] for name, values in batch.items()}
-    table = pq.ParquetFile(group["path"]).read_row_group(int(group["row_group"]), columns=["image", "label"])
+    with staged(Place.of(str(group["path"]))) as shard:
+        table = pq.ParquetFile(shard).read_row_group(int(group["row_group"]), columns=["image", "label"])
     kept = np.flatnonzero(np.frombuffer(group["kept"], bool))
     columns = {name: np.array(table[name].take(kept).to_pylist(), dtype=object) for name in ("image", "label")}
     return decode(columns | {"row": group["start"] + kept}, int(group["image_size"]))

@@ -10,7 +10,6 @@ import uuid
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ray
@@ -32,7 +31,10 @@ from lssat.evaluation.units import RowTexts
 from lssat.on_ray.ingest import Split, rows_of
 from lssat.on_ray.machine_fault import machine_fault
 from lssat.settings.training import ResourcesConfig
-from lssat.storage import StorageMark
+from lssat.storage.mark import StorageMark
+from lssat.storage.place import Place
+from lssat.storage.whole import manifest_of
+from lssat.storage.working import working_folder
 from lssat.task import Task
 from lssat.train import microbatch
 from lssat.train.checkpoint import STATE, CheckpointError
@@ -60,7 +62,7 @@ class Run:
     task: Task
     splits: Mapping[str, Split]
     folder: str
-    """Of checkpoints: storage that the nodes of all workers see."""
+    """Of checkpoints: a path or URL of storage that the nodes of all workers see."""
     name: str
     texts: RowTexts | None = None
     """What scores need to know of the validation rows."""
@@ -68,6 +70,11 @@ class Run:
     """What tells whether that storage is there."""
     keys: RowKeys | None = None
     """What drawing needs to know of the training rows."""
+
+    @property
+    def place(self) -> Place:
+        """Of checkpoints."""
+        return Place.of(self.folder)
 
     @property
     def drawing(self) -> Drawing | None:
@@ -107,7 +114,7 @@ def _train_in_groups(run: Run) -> None:
             if machine_fault(error) and not is_lost_node(error):
                 raise
             if is_lost_to_memory(error):  # when even one row does not fit, the workers report that
-                microbatch.halve_rows(Path(run.folder), run.config)
+                microbatch.halve_rows(run.place, run.config)
                 continue
             deaths = deaths + 1 if _last_state(run) == saved else 1
             if deaths > RESTARTS:
@@ -160,7 +167,10 @@ def is_lost_node(error: BaseException) -> bool:
 
 def _last_state(run: Run) -> bytes | None:
     """What the last checkpoint says of itself; every epoch that is saved changes it."""
-    state = Path(run.folder) / LAST_CHECKPOINT / STATE
+    last = run.place / LAST_CHECKPOINT
+    if last.local is None:
+        return manifest_of(last)
+    state = last.local / STATE
     return state.read_bytes() if state.exists() else None
 
 
@@ -176,23 +186,23 @@ def _train_together(run: Run, num_workers: int) -> None:
         | ({"GPU": resources.gpus_per_worker} if resources.gpus_per_worker else {}),
         placement_strategy="PACK" if resources.gpus_per_worker else "SPREAD",
     )
-    storage = Path(run.folder) / RAY_TRAIN_FOLDER
     # Ray Train counts restarts over the whole run, and we since the last new epoch: so each group is a run of its own.
     failures = FailureConfig(0, controller_failure_limit=0)
     # Ray Train would silently restore a run whose name was there already: so names are unique.
     name = f"{run.name}-{uuid.uuid4().hex[:8]}"
-    TorchTrainer(
-        _work_together,
-        train_loop_config={"run": run},
-        scaling_config=scaling,
-        run_config=RunConfig(
-            name=name,
-            storage_path=str(storage),
-            storage_filesystem=LocalFileSystem(),  # else Ray takes the path for a URI
-            callbacks=[TuneReportCallback()],
-            failure_config=failures,
-        ),
-    ).fit()
+    with working_folder(run.place) as folder:
+        TorchTrainer(
+            _work_together,
+            train_loop_config={"run": run},
+            scaling_config=scaling,
+            run_config=RunConfig(
+                name=name,
+                storage_path=str(folder / RAY_TRAIN_FOLDER),
+                storage_filesystem=LocalFileSystem(),  # else Ray takes the path for a URI
+                callbacks=[TuneReportCallback()],
+                failure_config=failures,
+            ),
+        ).fit()
 
 
 def is_lost_to_memory(error: BaseException | None) -> bool:
@@ -244,10 +254,12 @@ def _work(run: Run, distributed: Distributed, report: Report) -> None:
         )
     # Each worker takes its share by itself: Ray Train would start a process more to hand it out.
     rows = {name: rows_of(run.splits[name], distributed.rank) for name in ("train", "val")}
-    folder = Path(run.folder)
+    kept = None if run.place.local else run.place
     try:
-        shares = (rows["train"], rows["val"])
-        fit(TrainingRun(run.config, run.task, *shares, distributed, folder, run.texts, run.storage, run.keys), report)
+        with working_folder(run.place) as folder:
+            shares = (rows["train"], rows["val"])
+            training = TrainingRun(run.config, run.task, *shares, distributed, folder, run.texts, run.storage, run.keys)
+            fit(replace(training, kept=kept), report)
     finally:
         if distributed.device.type == "cuda":  # the next trial in this process, or beside it, needs the memory
             torch.cuda.empty_cache()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +25,7 @@ from lssat.train import checkpoint
 from lssat.train.checkpoint import CheckpointError
 from lssat.train.distributed import Distributed
 from lssat.train.optim import build_optimizer
-from lssat.train.result import Ended, EpochResult, read_report
+from lssat.train.result import EpochResult, read_report
 from lssat.train.step import unwrap
 
 MODEL, AVERAGE, PREDICTIONS = "model.", "average.", "predictions."
@@ -95,25 +96,30 @@ class Learner(NamedTuple):
 
 @dataclass(frozen=True)
 class RunState:
-    """What a checkpoint says beside its tensors: the run, the epoch after which it was written, and the one before,
-    which a group of workers may have saved and not yet told when it died: Ray Train fetches results from time to time.
+    """What a checkpoint says beside its tensors: the run, and the epoch after which it was written.
+
+    `history`: a line of each epoch so far, as `metrics.jsonl` has it, with the `time` when it ended (seconds since
+    1970): from those a record that is lost is written anew. Of a version before, the last two at most, without times.
     """
 
     config: Config
     task: Task
     result: EpochResult
-    earlier: EpochResult | None = None
+    history: tuple[Mapping[str, Any], ...] = ()
 
     @property
-    def results(self) -> list[EpochResult]:
-        """Of the epochs that are told again when the run goes on, in order."""
-        return [*([self.earlier] if self.earlier else []), self.result]
+    def latest(self) -> list[EpochResult]:
+        """The last two epochs: a group of workers may have saved both and told neither when it died, since Ray Train
+        fetches results from time to time.
+        """
+        before = [read_report(line) for line in self.history[-2:-1]]
+        return [*(result for result in before if isinstance(result, EpochResult)), self.result]
 
     def to_json(self) -> dict[str, Any]:
         """Without the panels."""
         return {
             "result": self.result.to_json(),
-            "earlier": self.earlier.to_json() if self.earlier else None,
+            "history": self.history,
             "config": self.config.model_dump(),
             "task": self.task.to_json(),
         }
@@ -123,14 +129,13 @@ class RunState:
         """Of the checkpoint in `folder`, by this version or an earlier one. Raises CheckpointError for any other."""
         try:
             result = read_report(state["result"])
-            earlier = read_report(state["earlier"]) if state.get("earlier") else None
+            of_before = [line for line in (state.get("earlier"), state["result"]) if line]
+            history = tuple(state.get("history", of_before))
             config, task = saved_config(state["config"]), Task.from_json(state["task"])
         except (ConfigError, KeyError, TypeError) as error:
             raise _of_another_version(folder, error) from error
-        assert isinstance(result, EpochResult) and not isinstance(earlier, Ended), (
-            "checkpoints are written after epochs"
-        )
-        return cls(config, task, result, earlier)
+        assert isinstance(result, EpochResult), "checkpoints are written after epochs"
+        return cls(config, task, result, history)
 
 
 def new_learner(config: Config, task: Task, device: torch.device, *, resumed: bool = False) -> Learner:

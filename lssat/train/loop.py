@@ -27,7 +27,9 @@ from lssat.evaluation.units import RowTexts
 from lssat.model.flops import flops
 from lssat.model.lssat import LSSAT
 from lssat.model.tuned import training_mode
-from lssat.storage import StorageMark
+from lssat.storage.mark import StorageMark
+from lssat.storage.place import Place
+from lssat.storage.whole import fetch_whole, send_whole
 from lssat.task import Task
 from lssat.train import checkpoint, microbatch
 from lssat.train.checkpoint import CheckpointError, DamagedCheckpoint
@@ -62,7 +64,8 @@ class TrainingRun:
     `folder`: of checkpoints, shared by all workers; None: none are kept. `texts`: what scores need to know of the whole
     validation split, in the order of its rows; None: nothing, each row is scored alone. `keys`: what drawing needs to
     know of the whole training split, which then is every worker's share. `storage`: what tells whether
-    the storage that the folder is on is there; None: nobody looks.
+    the storage that the folder is on is there; None: nobody looks. `kept`: where the checkpoints are kept, if not in
+    the folder, which then is this process's own.
     """
 
     config: Config
@@ -74,6 +77,7 @@ class TrainingRun:
     texts: RowTexts | None = None
     storage: StorageMark | None = None
     keys: RowKeys | None = None
+    kept: Place | None = None
 
     @functools.cached_property
     def context(self) -> StepContext:
@@ -104,7 +108,7 @@ def fit(run: TrainingRun, report: Report) -> None:
     kills_of_workers = run.distributed.gather(microbatch.memory_kills())
     kills: microbatch.Kills = functools.reduce(lambda a, b: {**a, **b}, kills_of_workers)
     num_micro_batches = microbatch.agreed(run.distributed, lambda: _first_num_micro_batches(run, kills))
-    record = microbatch.AttemptRecord(run.written_folder, kills)
+    record = microbatch.AttemptRecord(run.written_folder, kills, run.kept)
     # `_attempt` gives the number that was too small and not the error: its traceback would hold the tensors of the
     # step that failed, and `release` could free nothing.
     while too_few := _attempt(run, num_micro_batches, record, report):
@@ -149,6 +153,8 @@ def train_epoch(
 def _first_num_micro_batches(run: TrainingRun, kills: microbatch.Kills) -> int:
     """Raises StorageLost before anything is read from the folder or written to it, DoesNotFit."""
     run.check_storage()
+    if run.folder and run.kept:
+        microbatch.fetch(run.kept, run.folder)
     return microbatch.begin(run.folder, run.config, kills)
 
 
@@ -172,12 +178,12 @@ def _attempt(run: TrainingRun, num_micro_batches: int, record: microbatch.Attemp
     """
     record.keep(num_micro_batches)
     try:
-        learner, known = _begin(run)
+        learner, state = _begin(run)
         if has_own_memory(run.distributed.device):
             find = functools.partial(fewest_micro_batches, run.context, learner, num_micro_batches)
             num_micro_batches = microbatch.agreed(run.distributed, find)
             record.keep(num_micro_batches)
-        _train_epochs(run, learner.in_parallel(run.distributed), known, num_micro_batches, report)
+        _train_epochs(run, learner.in_parallel(run.distributed), state, num_micro_batches, report)
     except (RuntimeError, ValueError) as error:
         if microbatch.lacks_rows(error) and num_micro_batches > run.config.optim.accumulate:
             raise microbatch.too_large(run.config, microbatch.TWO_ROWS) from error
@@ -189,21 +195,19 @@ def _attempt(run: TrainingRun, num_micro_batches: int, record: microbatch.Attemp
     return None
 
 
-def _begin(run: TrainingRun) -> tuple[Learner, list[EpochResult]]:
-    """The learner as the last epoch left it, and the results up to that epoch that may not be on record; a new learner
-    and none at the start.
-    """
+def _begin(run: TrainingRun) -> tuple[Learner, RunState | None]:
+    """The learner as the last epoch left it, and what was saved with it; a new learner and nothing at the start."""
     torch.manual_seed(run.config.seed)
     last = _last_checkpoint(run)
     if run.folder is None or last is None:
-        return new_learner(run.config, run.task, run.distributed.device), []
+        return new_learner(run.config, run.task, run.distributed.device), None
     folder, (tensors, state_json) = run.folder / LAST_CHECKPOINT, last
     state = RunState.from_json(state_json, folder)
     if state.config.of_training != run.config.of_training:
         raise CheckpointError(f"the checkpoint in {folder} was written by another config; delete it to start again")
     learner = new_learner(run.config, run.task, run.distributed.device, resumed=True)
     learner.restore(tensors, folder)
-    return learner, state.results if run.distributed.world_size > 1 else [state.result]
+    return learner, state
 
 
 def _last_checkpoint(run: TrainingRun) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -219,6 +223,8 @@ def _last_checkpoint(run: TrainingRun) -> tuple[dict[str, Tensor], dict[str, Any
 
     def look() -> int:
         """1 where this worker finds nothing to go on from."""
+        if run.kept and fetch_whole(run.kept / LAST_CHECKPOINT, last):
+            fetch_whole(run.kept / BEST_CHECKPOINT, best)
         if last.exists():
             try:
                 checkpoint.load(best)
@@ -232,12 +238,14 @@ def _last_checkpoint(run: TrainingRun) -> tuple[dict[str, Tensor], dict[str, Any
 
 
 def _train_epochs(
-    run: TrainingRun, learner: Learner, known: list[EpochResult], num_micro_batches: int, report: Report
+    run: TrainingRun, learner: Learner, begun: RunState | None, num_micro_batches: int, report: Report
 ) -> None:
-    """The epochs that are left after those that are `known`, each with its evaluation, checkpoint and report."""
-    for result in known:
+    """The epochs that are left, each with its evaluation, checkpoint and report. Of those that had `begun` the last is
+    reported again, and among several workers the one before: they may not be on record.
+    """
+    for result in begun.latest[-2 if run.distributed.world_size > 1 else -1 :] if begun else ():
         report(result)
-    last = known[-1] if known else None
+    last, history = (begun.result, begun.history) if begun else (None, ())
     num_flops = flops(learner.model, run.config.data.image_size)
     for epoch in range(last.epoch if last else 0, run.config.optim.epochs):
         metrics = train_epoch(run.context, learner, run.train, epoch, num_micro_batches)
@@ -250,7 +258,6 @@ def _train_epochs(
             best, best_gap, best_in_domain = score, metrics.get(GAP), metrics.get(IN_DOMAIN)
         else:
             best, best_gap, best_in_domain = last.best, last.best_gap, last.best_in_domain
-        earlier = last
         last = EpochResult(
             epoch=epoch + 1,
             epochs=run.config.optim.epochs,
@@ -266,8 +273,9 @@ def _train_epochs(
         )
         if run.written_folder:
             run.check_storage()
-            state = RunState(run.config, run.task, last, earlier)
-            _save(run.written_folder, state, learner, predicted if is_best else None)
+            history = (*history, last.to_json() | {"time": round(time.time(), 3)})
+            state = RunState(run.config, run.task, last, history)
+            _save(run, state, learner, predicted if is_best else None)
             run.check_storage()  # it may have gone meanwhile, and nothing is reported that is not there
         report(replace(last, panel=_panel(run, learner)))
 
@@ -304,15 +312,19 @@ def _panel(run: TrainingRun, learner: Learner) -> bytes | None:
     return draw_panel(run.config, learner.evaluated, run.val, run.distributed.device)
 
 
-def _save(folder: Path, state: RunState, learner: Learner, best: RowPredictions | None) -> None:
+def _save(run: TrainingRun, state: RunState, learner: Learner, best: RowPredictions | None) -> None:
     """First `best`, then `last`: a kill in between repeats the epoch, which then writes the same `best` again.
 
     `best`: the predictions of an epoch that is the best so far.
     """
+    assert run.folder, "whoever keeps checkpoints has a folder"
+    saved = {LAST_CHECKPOINT: learner.tensors()}
     if best:
-        tensors = learner.evaluated_tensors() | best.tensors()
-        checkpoint.save(folder / BEST_CHECKPOINT, tensors=tensors, state=state.to_json())
-    checkpoint.save(folder / LAST_CHECKPOINT, tensors=learner.tensors(), state=state.to_json())
+        saved = {BEST_CHECKPOINT: learner.evaluated_tensors() | best.tensors(), **saved}
+    for name, tensors in saved.items():
+        checkpoint.save(run.folder / name, tensors=tensors, state=state.to_json())
+        if run.kept:
+            send_whole(run.folder / name, run.kept / name)
 
 
 def _require_finite(total: Tensor, epoch: int, step: int) -> None:

@@ -13,13 +13,16 @@ import json
 import math
 import pickle
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from lssat.config import Config
-from lssat.files import write_json
+from lssat.files import make_folder, write_json
+from lssat.storage.place import Place
+from lssat.storage.working import working_folder
 from lssat.train.distributed import Distributed
 
 TWO_ROWS = "two rows, which batch norm needs,"
@@ -117,31 +120,50 @@ def begin(folder: Path | None, config: Config, kills: Kills) -> int:
 class AttemptRecord:
     """What an attempt at a run leaves to the next one, in the run's folder; with None for a folder, nothing.
 
-    `kills`: `memory_kills()` of all workers as the attempt began.
+    `kills`: `memory_kills()` of all workers as the attempt began. `kept`: where the folder is kept, if not here.
     """
 
     folder: Path | None
     kills: Kills
+    kept: Place | None = None
 
     def keep(self, num_micro_batches: int) -> None:
         """Write down in how many micro-batches a batch is processed now."""
         if self.folder:
             write_json(self.folder / FILE, {"micro_batches": num_micro_batches, "memory_kills": self.kills})
+            if self.kept:
+                (self.kept / FILE).write((self.folder / FILE).read_bytes())
 
     def end(self) -> None:
         """Write down that the attempt has ended by itself: no later kill on the machine is taken for its end."""
         if self.folder and (kept := _read(self.folder)):
-            AttemptRecord(self.folder, {}).keep(kept[0])
+            AttemptRecord(self.folder, {}, self.kept).keep(kept[0])
 
 
-def halve_rows(folder: Path, config: Config) -> None:
-    """Let the next attempt at the run in `folder` take micro-batches of half the rows: its process was killed for
+def fetch(kept: Place, folder: Path) -> None:
+    """Bring what an earlier attempt left to this machine. Raises OSError."""
+    with suppress(FileNotFoundError):
+        (kept / FILE).fetch(folder / FILE)
+
+
+def begin_with(place: Place, num_micro_batches: int) -> None:
+    """Let the next attempt at the run in `place` begin with so many. Raises OSError."""
+    with working_folder(place) as folder:
+        make_folder(folder)
+        AttemptRecord(folder, {}, None if place.local else place).keep(num_micro_batches)
+
+
+def halve_rows(place: Place, config: Config) -> None:
+    """Let the next attempt at the run in `place` take micro-batches of half the rows: its process was killed for
     memory.
 
     That attempt raises DoesNotFit where they had one row each already.
     """
-    kept = _read(folder)
-    AttemptRecord(folder, {}).keep(2 * (kept[0] if kept else config.optim.accumulate))
+    with working_folder(place) as folder:
+        if place.local is None:
+            fetch(place, folder)
+        kept = _read(folder)
+    begin_with(place, 2 * (kept[0] if kept else config.optim.accumulate))
 
 
 def memory_kills() -> Kills:

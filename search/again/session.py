@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +16,8 @@ from lssat.errors import ConfigError
 from lssat.evaluation.units import RowTexts, texts_to_send
 from lssat.model import catalog
 from lssat.on_ray.ingest import open_splits
-from lssat.train.microbatch import AttemptRecord
+from lssat.storage.place import Place
+from lssat.train.microbatch import begin_with
 from search.again.curves import verdict
 from search.again.row import RecordedRun
 from search.record.folder import Storage
@@ -44,7 +44,7 @@ class Places:
 
     cache: Path
     data: str | list[str] | None
-    storage: Path | None
+    storage: Place | None
     address: str | None
     root: Path
 
@@ -111,13 +111,14 @@ def study_data(run: RecordedRun, places: Places, notify: Notify) -> Path:
 def _open(run: RecordedRun, prepared: Path, places: Places, keys: RowKeys | None) -> Study:
     """The study of this one run. Raises ConfigError where the machines cannot hold it."""
     config = run.record.config
-    storage = Storage(places.storage / run.folder.name / run.place.name if places.storage else run.place.path)
+    storage = Storage(places.storage / run.folder.name / run.place.name if places.storage else Place.of(run.place.path))
     if places.address:
-        storage.path.mkdir(parents=True, exist_ok=True)
-        check_storage(storage.path)
+        storage.place.make()
+        check_storage(storage.place)
     space = Space(run.manifest.space.profile, dict(run.record.sampled), (), {}, ALONE, {})
     task, workers = as_used(prepared, config.data).as_task, config.resources.num_workers
-    splits = open_splits(prepared, ("train", "val"), config.data, [workers])
+    shards = storage.shards(prepared) if places.address else None
+    splits = open_splits(prepared, ("train", "val"), config.data, [workers], shards)
     texts = RowTexts.of_columns(read_texts(prepared, "val"), config.objective.subgroups, config.data.hold_out)
     study = Study(run.place, storage, space, task, prepared, splits, texts_to_send(task, texts), keys=keys)
     check_drawing(study, config.data)
@@ -128,11 +129,9 @@ def _open(run: RecordedRun, prepared: Path, places: Places, keys: RowKeys | None
 def _begin_anew(study: Study, run: RecordedRun) -> None:
     """Delete what an earlier call left of this run, and let it begin with batches cut as on record."""
     record, storage = run.record, study.storage
-    for folder in {study.folder.record(run.stage, record.name).folder, storage.checkpoints(run.stage, record.name)}:
-        shutil.rmtree(folder, ignore_errors=True)
+    Place.of(study.folder.record(run.stage, record.name).folder).delete()
+    storage.checkpoints(run.stage, record.name).delete()
     storage.write_mark(study.folder)
     first = record.epochs[0].micro_batches
     if first != record.config.optim.accumulate:
-        folder = storage.checkpoints(run.stage, record.name)
-        folder.mkdir(parents=True)
-        AttemptRecord(folder, {}).keep(first)
+        begin_with(storage.checkpoints(run.stage, record.name), first)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from lssat.command import command_parser, local_path
+from lssat.command import command_parser, is_address, local_path
 from lssat.config import describe
+from lssat.errors import ConfigError
+from lssat.storage.place import Place
 from search.command_line.shipped import space_path
 from search.space.settings import SearchConfig
 
@@ -107,6 +109,14 @@ def _add_what_is_searched(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def storage_place(text: str) -> Place:
+    """The type of `--storage`. argparse shows the error as a line of its own."""
+    try:
+        return Place.of(text if is_address(text) else Path(text).resolve())
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _add_places(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", metavar="NAME", help="name of the run folder; default: space, data and task")
     parser.add_argument(
@@ -118,9 +128,11 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--storage",
-        type=local_path,
-        metavar="DIR",
-        help="cluster: folder for checkpoints that all nodes share; default: --results",
+        type=storage_place,
+        metavar="PLACE",
+        help="where checkpoints are kept: a folder that all nodes of a cluster share, or a URL (s3://bucket/path, "
+        "gs://bucket/path), to which the study is copied as well, so that `--resume` goes on with it on another "
+        "machine; keys by the environment only; default: --results",
     )
     parser.add_argument(
         "--address",

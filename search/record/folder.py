@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import socket
+import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 from lssat.errors import ConfigError
-from lssat.files import stamps, write_text
-from lssat.storage import StorageMark
+from lssat.files import stamps
+from lssat.storage.mark import StorageMark
+from lssat.storage.place import Place
+from lssat.storage.whole import fetch_whole
+from lssat.storage.working import make_private
 from lssat.train.result import BEST_CHECKPOINT, LAST_CHECKPOINT, RAY_TRAIN_FOLDER
 from search.record import names
 from search.record.trials import TrialRecord
@@ -149,69 +155,105 @@ class Storage:
     `line`: of its mark, which the manifest knows as well.
     """
 
-    path: Path
+    place: Place
     line: str = field(default_factory=lambda: secrets.token_hex(8))
 
     @property
     def mark(self) -> StorageMark:
         """What tells that the storage is there, and is this one."""
-        return StorageMark(self.path / names.OWNER, self.line)
+        return StorageMark(self.place / names.OWNER, self.line)
 
     @property
     def ray(self) -> Path:
         """What Ray Tune writes about itself; nothing reads it."""
-        return self.path / names.RAY
+        return self._here / names.RAY
 
-    def checkpoints(self, stage: Stage, name: str) -> Path:
+    @property
+    def _here(self) -> Path:
+        """The folder on this machine: of the storage or, where that is at a URL, for what need not be kept."""
+        return self.place.local or Path(tempfile.gettempdir()) / f"lssat-{os.getuid()}-{self.line}"
+
+    def shards(self, prepared: Path) -> Place | None:
+        """Where the nodes of a cluster read prepared data that are streamed; None: in their folder, which all see."""
+        return None if self.place.local else self.place.parent / names.DATA / prepared.name
+
+    def checkpoints(self, stage: Stage, name: str) -> Place:
         """The checkpoints of one run."""
-        return self.path / stage / name
+        return self.place / stage / name
 
     def best(self, stage: Stage, name: str) -> Path:
-        """The checkpoint of its best epoch."""
-        return self.checkpoints(stage, name) / BEST_CHECKPOINT
+        """The checkpoint of its best epoch, which is brought to this machine where it is kept at a URL; of the runs of
+        a study one at a time is there. Raises OSError.
+        """
+        kept = self.checkpoints(stage, name) / BEST_CHECKPOINT
+        if kept.local:
+            return kept.local
+        fetched = self._here / stage / name / BEST_CHECKPOINT
+        for other in (self._here / stage).glob("*"):
+            if other != fetched.parent:
+                shutil.rmtree(other, ignore_errors=True)
+        make_private(self._here)
+        fetch_whole(kept, fetched)
+        return fetched
 
     def drop_resumable_state(self, stage: Stage, name: str) -> None:
         """Delete what only a run that goes on needs: the optimiser's state, and what Ray Train wrote of itself."""
         for part in (LAST_CHECKPOINT, RAY_TRAIN_FOLDER):
-            shutil.rmtree(self.checkpoints(stage, name) / part, ignore_errors=True)
+            (self.checkpoints(stage, name) / part).delete()
+
+    def drop_resumable_states(self, stage: Stage, runs: Collection[str]) -> None:
+        """The same of many runs; of objects one list tells which have any."""
+        if self.place.local is None:
+            left = {name.split("/")[0] for name in (self.place / stage).sizes() if f"/{LAST_CHECKPOINT}/" in name}
+            runs = [name for name in runs if name in left]
+        for name in runs:
+            self.drop_resumable_state(stage, name)
 
     def drop_ray(self) -> None:
         """Delete what Ray Tune wrote about itself, once it has ended."""
         shutil.rmtree(self.ray, ignore_errors=True)
+
+    def drop_fetched(self) -> None:
+        """Delete what was brought to this machine."""
+        if self.place.local is None:
+            shutil.rmtree(self._here, ignore_errors=True)
 
     def clear_for(self, folder: RunFolder) -> None:
         """Delete what an older study of the run folder left here, and mark the storage as that folder's.
 
         A run folder that is its own storage has nothing to clear. Raises ConfigError where the storage is another's.
         """
-        if self.path != folder.path:
+        if self.place.local != folder.path:
             owner = self._owner
             if owner and owner != _owner(folder):
                 raise ConfigError(
-                    f"{self.path} holds the checkpoints of the study in {owner}; choose another `--name`, or delete "
+                    f"{self.place} holds the checkpoints of the study in {owner}; choose another `--name`, or delete "
                     "them yourself"
                 )
-            for stage in Stage:
-                shutil.rmtree(self.path / stage, ignore_errors=True)
+            for name in (*Stage, names.POINTER, names.OBJECTS):
+                (self.place / name).delete()
         self.write_mark(folder)
 
     def check_owner(self, folder: RunFolder) -> None:
         """Raises ConfigError where the run folder is a copy, and the study that the storage is of is still there."""
         host, _, path = (self._owner or "").partition(":")
-        is_anothers = self.path != folder.path and host == socket.gethostname() and Path(path) != folder.path
+        is_anothers = self.place.local != folder.path and host == socket.gethostname() and Path(path) != folder.path
         if is_anothers and RunFolder(Path(path)).has_begun:
             raise ConfigError(
-                f"{folder.path} is a copy: the checkpoints in {self.path} are those of {path}; go on there"
+                f"{folder.path} is a copy: the checkpoints in {self.place} are those of {path}; go on there"
             )
 
     @property
     def _owner(self) -> str | None:
         """Host and run folder that the mark names."""
-        return self.mark.file.read_text().splitlines()[0] if self.mark.file.exists() else None
+        try:
+            return self.mark.file.read().decode().splitlines()[0]
+        except FileNotFoundError:
+            return None
 
     def write_mark(self, folder: RunFolder) -> None:
         """Whose checkpoints these are, then the line that no other storage has."""
-        write_text(self.mark.file, f"{_owner(folder)}\n{self.line}\n")
+        self.mark.file.write(f"{_owner(folder)}\n{self.line}\n".encode(errors="backslashreplace"))
 
 
 def _owner(folder: RunFolder) -> str:

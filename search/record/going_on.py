@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lssat.errors import ConfigError
-from lssat.storage import StorageLost
+from lssat.storage.patience import StorageLost
+from lssat.storage.place import Place
 from search.record.folder import RunFolder, Storage
 from search.record.manifest import DATA_SOURCE, OVER, SCORED_BY, Manifest, as_json
 from search.space.definition import Space
@@ -126,13 +127,13 @@ def check_rotates_alike(manifest: Manifest, search: SearchConfig, values: Sequen
         )
 
 
-def storage_now(manifest: Manifest, asked: Path | None, folder: RunFolder) -> Storage:
+def storage_now(manifest: Manifest, asked: Place | None, folder: RunFolder) -> Storage:
     """Where the checkpoints are, after a move as well: in the run folder or, in the folder `asked` for with
     `--storage`, under its name of today or then. Its mark tells.
 
     Raises StorageLost where they should be but the mark is not there, ConfigError where they are elsewhere.
     """
-    places = [folder.path] if asked is None else [asked / folder.name, asked / manifest.storage.name]
+    places = [Place.of(folder.path)] if asked is None else [asked / folder.name, asked / manifest.storage.name]
     line = manifest.content.get("storage_line")
     if line is None:
         return _storage_of_old(manifest, places, folder)
@@ -149,16 +150,17 @@ def storage_now(manifest: Manifest, asked: Path | None, folder: RunFolder) -> St
     )
 
 
-def _storage_of_old(manifest: Manifest, places: Sequence[Path], folder: RunFolder) -> Storage:
+def _storage_of_old(manifest: Manifest, places: Sequence[Place], folder: RunFolder) -> Storage:
     """The storage of a study that a version without marks began; from now on it has one."""
     is_own = not any(word.partition("=")[0] == "--storage" for word in manifest.content["sessions"][-1]["command"])
-    if manifest.storage in places and not manifest.storage.is_dir():
+    if manifest.storage in places and not Path(manifest.storage.path).is_dir():
         raise StorageLost(
             f"the checkpoints of this study must be in {manifest.storage}, but there is no such folder; mount it again "
             "and go on with `--resume`"
         )
-    if manifest.storage in places or (is_own and folder.path in places):
-        return Storage(manifest.storage if manifest.storage in places else folder.path)
+    own = Place.of(folder.path)
+    if manifest.storage in places or (is_own and own in places):
+        return Storage(manifest.storage if manifest.storage in places else own)
     raise ConfigError(
         f"the checkpoints of this study are in {manifest.storage}; resume it with `--storage {manifest.storage.parent}`"
     )

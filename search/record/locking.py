@@ -146,6 +146,16 @@ def _begin(folder: RunFolder) -> None:
     folder.beginning.touch()
 
 
+def replace_unbegun(folder: RunFolder, made: Path) -> None:
+    """Put a folder in the place of one that has not begun, or is not there. Raises ConfigError where there is anything
+    else.
+    """
+    if folder.path.exists():
+        _begin(folder)
+        _withdraw(folder, keeps_log=False)
+    made.rename(folder.path)
+
+
 def _before_it_begins(folder: RunFolder) -> list[Path]:
     """The files of a study that has not begun."""
     written_whole = [folder.manifest, folder.path / OWNER]

@@ -19,6 +19,7 @@ from lssat.command import Notify
 from lssat.config import current_keys
 from lssat.errors import ConfigError
 from lssat.files import write_json
+from lssat.storage.place import Place
 from search.record.folder import RunFolder, Storage
 from search.record.machine import machine
 from search.space.definition import EarlierStudy, Parameter, Space
@@ -71,9 +72,9 @@ class Manifest:
         return str(self.content["name"])
 
     @property
-    def storage(self) -> Path:
+    def storage(self) -> Place:
         """Where the checkpoints are."""
-        return Path(self.content["storage"])
+        return Place.of(self.content["storage"])
 
     @property
     def command(self) -> list[str]:
@@ -168,7 +169,7 @@ class Manifest:
         session = {"command": command, "data": data_source, "started": _now(), "ended": None}
         resolved = {"space": as_json(space), "data": self.content["data"]["fingerprint"]}
         begun = {
-            "storage": str(storage.path),
+            "storage": str(storage.place),
             "storage_line": storage.line,
             "resolved": resolved,
             "sessions": [*self.content["sessions"], session],

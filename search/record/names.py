@@ -15,4 +15,6 @@ REPORT, REPORT_CLAIMS, REPORT_PARTS = "report.html", "report.json", "report"  # 
 PLANS = ".plans"  # beside the run folders, since what is planned need not have one yet
 AGAIN = "again"  # rows that were trained once more, apart from the record
 RAY = ".ray"
+DATA = ".data"  # beside the studies of a storage: prepared data
+POINTER, OBJECTS = "study.json", "study"  # in a storage at a URL: the copy of the run folder
 OWNER = "run_folder.txt"  # in the storage: whose checkpoints these are, and what tells that it is there

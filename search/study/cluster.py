@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from lssat.errors import ConfigError
 from lssat.on_ray import driver, job, same_environment
 from lssat.on_ray.machine_fault import MachineFailed
+from lssat.storage.place import Place
 
 PACKAGES = ("lssat", "search")
 """What a cluster is sent: all that its processes import, and nothing else that lies in the clone."""
@@ -55,6 +56,8 @@ SOCKETS = {
     "Ray": (get_default_system_temp_dir, "ray/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"),
 }
 """Who needs sockets, in which folder for temporary files, and the longest name that they get there."""
+ANSWERS_WITHIN_S = 30.0
+"""For how long a storage that does not answer is asked before a study begins."""
 LONGEST_SOCKET = 107
 """Bytes of a socket's path: Linux takes no more."""
 
@@ -192,45 +195,56 @@ def _others() -> dict[str, str]:
     return {node["NodeID"]: node["NodeManagerAddress"] for node in alive if node["NodeID"] != here}
 
 
-def check_storage(storage: Path) -> None:
-    """Every node must be able to write to the folder that checkpoints go to, and see what the others write.
+def check_storage(storage: Place) -> None:
+    """Every node must be able to write to the place that checkpoints go to, and see what the others write.
 
-    Raises ConfigError.
+    Raises ConfigError, StorageLost.
     """
     alive = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) > 0]
     nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in alive}
     if nodes.keys() <= {ray.get_runtime_context().get_node_id()}:
         return
     probe = storage / f".seen-{uuid.uuid4().hex[:8]}"
-    probe.mkdir()
+    probe.make()
     try:
         problems = _on_each(nodes, write_probe, probe) or _on_each(nodes, look_for_probes, probe)
     finally:
-        shutil.rmtree(probe, ignore_errors=True)
+        probe.delete()
     if problems:
         node, problem = next(iter(problems.items()))
         raise ConfigError(
             f"{len(problems)} of {len(nodes)} nodes cannot use {storage} ({nodes[node]}: {problem}); give a folder "
-            "that all nodes share and may write to with `--storage`"
+            "that all nodes share and may write to with `--storage`, or a URL such as s3://bucket/path"
         )
 
 
-def write_probe(probe: Path, node: str, nodes: list[str]) -> str:
+def check_url(storage: Place) -> None:
+    """Write to a URL and read it again, before anything long begins.
+
+    Raises ConfigError, StorageRefuses, StorageLost.
+    """
+    probe = replace(storage, patience_s=ANSWERS_WITHIN_S) / f".seen-{uuid.uuid4().hex[:8]}"
+    probe.write(b"seen")
+    probe.read()
+    probe.delete()
+
+
+def write_probe(probe: Place, node: str, nodes: list[str]) -> str:
     """On a node: what keeps it from writing to a folder; nothing if it can."""
     try:
-        (probe / node).write_text(node)
+        (probe / node).write(node.encode())
     except OSError as error:
-        return f"it cannot write there: {error.strerror}"
+        return f"it cannot write there: {error.strerror or error}"
     return ""
 
 
-def look_for_probes(probe: Path, node: str, nodes: list[str]) -> str:
+def look_for_probes(probe: Place, node: str, nodes: list[str]) -> str:
     """On a node: of how many nodes it does not see what they have written; nothing if it sees all."""
-    unseen = sum(not (probe / other).exists() for other in nodes)
+    unseen = len({*nodes} - probe.sizes().keys())
     return f"it does not see what {unseen} nodes write" if unseen else ""
 
 
-def _on_each(nodes: Mapping[str, str], look: Callable[..., str], probe: Path) -> dict[str, str]:
+def _on_each(nodes: Mapping[str, str], look: Callable[..., str], probe: Place) -> dict[str, str]:
     """What the nodes that have a problem say."""
     remote = ray.remote(num_cpus=0)(look)
     answers = [

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,16 @@ from search.study.context import Study, split_texts
 class Choice:
     """What validation chose. `run`: whose weights are kept.
 
-    `trained`: the best checkpoint of each run that is scored on test, by its name; they are runs of one `stage`.
+    `trained`: the runs that are scored on test, all of one `stage`. `best`: gives the best checkpoint of one of them,
+    which is there until another one is asked for. `keep_opening`: lets the record that test is opened outlive this
+    machine.
     """
 
     run: str
-    trained: Mapping[str, Path]
+    trained: Sequence[str]
     stage: Stage
+    best: Callable[[str], Path]
+    keep_opening: Callable[[], None] = lambda: None
 
 
 def conclude(
@@ -103,7 +108,7 @@ def lost_runs(
     study.storage.mark.check()
     lost = []
     for name in needed:
-        if reason := _lack(choice.trained[name], study.folder.record(choice.stage, name).best_epoch):
+        if reason := _lack(choice.best(name), study.folder.record(choice.stage, name).best_epoch):
             notify(f"{name} is trained again: {reason}")
             lost.append(name)
     return choice.stage, lost
@@ -136,10 +141,11 @@ def open_test(folder: RunFolder, prepared: Path, manifest: Manifest, choice: Cho
     test_result = folder.bundle / TEST
     if has_scorecard and not new and _holds(test_result, known[chosen]):
         return
-    export(choice.trained[chosen], folder.bundle, prepared)
+    export(choice.best(chosen), folder.bundle, prepared)
     if new or not has_scorecard:  # else a winner of earlier finalists is the winner again
         notify(f"scoring {_runs(len(new) + (not has_scorecard))} on test ...")
         manifest.open_test(chosen)
+        choice.keep_opening()
         found = _score_on_test(folder, prepared, choice, [*([] if has_scorecard else [chosen]), *new])
         manifest.record_test(found)
         known |= found
@@ -165,7 +171,7 @@ def _score_on_test(
         if name == choice.run:
             found = score_bundle(bundle, rows, split.texts, subgroups)
         else:
-            found = score_trained(choice.trained[name], rows, split.texts)
+            found = score_trained(choice.best(name), rows, split.texts)
         results[name] = found.result
         kept = predictions.joined(split, bundle.task, found.config, found.predictions, range(rows.num_rows))
         predictions.write(folder.record(choice.stage, name).predictions("test"), kept)
@@ -188,8 +194,7 @@ def _choose(study: Study, rows: Sequence[leaderboard.Row], runs: Sequence[FinalR
         return None
     is_final = found.stage is Stage.FINAL
     names = list(final_table.complete_runs(study.folder, runs)) if is_final else [found.run]
-    trained = {name: study.storage.best(found.stage, name) for name in names}
-    return Choice(found.run, trained, found.stage)
+    return Choice(found.run, names, found.stage, partial(study.storage.best, found.stage), study.mirror.now)
 
 
 def _measure_speeds(study: Study, rows: Sequence[leaderboard.Row], console: Console) -> None:

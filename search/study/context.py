@@ -15,6 +15,7 @@ from lssat.on_ray.ingest import Split
 from lssat.settings.data import DataConfig
 from lssat.task import Task
 from search.record.folder import RunFolder, Storage
+from search.record.mirror import NO_MIRROR, Mirror
 from search.record.predictions import SplitTexts
 from search.space.definition import Space
 from search.study.trial import LearntFrom
@@ -26,7 +27,8 @@ class Study:
 
     `splits`: by number of workers of a trial, then by name. `texts`: what scores need to know of the validation rows.
     `rotated`: what is learnt from where one value after the other is held out, by `key_of`; none without.
-    `keys`: what drawing needs to know of the training rows. `on_cluster`: machines may join and leave.
+    `keys`: what drawing needs to know of the training rows. `mirror`: the copy of the run folder in the storage.
+    `on_cluster`: machines may join and leave.
     """
 
     folder: RunFolder
@@ -38,6 +40,7 @@ class Study:
     texts: RowTexts | None = None
     rotated: Mapping[str, LearntFrom] = field(default_factory=dict)
     keys: RowKeys | None = None
+    mirror: Mirror = NO_MIRROR
     on_cluster: bool = False
 
     @cached_property

@@ -12,6 +12,7 @@ from lssat.data.prepared.selection import as_used, cells_of, check_folds, fold_o
 from lssat.data.prepared.table import SPLITS, read_info
 from lssat.on_ray.ingest import Split, open_folds
 from lssat.settings.data import DataConfig
+from lssat.storage.place import Place
 from search.space.definition import Space
 from search.study.trial import LearntFrom, key_of
 
@@ -46,13 +47,13 @@ def values_to_rotate(prepared: Path, space: Space, notify: Notify) -> list[str]:
 
 
 def opened(
-    prepared: Path, space: Space, values: Sequence[str], worker_counts: Sequence[int]
+    prepared: Path, space: Space, values: Sequence[str], worker_counts: Sequence[int], shards: Place | None = None
 ) -> tuple[Mapping[int, Mapping[str, Split]], dict[str, LearntFrom]]:
-    """The decoded data, by number of workers, of the search, and of each value that the final stage holds out. Raises
-    ConfigError.
+    """The decoded data, by number of workers, of the search, and of each value that the final stage holds out.
+    `shards`: see `ingest.open_splits`. Raises ConfigError.
     """
     data = space.example().data
     datas = [fold_of(data, value) for value in values] if space.search.rotate else []
-    splits, *others = open_folds(prepared, ("train", "val"), [data, *datas], worker_counts)
+    splits, *others = open_folds(prepared, ("train", "val"), [data, *datas], worker_counts, shards)
     rotated = zip(datas, others, strict=True)
     return splits, {key_of(each): LearntFrom(as_used(prepared, each).as_task, found) for each, found in rotated}

@@ -11,6 +11,7 @@ from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.tune.experiment import Trial
 
 from lssat.config import Config
+from lssat.storage.place import Place
 from lssat.train import microbatch
 
 TUNES_OWN = RayActorManager._actor_task_failed  # Ray 2.60's own
@@ -36,7 +37,7 @@ def survive() -> None:
     RayActorManager._actor_task_failed = _task_failed
 
 
-def halve_rows_if_killed(trial: Trial, checkpoints: Path, config: Config) -> None:
+def halve_rows_if_killed(trial: Trial, checkpoints: Place, config: Config) -> None:
     """Where a trial that goes on was killed for memory, let it do so with micro-batches of half the rows. For
     `Callback.on_trial_recover`. `checkpoints`: the trial's own.
     """

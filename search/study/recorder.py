@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 from ray.tune import Callback
@@ -64,7 +65,7 @@ class Recorder(Callback):  # type: ignore[misc]
                 keep_predictions(self._study, self.stage, record)
             record.end(Outcome(outcome.status, outcome.reason, seconds))
             self._tensorboard.end(record)
-            self._storage.drop_resumable_state(self.stage, name)
+            self._study.mirror.ask(partial(self._storage.drop_resumable_state, self.stage, name))
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A run starts, or goes on."""
@@ -73,6 +74,7 @@ class Recorder(Callback):  # type: ignore[misc]
         self._records[record.name] = record
         self._started[record.name] = time.monotonic(), record.seconds
         self.progress.started(suggestion)
+        self._study.mirror.ask()
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any

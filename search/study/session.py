@@ -41,6 +41,7 @@ from search.plan.command import compare_with_plan
 from search.record import going_on
 from search.record.folder import RunFolder, Stage, Storage
 from search.record.manifest import FIRST_WEIGHTS, FOLDS, SCORED_BY, Manifest, new_manifest, notify_of_other_versions
+from search.record.mirror import NO_MIRROR, Mirror
 from search.space.data_rules import check_objective, check_sampling
 from search.space.definition import Space
 from search.space.drawable import architectures, demands
@@ -51,7 +52,7 @@ from search.strategy.finalists import FinalRun, trial_of
 from search.study import tuning
 from search.study.backbone_checks import FirstWeights, check_by_building
 from search.study.capacity import concurrency
-from search.study.cluster import check_storage, connect
+from search.study.cluster import check_storage, check_url, connect
 from search.study.conclusion import conclude, lost_runs
 from search.study.context import Study, check_drawing
 from search.study.hold_out import opened, say_what_is_held_out, values_to_rotate
@@ -64,8 +65,8 @@ MOST_CLASSES = 10  # whose counts are shown
 @dataclass(frozen=True)
 class Session:
     """What was asked for. `cache`: of prepared data. `root`: of the project's code. `address`: of a Ray cluster; None:
-    Ray on this machine. `begun`: the manifest of a study that goes on. `lost`: called, from a thread, where the head of
-    the cluster is lost: this process has then to end.
+    Ray on this machine. `begun`: the manifest of a study that goes on. `mirror`: the copy of the run folder. `lost`:
+    called, from a thread, where the head of the cluster is lost: this process has then to end.
     """
 
     folder: RunFolder
@@ -75,6 +76,7 @@ class Session:
     root: Path
     address: str | None
     begun: Manifest | None
+    mirror: Mirror = NO_MIRROR
     lost: Callable[[MachineFailed], None] = lambda error: None
 
 
@@ -85,6 +87,8 @@ def run(session: Session, console: Console) -> bool:
     """
     space = session.space
     began = time.monotonic()
+    if session.storage.place.local is None:
+        check_url(session.storage.place)
 
     def notify(text: str) -> None:
         console.print(f"  {text}")
@@ -137,7 +141,10 @@ def run(session: Session, console: Console) -> bool:
         while_joined.close()
         driver.stop()
     session.storage.drop_ray()
-    has_winner = conclude(study, manifest, rows, runs, console)
+    try:
+        has_winner = conclude(study, manifest, rows, runs, console)
+    finally:
+        session.storage.drop_fetched()
     compare_with_plan(space, session.folder, console)
     return has_winner
 
@@ -235,8 +242,8 @@ def _begin(session: Session, data: dict[str, Any], weights: list[FirstWeights]) 
 def _join_cluster(session: Session) -> None:
     """Raises ConfigError."""
     connect(session.address, session.root)
-    session.storage.path.mkdir(parents=True, exist_ok=True)
-    check_storage(session.storage.path)
+    session.storage.place.make()
+    check_storage(session.storage.place)
 
 
 def _check_data(session: Session, prepared: Path, scored_by: str) -> None:
@@ -259,11 +266,12 @@ def _open(session: Session, prepared: Path, task: Task, values: Sequence[str], n
     space, config = session.space, session.space.example()
     keys = read_keys(prepared, config.data, notify)
     worker_counts = sorted({wanted.num_workers for wanted in demands(space)})
-    splits, rotated = opened(prepared, space, values, worker_counts)
+    shards = session.storage.shards(prepared) if session.address else None
+    splits, rotated = opened(prepared, space, values, worker_counts, shards)
     texts = RowTexts.of_columns(read_texts(prepared, "val"), config.objective.subgroups, config.data.hold_out)
     texts_sent = texts_to_send(task, texts)
-    is_there = session.address is not None
-    study = Study(session.folder, session.storage, space, task, prepared, splits, texts_sent, rotated, keys, is_there)
+    told = texts_sent, rotated, keys, session.mirror, session.address is not None
+    study = Study(session.folder, session.storage, space, task, prepared, splits, *told)
     check_drawing(study, config.data)
     concurrency(demands(space), study.is_streamed, space.search.max_concurrent)
     return study

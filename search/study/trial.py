@@ -6,7 +6,6 @@ import json
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -21,7 +20,8 @@ from lssat.on_ray.ingest import Split
 from lssat.on_ray.machine_fault import innermost, machine_fault, reason_of, with_repair
 from lssat.on_ray.worker import Run, train_run
 from lssat.settings.data import DataConfig
-from lssat.storage import StorageMark
+from lssat.storage.mark import StorageMark
+from lssat.storage.place import Place
 from lssat.task import Task
 from lssat.train.microbatch import DoesNotFit
 from lssat.train.result import Ended
@@ -46,7 +46,8 @@ def key_of(data: DataConfig) -> str:
 
 @dataclass(frozen=True)
 class StageContext:
-    """What all trials of a stage share. `splits`: by number of workers. `checkpoints`: the folder of all of theirs.
+    """What all trials of a stage share. `splits`: by number of workers. `checkpoints`: the path or URL of
+    all of theirs.
     `rotated`: by what is held out, for runs that hold out something of their own.
 
     `study`: what Ray Train's runs are named after, so that no two of a cluster have one name.
@@ -75,7 +76,7 @@ def run_trial(tune_config: Mapping[str, Any], context: StageContext) -> None:
     suggestion: Suggestion = tune_config[TUNE_KEY]
     try:
         config = suggestion.config
-        folder = str(Path(context.checkpoints) / suggestion.name)
+        folder = str(Place.of(context.checkpoints) / suggestion.name)
         name = f"{context.study}-{suggestion.name}"
         given = context.learnt_by(config)
         splits = given.splits[config.resources.num_workers]

@@ -223,13 +223,14 @@ def _settle(study: Study, stage: Stage, records: Sequence[TrialRecord]) -> None:
     """Of runs that are over, keep the predictions, complete what TensorBoard shows, and drop what only a run that goes
     on needs: a kill may have come before any of it, and a trial that paused may not go on.
     """
-    tensorboard = tensorboard_of(study, stage)
+    tensorboard, over = tensorboard_of(study, stage), []
     for record in records:
         if record.status == Status.COMPLETE:
             keep_predictions(study, stage, record)
         if record.outcome:
             tensorboard.end(record)
-            study.storage.drop_resumable_state(stage, record.name)
+            over.append(record.name)
+    study.mirror.ask(partial(study.storage.drop_resumable_states, stage, over))
 
 
 def _tune(study: Study, adaptor: Adaptor, recorder: Recorder, num_runs: int) -> None:
@@ -245,7 +246,7 @@ def _tune(study: Study, adaptor: Adaptor, recorder: Recorder, num_runs: int) -> 
     if study.on_cluster:
         adaptor.most_at_once = Following(wanted, study.is_streamed, search.max_concurrent)
         looks += [DrainingNodes(recorder.progress.say), WaitingTrials(recorder.progress.wait)]
-    checkpoints, name = str(study.storage.path / stage), f"{study.folder.name}-{stage}"
+    checkpoints, name = str(study.storage.place / stage), f"{study.folder.name}-{stage}"
     context = StageContext(
         study.splits, study.task, checkpoints, name, study.texts, study.storage.mark, study.rotated, study.keys
     )

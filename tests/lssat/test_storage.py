@@ -8,19 +8,21 @@ import pytest
 from lssat.command import local_path
 from lssat.data.sources.source import absolute
 from lssat.errors import ConfigError
-from lssat.storage import StorageLost, StorageMark
+from lssat.storage.mark import StorageMark
+from lssat.storage.patience import StorageLost
+from lssat.storage.place import Place
 
 
 @pytest.mark.parametrize("there", [None, "", "owner\n", "owner\nanother\n", b"\xff\xfe", "folder"])
 def test_what_is_not_the_mark_of_this_storage_is_told_with_the_repair(tmp_path, there):
-    mark = StorageMark(tmp_path / "storage" / "mark.txt", "1234")
+    mark = StorageMark(Place.of(tmp_path / "storage" / "mark.txt"), "1234")
     if there is not None:
-        mark.file.parent.mkdir()
+        mark.file.parent.local.mkdir()
     if there == "folder":
-        mark = StorageMark(mark.file.parent / "file" / "mark.txt", "1234")
-        mark.file.parent.touch()
+        mark = StorageMark(Place.of(mark.file.parent.local / "file" / "mark.txt"), "1234")
+        mark.file.parent.local.touch()
     elif there is not None:
-        mark.file.write_bytes(there if isinstance(there, bytes) else there.encode())
+        mark.file.local.write_bytes(there if isinstance(there, bytes) else there.encode())
     with pytest.raises(StorageLost, match=f"{mark.file.parent} on .*; mount the storage again .*`--resume`") as raised:
         mark.check()
     assert isinstance(raised.value, OSError), "a failure of the machine, not of the trial"
@@ -28,8 +30,8 @@ def test_what_is_not_the_mark_of_this_storage_is_told_with_the_repair(tmp_path, 
 
 
 def test_the_mark_may_be_put_back_by_hand(tmp_path):
-    mark = StorageMark(tmp_path / "mark.txt", "1234")
-    mark.file.write_text("1234")
+    mark = StorageMark(Place.of(tmp_path / "mark.txt"), "1234")
+    mark.file.local.write_text("1234")
     mark.check()
 
 

@@ -18,6 +18,7 @@ from lssat.evaluation.predictions import Predictions
 from lssat.evaluation.scorecard import scorecard
 from lssat.evaluation.units import RowTexts
 from lssat.files import write_json
+from lssat.storage.place import Place
 from lssat.train.result import EpochResult
 from search.findings import final_table, leaderboard, winner
 from search.record import predictions
@@ -114,7 +115,7 @@ class _Maker:
         search = {"num_trials": made.trials, "finalists": 2, "final_seeds": made.seeds, "supervised": made.supervised}
         space = load(ROOT / "spaces" / "backbones.yaml", "laptop", {"data.source": info.source}, search)
         fresh = new_manifest(folder, space, {**_summary(info), "prepared": str(self.prepared)}, ROOT)
-        return fresh.begin_session(Storage(folder.path), space, info.source)
+        return fresh.begin_session(Storage(Place.of(folder.path)), space, info.source)
 
     def run(self, record: TrialRecord, sampled: dict, status: Status) -> EpochResult:
         """A run that learns, whose last epoch is its best. Its score is that of its predictions."""

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from lssat.storage.place import Place
 from lssat.train.result import EVALUATION_SECONDS, TRAINING_SECONDS
 from search.record.folder import RunFolder, Stage, Storage
 from search.record.trials import TrialRecord
@@ -134,7 +135,7 @@ def _turnover(folder: Path, num_trials: int, *more: str) -> tuple[float, list[fl
 
 def _moments(results: RunFolder, record: TrialRecord) -> Moments:
     """Of a trial of one epoch."""
-    best = Storage(results.path).best(Stage.SEARCH, record.name)
+    best = Storage(Place.of(results.path)).best(Stage.SEARCH, record.name)
     saved = min(path.stat().st_mtime for path in best.iterdir())
     metrics = record.epochs[0].metrics
     return Moments(saved - metrics[TRAINING_SECONDS] - metrics[EVALUATION_SECONDS], record.moments[-1][0])

@@ -12,7 +12,9 @@ import sys
 import pytest
 import torch
 
-from lssat.storage import StorageLost, StorageMark
+from lssat.storage.mark import StorageMark
+from lssat.storage.patience import StorageLost
+from lssat.storage.place import Place
 from lssat.train import checkpoint
 from lssat.train.checkpoint import CheckpointError, DamagedCheckpoint
 from lssat.train.loop import TrainingRun, fit
@@ -128,8 +130,8 @@ def test_what_the_disk_cannot_read_is_no_damage(tmp_path, whole, part):
 
 def marked(root):
     root.mkdir()
-    mark = StorageMark(root / "mark.txt", "1234")
-    mark.file.write_text("owner\n1234\n")
+    mark = StorageMark(Place.of(root / "mark.txt"), "1234")
+    mark.file.local.write_text("owner\n1234\n")
     return mark
 
 
@@ -144,7 +146,7 @@ def test_a_storage_that_goes_ends_the_run_and_is_gone_on_with_when_it_is_back(tm
         if remains != "nothing":
             root.mkdir()
         if remains == "another storage":
-            mark.file.write_text("owner\n5678\n")
+            mark.file.local.write_text("owner\n5678\n")
 
     with pytest.raises(StorageLost, match=str(root)):
         train(root / "trials" / "0000", storage=mark, at_end_of={epoch: go})

@@ -17,6 +17,7 @@ from timm.models.vision_transformer import VisionTransformer
 from lssat.config import build
 from lssat.data.prepared.rows import ResidentRows
 from lssat.on_ray.worker import is_lost_to_memory
+from lssat.storage.place import Place
 from lssat.task import Task
 from lssat.train import loop, microbatch
 from lssat.train.checkpoint import load
@@ -206,18 +207,18 @@ def test_a_short_batch_is_cut_into_few_micro_batches_none_larger_than_those_of_a
 
 def test_a_run_whose_process_was_killed_for_memory_goes_on_with_more(tmp_path):
     train(config(), tmp_path)
-    microbatch.halve_rows(tmp_path, config())
+    microbatch.halve_rows(Place.of(tmp_path), config())
     assert microbatch.begin(tmp_path, config(), {}) == 2
     for _ in range(2):
-        microbatch.halve_rows(tmp_path, config())
+        microbatch.halve_rows(Place.of(tmp_path), config())
     assert microbatch.begin(tmp_path, config(), {}) == 8
-    microbatch.halve_rows(tmp_path, config())
+    microbatch.halve_rows(Place.of(tmp_path), config())
     with pytest.raises(DoesNotFit):
         train(config(), tmp_path)
 
 
 def test_a_process_that_died_before_its_first_step_is_halved_as_well(tmp_path):
-    microbatch.halve_rows(tmp_path / "new", config())
+    microbatch.halve_rows(Place.of(tmp_path / "new"), config())
     assert [result["micro_batches"] for result in train(config(), tmp_path / "new")] == [2, 2]
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from lssat.errors import ConfigError
+from lssat.storage.place import Place
 from search.compare import report
 from search.record.folder import RunFolder, Storage
 from search.record.manifest import new_manifest
@@ -38,7 +39,7 @@ def folder(tmp_path):
     (tmp_path / "s.yaml").write_text("space: {optim.lr: {low: 1.0e-3, high: 2.0e-3}}\nsearch: {num_trials: 3}")
     space = load(tmp_path / "s.yaml", "laptop", {}, {})
     begun = new_manifest(RunFolder(tmp_path), space, {"fingerprint": "x"}, tmp_path)
-    begun.begin_session(Storage(tmp_path), space, "faces.csv")
+    begun.begin_session(Storage(Place.of(tmp_path)), space, "faces.csv")
     for number, (lr, seed) in enumerate([(1e-3, 0), (1e-3, 1), (2e-3, 0)]):
         trial = tmp_path / "trials" / f"{number:04d}"
         best = 0.5 + lr * (seed + 1)

@@ -2,6 +2,7 @@
 
 import time
 
+from lssat.storage.place import Place
 from search.record import manifest
 from search.record.folder import RunFolder, Stage, Storage
 from search.space.file import load
@@ -33,7 +34,8 @@ def begun(path, text=CONDITIONAL):
     (path / "s.yaml").write_text(text)
     space = load(path / "s.yaml", "laptop", {}, {})
     folder = RunFolder(path)
-    manifest.new_manifest(folder, space, {"fingerprint": "x"}, path).begin_session(Storage(path), space, "faces.csv")
+    begun = manifest.new_manifest(folder, space, {"fingerprint": "x"}, path)
+    begun.begin_session(Storage(Place.of(path)), space, "faces.csv")
     return folder, space
 
 

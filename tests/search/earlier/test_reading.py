@@ -9,6 +9,7 @@ import pytest
 
 from lssat.errors import ConfigError
 from lssat.files import write_json
+from lssat.storage.place import Place
 from search.earlier.reading import Wanted, begun_from
 from search.earlier.words import other_data, taken
 from search.record import going_on
@@ -55,7 +56,7 @@ def test_the_record_of_the_new_study_needs_the_old_folder_no_more(old, space, tm
     folder = RunFolder(tmp_path / "new")
     folder.path.mkdir()
     data = {"fingerprint": "x", "task": "mood", "kind": "multiclass"}
-    new_manifest(folder, begins, data, tmp_path).begin_session(Storage(folder.path), begins, "faces.csv")
+    new_manifest(folder, begins, data, tmp_path).begin_session(Storage(Place.of(folder.path)), begins, "faces.csv")
     recorded = read_manifest(folder.manifest)
     assert recorded.space.earlier == begins.earlier
     goes_on = going_on.continued(recorded, space, 5, keeps_num_trials=True)

@@ -10,6 +10,7 @@ import optuna
 import pytest
 
 from lssat.errors import ConfigError
+from lssat.storage.place import Place
 from search.claims.importance import Importance, Role, Share
 from search.claims.pooled import Effect, Help, Texture
 from search.findings.roles.page import roles, words_of_grid, words_of_texture
@@ -51,7 +52,7 @@ def begun(path, text):
     path.mkdir(parents=True)
     (path / "s.yaml").write_text(text)
     space = load(path / "s.yaml", "laptop", {}, {})
-    folder, storage = RunFolder(path), Storage(path)
+    folder, storage = RunFolder(path), Storage(Place.of(path))
     manifest.new_manifest(folder, space, {"fingerprint": "x"}, path).begin_session(storage, space, "faces.csv")
     return folder, space
 

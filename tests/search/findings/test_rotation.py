@@ -10,6 +10,7 @@ from lssat.errors import ConfigError
 from lssat.evaluation.metrics import one_score
 from lssat.evaluation.predictions import Predictions
 from lssat.evaluation.units import RowTexts
+from lssat.storage.place import Place
 from search.claims.estimate import estimate
 from search.findings import domains, final_table, leaderboard, winner
 from search.findings.by_fold import by_fold
@@ -63,7 +64,8 @@ def study(path, over=None):
     path.mkdir()
     (path / "s.yaml").write_text(SPACE.format(over=over or "null"))
     space = load(path / "s.yaml", "laptop", {}, {})
-    new_manifest(folder, space, {"fingerprint": "x", "folds": VALUES}, path).begin_session(Storage(path), space, "x")
+    begun = new_manifest(folder, space, {"fingerprint": "x", "folds": VALUES}, path)
+    begun.begin_session(Storage(Place.of(path)), space, "x")
     for name, rate in (("0000", 1e-3), ("0001", 1e-4)):
         settings = {**BASE, "optim.lr": rate}
         record_at(folder.record(Stage.SEARCH, name).folder, settings, [epoch(2, 0.5, 2)], "complete")
@@ -306,7 +308,7 @@ def test_what_counts_of_a_seed_is_what_the_study_says_now(tmp_path):
     worst = load(tmp_path / "s" / "s.yaml", "laptop", {"objective.over": "worst"}, {})
     manifest = read_manifest(folder.manifest)
     check_goes_on(manifest, worst, "x")
-    manifest.begin_session(Storage(folder.path), worst, "x")
+    manifest.begin_session(Storage(Place.of(folder.path)), worst, "x")
     again = planned(folder)
     assert [run.name for run in again] == [run.name for run in runs]
     assert Arm("0002", {**BASE, "objective.over": "worst"}).identity == Arm("0002", BASE).identity

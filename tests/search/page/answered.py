@@ -14,6 +14,7 @@ from lssat.evaluation.metrics import evaluate_scores
 from lssat.evaluation.predictions import Predictions
 from lssat.evaluation.scorecard import scorecard
 from lssat.evaluation.units import RowTexts
+from lssat.storage.place import Place
 from lssat.task import Task
 from search.findings import final_table, leaderboard, winner
 from search.page.document import Picture, Section, Statement, Table
@@ -83,7 +84,7 @@ def study(tmp_path: Path, answers: Answers) -> StudyOnPage:
     space = load(ROOT / "spaces" / "backbones.yaml", "laptop", {"data.source": info.source}, search)
     data = {name: getattr(info, name) for name in ("source", "synthetic", "task", "rows", "fingerprint")}
     manifest = new_manifest(folder, space, {**data, "rejects": 0, "prepared": str(prepared)}, ROOT)
-    manifest = manifest.begin_session(Storage(folder.path), space, info.source)
+    manifest = manifest.begin_session(Storage(Place.of(folder.path)), space, info.source)
     sampled = {"backbone.name": "test_resnet", "optim.epochs": 1, "auxiliary": answers.auxiliary, "seed": 0}
     record(folder.record(Stage.SEARCH, "0000").folder, sampled, [epoch(1, 0.5, 1)], "complete")
     rows = leaderboard.of_folder(folder)

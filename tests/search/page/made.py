@@ -3,6 +3,7 @@
 import json
 
 from lssat.data.prepared.table import DatasetInfo
+from lssat.storage.place import Place
 from search.page.study import read_study
 from search.record import manifest
 from search.record.folder import RunFolder, Stage, Storage
@@ -28,7 +29,7 @@ def begun(path, objectives="score", prepared=None):
     data = {"fingerprint": "x", "rows": ROWS, "source": "faces.csv", "task": "male", "rejects": 0}
     if prepared:
         data["prepared"] = str(prepared)
-    manifest.new_manifest(folder, space, data, path).begin_session(Storage(path), space, "faces.csv")
+    manifest.new_manifest(folder, space, data, path).begin_session(Storage(Place.of(path)), space, "faces.csv")
     return folder
 
 

@@ -12,7 +12,8 @@ from optuna.study import create_study
 
 from lssat.errors import ConfigError
 from lssat.files import write_json
-from lssat.storage import StorageLost
+from lssat.storage.patience import StorageLost
+from lssat.storage.place import Place
 from search.record import going_on, manifest
 from search.record.folder import RunFolder, Storage
 from search.space.file import load
@@ -25,7 +26,7 @@ def begun(path, space, storage=None):
     """The manifest of a study in a folder, as its first session writes it."""
     path.mkdir(parents=True, exist_ok=True)
     fresh = manifest.new_manifest(RunFolder(path), space, DATA, path)
-    place = Storage(storage or path)
+    place = Storage(Place.of(storage or path))
     place.write_mark(RunFolder(path))
     return fresh.begin_session(place, space, "faces.csv")
 
@@ -127,10 +128,12 @@ def test_a_run_folder_that_was_moved_takes_its_checkpoints_along(tmp_path):
     new.parent.mkdir()
     old.rename(new)
     read = manifest.read_manifest(new / "manifest.json")
-    assert going_on.storage_now(read, None, RunFolder(new)).path == new
-    assert going_on.storage_now(read, new.parent, RunFolder(new)).path == new, "as `--storage` is the same folder"
+    assert going_on.storage_now(read, None, RunFolder(new)).place.local == new
+    assert going_on.storage_now(read, Place.of(new.parent), RunFolder(new)).place.local == new, (
+        "as `--storage` is the same folder"
+    )
     with pytest.raises(ConfigError, match="leave `--storage` out"):
-        going_on.storage_now(read, tmp_path / "shared", RunFolder(new))
+        going_on.storage_now(read, Place.of(tmp_path / "shared"), RunFolder(new))
 
 
 def test_checkpoints_are_found_where_run_folder_and_storage_were_renamed_or_moved(tmp_path):
@@ -141,16 +144,17 @@ def test_checkpoints_are_found_where_run_folder_and_storage_were_renamed_or_move
     shutil.copytree(old, tmp_path / "copy")
     with pytest.raises(ConfigError, match="is a copy"):
         going_on.storage_now(
-            manifest.read_manifest(tmp_path / "copy" / "manifest.json"), shared, RunFolder(tmp_path / "copy")
+            manifest.read_manifest(tmp_path / "copy" / "manifest.json"), Place.of(shared), RunFolder(tmp_path / "copy")
         )
     old.rename(new)
     shared.rename(mounted)
-    Storage(mounted / "new").clear_for(RunFolder(tmp_path / "another" / "new"))
+    Storage(Place.of(mounted / "new")).clear_for(RunFolder(tmp_path / "another" / "new"))
 
     def found(asked, folder=new):
-        return going_on.storage_now(manifest.read_manifest(folder / "manifest.json"), asked, RunFolder(folder))
+        place = Place.of(asked) if asked else None
+        return going_on.storage_now(manifest.read_manifest(folder / "manifest.json"), place, RunFolder(folder))
 
-    assert found(mounted).path == mounted / "old", "`new` is another study's"
+    assert found(mounted).place.local == mounted / "old", "`new` is another study's"
     for asked in (None, tmp_path / "nowhere"):
         with pytest.raises(ConfigError, match=f"--storage {shared}"):
             found(asked)
@@ -161,7 +165,7 @@ def test_checkpoints_are_found_where_run_folder_and_storage_were_renamed_or_move
     manifest.read_manifest(new / "manifest.json").begin_session(storage, space, "faces.csv")
     (mounted / "old").rename(mounted / "newest")
     new.rename(new.with_name("newest"))
-    assert found(mounted, new.with_name("newest")).path == mounted / "newest"
+    assert found(mounted, new.with_name("newest")).place.local == mounted / "newest"
 
 
 @pytest.mark.parametrize("own", [True, False])
@@ -173,12 +177,12 @@ def test_a_study_that_a_version_without_marks_began_goes_on_where_its_storage_is
     record._write()
     read = manifest.read_manifest(old / "manifest.json")
     with pytest.raises(ConfigError, match="resume it with `--storage"):
-        going_on.storage_now(read, tmp_path / "another" if own else None, RunFolder(old))
-    asked, place = (None, old) if own else (shared.parent, shared)
-    assert going_on.storage_now(read, asked, RunFolder(old)).path == place
+        going_on.storage_now(read, Place.of(tmp_path / "another") if own else None, RunFolder(old))
+    asked, place = (None, old) if own else (Place.of(shared.parent), shared)
+    assert going_on.storage_now(read, asked, RunFolder(old)).place.local == place
     if own:
         old.rename(tmp_path / "new")
-        assert going_on.storage_now(read, None, RunFolder(tmp_path / "new")).path == tmp_path / "new"
+        assert going_on.storage_now(read, None, RunFolder(tmp_path / "new")).place.local == tmp_path / "new"
     else:
         shutil.rmtree(shared)
         with pytest.raises(StorageLost, match="mount it again"):
@@ -198,7 +202,7 @@ def test_a_study_of_another_name_with_the_same_data_elsewhere_goes_on(tmp_path, 
     record = manifest.read_manifest(folder.manifest)
     going_on.check_goes_on(record, now, "x")
     assert going_on.at_recorded_place(record, now) == at_first
-    record.begin_session(Storage(folder.path), going_on.at_recorded_place(record, now), "/node2/faces.csv")
+    record.begin_session(Storage(Place.of(folder.path)), going_on.at_recorded_place(record, now), "/node2/faces.csv")
     written = json.loads(folder.manifest.read_text())
     assert [session["data"] for session in written["sessions"]] == ["faces.csv", "/node2/faces.csv"]
     with pytest.raises(ConfigError, match="the data"):
@@ -209,10 +213,10 @@ def test_a_study_of_another_name_with_the_same_data_elsewhere_goes_on(tmp_path, 
 def test_a_study_goes_on_while_scores_mean_what_they_meant(tmp_path, scored_by):
     space, data = load(SPACES[0], "laptop", {}, {}), {**DATA, manifest.SCORED_BY: scored_by}
     fresh = manifest.new_manifest(RunFolder(tmp_path), space, data, tmp_path)
-    fresh.begin_session(Storage(tmp_path), space, "faces.csv")
+    fresh.begin_session(Storage(Place.of(tmp_path)), space, "faces.csv")
     read = manifest.read_manifest(tmp_path / "manifest.json")
     going_on.check_scores_alike(read, scored_by)
-    read.begin_session(Storage(tmp_path), space, "faces.csv")
+    read.begin_session(Storage(Place.of(tmp_path)), space, "faces.csv")
     going_on.check_scores_alike(manifest.read_manifest(tmp_path / "manifest.json"), scored_by)
 
 
@@ -248,7 +252,7 @@ def test_a_study_of_the_version_before_goes_on_under_optunas_old_names(tmp_path)
         each.name.replace("texture.", "target.") for each in space.parameters
     ]
     going_on.check_goes_on(old, goes_on, "x")
-    again = manifest.read_manifest(path).begin_session(Storage(tmp_path / "s"), goes_on, "faces.csv")
+    again = manifest.read_manifest(path).begin_session(Storage(Place.of(tmp_path / "s")), goes_on, "faces.csv")
     assert going_on.continued(manifest.read_manifest(path), space, None, keeps_num_trials=True) == replace(
         goes_on, locations=space.locations
     )

@@ -6,6 +6,7 @@ import pytest
 
 from lssat import files
 from lssat.errors import ConfigError
+from lssat.storage.place import Place
 from search.record.folder import RunFolder, Stage, Storage
 from search.record.locking import claimed
 
@@ -19,13 +20,13 @@ def checkpoint(storage):
 def test_only_the_run_folder_that_a_storage_belongs_to_clears_it(tmp_path):
     storage, mine, another = tmp_path / "shared" / "s", tmp_path / "mine" / "s", tmp_path / "another" / "s"
     checkpoint(storage)  # of a study that left no mark
-    Storage(storage).clear_for(RunFolder(mine))
+    Storage(Place.of(storage)).clear_for(RunFolder(mine))
     assert not (storage / "trials").exists()
     checkpoint(storage)
     with pytest.raises(ConfigError, match=f"{mine}.*--name"):
-        Storage(storage).clear_for(RunFolder(another))
+        Storage(Place.of(storage)).clear_for(RunFolder(another))
     assert (storage / "trials").exists()
-    Storage(storage).clear_for(RunFolder(mine))
+    Storage(Place.of(storage)).clear_for(RunFolder(mine))
     assert not (storage / "trials").exists()
 
 
@@ -40,15 +41,15 @@ def test_the_mark_of_a_storage_is_whole_or_not_there(tmp_path, monkeypatch):
 
         patched.setattr(files.os, "fsync", killed)
         with pytest.raises(KeyboardInterrupt):
-            Storage(storage).clear_for(RunFolder(mine))
-    Storage(storage).clear_for(RunFolder(mine))
+            Storage(Place.of(storage)).clear_for(RunFolder(mine))
+    Storage(Place.of(storage)).clear_for(RunFolder(mine))
     with pytest.raises(ConfigError, match="holds the checkpoints"):
-        Storage(storage).clear_for(RunFolder(tmp_path / "another" / "s"))
+        Storage(Place.of(storage)).clear_for(RunFolder(tmp_path / "another" / "s"))
 
 
 def test_a_run_folder_that_is_its_own_storage_is_left_alone(tmp_path):
     checkpoint(tmp_path)
-    storage = Storage(tmp_path)
+    storage = Storage(Place.of(tmp_path))
     storage.clear_for(RunFolder(tmp_path))
     assert (tmp_path / "trials").exists()
     storage.mark.check()
@@ -56,16 +57,16 @@ def test_a_run_folder_that_is_its_own_storage_is_left_alone(tmp_path):
 
 def test_what_a_kill_left_of_a_study_that_had_a_mark_and_had_not_begun_is_begun_anew(tmp_path):
     folder = RunFolder(tmp_path / "s")
-    Storage(folder.path).clear_for(folder)
+    Storage(Place.of(folder.path)).clear_for(folder)
     folder.beginning.touch()
     with claimed(folder, resume=False, overwrite=False):
         assert list(folder.path.iterdir()) == [folder.beginning]
 
 
 def test_a_run_that_is_over_keeps_its_best_checkpoint_alone(tmp_path):
-    storage = Storage(tmp_path)
+    storage = Storage(Place.of(tmp_path))
     for part in ("last", "best", "train"):
-        (storage.checkpoints(Stage.FINAL, "0001-seed2") / part).mkdir(parents=True)
+        (storage.checkpoints(Stage.FINAL, "0001-seed2") / part).local.mkdir(parents=True)
     storage.drop_resumable_state(Stage.FINAL, "0001-seed2")
     assert [path.name for path in (tmp_path / "finals" / "0001-seed2").iterdir()] == ["best"]
     assert storage.best(Stage.FINAL, "0001-seed2").is_dir()

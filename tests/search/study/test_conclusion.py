@@ -68,7 +68,7 @@ def test_fewer_finalists_than_before_bring_back_an_earlier_winner(tmp_path, prep
     said = []
 
     def opened(names, chosen):
-        choice = Choice(chosen, {name: trained[name] for name in names}, Stage.FINAL)
+        choice = Choice(chosen, names, Stage.FINAL, trained.__getitem__)
         open_test(folder, prepared, record, choice, said.append)
         known = record.test_results
         assert json.loads((tmp_path / "best" / "test.json").read_text()) == json.loads(json.dumps(known[chosen]))
@@ -107,7 +107,7 @@ def test_a_study_that_a_version_before_ended_keeps_its_test_results_and_does_not
 ):
     folder = RunFolder(tmp_path)
     record = Manifest(folder.manifest, {"test_opened": [], "sessions": [{}]})
-    choice = Choice("a", {"a": trained["a"]}, Stage.FINAL)
+    choice = Choice("a", ["a"], Stage.FINAL, trained.__getitem__)
     open_test(folder, prepared, record, choice, lambda text: None)
     card = record.test_results["a"]
     old = as_before(card)
@@ -127,7 +127,7 @@ def test_a_study_that_a_version_before_ended_keeps_its_test_results_and_does_not
 def test_the_winner_says_by_class_what_it_got_on_validation(tmp_path, prepared, trained):
     folder = RunFolder(tmp_path)
     record = Manifest(folder.manifest, {"test_opened": [], "sessions": [{}]})
-    open_test(folder, prepared, record, Choice("a", {"a": trained["a"]}, Stage.FINAL), lambda text: None)
+    open_test(folder, prepared, record, Choice("a", ["a"], Stage.FINAL, trained.__getitem__), lambda text: None)
     found = json.loads((folder.bundle / "validation.json").read_text())
     result, _ = load_predictions(trained["a"])
     assert found.items() >= result.to_json().items() and found["scored_by"] == "row"

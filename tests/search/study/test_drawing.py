@@ -6,6 +6,7 @@ import pytest
 from lssat.errors import ConfigError
 from lssat.on_ray.ingest import Split
 from lssat.settings.data import DataConfig
+from lssat.storage.place import Place
 from lssat.task import Task
 from search.record.folder import RunFolder, Storage
 from search.study.context import Study, check_drawing
@@ -14,7 +15,7 @@ from search.study.context import Study, check_drawing
 def study(path, kind, resident):
     task = Task("smiling", kind, ("no", "yes"), (5, 5), 10)
     split = Split((), np.ones(0, bool), 32, 1, resident)
-    return Study(RunFolder(path), Storage(path), None, task, path, {1: {"train": split}})
+    return Study(RunFolder(path), Storage(Place.of(path)), None, task, path, {1: {"train": split}})
 
 
 @pytest.mark.parametrize("asked", [{"sampling": "balanced"}, {"sampling": "paired"}, {"weights": {"a": 1.0}}])

@@ -7,6 +7,7 @@ import optuna
 import pytest
 from rich.console import Console
 
+from lssat.storage.place import Place
 from search.findings import leaderboard
 from search.record.folder import RunFolder, Stage, Storage
 from search.record.trials import Status
@@ -64,7 +65,7 @@ class Studied:
         hours = {} if num_epochs is None else {"hours": num_epochs * EPOCH / 3600}
         space = load(path / "s.yaml", "laptop", {}, {**search, **hours})
         folder = RunFolder(path / "study")
-        study = Study(folder, Storage(folder.path), space, None, folder.path, {})
+        study = Study(folder, Storage(Place.of(folder.path)), space, None, folder.path, {})
         said = io.StringIO()
         console = Console(file=said, width=200)
         until = deadline.Deadline(space.search, 4, clock[0], num_rates(space))

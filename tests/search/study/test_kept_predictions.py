@@ -14,6 +14,7 @@ from lssat.data.prepared.decoding import read_resident
 from lssat.data.prepared.table import DatasetInfo, Row, shard_paths
 from lssat.data.prepared.writing import write_dataset
 from lssat.evaluation.units import RowTexts, texts_to_send
+from lssat.storage.place import Place
 from lssat.task import Task
 from lssat.train import checkpoint
 from lssat.train.distributed import Distributed
@@ -74,7 +75,7 @@ def study_of(tmp_path, task):
     write_dataset(tmp_path / "data", rows, info)
     counts = tuple(ROWS // len(classes) for _ in classes)
     folder = RunFolder(tmp_path / "results" / "s")
-    storage = Storage(tmp_path / "elsewhere")
+    storage = Storage(Place.of(tmp_path / "elsewhere"))
     (tmp_path / "space.yaml").write_text(yaml.safe_dump({"fixed": SMALL, "space": {"optim.weight_decay": [0.0, 0.1]}}))
     space = load(tmp_path / "space.yaml", "laptop", {}, {})
     return Study(folder, storage, space, Task(task, kind, classes, counts, ROWS), tmp_path / "data", {}), settings
@@ -95,7 +96,7 @@ def trained(study, settings, name="0000-seed0", stop_after=None, ends=True):
         if len(results) == stop_after:
             raise KeyboardInterrupt
 
-    checkpoints = study.storage.checkpoints(Stage.FINAL, name)
+    checkpoints = study.storage.checkpoints(Stage.FINAL, name).local
     run = TrainingRun(config, study.task, train, val, Distributed(torch.device("cpu")), checkpoints, texts)
     fit(run, report)
     for result in results:
@@ -170,7 +171,7 @@ def test_a_study_that_goes_on_keeps_what_a_kill_came_before(hue):
     tuning._settle(study, Stage.FINAL)
     kept = record.predictions("val").read_bytes()
     assert read(record.predictions("val")).about.metric == "macro_f1"
-    assert not (study.storage.checkpoints(Stage.FINAL, record.name) / "last").exists()
+    assert not (study.storage.checkpoints(Stage.FINAL, record.name).local / "last").exists()
     checkpoint.save(study.storage.best(Stage.FINAL, record.name), tensors={}, state={})
     tuning._settle(study, Stage.FINAL)
     assert record.predictions("val").read_bytes() == kept, "what is kept stays"

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from lssat.on_ray.machine_fault import MachineFailed
+from lssat.storage.place import Place
 from search.earlier.trials import ranked, taken_over, tried_first
 from search.findings import final_table, leaderboard
 from search.record.folder import RunFolder, Stage, Storage
@@ -85,7 +86,7 @@ class Disk:
 
     def session(self, kill_at=None):
         """Search, try rates, and train the final stage; the number of writes. Killed before write `kill_at`, from 0."""
-        study = Study(self.folder, Storage(self.folder.path), self.space, None, self.folder.path, {})
+        study = Study(self.folder, Storage(Place.of(self.folder.path)), self.space, None, self.folder.path, {})
         console, writes = Console(file=io.StringIO()), 0
 
         def counted(write):
@@ -188,7 +189,7 @@ def test_a_run_whose_checkpoint_was_lost_is_trained_again_and_its_record_stays(t
     before, num_trained = disk.ends(), disk.tune.num_trained
     lost = next(record for record in disk.folder.records(stage) if record.status == "complete")
     disk.tune.saved.pop(lost.name)
-    study = Study(disk.folder, Storage(disk.folder.path), disk.space, None, disk.folder.path, {})
+    study = Study(disk.folder, Storage(Place.of(disk.folder.path)), disk.space, None, disk.folder.path, {})
     with patch.object(tuning, "_tune", disk.tune):
         tuning.train_again(study, stage, [lost.name], tuning.begin_progress(study, Console(file=io.StringIO())))
     assert disk.tune.num_trained == num_trained + 4

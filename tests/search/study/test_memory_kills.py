@@ -19,6 +19,7 @@ os.environ["RAY_memory_monitor_refresh_ms"] = "100"
 from pathlib import Path
 import ray
 from ray import tune
+from lssat.storage.place import Place
 from lssat.train import microbatch
 from search.strategy.suggestion import Suggestion, suggestion_of
 from search.study import memory_kills
@@ -28,7 +29,7 @@ storage = Path(sys.argv[1])
 class Recover(tune.Callback):
     def on_trial_recover(self, iteration, trials, trial, **info):
         suggestion = suggestion_of(trial)
-        memory_kills.halve_rows_if_killed(trial, storage / "trials" / suggestion.name, suggestion.config)
+        memory_kills.halve_rows_if_killed(trial, Place.of(storage / "trials" / suggestion.name), suggestion.config)
 
 KILLS = ["plain", "memory", "none"]
 

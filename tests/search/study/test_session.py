@@ -9,6 +9,7 @@ import pytest
 from lssat.data.prepare.detection import DETECTOR
 from lssat.data.prepared.table import DatasetInfo, changed_fingerprint, detected_fingerprint
 from lssat.errors import ConfigError
+from lssat.storage.place import Place
 from search.record.folder import RunFolder, Storage
 from search.record.manifest import Manifest, read_manifest
 from search.space.file import load
@@ -38,9 +39,9 @@ def test_the_weights_that_backbones_begin_with_stay_on_record(tmp_path: Path) ->
     folder.path.mkdir()
     weights = [{"architecture": "test_vit", "file": "/w/vit.pth", "sha256": "0", "match": "80 tensors matched"}]
     data = {"source": "faces.csv", "fingerprint": "x"}
-    session = Session(folder, Storage(folder.path), space, tmp_path, tmp_path, None, None)
+    session = Session(folder, Storage(Place.of(folder.path)), space, tmp_path, tmp_path, None, None)
     assert _begin(session, data, weights).first_weights == weights
     begun = read_manifest(folder.manifest)
-    resumed = Session(folder, Storage(folder.path), space, tmp_path, tmp_path, None, begun)
+    resumed = Session(folder, Storage(Place.of(folder.path)), space, tmp_path, tmp_path, None, begun)
     assert _begin(resumed, data, []).first_weights == weights
     assert read_manifest(folder.manifest).first_weights == weights

@@ -12,6 +12,7 @@ from tensorboard.context import RequestContext
 from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.hparams import api_pb2, backend_context, get_experiment, list_session_groups
 
+from lssat.storage.place import Place
 from search.record.folder import RunFolder, Stage, Storage
 from search.record.trials import Outcome, Status
 from search.space.file import load
@@ -59,7 +60,7 @@ def study(tmp_path):
     (tmp_path / "space.yaml").write_text(SPACE)
     space = load(tmp_path / "space.yaml", "laptop", {}, {})
     folder = RunFolder(tmp_path / "results" / "s")
-    return Study(folder, Storage(folder.path), space, None, tmp_path, {})
+    return Study(folder, Storage(Place.of(folder.path)), space, None, tmp_path, {})
 
 
 def panel(number):

@@ -8,6 +8,7 @@ import numpy as np
 from lssat.evaluation.metrics import one_score
 from lssat.evaluation.predictions import Predictions
 from lssat.evaluation.units import RowTexts
+from lssat.storage.place import Place
 from search.page.study import read_study
 from search.planted.files import ABOUT, METRIC
 from search.record import manifest
@@ -45,7 +46,7 @@ def begun(path, text, task="emotion"):
     space, folder = load(path / "s.yaml", "laptop", {}, {}), RunFolder(path)
     rows = {"train": 10, "val": UNITS, "test": 10}
     data = {"fingerprint": task, "rows": rows, "source": "faces.csv", "task": task, "rejects": 0}
-    manifest.new_manifest(folder, space, data, path).begin_session(Storage(path), space, "faces.csv")
+    manifest.new_manifest(folder, space, data, path).begin_session(Storage(Place.of(path)), space, "faces.csv")
     return folder, space
 
 

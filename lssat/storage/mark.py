@@ -1,14 +1,14 @@
-"""Whether a storage is there: the folder tree, on this machine or shared by many, that checkpoints go to."""
+"""Whether a storage is there: the folder tree or the objects, of this machine or shared by many, that checkpoints go
+to.
+"""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
-
-class StorageLost(OSError):
-    """The storage of a study is not where it was. The run that meets this is not at fault and can go on later."""
+from lssat.storage.patience import StorageLost
+from lssat.storage.place import Place
 
 
 @dataclass(frozen=True)
@@ -19,14 +19,14 @@ class StorageMark:
     written there succeeds and is lost, and what was written before seems never to have been. The mark tells.
     """
 
-    file: Path
+    file: Place
     line: str
 
     @property
     def is_there(self) -> bool:
         """Whether the storage is. Raises OSError where the file system cannot say."""
         try:
-            return self.line in self.file.read_text(encoding="utf-8").splitlines()
+            return self.line in self.file.read().decode("utf-8").splitlines()
         except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
             return False
 

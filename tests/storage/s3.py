@@ -1,0 +1,177 @@
+"""An object store on 127.0.0.1 that can be stopped and started, and small studies that are kept in it."""
+
+import csv
+import io
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import boto3
+import numpy as np
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+BUCKET = "faces"
+KEY = "key-that-nobody-must-read"
+SPACE = """
+fixed: {backbone.name: test_resnet, data.image_size: 32, masking.unit: 8, optim.epochs: 2, optim.warmup_epochs: 0,
+  optim.batch_size: 16, decoder.dim: 32, resources.cpus_per_worker: 1}
+space:
+  optim.lr: {low: 0.001, high: 0.02, log: true}
+search: {num_trials: 3, sampler: random, scheduler: asha, grace_epochs: 1, reduction_factor: 2, max_concurrent: 1,
+  finalists: 1, final_seeds: 2, supervised: none}
+"""
+
+
+class ObjectStore:
+    """moto's server, whose objects are in its memory."""
+
+    def __init__(self):
+        with closing(socket.socket()) as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)], **quiet
+        )
+        for _ in range(600):
+            with closing(socket.socket()) as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    break
+            time.sleep(0.1)
+        self.client = boto3.client("s3", endpoint_url=self.url, region_name="us-east-1", **self._keys)
+        self.client.create_bucket(Bucket=BUCKET)
+
+    @property
+    def _keys(self):
+        return {"aws_access_key_id": "testing", "aws_secret_access_key": KEY}
+
+    @property
+    def environment(self):
+        return {
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": KEY,
+            "AWS_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_ENDPOINT_URL": self.url,
+        }
+
+    def names(self, under=""):
+        """Of the objects that begin so."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=under)
+        found = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
+        return [name for name in found if not name.endswith("/")]
+
+    @contextmanager
+    def unreachable(self):
+        """Inside, whoever connects is never answered."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
+    def stop(self):
+        self._process.kill()
+        self._process.wait()
+
+
+def write_faces(path):
+    """Bright and dark noise: learnable at once."""
+    random = np.random.default_rng(0)
+    rows = {"image": [], "bright": [], "split": []}
+    for split, number in (("train", 64), ("val", 32), ("test", 32)):
+        for index in range(number):
+            out = io.BytesIO()
+            pixels = random.integers(0, 200, (32, 32, 3)) + 15 * (index % 2)
+            Image.fromarray(pixels.astype(np.uint8)).save(out, "PNG")
+            for name, value in (("image", out.getvalue()), ("bright", index % 2), ("split", split)):
+                rows[name].append(value)
+    pq.write_table(pa.table(rows), path)
+
+
+class Study:
+    """A study of the command line on such faces; each of its heads is a folder for results that can be lost."""
+
+    def __init__(self, folder, faces, store=None, storage=None):
+        self.results, self.faces, self._store = folder / "results", faces, store
+        folder.mkdir()
+        self.space = folder / "space.yaml"
+        self.space.write_text(SPACE)
+        self.storage = storage
+
+    @property
+    def path(self):
+        return self.results / "study"
+
+    def start(self, *words):
+        command = [sys.executable, str(ROOT / "search/run.py"), "--space", self.space, "--data", self.faces]
+        command += ["--task", "bright", "--results", self.results, "--name", "study", "--profile", "laptop"]
+        command += ["--storage", self.storage] if self.storage else []
+        environment = os.environ | (self._store.environment if self._store else {}) | {"COLUMNS": "200"}
+        return subprocess.Popen(
+            [*map(str, command), *words],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *words, code=0):
+        """To its end; what it said."""
+        process = self.start(*words)
+        said, _ = process.communicate(timeout=400)
+        assert process.returncode == code, said
+        return said
+
+    def epochs(self):
+        """On record so far."""
+        return sum(len(file.read_text().splitlines()) for file in self.path.glob("*/*/metrics.jsonl"))
+
+    def lose_head(self):
+        """The machine of the driver is gone, with all that was on it."""
+        shutil.rmtree(self.results)
+
+    def table(self):
+        """The final table and the leaderboard, without what a clock says."""
+        tables = []
+        for name in ("finals.csv", "leaderboard.csv"):
+            with (self.path / name).open(newline="") as file:
+                rows = list(csv.DictReader(file))
+            clocked = ("images_per_s", "seconds", "flops_per_s", "hours")
+            tables.append([{k: v for k, v in row.items() if not any(c in k for c in clocked)} for row in rows])
+        return tables
+
+
+def kill(process):
+    """SIGKILL to the driver and all that it started."""
+    family = [process, *psutil.Process(process.pid).children(recursive=True)]
+    for each in family:
+        each.kill() if isinstance(each, subprocess.Popen) else _kill(each)
+    process.wait()
+
+
+def _kill(process):
+    try:
+        process.kill()
+    except psutil.NoSuchProcess:
+        return
+
+
+def wait_for(condition, seconds=200):
+    """Until it holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.1)

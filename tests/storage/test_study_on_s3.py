@@ -1,0 +1,103 @@
+"""A study whose storage is an object store ends as one on a disk does, and outlives the machine of its driver."""
+
+import contextlib
+import json
+import sqlite3
+import time
+
+import pytest
+
+from tests.storage.s3 import BUCKET, KEY, Study, kill, wait_for, write_faces
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray"), pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "faces.parquet"
+    write_faces(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, faces):
+    """The tables of the study on this machine's disk, where nothing happened to it."""
+    study = Study(tmp_path_factory.mktemp("here") / "study", faces)
+    study.run()
+    return study.table()
+
+
+def named(name):
+    return f"s3://{BUCKET}/{name}"
+
+
+def test_a_study_on_s3_comes_to_the_winner_of_one_on_a_disk(store, faces, tmp_path, undisturbed):
+    study = Study(tmp_path / "s", faces, store, named("whole"))
+    said = study.run()
+    assert study.table() == undisturbed
+    assert "winner:" in said
+    kept = store.names("whole/study/")
+    assert not [name for name in kept if "/last/" in name], "of runs that are over the best checkpoint is kept"
+    pointer = json.loads(store.client.get_object(Bucket=BUCKET, Key="whole/study/study.json")["Body"].read())
+    assert {"study.db", "manifest.json", "report.html", "finals.csv"} <= pointer["files"].keys()
+    assert {f"whole/study/study/{digest}" for digest in pointer["files"].values()} == {
+        name for name in kept if name.startswith("whole/study/study/")
+    }, "older copies are deleted"
+    written = [file.read_bytes() for file in study.path.rglob("*") if file.is_file()]
+    assert not any(KEY.encode() in content for content in written) and KEY not in said
+
+
+def test_a_new_head_goes_on_from_the_storage_alone(store, faces, tmp_path, undisturbed):
+    """Driver killed, its disk gone: twice, within the search and within the final stage."""
+    study = Study(tmp_path / "s", faces, store, named("head"))
+    for epochs in (3, 8):
+        process = study.start("--resume")
+        wait_for(lambda: study.epochs() >= epochs)  # noqa: B023
+        before = study.epochs()
+        kill(process)
+        study.lose_head()
+    said = study.run("--resume")
+    assert "rebuilt from s3://faces/head/study" in said
+    assert before >= 8
+    assert study.table() == undisturbed
+
+
+def test_a_new_study_does_not_take_the_place_of_one_that_lost_its_head(store, faces, tmp_path):
+    study = Study(tmp_path / "s", faces, store, named("kept"))
+    process = study.start()
+    wait_for(lambda: "kept/study/study.json" in store.names("kept/"))
+    kill(process)
+    study.lose_head()
+    assert "holds a study of that name" in study.run(code=2)
+    assert "kept/study/study.json" in store.names("kept/")
+
+
+def test_a_store_that_does_not_answer_for_a_while_costs_no_epoch(store, faces, tmp_path, undisturbed):
+    study = Study(tmp_path / "s", faces, store, named("hangs"))
+    process = study.start()
+    wait_for(lambda: study.epochs() >= 2)
+    with store.unreachable():
+        time.sleep(12)
+    said, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, said
+    assert study.table() == undisturbed
+
+
+def test_a_locked_study_is_waited_for(store, faces, tmp_path, undisturbed):
+    study = Study(tmp_path / "s", faces, store, named("locked"))
+    process = study.start()
+    wait_for(lambda: study.epochs() >= 2)
+    with contextlib.closing(sqlite3.connect(study.path / "study.db", timeout=30)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        time.sleep(8)
+        other.rollback()
+    said, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, said
+    assert study.table() == undisturbed
+
+
+@pytest.mark.parametrize("storage", ["s3://no-such-bucket/x", "s3://A:B@bucket/x"])
+def test_a_storage_that_refuses_is_told_before_anything_is_made(store, faces, tmp_path, storage):
+    study = Study(tmp_path / "s", faces, store, storage)
+    said = study.run(code=2)
+    assert ("make the bucket" in said or "must hold no key" in said) and not study.path.exists()
