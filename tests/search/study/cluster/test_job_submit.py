@@ -40,7 +40,11 @@ def free_ports(count):
 
 @pytest.fixture
 def environment():
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "TUNE_", "AWS_", "PYTHONPATH"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("RAY_", "TUNE_", "AWS_", "PYTHONPATH"))
+    }
     return kept | {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(16),
@@ -94,6 +98,7 @@ def project(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("ray")
+@pytest.mark.timeout(600)
 def test_a_submitted_study_ends_with_a_winner_outside_the_folder_of_the_job(tmp_path, environment, dashboard, project):
     for _ in range(60):  # until the agent that starts jobs is up
         code, said = submit(dashboard, environment, project)
