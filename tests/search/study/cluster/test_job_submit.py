@@ -98,6 +98,7 @@ def project(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("ray")
+@pytest.mark.timeout(600)
 def test_a_submitted_study_ends_with_a_winner_outside_the_folder_of_the_job(tmp_path, environment, dashboard, project):
     for _ in range(60):  # until the agent that starts jobs is up
         code, said = submit(dashboard, environment, project)
