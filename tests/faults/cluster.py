@@ -63,7 +63,8 @@ class Cluster:
             "print(*[n['NodeManagerAddress'] + ' ' + n['NodeID'] for n in ray.nodes() if n['Alive']], sep='\\n')\"",
         )
         node = dict(line.split() for line in nodes.splitlines() if line.startswith("10."))[self.hosts.addresses[name]]
-        typed = f"ray drain-node --reason=preemption --deadline-remaining-seconds={seconds} --reason-message=spot"
+        why = "--reason=DRAIN_NODE_REASON_PREEMPTION --reason-message=spot"
+        typed = f"ray drain-node {why} --deadline-remaining-seconds={seconds}"
         self.hosts.run("head", f"{RAY}{typed[3:]} --node-id={node} --address={self.address}")
         return typed
 

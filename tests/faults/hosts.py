@@ -27,6 +27,8 @@ NEEDED = ("ip", "unshare", "nsenter", "setpriv")
 LAN = f"""
 mount --make-rprivate /
 mount -t tmpfs tmpfs /run
+echo '127.0.0.1 localhost' > /run/hosts
+mount --bind /run/hosts /etc/hosts
 ip link set lo up
 ip link add br0 type bridge
 ip addr add {SUBNET}.254/24 dev br0
@@ -85,6 +87,8 @@ class Hosts:
         known = name in self.addresses
         number = list(self.addresses).index(name) + 1 if known else len(self.addresses) + 1
         address = self.addresses.setdefault(name, f"{SUBNET}.{number}")
+        if not known:
+            self._on_lan(f"echo '{address} {name}' >> /run/hosts")
         folders = ":".join(str(path) for path in dict.fromkeys([ROOT, Path(sys.prefix).resolve(), self.shared]))
         command = [*MAKE, "bash", "-c", HOST, "host", name, folders]
         outer = subprocess.Popen([*self._enter("lan"), *command], stdin=subprocess.DEVNULL)

@@ -35,7 +35,7 @@ def injected(request: pytest.FixtureRequest) -> Callable[[Fault], None]:
 
     def write(fault: Fault) -> None:
         if folder := os.environ.get(FOLDER):
-            name = re.sub(r"\W+", "-", request.node.nodeid.rpartition("/")[2])
+            name = re.sub(r"\W+", "-", request.node.name)
             text = json.dumps({**asdict(fault), "test": request.node.nodeid.partition("[")[0]})
             Path(folder).mkdir(parents=True, exist_ok=True)
             Path(folder, f"{name}.json").write_text(text)

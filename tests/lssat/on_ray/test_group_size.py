@@ -1,0 +1,24 @@
+"""With how many workers a group goes on that lost some."""
+
+import pytest
+
+from lssat.config import build
+from lssat.on_ray.worker import group_size
+
+
+@pytest.mark.parametrize(
+    ("own", "batch", "more", "places", "number"),
+    [
+        (4, 64, {}, 4, 4),
+        (4, 64, {}, 9, 4),
+        (4, 64, {}, 3, 2),
+        (4, 64, {}, 0, 1),
+        (6, 48, {}, 5, 4),
+        (6, 18, {}, 5, 3),
+        (4, 16, {"optim.accumulate": 4}, 3, 2),
+        (6, 12, {"augment.mixup": 0.2}, 5, 3),
+    ],
+)
+def test_the_largest_number_that_divides_the_batch_and_has_a_place(own, batch, more, places, number):
+    config = build({"resources.num_workers": own, "optim.batch_size": batch, **more})
+    assert group_size(config, places) == number
