@@ -232,7 +232,10 @@ def check_url(storage: Place) -> None:
 def write_probe(probe: Place, node: str, nodes: list[str]) -> str:
     """On a node: what keeps it from writing to a folder; nothing if it can."""
     try:
-        (probe / node).write(node.encode())
+        if probe.local:
+            (probe.local / node).write_text(node)  # makes no folder where none is mounted
+        else:
+            (probe / node).write(node.encode())
     except OSError as error:
         return f"it cannot write there: {error.strerror or error}"
     return ""

@@ -168,18 +168,18 @@ def hue(tmp_path):
 
 def test_a_study_that_goes_on_keeps_what_a_kill_came_before(hue):
     study, record = hue
-    tuning._settle(study, Stage.FINAL)
+    tuning._settle(study, Stage.FINAL, study.folder.records(Stage.FINAL))
     kept = record.predictions("val").read_bytes()
     assert read(record.predictions("val")).about.metric == "macro_f1"
     assert not (study.storage.checkpoints(Stage.FINAL, record.name).local / "last").exists()
     checkpoint.save(study.storage.best(Stage.FINAL, record.name), tensors={}, state={})
-    tuning._settle(study, Stage.FINAL)
+    tuning._settle(study, Stage.FINAL, study.folder.records(Stage.FINAL))
     assert record.predictions("val").read_bytes() == kept, "what is kept stays"
 
 
 def test_tensorboard_shows_of_a_finalist_alone_how_it_judges_the_rows(hue):
     study, record = hue
-    tuning._settle(study, Stage.FINAL)
+    tuning._settle(study, Stage.FINAL, study.folder.records(Stage.FINAL))
     tensorboard_of(study, Stage.SEARCH).end(record)
     for stage, classes, pictures in (
         ("final", ["val/a", "val/b", "val/c"], ["validation confusion"]),
@@ -194,7 +194,7 @@ def test_tensorboard_shows_of_a_finalist_alone_how_it_judges_the_rows(hue):
 def test_a_run_that_is_not_complete_keeps_nothing(hue):
     study, record = hue
     record.end(Outcome(Status.STOPPED))
-    tuning._settle(study, Stage.FINAL)
+    tuning._settle(study, Stage.FINAL, study.folder.records(Stage.FINAL))
     assert not record.predictions("val").exists()
 
 
@@ -225,7 +225,7 @@ def gone(best):
 def test_a_checkpoint_without_predictions_of_the_best_epoch_breaks_nothing(hue, change):
     study, record = hue
     change(study.storage.best(Stage.FINAL, record.name))
-    tuning._settle(study, Stage.FINAL)
+    tuning._settle(study, Stage.FINAL, study.folder.records(Stage.FINAL))
     assert not record.predictions("val").exists()
     found = scored_runs(study.folder, Stage.FINAL, {record.name: ("0000", 0)})
     assert found.lacking.startswith(f"{record.name} has no kept predictions")

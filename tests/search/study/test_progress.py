@@ -130,8 +130,8 @@ def test_of_many_running_trials_the_best_are_shown_and_how_many_more_there_are()
             suggestion = Suggestion(f"{number:04d}", {"backbone.name": "test_vit", "optim.epochs": 4})
             progress.started(suggestion)
             progress.observe(suggestion, epoch(1, number / 100))
-        with console.capture() as shown:
-            console.print(progress.render())
+    with console.capture() as shown:  # without what the display itself draws
+        console.print(progress.render())
     lines = shown.get().rstrip().splitlines()
     assert len(lines) <= console.height and all(cell_len(line) <= 200 for line in lines)
     assert "0099" in lines[2] and "0098" in lines[3]

@@ -201,7 +201,7 @@ def test_trials_that_paused_and_were_never_promoted_get_their_row_when_the_searc
     """Nobody reports their end; and a kill may have come between an end and its row."""
     record = train(study, Stage.SEARCH, Suggestion("0000", SAMPLED), (1, 2, 3))
     record.end(Outcome(Status.STOPPED, "", 30.0))
-    tuning._settle(study, Stage.SEARCH)
+    tuning._settle(study, Stage.SEARCH, study.folder.records(Stage.SEARCH))
     assert Table(study).rows["search/0000"]["status"] == "stopped"
 
 
@@ -279,7 +279,7 @@ def test_a_damaged_picture_ends_no_search_and_is_said_once(study, caplog):
         record = train(study, Stage.SEARCH, Suggestion(name, SAMPLED), (1, 2, 3))
         record.panel.write_bytes(b"\x89PNG nothing")
         record.end(Outcome(Status.STOPPED, "", 30.0))
-    tuning._settle(study, Stage.SEARCH)
+    tuning._settle(study, Stage.SEARCH, study.folder.records(Stage.SEARCH))
     assert len([line for line in caplog.records if "TensorBoard lacks" in line.message]) == 1
 
 

@@ -11,7 +11,7 @@ from search.page.document import Chart
 from search.page.report import report_of
 from search.page.sections.classes import by_class, calibration, subgroups
 from search.page.study import StudyOnPage
-from search.record.folder import Stage
+from search.record.folder import RunFolder, Stage
 from search.record.manifest import Manifest
 from tests.search.page import answered
 from tests.search.page.answered import KINDS, Answers, labels, right, said_in, tables_in
@@ -175,7 +175,7 @@ def test_a_study_without_a_run_of_full_budget_has_none_of_these_sections(tmp_pat
     for stage in (Stage.SEARCH, Stage.FINAL):
         for record in study.folder.records(stage):
             (record.folder / "outcome.json").unlink()
-    begun = StudyOnPage(study.id, study.folder, study.manifest)
+    begun = StudyOnPage(study.id, RunFolder(study.folder.path), study.manifest)
     assert by_class.section(begun) is None
     assert calibration.section(begun) is None
     assert subgroups.section(begun) is None

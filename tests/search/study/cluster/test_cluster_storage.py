@@ -3,6 +3,7 @@
 import pytest
 from ray._private.utils import check_version_info
 
+from lssat.storage.place import Place
 from search.study.cluster import look_for_probes, why_not_joined, write_probe
 
 
@@ -10,7 +11,7 @@ from search.study.cluster import look_for_probes, why_not_joined, write_probe
 def test_a_node_that_cannot_write_says_why(tmp_path, what):
     if what == "a file":
         (tmp_path / "probe").touch()
-    assert write_probe(tmp_path / "probe", "n1", ["n1"]).startswith("it cannot write there: N")
+    assert write_probe(Place.of(tmp_path / "probe"), "n1", ["n1"]).startswith("it cannot write there: N")
 
 
 def test_nodes_that_write_to_folders_of_their_own_do_not_see_each_other(tmp_path):
@@ -18,10 +19,10 @@ def test_nodes_that_write_to_folders_of_their_own_do_not_see_each_other(tmp_path
     for node in nodes:
         folder = tmp_path / ("own" if node == "n3" else "shared")
         folder.mkdir(exist_ok=True)
-        assert write_probe(folder, node, nodes) == ""
-    assert look_for_probes(tmp_path / "shared", "n1", nodes) == "it does not see what 1 nodes write"
-    assert look_for_probes(tmp_path / "own", "n3", nodes) == "it does not see what 2 nodes write"
-    assert look_for_probes(tmp_path / "shared", "n1", nodes[:2]) == ""
+        assert write_probe(Place.of(folder), node, nodes) == ""
+    assert look_for_probes(Place.of(tmp_path / "shared"), "n1", nodes) == "it does not see what 1 nodes write"
+    assert look_for_probes(Place.of(tmp_path / "own"), "n3", nodes) == "it does not see what 2 nodes write"
+    assert look_for_probes(Place.of(tmp_path / "shared"), "n1", nodes[:2]) == ""
 
 
 def test_a_cluster_of_another_python_is_said_to_be_that():
