@@ -9,6 +9,8 @@ import json
 import sys
 from pathlib import Path
 
+WIDTH = 120
+BOX = "┏┃┡│└"  # the leaderboard, which is wider than a page
 HEAD = """# Faults
 
 What happens to a study when something breaks, measured: `make faults` injects each fault by the command that is shown
@@ -30,7 +32,9 @@ def page(folder: Path) -> str:
         text += "\n## Three machines, one drained, one killed, one joined\n\n"
         text += "Machines of one's own network each, in namespaces of one computer (`tests/faults/hosts.py`). `$` is\n"
         text += "what was typed, the rest what the search said.\n\n"
-        text += f"```text\n{transcript.read_text()}```\n"
+        lines = [line for line in transcript.read_text().splitlines() if not set(line) & set(BOX)]
+        lines = [line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…" for line in lines]
+        text += "\n".join(["```text", *lines, "```", ""])
     return text
 
 

@@ -58,7 +58,8 @@ def test_three_machines_of_which_one_is_drained_one_killed_and_one_joins(tmp_pat
         told.type("three", f"ray start --address={addresses['head']}:6379 --num-cpus=1")
         until(lambda: made.trains("three"))
         told.add("(three trains)")
-        code = command.end(500)
+        until(lambda: command.process.poll() is not None, 500)
+        code = command.end()
         told.listen()
         assert code == 0, command.text
         assert made.hosts

@@ -26,9 +26,8 @@ def reason(wanted: Mapping[str, float], have: Mapping[str, float], free: Mapping
             return f"it needs {_amount(kind, amount)}, and the cluster has {number}: {nodes} left"
     for kind, amount in wanted.items():
         if kind in KINDS and amount > free.get(kind, 0):
-            return (
-                f"it needs {_amount(kind, amount)}, and of the cluster's {have[kind]:g} {free.get(kind, 0):g} are free"
-            )
+            left = f"{free[kind]:g} free" if free.get(kind) else "none free"
+            return f"it needs {_amount(kind, amount)}, and of the cluster's {have[kind]:g} there is {left}"
     return ""
 
 

@@ -98,7 +98,7 @@ def test_where_there_is_no_time_for_an_epoch_it_leaves_at_once(killed, monkeypat
 @pytest.mark.parametrize(
     ("wanted", "have", "free", "text"),
     [
-        ({"CPU": 2, "GPU": 1}, {"CPU": 8, "GPU": 4}, {"CPU": 4}, "1 GPU, and of the cluster's 4 0 are free"),
+        ({"CPU": 2, "GPU": 1}, {"CPU": 8, "GPU": 4}, {"CPU": 4}, "1 GPU, and of the cluster's 4 there is none free"),
         ({"CPU": 2, "GPU": 1}, {"CPU": 8}, {"CPU": 8}, "1 GPU, and the cluster has none: 3 nodes left"),
         ({"CPU": 4, "GPU": 0}, {"CPU": 2}, {"CPU": 2}, "4 CPUs, and the cluster has 2: 3 nodes left"),
         ({"CPU": 2, "GPU": 0}, {"CPU": 4}, {"CPU": 2}, ""),
