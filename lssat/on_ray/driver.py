@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import ray
+from ray._private import ray_constants
 from ray._private.node import Node
 
 from lssat.command import signals_wait
@@ -48,6 +49,7 @@ def start(address: str, **options: Any) -> None:
     SIGTERM stays with `lssat.command`: Ray would end this process by it without a word (Ray 2.60).
     """
     os.environ["RAY_DISABLE_FAILURE_SIGNAL_HANDLER"] = "1"
+    ray_constants.RAY_DISABLE_FAILURE_SIGNAL_HANDLER = True  # what this process has read when it imported Ray
     ray._private.utils.set_sigterm_handler = lambda handler: None
     # What it says goes to a file, but it would colour the dashboard's address, and how often a line was repeated.
     logging.getLogger("ray._private.worker").setLevel(logging.WARNING)

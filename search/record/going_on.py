@@ -19,6 +19,7 @@ from search.space.settings import SearchConfig
 MAY_CHANGE = (
     "num_trials",
     "max_concurrent",
+    "hang_minutes",
     "max_epochs",
     "max_hours",
     "hours",
