@@ -127,16 +127,7 @@ def run(session: Session, console: Console) -> bool:
         data = {**_summary(used), FOLDS: values, SCORED_BY: scored_by, "prepared": str(prepared)}
         manifest = _begin(session, data, weights)  # everything is checked
         _say_how_to_watch(session.folder, console)
-        progress = tuning.begin_progress(study, console)
-        tuning.search(study, deadline, progress)
-        rows = leaderboard.of_folder(session.folder)
-        leaderboard.write(rows, session.folder)
-        settings = _time_for(study, rows, deadline, console)
-        manifest.begin_final_stage(settings)
-        _tune_baselines(study, rows, settings, progress)
-        runs = _final_runs(study, rows, settings, console)
-        tuning.train_finals(study, runs, progress)
-        tuning.train_again(study, *lost_runs(study, manifest, rows, runs, notify), progress)
+        rows, runs = _train(study, manifest, deadline, console, notify)
     finally:
         while_joined.close()
         driver.stop()
@@ -147,6 +138,23 @@ def run(session: Session, console: Console) -> bool:
         session.storage.drop_fetched()
     compare_with_plan(space, session.folder, console)
     return has_winner
+
+
+def _train(
+    study: Study, manifest: Manifest, deadline: Deadline, console: Console, notify: Notify
+) -> tuple[list[leaderboard.Row], list[FinalRun]]:
+    """The search, then the final stage: the ranked trials, and its runs. Raises as `tuning` does."""
+    progress = tuning.begin_progress(study, console)
+    tuning.search(study, deadline, progress)
+    rows = leaderboard.of_folder(study.folder)
+    leaderboard.write(rows, study.folder)
+    settings = _time_for(study, rows, deadline, console)
+    manifest.begin_final_stage(settings)
+    _tune_baselines(study, rows, settings, progress)
+    runs = _final_runs(study, rows, settings, console)
+    tuning.train_finals(study, runs, progress)
+    tuning.train_again(study, *lost_runs(study, manifest, rows, runs, notify), progress)
+    return rows, runs
 
 
 def _time_for(study: Study, rows: Sequence[leaderboard.Row], deadline: Deadline, console: Console) -> SearchConfig:

@@ -164,34 +164,26 @@ def look(address, environment, seconds):
     return done.stdout.strip() or done.stderr
 
 
-@pytest.mark.slow
-@pytest.mark.xdist_group("ray")
-@pytest.mark.timeout(600)
-def test_study_on_two_nodes(table, tmp_path, environment, cluster):
-    space = tmp_path / "tiny.yaml"
+def search(folder, table, cluster, environment, *more):
+    """What a small study on the cluster ended with; its results lie in `folder`."""
+    space = folder / "tiny.yaml"
     space.write_text(yaml.safe_dump(SPACE))
-    words = [
-        "--space",
-        space,
-        "--data",
-        table,
-        "--task",
-        "label",
-        "--address",
-        cluster,
-        "--results",
-        tmp_path / "results",
-        "--storage",
-        tmp_path / "shared",
-    ]
-    done = subprocess.run(
-        [sys.executable, "search/run.py", *words],
+    words = ["--space", space, "--data", table, "--task", "label", "--address", cluster]
+    return subprocess.run(
+        [sys.executable, "search/run.py", *words, "--results", folder / "results", *more],
         cwd=ROOT,
         env=environment,
         capture_output=True,
         text=True,
         timeout=400,
     )
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("ray")
+@pytest.mark.timeout(600)
+def test_study_on_two_nodes(table, tmp_path, environment, cluster):
+    done = search(tmp_path, table, cluster, environment, "--storage", tmp_path / "shared")
     folder = tmp_path / "results" / "tiny-squares-label"
     assert done.returncode == 0, done.stdout + done.stderr + (folder / "log.txt").read_text()[-4000:]
 
@@ -208,28 +200,7 @@ def test_study_on_two_nodes(table, tmp_path, environment, cluster):
 def test_a_node_with_another_version_is_refused_by_name_before_the_first_trial(
     table, tmp_path, environment, of_worker, cluster
 ):
-    space = tmp_path / "tiny.yaml"
-    space.write_text(yaml.safe_dump(SPACE))
-    words = [
-        "--space",
-        space,
-        "--data",
-        table,
-        "--task",
-        "label",
-        "--address",
-        cluster,
-        "--results",
-        tmp_path / "results",
-    ]
-    done = subprocess.run(
-        [sys.executable, "search/run.py", *words],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = search(tmp_path, table, cluster, environment)
     assert done.returncode == 2, done.stdout + done.stderr
     said = r"error: 1 of 1 nodes run other versions than this process: [\d.]+ has timm 0.0.1 instead of \d"
     assert re.match(said, done.stderr), done.stderr
