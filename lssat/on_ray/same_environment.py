@@ -12,9 +12,11 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from lssat.errors import ConfigError
 
+LOCK = Path(__file__).resolve().parents[2] / "requirements.lock"
 WITHOUT_LOCK = ("ray", "torch", "torchvision", "timm", "numpy", "pyarrow")
 """What is compared where the project was installed without its lock."""
 NUM_NAMED = 3
+REPAIR = "give all the same requirements.lock and Python and run `make setup` on each"
 
 
 def installed(names: Sequence[str]) -> dict[str, str]:
@@ -31,7 +33,7 @@ def installed(names: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def locked(lock: Path) -> list[str]:
+def locked(lock: Path = LOCK) -> list[str]:
     """The names of the packages in a file of lines `name==version`."""
     if not lock.exists():
         return list(WITHOUT_LOCK)
@@ -46,19 +48,19 @@ def differences(here: Mapping[str, str], there: Mapping[str, str]) -> str:
     return f"{said} and {more} more" if more > 0 else said
 
 
-def check(nodes: Mapping[str, str], lock: Path) -> None:
+def ask(node: str, names: Sequence[str]) -> ray.ObjectRef[dict[str, str]]:
+    """What the machine of Ray's id `node` has installed, as `ray.get` will give it."""
+    task = ray.remote(num_cpus=0)(installed)
+    return task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(names)
+
+
+def check(nodes: Mapping[str, str]) -> None:
     """Ask each of `nodes`, addresses by Ray's ids. Raises ConfigError, which names those that differ."""
-    names = locked(lock)
+    names = locked()
     here = installed(names)
-    ask = ray.remote(num_cpus=0)(installed)
-    asked = [
-        ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(names)
-        for node in nodes
-    ]
-    found = zip(nodes.values(), ray.get(asked, timeout=120), strict=True)
+    found = zip(nodes.values(), ray.get([ask(node, names) for node in nodes], timeout=120), strict=True)
     other = [f"{address} has {said}" for address, there in found if (said := differences(here, there))]
     if other:
         raise ConfigError(
-            f"{len(other)} of {len(nodes)} nodes run other versions than this process: {'; '.join(other)}; give all "
-            "the same requirements.lock and Python and run `make setup` on each"
+            f"{len(other)} of {len(nodes)} nodes run other versions than this process: {'; '.join(other)}; {REPAIR}"
         )

@@ -72,10 +72,11 @@ def _places(records: Sequence[TrialRecord]) -> tuple[int, float]:
     """The most epochs that went on at the same time, and the seconds in which any did or was to come soon."""
     changes = []
     for record in records:
-        before = 0.0
+        before, ended = 0.0, 0.0
         for end, trained in record.moments:
-            changes += [(end - (trained - before), 1), (end, -1)]
-            before = trained
+            begun = max(ended, end - (trained - before))  # two clocks: no epoch of a run begins before its last one ended
+            changes += [(begun, 1), (end, -1)]
+            before, ended = trained, end
     running = most = 0
     seconds, last = 0.0, None
     for moment, change in sorted(changes):

@@ -167,7 +167,10 @@ def group_of(backbone: str, search: SearchConfig) -> str:
 def final_runs(
     arms: Sequence[Arm], search: SearchConfig, first_seed: int, rotation: Rotation | None = None
 ) -> list[FinalRun]:
-    """A run of each arm with each of `search.final_seeds` seeds, seed by seed, and of each with each fold."""
+    """A run of each arm with each of `search.final_seeds` seeds, seed by seed, and of each with each fold. Supervised
+    baselines, which are over sooner, come last of each, so that few places stand empty at the end.
+    """
+    arms = sorted(arms, key=lambda arm: not arm.config.trains_auxiliary)
     seeds = range(first_seed, first_seed + search.final_seeds)
     if rotation is None:
         return [FinalRun(arm, seed) for seed in seeds for arm in arms]

@@ -109,7 +109,7 @@ def connect(address: str | None, root: Path) -> None:
         "env_vars": QUIET | KEEP_MEMORY | {"RAY_ADDRESS": address},
     }
     _join(address, job.beside(own, root))
-    same_environment.check(_others(), root / "requirements.lock")
+    same_environment.check(other_nodes())
 
 
 def _start_here_or_again(root: Path) -> None:
@@ -188,7 +188,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _others() -> dict[str, str]:
+def other_nodes() -> dict[str, str]:
     """The addresses of the nodes that run trials, but for the one of this process, by their ids."""
     alive = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) > 0]
     here = ray.get_runtime_context().get_node_id()

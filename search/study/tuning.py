@@ -40,6 +40,7 @@ from search.study.trial import StageContext, resources_of, run_trial
 from search.study.tune_adaptor import Adaptor, Listener, Participants
 from search.study.watch.alone import FORGIVEN_DEATHS, Deaths
 from search.study.watch.draining import DrainingNodes
+from search.study.watch.joining import JoiningNodes
 from search.study.watch.running import HungTrials, Look, Watch
 from search.study.watch.waiting import WaitingTrials
 
@@ -245,7 +246,8 @@ def _tune(study: Study, adaptor: Adaptor, recorder: Recorder, num_runs: int) -> 
     adaptor.most_at_once = lambda: most
     if study.on_cluster:
         adaptor.most_at_once = Following(wanted, study.is_streamed, search.max_concurrent)
-        looks += [DrainingNodes(recorder.progress.say), WaitingTrials(recorder.progress.wait)]
+        say, wait = recorder.progress.say, recorder.progress.wait
+        looks += [JoiningNodes(say), DrainingNodes(say), WaitingTrials(wait)]
     checkpoints, name = str(study.storage.place / stage), f"{study.folder.name}-{stage}"
     context = StageContext(
         study.splits, study.task, checkpoints, name, study.texts, study.storage.mark, study.rotated, study.keys

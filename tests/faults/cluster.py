@@ -37,10 +37,10 @@ class Cluster:
         at = f"--node-ip-address={own} --port=6379 --num-cpus={num_cpus}"
         self.hosts.run("head", f"{START} --head {at} --include-dashboard={shown}")
 
-    def join(self, name: str, num_cpus: int = 1) -> None:
-        """A machine joins."""
+    def join(self, name: str, num_cpus: int = 1, env: str = "") -> None:
+        """A machine joins. `env`: variables of its own, `NAME=value`."""
         own = self.hosts.add(name)
-        self.hosts.run(name, f"{START} --address={self.address} --node-ip-address={own} --num-cpus={num_cpus}")
+        self.hosts.run(name, f"{env} {START} --address={self.address} --node-ip-address={own} --num-cpus={num_cpus}")
 
     def words(self, *more: str, **search: object) -> list[str]:
         """The command of a study, typed on the head."""

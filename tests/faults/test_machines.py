@@ -75,3 +75,20 @@ def test_a_machine_that_is_drained(tmp_path, undisturbed, injected):
     assert "is on a node that is being drained; it goes on elsewhere after its next epoch" in command.text
     assert "died" not in command.text
     injected(Fault("a machine is drained, as before a spot machine goes", typed, "nothing", seconds))
+
+
+def test_a_machine_that_joins_with_another_version_is_given_no_trial(tmp_path, undisturbed, injected):
+    other = tmp_path / "other" / "timm-0.0.1.dist-info"
+    other.mkdir(parents=True)
+    (other / "METADATA").write_text("Name: timm\nVersion: 0.0.1\n")
+    with cluster(tmp_path, "one") as made:
+        command = made.search(max_concurrent=None)
+        until_it_trains(command, made)
+        made.join("two", env=f"PYTHONPATH={other.parent}")
+        address = made.hosts.addresses["two"]
+        said = f"node {address} has timm 0.0.1 instead of "
+        seconds = command.wait(lambda: said in command.text, 120)
+        command.wait(lambda: not made.trains("two"), 60)
+        check(command, tmp_path, undisturbed)
+    how = "ray start --address=head:6379 --num-cpus=1, with another timm"
+    injected(Fault("a machine with other versions joins", how, "nothing", seconds))

@@ -1,4 +1,6 @@
-"""A full disk, a locked study, a full object store, a half-written checkpoint: the study comes to the same end."""
+"""A full disk, a storage out of reach, a locked study, a full object store, a half-written checkpoint: the study comes
+to the same end.
+"""
 
 import os
 import sqlite3
@@ -12,6 +14,7 @@ import pytest
 from tests.faults.cluster import cluster
 from tests.faults.injected import Fault
 from tests.faults.study import Command, curves, outcomes, run_folder, words
+from tests.storage.s3 import BUCKET, ObjectStore
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 GO_ON = "the same command with `--resume`"
@@ -78,6 +81,23 @@ def test_a_checkpoint_is_half_written_when_the_command_is_killed(tmp_path, undis
     assert curves(run_folder(tmp_path)) == undisturbed
     how = "head -c 1000 last/tensors-*.safetensors > last/tensors-00000000.safetensors"
     injected(Fault("a checkpoint is half-written, the command killed", how, ONE_EPOCH, seconds, GO_ON))
+
+
+def test_the_storage_is_out_of_reach_for_a_minute(tmp_path, undisturbed, injected):
+    store = ObjectStore()
+    try:
+        asked = words(tmp_path, "--storage", f"s3://{BUCKET}/hangs")
+        command = Command.begin(asked, tmp_path, **store.environment)
+        command.wait(lambda: command.epochs() >= 2)
+        with store.unreachable():
+            time.sleep(60)
+        known = command.epochs()
+        seconds = command.wait(lambda: command.epochs() > known)
+        assert command.end() == 0, command.text
+    finally:
+        store.stop()
+    assert curves(run_folder(tmp_path)) == undisturbed
+    injected(Fault("the storage (S3) is out of reach for 60 s", "kill -STOP <the store>", "nothing", seconds))
 
 
 FILL = """

@@ -1,9 +1,6 @@
 """A study whose storage is an object store ends as one on a disk does, and outlives the machine of its driver."""
 
-import contextlib
 import json
-import sqlite3
-import time
 
 import pytest
 
@@ -70,30 +67,6 @@ def test_a_new_study_does_not_take_the_place_of_one_that_lost_its_head(store, fa
     study.lose_head()
     assert "holds a study of that name" in study.run(code=2)
     assert "kept/study/study.json" in store.names("kept/")
-
-
-def test_a_store_that_does_not_answer_for_a_while_costs_no_epoch(store, faces, tmp_path, undisturbed):
-    study = Study(tmp_path / "s", faces, store, named("hangs"))
-    process = study.start()
-    wait_for(lambda: study.epochs() >= 2)
-    with store.unreachable():
-        time.sleep(12)
-    said, _ = process.communicate(timeout=400)
-    assert process.returncode == 0, said
-    assert study.table() == undisturbed
-
-
-def test_a_locked_study_is_waited_for(store, faces, tmp_path, undisturbed):
-    study = Study(tmp_path / "s", faces, store, named("locked"))
-    process = study.start()
-    wait_for(lambda: study.epochs() >= 2)
-    with contextlib.closing(sqlite3.connect(study.path / "study.db", timeout=30)) as other:
-        other.execute("BEGIN EXCLUSIVE")
-        time.sleep(8)
-        other.rollback()
-    said, _ = process.communicate(timeout=400)
-    assert process.returncode == 0, said
-    assert study.table() == undisturbed
 
 
 @pytest.mark.parametrize("storage", ["s3://no-such-bucket/x", "s3://A:B@bucket/x"])

@@ -2,13 +2,10 @@
 
 import platform
 from importlib.metadata import version
-from pathlib import Path
 
 import pytest
 
 from lssat.on_ray.same_environment import WITHOUT_LOCK, differences, installed, locked
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_a_process_says_what_it_has():
@@ -20,7 +17,7 @@ def test_a_process_says_what_it_has():
 
 
 def test_the_names_are_those_of_the_lock(tmp_path):
-    names = locked(ROOT / "requirements.lock")
+    names = locked()
     assert {"ray", "torch", "timm"} <= set(names)
     assert installed(names) == installed(names)
     assert "none" not in installed(WITHOUT_LOCK).values()

@@ -315,6 +315,13 @@ def test_the_time_of_a_study_is_told_by_what_it_was_spent_on(tmp_path):
     assert found.spent["nothing runs"] == pytest.approx(30 / 100)
 
 
+def test_an_epoch_by_one_clock_does_not_begin_before_the_last_one_ended_by_another(tmp_path):
+    folder = RunFolder(tmp_path)
+    clocked = {"train/seconds": 9.0, "train/waiting_seconds": 0.0, "val/seconds": 1.0}
+    ended(folder, "0000", [(1010, 10), (1020, 20.04), (1030, 30.08)], **clocked)
+    assert actual(folder).spent["nothing runs"] == pytest.approx(0, abs=0.01), "there is one place"
+
+
 @pytest.mark.slow
 def test_the_command_launches_nothing_and_keeps_the_plan_for_later(tmp_path):
     (tmp_path / "s.yaml").write_text(SPACE)
