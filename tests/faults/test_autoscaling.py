@@ -11,7 +11,14 @@ from tests.faults.hosts import Hosts
 from tests.faults.study import outcomes, run_folder
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
-NODES = {"cpu": {"resources": {"CPU": 1}, "node_config": {}, "min_workers": 1, "max_workers": 3}}
+NODES = {
+    "cpu": {
+        "resources": {"CPU": 1, "object_store_memory": 100_000_000},
+        "node_config": {},
+        "min_workers": 1,
+        "max_workers": 3,
+    }
+}
 
 
 def test_trials_that_wait_bring_machines(tmp_path):

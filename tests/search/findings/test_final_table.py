@@ -42,7 +42,7 @@ def planned(folder, **search):
 def test_the_best_different_ones_and_their_supervised_baselines_with_fresh_seeds(folder):
     runs = planned(folder, finalists=3, final_seeds=2)
     assert [run.name for run in runs] == [
-        f"{arm}-seed{seed}" for seed in (1, 2) for arm in ("0001", "0001-supervised", "0003", "0000")
+        f"{arm}-seed{seed}" for seed in (1, 2) for arm in ("0001", "0000", "0001-supervised", "0003")
     ]  # 0003 is supervised itself; the baseline of 0000 is that of 0001  # fmt: skip
     for run in runs:
         config = run.suggestion.config
@@ -69,7 +69,7 @@ def test_the_best_of_each_backbone_are_finalists_where_they_are_wanted(of_two_ba
 
 def test_the_best_of_each_backbone_have_their_baselines_where_nobody_leaves_them_out(of_two_backbones):
     runs = planned(of_two_backbones, finalists=1, finalists_per="backbone", final_seeds=2)
-    assert [run.arm.name for run in runs[:4]] == ["0000", "0000-supervised", "0002", "0002-supervised"]
+    assert [run.arm.name for run in runs[:4]] == ["0000", "0002", "0000-supervised", "0002-supervised"]
     table = [run.arm.name for run in planned(of_two_backbones, finalists=2, supervised="none", final_seeds=2)]
     assert table == ["0000", "0001"] * 2
 

@@ -92,7 +92,7 @@ def test_the_best_rate_on_validation_is_the_baselines_and_the_table_knows_whose_
     runs = to_train(folder, wanted)
     finish(folder, runs, [0.5, 0.7, 0.6])
     found = arms(folder)
-    assert list(found) == ["0000", "0000-supervised", "0001"]
+    assert list(found) == ["0000", "0001", "0000-supervised"], "that which is over soonest comes last"
     assert found["0000-supervised"].config.optim.lr == rates(runs)[1] != 0.01
     assert {name: arm.supervised for name, arm in found.items()} == dict.fromkeys(found, "0000-supervised")
     lines = Baselines(folder, SEARCH).lines(finalists(folder), wanted)
@@ -186,7 +186,7 @@ def test_what_a_final_stage_began_with_stays(folder, tmp_path):
     assert to_train(folder, space(tmp_path)) == []
     before = {run.arm.name: run.arm.config for run in older}
     now = arms(folder)
-    assert list(now) == ["0003", "0000-supervised", "0000"], "no run of the baseline is trained under another name"
+    assert list(now) == ["0003", "0000", "0000-supervised"], "no run of the baseline is trained under another name"
     assert all(now[name].config == before[name] for name in now.keys() & before.keys())
 
 
