@@ -1,5 +1,6 @@
 """On the head of a cluster: trials that sleep, run as a study runs its trials, and the seconds that they took."""
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -9,7 +10,8 @@ from ray import tune
 from search.study import tuning
 from search.study.cluster import connect
 
-SECONDS, EPOCHS = 10.0, 5
+ROOT = Path(__file__).resolve().parents[3]
+SECONDS, EPOCHS = 20.0, 5
 
 
 def sleep_through(config):
@@ -18,10 +20,10 @@ def sleep_through(config):
         tune.report({"epoch": epoch + 1})
 
 
-def run(address: str, root: Path, num_trials: int, slots: int) -> float:
+def run(address: str, num_trials: int, slots: int) -> float:
     """Seconds from the first suggestion to the last end, with the cluster joined already."""
-    connect(address, root)
-    tuning.os.environ.update(tuning.TUNE_SETTINGS)
+    connect(address, ROOT)
+    os.environ.update(tuning.TUNE_SETTINGS)
     began = time.monotonic()
     tune.Tuner(
         tune.with_resources(sleep_through, {"cpu": 1}),
@@ -32,5 +34,5 @@ def run(address: str, root: Path, num_trials: int, slots: int) -> float:
 
 
 if __name__ == "__main__":
-    took = run(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    took = run(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
     print(f"took: {took:.2f}")
