@@ -74,7 +74,9 @@ def _places(records: Sequence[TrialRecord]) -> tuple[int, float]:
     for record in records:
         before, ended = 0.0, 0.0
         for end, trained in record.moments:
-            begun = max(ended, end - (trained - before))  # two clocks: no epoch of a run begins before its last one ended
+            begun = max(
+                ended, end - (trained - before)
+            )  # by two clocks; no epoch begins before its run's last one ended
             changes += [(begun, 1), (end, -1)]
             before, ended = trained, end
     running = most = 0
