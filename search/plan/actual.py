@@ -74,9 +74,8 @@ def _places(records: Sequence[TrialRecord]) -> tuple[int, float]:
     for record in records:
         before, ended = 0.0, 0.0
         for end, trained in record.moments:
-            begun = max(
-                ended, end - (trained - before)
-            )  # by two clocks; no epoch begins before its run's last one ended
+            # Two clocks tell these two; no epoch begins before the last one of its run has ended.
+            begun = max(ended, end - (trained - before))
             changes += [(begun, 1), (end, -1)]
             before, ended = trained, end
     running = most = 0
