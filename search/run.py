@@ -90,7 +90,7 @@ def _search(arguments: argparse.Namespace) -> int:
         ):
             console.print(f"L-SSAT Search  {arguments.space}, profile {profile_found(arguments, space)}", style="bold")
             _say_what_comes(arguments, wanted, found_again, console)
-            mirror = Mirror(folder, storage.place, partial(console.print, style="yellow", soft_wrap=True))
+            mirror = Mirror(folder, storage, partial(console.print, style="yellow", soft_wrap=True))
             ending = Ending(folder, begun, mirror, console, leave)
 
             def study() -> bool:

@@ -158,6 +158,10 @@ class Storage:
     place: Place
     line: str = field(default_factory=lambda: secrets.token_hex(8))
 
+    def is_of(self, folder: RunFolder) -> bool:
+        """Whether it is that run folder itself."""
+        return self.place == Place.of(folder.path)
+
     @property
     def mark(self) -> StorageMark:
         """What tells that the storage is there, and is this one."""
@@ -223,7 +227,7 @@ class Storage:
 
         A run folder that is its own storage has nothing to clear. Raises ConfigError where the storage is another's.
         """
-        if self.place.local != folder.path:
+        if not self.is_of(folder):
             owner = self._owner
             if owner and owner != _owner(folder):
                 raise ConfigError(
@@ -237,7 +241,7 @@ class Storage:
     def check_owner(self, folder: RunFolder) -> None:
         """Raises ConfigError where the run folder is a copy, and the study that the storage is of is still there."""
         host, _, path = (self._owner or "").partition(":")
-        is_anothers = self.place.local != folder.path and host == socket.gethostname() and Path(path) != folder.path
+        is_anothers = not self.is_of(folder) and host == socket.gethostname() and Path(path) != folder.path
         if is_anothers and RunFolder(Path(path)).has_begun:
             raise ConfigError(
                 f"{folder.path} is a copy: the checkpoints in {self.place} are those of {path}; go on there"

@@ -1,4 +1,5 @@
-"""The study beside its checkpoints at a URL: what a new machine goes on with where the run folder is lost.
+"""The study beside its checkpoints, where these have a storage of their own: what a new machine goes on with where the
+run folder is lost.
 
 Every file goes to an object named by its checksum, never written twice; then the pointer names them all. Optuna's study
 is copied by SQLite's own backup: the database itself is never opened anywhere but on a disk of this machine.
@@ -22,7 +23,7 @@ from pathlib import Path
 from lssat.errors import ConfigError
 from lssat.storage.place import Place
 from search.record import names
-from search.record.folder import RunFolder
+from search.record.folder import RunFolder, Storage
 from search.record.names import OBJECTS, POINTER
 
 EVERY_S = 10.0
@@ -36,13 +37,14 @@ LOCKED_S = 60.0
 
 
 class Mirror:
-    """Keeps the copy of a run folder up to date, in a thread of its own. `place`: of the storage; on this machine there
-    is nothing to do, as the run folder lies on a disk like it. `notify` is told where the copy falls behind.
+    """Keeps the copy of a run folder in its storage up to date, in a thread of its own; a run folder that is its own
+    storage has none. `notify` is told where the copy falls behind.
     """
 
-    def __init__(self, folder: RunFolder, place: Place, notify: Callable[[str], None]) -> None:
+    def __init__(self, folder: RunFolder, storage: Storage, notify: Callable[[str], None]) -> None:
         self._folder = folder
-        self._place = place if place.local is None else None
+        self._mark = storage.mark
+        self._place = None if storage.is_of(folder) else storage.place
         self._notify = notify
         self._known: dict[Path, tuple[tuple[int, int], str]] = {}  # time and size of each file -> its checksum
         self._sent: set[str] | None = None
@@ -86,7 +88,7 @@ class Mirror:
             self._is_wanted.clear()
             began = time.monotonic()
             try:
-                assert self._place, "nobody follows a folder of this machine"
+                assert self._place, "nobody follows a run folder that is its own storage"
                 self._copy(self._place, is_last=False)
             except (OSError, sqlite3.Error) as error:
                 self._notify(f"the copy of the study in {self._place} falls behind: {error}")
@@ -94,6 +96,8 @@ class Mirror:
             time.sleep(max(0.0, EVERY_S - (time.monotonic() - began)))
 
     def _copy(self, place: Place, is_last: bool) -> None:
+        if place.local:
+            self._mark.check()  # a mount point without its file system would take the copy, too
         with self._one_at_a_time:
             wishes, number = self._wishes, len(self._wishes)
             files = {}
@@ -146,17 +150,15 @@ class Mirror:
                 self._sent = (self._sent or set()) - {digest}
 
 
-NO_MIRROR = Mirror(RunFolder(Path()), Place.of(Path()), print)
-"""Of a study whose storage is on this machine."""
+NO_MIRROR = Mirror(RunFolder(Path()), Storage(Place.of(Path())), print)
+"""Of a run folder that is its own storage."""
 
 
 def is_mirrored(place: Place) -> bool:
-    """Whether there is a copy of a study. Raises StorageRefuses, StorageLost."""
-    if place.local:
-        return False
+    """Whether there is a copy of a study. Raises StorageRefuses, StorageLost, OSError."""
     try:
         return bool((place / POINTER).read())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError, PermissionError):  # told when it is written to
         return False
 
 

@@ -1,5 +1,5 @@
-"""A run folder that is lost, written anew from the storage at a URL: the copy of the study, then the checkpoints of the
-trials that ran, which hold the epochs that the copy lacks.
+"""A run folder that is lost, written anew from its storage: the copy of the study, then the checkpoints of the trials
+that ran, which hold the epochs that the copy lacks.
 """
 
 from __future__ import annotations
@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from lssat.errors import ConfigError
@@ -30,7 +31,7 @@ def rebuilt_where_lost(folder: RunFolder, place: Place, goes_on: bool) -> list[s
     Raises ConfigError where another study would be begun on top of the copy, or the study went on elsewhere since,
     StorageRefuses, StorageLost, OSError.
     """
-    if place.local or not is_mirrored(replace(place, patience_s=LAST_PATIENCE_S)):
+    if Storage(place).is_of(folder) or not is_mirrored(replace(place, patience_s=LAST_PATIENCE_S)):
         return []
     if folder.has_begun:
         _check_newest(folder, place)
@@ -99,8 +100,16 @@ def _add_epochs(record: TrialRecord, storage: Storage, stage: Stage) -> int:
 
 def _history(storage: Storage, stage: Stage, name: str) -> list[dict[str, Any]]:
     """The epochs that the last checkpoint of a run knows of."""
-    content = read_of_whole(storage.checkpoints(stage, name) / LAST_CHECKPOINT, STATE)
-    return list(json.loads(content)["state"].get("history", ())) if content else []
+    last = storage.checkpoints(stage, name) / LAST_CHECKPOINT
+    content = _read(last.local / STATE) if last.local else read_of_whole(last, STATE)
+    try:
+        return list(json.loads(content)["state"].get("history", ())) if content else []
+    except (ValueError, KeyError):  # damaged on the disk; the run begins anew
+        return []
+
+
+def _read(file: Path) -> bytes | None:
+    return file.read_bytes() if file.exists() else None
 
 
 def _delete_unknown(rebuilt: RunFolder, storage: Storage) -> list[str]:

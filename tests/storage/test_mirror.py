@@ -10,6 +10,7 @@ import pytest
 
 from lssat.config import build
 from lssat.errors import ConfigError
+from lssat.storage.patience import StorageLost
 from lssat.storage.place import Place
 from lssat.storage.whole import send_whole
 from lssat.train.result import EpochResult
@@ -21,9 +22,16 @@ from search.record.trials import Outcome, Status
 from tests.storage.s3 import wait_for
 
 
-@pytest.fixture
-def place(tmp_path):
-    return Place.of(f"memory://x/{tmp_path.name}") / "study"
+@pytest.fixture(params=["a URL", "a folder"])
+def place(request, tmp_path):
+    kept = tmp_path / "storage" if request.param == "a folder" else f"memory://x/{tmp_path.name}"
+    return Place.of(kept) / "study"
+
+
+def mirror_of(folder, place, notify=print):
+    storage = Storage(place)
+    storage.write_mark(folder)
+    return Mirror(folder, storage, notify)
 
 
 def result(epoch):
@@ -44,7 +52,7 @@ def begun(folder):
 
 
 def _made(path):
-    path.mkdir()
+    path.mkdir(parents=True)
     return path
 
 
@@ -55,7 +63,10 @@ def checkpoint(place, epochs):
         folder.mkdir()
         lines = [{**result(epoch).to_json(), "time": 1000.0 + epoch} for epoch in range(1, epochs + 1)]
         (folder / "state.json").write_text(json.dumps({"state": {"history": lines}}))
-        send_whole(folder, place / "last")
+        if place.local:
+            folder.rename(_made(place.local) / "last")
+        else:
+            send_whole(folder, place / "last")
 
     return write
 
@@ -63,7 +74,7 @@ def checkpoint(place, epochs):
 def test_a_lost_run_folder_is_written_anew_with_the_epochs_of_its_checkpoints(tmp_path, place):
     folder = RunFolder(tmp_path / "study")
     begun(folder)
-    Mirror(folder, place, print).now()
+    mirror_of(folder, place).now()
     storage = Storage(place)
     checkpoint(storage.checkpoints(Stage.SEARCH, "0001"), 3)(tmp_path / "a")
     checkpoint(storage.checkpoints(Stage.SEARCH, "0002"), 2)(tmp_path / "b")
@@ -85,11 +96,11 @@ def test_a_head_that_comes_back_does_not_go_on_where_another_did(tmp_path, place
     old, new = RunFolder(tmp_path / "study"), RunFolder(tmp_path / "elsewhere" / "study")
     begun(old)
     old.manifest.write_text('{"sessions": [{"started": "Monday"}]}')
-    Mirror(old, place, print).now()
+    mirror_of(old, place).now()
     rebuilt_where_lost(new, place, goes_on=True)
     assert rebuilt_where_lost(old, place, goes_on=True) == []
     new.manifest.write_text('{"sessions": [{"started": "Monday"}, {"started": "Tuesday"}]}')
-    Mirror(new, place, print).now()
+    mirror_of(new, place).now()
     with pytest.raises(ConfigError, match=r"another machine \(Tuesday\).*move .*study away"):
         rebuilt_where_lost(old, place, goes_on=True)
 
@@ -97,7 +108,7 @@ def test_a_head_that_comes_back_does_not_go_on_where_another_did(tmp_path, place
 def test_a_copy_that_was_cut_leaves_the_one_of_before(tmp_path, place, monkeypatch):
     folder = RunFolder(tmp_path / "study")
     study = begun(folder)
-    copies = Mirror(folder, place, print)
+    copies = mirror_of(folder, place)
     copies.now()
     study.ask()
     write = Place.write
@@ -125,7 +136,7 @@ def test_what_is_asked_for_is_copied_and_then_done_at_most_every_so_often(tmp_pa
     monkeypatch.setattr(mirror, "EVERY_S", 2.0)
     folder, done = RunFolder(tmp_path / "study"), []
     begun(folder)
-    copies = Mirror(folder, place, print)
+    copies = mirror_of(folder, place)
     began = time.monotonic()
     for number in range(3):
         copies.ask(lambda number=number: done.append((number, time.monotonic() - began)))
@@ -142,7 +153,7 @@ def test_a_study_that_another_process_has_locked_is_copied_later(tmp_path, place
     monkeypatch.setattr(mirror, "LOCKED_S", 0.1)
     folder, told = RunFolder(tmp_path / "study"), []
     begun(folder)
-    copies = Mirror(folder, place, told.append)
+    copies = mirror_of(folder, place, told.append)
     other = sqlite3.connect(folder.study_db)
     other.execute("BEGIN EXCLUSIVE")
     copies.close()
@@ -156,7 +167,7 @@ def test_a_study_that_another_process_has_locked_is_copied_later(tmp_path, place
 def test_a_damaged_copy_is_no_study(tmp_path, place, damage):
     folder = RunFolder(tmp_path / "study")
     begun(folder)
-    Mirror(folder, place, print).now()
+    mirror_of(folder, place).now()
     pointer = json.loads((place / "study.json").read())
     digest = pointer["files"]["manifest.json"]
     if damage == "gone":
@@ -172,11 +183,24 @@ def test_a_damaged_copy_is_no_study(tmp_path, place, damage):
     assert not (tmp_path / "outside").exists() and not folder.path.exists()
 
 
-def test_a_study_on_a_disk_of_this_machine_has_no_copy(tmp_path):
+def test_a_run_folder_that_is_its_own_storage_has_no_copy(tmp_path):
     folder, done = RunFolder(tmp_path / "study"), []
     begun(folder)
-    copies = Mirror(folder, Place.of(tmp_path / "storage"), print)
+    copies = Mirror(folder, Storage(Place.of(folder.path)), print)
+    before = sorted(folder.path.rglob("*"))
     copies.ask(lambda: done.append(1))
     copies.now()
     copies.close()
-    assert done == [1] and not (tmp_path / "storage").exists()
+    assert done == [1] and sorted(folder.path.rglob("*")) == before
+
+
+def test_nothing_is_copied_to_a_mount_point_without_its_file_system(tmp_path):
+    folder, place, told = RunFolder(tmp_path / "study"), Place.of(tmp_path / "storage" / "study"), []
+    begun(folder)
+    copies = mirror_of(folder, place, told.append)
+    (tmp_path / "storage").rename(tmp_path / "unmounted")
+    (tmp_path / "storage").mkdir()
+    with pytest.raises(StorageLost):
+        copies.now()
+    copies.close()
+    assert "mount the storage again" in told[0] and not list((tmp_path / "storage").iterdir())

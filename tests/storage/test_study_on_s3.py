@@ -59,6 +59,17 @@ def test_a_new_head_goes_on_from_the_storage_alone(store, faces, tmp_path, undis
     assert study.table() == undisturbed
 
 
+def test_a_new_head_goes_on_from_a_folder_that_it_sees_alone(faces, tmp_path, undisturbed):
+    study = Study(tmp_path / "s", faces, storage=tmp_path / "shared")
+    process = study.start("--resume")
+    wait_for(lambda: study.epochs() >= 8)
+    kill(process)
+    study.lose_head()
+    said = study.run("--resume")
+    assert f"rebuilt from {tmp_path}/shared/study" in said
+    assert study.table() == undisturbed
+
+
 def test_a_new_study_does_not_take_the_place_of_one_that_lost_its_head(store, faces, tmp_path):
     study = Study(tmp_path / "s", faces, store, named("kept"))
     process = study.start()

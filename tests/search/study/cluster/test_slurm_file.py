@@ -131,4 +131,7 @@ def test_a_study_runs_on_the_nodes_of_a_job_and_ray_ends_with_it(submitted, tmp_
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
     assert (project / "results" / "faces" / "best" / "weights.safetensors").exists(), said
+    assert (project / "storage" / "faces" / "study.json").exists(), (
+        "the copy of the study, which another job goes on with"
+    )
     assert "On worker node" in said, said
