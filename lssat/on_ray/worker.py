@@ -18,7 +18,7 @@ import torch.distributed as dist
 from pyarrow.fs import LocalFileSystem
 from ray import train, tune
 from ray.exceptions import LocalRayletDiedError, NodeDiedError, OutOfMemoryError, RayActorError
-from ray.train import ControllerError, FailureConfig, RunConfig, ScalingConfig, WorkerGroupError
+from ray.train import ControllerError, FailureConfig, PreemptionError, RunConfig, ScalingConfig, WorkerGroupError
 from ray.train.torch import TorchTrainer
 from ray.train.torch import get_device as ray_device
 from ray.tune.integration.ray_train import TuneReportCallback
@@ -29,7 +29,7 @@ from lssat.data.prepared.row_keys import RowKeys
 from lssat.errors import ConfigError
 from lssat.evaluation.units import RowTexts
 from lssat.on_ray.ingest import Split, rows_of
-from lssat.on_ray.machine_fault import machine_fault
+from lssat.on_ray.machine_fault import innermost, machine_fault
 from lssat.settings.training import ResourcesConfig
 from lssat.storage.mark import StorageMark
 from lssat.storage.place import Place
@@ -41,7 +41,7 @@ from lssat.train.checkpoint import STATE, CheckpointError
 from lssat.train.distributed import Distributed
 from lssat.train.losses import NonFiniteLoss
 from lssat.train.microbatch import DoesNotFit
-from lssat.train.result import LAST_CHECKPOINT, RAY_TRAIN_FOLDER, WORKERS, Ended
+from lssat.train.result import LAST_CHECKPOINT, RAY_TRAIN_FOLDER, WORKERS, Ended, EpochResult
 
 if TYPE_CHECKING:
     from lssat.train.loop import Report
@@ -52,6 +52,10 @@ RESTARTS = 2
 """Of a group of workers that lost one, since its last new epoch, from which it goes on."""
 DETERMINISTIC = (ConfigError, CheckpointError, NonFiniteLoss, DoesNotFit)
 """Errors in which a restart would end again."""
+
+
+class Leaves(Exception):
+    """The machine of a worker is about to go, and an epoch has just been saved."""
 
 
 @dataclass(frozen=True)
@@ -110,13 +114,14 @@ def _train_in_groups(run: Run) -> None:
             refusals += 1
             if refusals >= REFUSALS:
                 raise
-        except (WorkerGroupError, RayActorError) as error:
+        except (PreemptionError, WorkerGroupError, RayActorError) as error:
             if machine_fault(error) and not is_lost_node(error):
                 raise
             if is_lost_to_memory(error):  # when even one row does not fit, the workers report that
                 microbatch.halve_rows(run.place, run.config)
                 continue
-            deaths = deaths + 1 if _last_state(run) == saved else 1
+            if not is_drained(error):
+                deaths = deaths + 1 if _last_state(run) == saved else 1
             if deaths > RESTARTS:
                 raise
         fitting = group_size(run.config, places(run.config.resources))
@@ -165,6 +170,14 @@ def is_lost_node(error: BaseException) -> bool:
     return any(isinstance(machine_fault(each), (NodeDiedError, LocalRayletDiedError)) for each in failures)
 
 
+def is_drained(error: BaseException) -> bool:
+    """Whether a group ended because a machine of a worker was being drained, which is no death that counts."""
+    failures = getattr(error, "worker_failures", {}).values()
+    return isinstance(error, PreemptionError) or any(
+        isinstance(innermost(each), Leaves) or getattr(each, "preempted", False) for each in failures
+    )
+
+
 def _last_state(run: Run) -> bytes | None:
     """What the last checkpoint says of itself; every epoch that is saved changes it."""
     last = run.place / LAST_CHECKPOINT
@@ -187,7 +200,7 @@ def _train_together(run: Run, num_workers: int) -> None:
         placement_strategy="PACK" if resources.gpus_per_worker else "SPREAD",
     )
     # Ray Train counts restarts over the whole run, and we since the last new epoch: so each group is a run of its own.
-    failures = FailureConfig(0, controller_failure_limit=0)
+    failures = FailureConfig(0, controller_failure_limit=0, max_preemption_failures=0)
     # Ray Train would silently restore a run whose name was there already: so names are unique.
     name = f"{run.name}-{uuid.uuid4().hex[:8]}"
     with working_folder(run.place) as folder:
@@ -229,12 +242,14 @@ def _work_together(setting: Mapping[str, Run]) -> None:
     distributed = Distributed(ray_device(), dist.get_rank(), dist.get_world_size())
     is_whole = distributed.world_size == run.config.resources.num_workers
     fewer = {} if is_whole else {WORKERS: float(distributed.world_size)}
+
+    def report(result: EpochResult) -> None:
+        train.report(replace(result, metrics={**result.metrics, **fewer}).to_report())
+        if train.get_preemption_info() and not result.is_last:  # all workers are told the same
+            raise Leaves
+
     try:
-        _work(
-            run,
-            distributed,
-            lambda result: train.report(replace(result, metrics={**result.metrics, **fewer}).to_report()),
-        )
+        _work(run, distributed, report)
     except DETERMINISTIC as error:  # raised on every worker at once; reported, it causes no restart
         ended = Ended("infeasible" if isinstance(error, DoesNotFit) else "failed", f"{type(error).__name__}: {error}")
         train.report(ended.to_report())

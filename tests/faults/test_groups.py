@@ -48,3 +48,21 @@ def test_a_group_that_lost_a_machine_goes_on_with_fewer_workers(tmp_path, inject
     assert workers[0] is None and workers[-1] == 1
     how = "kill -KILL <all its processes>"
     injected(Fault("one of the two machines of a trial with two workers is switched off", how, ONE_EPOCH, seconds))
+
+
+def test_a_group_leaves_a_machine_that_is_drained_once_an_epoch_is_saved(tmp_path, injected):
+    with cluster(tmp_path, "one", "two", dashboard=True) as made:
+        command = made.search(*TWO, "--set", "optim.epochs=30", num_trials=1)
+        command.wait(lambda: command.epochs() >= 2, 300)
+        typed = made.drain("two", 600)
+        left = command.wait(lambda: not made.hosts.processes("two", "RayTrainWorker"), 120)
+        known = command.epochs()
+        seconds = command.wait(lambda: command.epochs() > known, 240)
+        assert command.end(400) == 0, command.text
+    assert left < 100, "long before the machine is gone"
+    assert outcomes(run_folder(tmp_path))["0000"]["status"] == "complete", command.text
+    assert epochs_of(tmp_path) == list(range(1, 31))
+    workers = [line.get("train/workers") for line in curves(run_folder(tmp_path))["0000"]]
+    assert workers[0] is None and workers[-1] == 1
+    what = "one of the two machines of a trial with two workers is drained"
+    injected(Fault(what, typed, "nothing: it leaves once an epoch is saved", left + seconds))

@@ -86,11 +86,17 @@ class ObjectStore:
         self._process.wait()
 
 
-def write_faces(path):
+STREAMING = (
+    "from lssat.on_ray import ingest; ingest.MEMORY_SHARE = 0; from search import run; raise SystemExit(run.main())"
+)
+"""The command where no split fits into memory."""
+
+
+def write_faces(path, train=64, others=32):
     """Bright and dark noise: learnable at once."""
     random = np.random.default_rng(0)
     rows = {"image": [], "bright": [], "split": []}
-    for split, number in (("train", 64), ("val", 32), ("test", 32)):
+    for split, number in (("train", train), ("val", others), ("test", others)):
         for index in range(number):
             out = io.BytesIO()
             pixels = random.integers(0, 200, (32, 32, 3)) + 15 * (index % 2)
@@ -103,24 +109,26 @@ def write_faces(path):
 class Study:
     """A study of the command line on such faces; each of its heads is a folder for results that can be lost."""
 
-    def __init__(self, folder, faces, store=None, storage=None):
+    def __init__(self, folder, faces, store=None, storage=None, streams=False):
         self.results, self.faces, self._store = folder / "results", faces, store
         folder.mkdir()
         self.space = folder / "space.yaml"
         self.space.write_text(SPACE)
         self.storage = storage
+        self._entry = ["-c", STREAMING] if streams else [ROOT / "search/run.py"]
 
     @property
     def path(self):
         return self.results / "study"
 
     def start(self, *words):
-        command = [sys.executable, str(ROOT / "search/run.py"), "--space", self.space, "--data", self.faces]
+        command = [sys.executable, *self._entry, "--space", self.space, "--data", self.faces]
         command += ["--task", "bright", "--results", self.results, "--name", "study", "--profile", "laptop"]
         command += ["--storage", self.storage] if self.storage else []
         environment = os.environ | (self._store.environment if self._store else {}) | {"COLUMNS": "200"}
         return subprocess.Popen(
             [*map(str, command), *words],
+            cwd=ROOT,
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -80,6 +80,19 @@ def test_a_new_study_does_not_take_the_place_of_one_that_lost_its_head(store, fa
     assert "kept/study/study.json" in store.names("kept/")
 
 
+def test_a_group_that_streams_from_s3_trains_as_one_that_streams_from_a_disk(store, tmp_path):
+    faces = tmp_path / "faces.parquet"
+    write_faces(faces, train=600, others=300)  # two row groups at least, one for each worker
+    pins = ["--num-trials", "1", "--set", "resources.num_workers=2"]
+    here = Study(tmp_path / "here", faces, streams=True)
+    here.run(*pins)
+    there = Study(tmp_path / "there", faces, store, named("streamed"), streams=True)
+    there.run(*pins)
+    assert there.table() == here.table() and there.epochs() == here.epochs() > 0
+    shards = store.names("streamed/.data/")
+    assert {"train", "val", "test"} <= {name.split("/")[-1].split("-")[0] for name in shards}
+
+
 @pytest.mark.parametrize("storage", ["s3://no-such-bucket/x", "s3://A:B@bucket/x"])
 def test_a_storage_that_refuses_is_told_before_anything_is_made(store, faces, tmp_path, storage):
     study = Study(tmp_path / "s", faces, store, storage)

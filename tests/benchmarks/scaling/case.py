@@ -23,6 +23,7 @@ from typing import Any, cast
 import numpy as np
 from rich.console import Console
 
+from lssat.storage.place import Place
 from lssat.task import Task
 from search.findings import leaderboard
 from search.record.folder import RunFolder, Storage
@@ -104,7 +105,7 @@ def measured(over: int, running: int) -> dict[str, float]:
         folder, space = RunFolder(Path(temporary) / "made"), space_of(over + running + 10 * ROUNDS)
         folder.path.mkdir()
         make(folder, space, over, running)
-        study = Study(folder, Storage(folder.path), space, cast(Task, None), folder.path, {})
+        study = Study(folder, Storage(Place.of(folder.path)), space, cast(Task, None), folder.path, {})
         console = Console(file=io.StringIO(), width=120, height=50, force_terminal=True)
         played = PlayedTune(running)
         tuning._tune = played

@@ -13,6 +13,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from lssat.config import build
+from lssat.storage.place import Place
 from lssat.train.result import EpochResult
 from search.record.folder import RunFolder, Stage, Storage
 from search.record.manifest import new_manifest
@@ -50,7 +51,7 @@ def make(folder: RunFolder, space: Space, over: int, running: int) -> None:
             template = templates[index % len(templates)]
             _record(folder, trial_name(first + index), template, rates.get(first + index, template.params[RATE]))
     new_manifest(folder, space, {"source": "made", "fingerprint": "made"}, ROOT).begin_session(
-        Storage(folder.path), space, "made"
+        Storage(Place.of(folder.path)), space, "made"
     )
 
 

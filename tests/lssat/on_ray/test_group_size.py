@@ -1,9 +1,11 @@
-"""With how many workers a group goes on that lost some."""
+"""With how many workers a group goes on that lost some, and which losses count."""
 
 import pytest
+from ray.exceptions import RayActorError
+from ray.train import PreemptionError, PreemptionInfo, WorkerGroupError
 
 from lssat.config import build
-from lssat.on_ray.worker import group_size
+from lssat.on_ray.worker import Leaves, group_size, is_drained
 
 
 @pytest.mark.parametrize(
@@ -22,3 +24,17 @@ from lssat.on_ray.worker import group_size
 def test_the_largest_number_that_divides_the_batch_and_has_a_place(own, batch, more, places, number):
     config = build({"resources.num_workers": own, "optim.batch_size": batch, **more})
     assert group_size(config, places) == number
+
+
+@pytest.mark.parametrize(
+    ("error", "drained"),
+    [
+        (PreemptionError(PreemptionInfo(None, {"node": [1]})), True),
+        (WorkerGroupError("left", {0: Leaves(), 1: Leaves()}), True),
+        (WorkerGroupError("gone", {0: RuntimeError("connection reset"), 1: RayActorError(preempted=True)}), True),
+        (WorkerGroupError("lost", {0: RuntimeError("connection reset"), 1: RayActorError()}), False),
+        (RayActorError(), False),
+    ],
+)
+def test_a_machine_that_is_drained_is_no_death(error, drained):
+    assert is_drained(error) == drained
