@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
@@ -164,7 +165,8 @@ class Place:
 
             kind = files.get_file_info(path).type
             if kind == FileType.Directory:
-                files.delete_dir(path)
+                with suppress(FileNotFoundError):  # pyarrow's word on gs:// for a folder that its files alone made
+                    files.delete_dir(path)
             elif kind == FileType.File:
                 files.delete_file(path)
 

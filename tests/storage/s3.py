@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -32,13 +33,18 @@ search: {num_trials: 3, sampler: random, scheduler: asha, grace_epochs: 1, reduc
 """
 
 
+def free_port():
+    """One that nobody listens at."""
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 class ObjectStore:
     """moto's server, whose objects are in its memory."""
 
     def __init__(self):
-        with closing(socket.socket()) as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self._process = subprocess.Popen(
@@ -86,10 +92,28 @@ class ObjectStore:
         self._process.wait()
 
 
-STREAMING = (
-    "from lssat.on_ray import ingest; ingest.MEMORY_SHARE = 0; from search import run; raise SystemExit(run.main())"
-)
+STREAMING = "from lssat.on_ray import ingest; ingest.MEMORY_SHARE = 0; from search import run; exit(run.main())"
 """The command where no split fits into memory."""
+
+
+@contextmanager
+def ray_of_three_cores(environment):
+    """Its address. `environment`: what trials on it have beside this process's."""
+    folder = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))  # Ray's sockets need a short path
+    address = f"127.0.0.1:{free_port()}"
+    head = [Path(sys.executable).with_name("ray"), "start", "--head", "--block", f"--port={address.split(':')[1]}"]
+    head += [f"--temp-dir={folder}", "--num-cpus=3", "--node-ip-address=127.0.0.1", "--object-store-memory=200000000"]
+    head += ["--include-dashboard=false", "--disable-usage-stats"]
+    log = folder / "head.txt"
+    with log.open("w") as said:
+        node = subprocess.Popen(list(map(str, head)), env=os.environ | environment, stdout=said, stderr=said)
+    try:
+        wait_for(lambda: "Ray runtime started" in log.read_text())
+        yield address
+    finally:
+        node.terminate()
+        node.wait(60)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_faces(path, train=64, others=32):

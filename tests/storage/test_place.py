@@ -14,11 +14,12 @@ from lssat.storage.whole import MANIFEST, fetch_whole, read_of_whole, send_whole
 from tests.storage.s3 import BUCKET
 
 
-@pytest.fixture(params=["s3", "memory"])
-def place(request, store, monkeypatch, tmp_path):
+@pytest.fixture(params=["s3", "gs", "memory"])
+def place(request, store, gcs, monkeypatch, tmp_path):
     for name, value in store.environment.items():
         monkeypatch.setenv(name, value)
-    return Place.of(f"s3://{BUCKET}/a b/{tmp_path.name}" if request.param == "s3" else f"memory://x/{tmp_path.name}")
+    name = f"a b/{tmp_path.name}"
+    return Place.of({"s3": f"s3://{BUCKET}/{name}", "gs": gcs(name), "memory": f"memory://x/{name}"}[request.param])
 
 
 def folder(path, **texts):

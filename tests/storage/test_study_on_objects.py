@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from tests.storage.s3 import BUCKET, KEY, Study, kill, wait_for, write_faces
+from lssat.storage.place import Place
+from tests.storage.s3 import BUCKET, KEY, Study, kill, ray_of_three_cores, wait_for, write_faces
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray"), pytest.mark.timeout(900)]
 
@@ -44,6 +45,14 @@ def test_a_study_on_s3_comes_to_the_winner_of_one_on_a_disk(store, faces, tmp_pa
     assert not any(KEY.encode() in content for content in written) and KEY not in said
 
 
+def test_a_study_on_gs_comes_to_the_winner_of_one_on_a_disk(gcs, faces, tmp_path, undisturbed):
+    study = Study(tmp_path / "s", faces, storage=gcs("whole"))
+    study.run()
+    assert study.table() == undisturbed
+    kept = Place.of(gcs("whole/study")).sizes()
+    assert "study.json" in kept and not [name for name in kept if "/last/" in name]
+
+
 def test_a_new_head_goes_on_from_the_storage_alone(store, faces, tmp_path, undisturbed):
     """Driver killed, its disk gone: twice, within the search and within the final stage."""
     study = Study(tmp_path / "s", faces, store, named("head"))
@@ -80,17 +89,17 @@ def test_a_new_study_does_not_take_the_place_of_one_that_lost_its_head(store, fa
     assert "kept/study/study.json" in store.names("kept/")
 
 
-def test_a_group_that_streams_from_s3_trains_as_one_that_streams_from_a_disk(store, tmp_path):
+def test_groups_that_stream_from_s3_train_as_those_that_stream_from_a_disk(store, tmp_path):
     faces = tmp_path / "faces.parquet"
     write_faces(faces, train=600, others=300)  # two row groups at least, one for each worker
-    pins = ["--num-trials", "1", "--set", "resources.num_workers=2"]
-    here = Study(tmp_path / "here", faces, streams=True)
-    here.run(*pins)
+    here = Study(tmp_path / "here", faces, storage=tmp_path / "shared", streams=True)
     there = Study(tmp_path / "there", faces, store, named("streamed"), streams=True)
-    there.run(*pins)
+    with ray_of_three_cores(store.environment) as address:
+        for study in (here, there):
+            study.run("--num-trials", "1", "--set", "resources.num_workers=2", "--address", address)
     assert there.table() == here.table() and there.epochs() == here.epochs() > 0
-    shards = store.names("streamed/.data/")
-    assert {"train", "val", "test"} <= {name.split("/")[-1].split("-")[0] for name in shards}
+    shards = {name.split("/")[-1].split("-")[0] for name in store.names("streamed/.data/")}
+    assert {"train", "val", "test"} <= shards, "from there they are read"
 
 
 @pytest.mark.parametrize("storage", ["s3://no-such-bucket/x", "s3://A:B@bucket/x"])
