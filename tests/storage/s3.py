@@ -97,13 +97,13 @@ STREAMING = "from lssat.on_ray import ingest; ingest.MEMORY_SHARE = 0; from sear
 
 
 @contextmanager
-def ray_of_three_cores(environment):
+def ray_of_three_cores(environment, dashboard="true"):
     """Its address. `environment`: what trials on it have beside this process's."""
     folder = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))  # Ray's sockets need a short path
     address = f"127.0.0.1:{free_port()}"
     head = [Path(sys.executable).with_name("ray"), "start", "--head", "--block", f"--port={address.split(':')[1]}"]
     head += [f"--temp-dir={folder}", "--num-cpus=3", "--node-ip-address=127.0.0.1", "--object-store-memory=200000000"]
-    head += ["--include-dashboard=false", "--disable-usage-stats"]
+    head += [f"--include-dashboard={dashboard}", "--dashboard-port=0", "--disable-usage-stats"]
     log = folder / "head.txt"
     with log.open("w") as said:
         node = subprocess.Popen(list(map(str, head)), env=os.environ | environment, stdout=said, stderr=said)

@@ -1,6 +1,7 @@
 """A study whose storage is an object store ends as one on a disk does, and outlives the machine of its driver."""
 
 import json
+import secrets
 
 import pytest
 
@@ -89,17 +90,33 @@ def test_a_new_study_does_not_take_the_place_of_one_that_lost_its_head(store, fa
     assert "kept/study/study.json" in store.names("kept/")
 
 
-def test_groups_that_stream_from_s3_train_as_those_that_stream_from_a_disk(store, tmp_path):
+@pytest.fixture
+def token(monkeypatch):
+    """What Ray's processes of a test know each other by."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(16))
+
+
+GROUP = ["--num-trials", "1", "--set", "resources.num_workers=2", "--address"]
+
+
+def test_groups_that_stream_from_s3_train_as_those_that_stream_from_a_disk(store, tmp_path, token):
     faces = tmp_path / "faces.parquet"
     write_faces(faces, train=600, others=300)  # two row groups at least, one for each worker
     here = Study(tmp_path / "here", faces, storage=tmp_path / "shared", streams=True)
     there = Study(tmp_path / "there", faces, store, named("streamed"), streams=True)
     with ray_of_three_cores(store.environment) as address:
         for study in (here, there):
-            study.run("--num-trials", "1", "--set", "resources.num_workers=2", "--address", address)
+            study.run(*GROUP, address)
     assert there.table() == here.table() and there.epochs() == here.epochs() > 0
     shards = {name.split("/")[-1].split("-")[0] for name in store.names("streamed/.data/")}
     assert {"train", "val", "test"} <= shards, "from there they are read"
+
+
+def test_a_group_on_a_cluster_without_a_dashboard_is_told_before_it_waits_for_ever(faces, tmp_path, token):
+    study = Study(tmp_path / "s", faces, storage=tmp_path / "shared")
+    with ray_of_three_cores({}, dashboard="false") as address:
+        assert "--include-dashboard=true" in study.run(*GROUP, address, code=2)
 
 
 @pytest.mark.parametrize("storage", ["s3://no-such-bucket/x", "s3://A:B@bucket/x"])
