@@ -133,11 +133,11 @@ def write_faces(path, train=64, others=32):
 class Study:
     """A study of the command line on such faces; each of its heads is a folder for results that can be lost."""
 
-    def __init__(self, folder, faces, store=None, storage=None, streams=False):
+    def __init__(self, folder, faces, store=None, storage=None, streams=False, space=SPACE):
         self.results, self.faces, self._store = folder / "results", faces, store
         folder.mkdir()
         self.space = folder / "space.yaml"
-        self.space.write_text(SPACE)
+        self.space.write_text(space)
         self.storage = storage
         self._entry = ["-c", STREAMING] if streams else [ROOT / "search/run.py"]
 
@@ -178,8 +178,8 @@ class Study:
     def table(self):
         """The final table and the leaderboard, without what a clock says."""
         tables = []
-        for name in ("finals.csv", "leaderboard.csv"):
-            with (self.path / name).open(newline="") as file:
+        for path in sorted({self.path / "leaderboard.csv", *self.path.glob("finals.csv")}):
+            with path.open(newline="") as file:
                 rows = list(csv.DictReader(file))
             clocked = ("images_per_s", "seconds", "flops_per_s", "hours")
             tables.append([{k: v for k, v in row.items() if not any(c in k for c in clocked)} for row in rows])

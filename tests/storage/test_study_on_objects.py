@@ -6,7 +6,7 @@ import secrets
 import pytest
 
 from lssat.storage.place import Place
-from tests.storage.s3 import BUCKET, KEY, Study, kill, ray_of_three_cores, wait_for, write_faces
+from tests.storage.s3 import BUCKET, KEY, SPACE, Study, kill, ray_of_three_cores, wait_for, write_faces
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray"), pytest.mark.timeout(900)]
 
@@ -97,14 +97,16 @@ def token(monkeypatch):
     monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(16))
 
 
-GROUP = ["--num-trials", "1", "--set", "resources.num_workers=2", "--address"]
+ONE_TRIAL = SPACE.replace("num_trials: 3", "num_trials: 1").replace("finalists: 1", "finalists: 0")
+GROUP = ["--set", "resources.num_workers=2", "--address"]
 
 
 def test_groups_that_stream_from_s3_train_as_those_that_stream_from_a_disk(store, tmp_path, token):
     faces = tmp_path / "faces.parquet"
     write_faces(faces, train=600, others=300)  # two row groups at least, one for each worker
-    here = Study(tmp_path / "here", faces, storage=tmp_path / "shared", streams=True)
-    there = Study(tmp_path / "there", faces, store, named("streamed"), streams=True)
+    how = {"streams": True, "space": ONE_TRIAL}
+    here = Study(tmp_path / "here", faces, storage=tmp_path / "shared", **how)
+    there = Study(tmp_path / "there", faces, store, named("streamed"), **how)
     with ray_of_three_cores(store.environment) as address:
         for study in (here, there):
             study.run(*GROUP, address)
