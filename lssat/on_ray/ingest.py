@@ -183,11 +183,9 @@ def _fits_in_memory(decoded_bytes: int) -> bool:
     Shares for several numbers of workers are views of the same blocks, apart from the few blocks that a cut divides, so
     the bytes count once.
     """
-    stores = [
-        node["Resources"].get("object_store_memory", 0)
-        for node in ray.nodes()
-        if node["Alive"] and node["Resources"].get("CPU")
-    ]
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    training = [each for each in nodes if each.get("CPU")] or nodes  # where none has joined yet, the head stands for it
+    stores = [each.get("object_store_memory", 0) for each in training]
     return decoded_bytes < MEMORY_SHARE * float(min(stores, default=0))
 
 

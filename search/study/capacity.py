@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import ray
 from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
-from ray.experimental.internal_kv import _internal_kv_get
+from ray.core.generated.autoscaler_pb2 import GetClusterStatusReply
+from ray.experimental.internal_kv import _internal_kv_get, internal_kv_get_gcs_client
 
 from lssat.errors import ConfigError
 from lssat.settings.training import ResourcesConfig
@@ -35,7 +36,8 @@ class Following:
 
     One trial more than it holds waits for its place, so that a machine that joins has one at once; on a cluster that
     Ray makes larger by itself, as many again as it holds, for what waits is what Ray makes it larger for. Of trials
-    with several workers none waits: it would hold its process meanwhile, and give up after some minutes.
+    with several workers none waits: it would hold its process meanwhile, and give up after some minutes. Where data are
+    streamed none waits either: it would take the core that decodes them, and all would wait for each other.
     """
 
     wanted: Sequence[ResourcesConfig]
@@ -48,8 +50,8 @@ class Following:
         """Trials that may run or wait for their place."""
         if time.monotonic() - self._looked > LOOK_EVERY_S:
             fits = max(0, _at_once(self.wanted, self.streamed, None))
-            has_groups = any(each.num_workers > 1 for each in self.wanted)
-            waiting = 0 if has_groups else max(1, fits) if grows() else 1
+            none_waits = self.streamed or any(each.num_workers > 1 for each in self.wanted)
+            waiting = 0 if none_waits else max(1, fits) if grows() else 1
             self._looked, self._found = time.monotonic(), min(max(1, fits + waiting), self.most or sys.maxsize)
         return self._found
 
@@ -59,11 +61,15 @@ LOOK_EVERY_S = 2.0
 
 def grows() -> bool:
     """Whether Ray adds machines to this cluster by itself: those of other clusters are of no named type, or all there
-    from the beginning (`local.cluster`).
+    from the beginning (`local.cluster`). Ray has two autoscalers, of which `ray up` starts the second (Ray 2.60).
     """
-    said = json.loads(_internal_kv_get(DEBUG_AUTOSCALING_STATUS) or b"{}")
-    types = said.get("autoscaler_report", {}).get("active_nodes", {})
-    return any(not name.startswith(("node_", "local.cluster")) for name in types)
+    first = json.loads(_internal_kv_get(DEBUG_AUTOSCALING_STATUS) or b"{}")
+    types = set(first.get("autoscaler_report", {}).get("active_nodes", {}))
+    second = GetClusterStatusReply()
+    second.ParseFromString(internal_kv_get_gcs_client().get_cluster_status())
+    if second.autoscaling_state.autoscaler_state_version:
+        types |= {node.ray_node_type_name for node in second.cluster_resource_state.node_states}
+    return any(name and not name.startswith(("node_", "local.cluster")) for name in types)
 
 
 def _at_once(wanted: Sequence[ResourcesConfig], streamed: bool, most: int | None) -> int:
