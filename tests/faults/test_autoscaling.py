@@ -18,7 +18,8 @@ LAUNCH = {
     "max_workers": 3,
     "idle_timeout_minutes": 10,
     "provider": {
-        "type": "fake_multinode",
+        "type": "external",  # that of its own name needs a file that Ray's wheel lacks
+        "module": "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider",
         "use_node_id_as_ip": True,
         "disable_node_updaters": True,
         "disable_launch_config_check": True,
