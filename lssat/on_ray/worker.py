@@ -18,7 +18,7 @@ import torch.distributed as dist
 from pyarrow.fs import LocalFileSystem
 from ray import train, tune
 from ray.exceptions import LocalRayletDiedError, NodeDiedError, OutOfMemoryError, RayActorError
-from ray.train import ControllerError, FailureConfig, PreemptionError, RunConfig, ScalingConfig, WorkerGroupError
+from ray.train import ControllerError, FailureConfig, RunConfig, ScalingConfig, WorkerGroupError
 from ray.train.torch import TorchTrainer
 from ray.train.torch import get_device as ray_device
 from ray.tune.integration.ray_train import TuneReportCallback
@@ -114,14 +114,16 @@ def _train_in_groups(run: Run) -> None:
             refusals += 1
             if refusals >= REFUSALS:
                 raise
-        except (PreemptionError, WorkerGroupError, RayActorError) as error:
-            if machine_fault(error) and not is_lost_node(error):
+        except (WorkerGroupError, RayActorError) as error:
+            if machine_fault(error) and not (is_lost_node(error) or is_drained(error)):
                 raise
             if is_lost_to_memory(error):  # when even one row does not fit, the workers report that
                 microbatch.halve_rows(run.place, run.config)
                 continue
+            if _last_state(run) != saved:
+                deaths = refusals = 0
             if not is_drained(error):
-                deaths = deaths + 1 if _last_state(run) == saved else 1
+                deaths += 1
             if deaths > RESTARTS:
                 raise
         fitting = group_size(run.config, places(run.config.resources))
@@ -171,11 +173,10 @@ def is_lost_node(error: BaseException) -> bool:
 
 
 def is_drained(error: BaseException) -> bool:
-    """Whether a group ended because a machine of a worker was being drained, which is no death that counts."""
-    failures = getattr(error, "worker_failures", {}).values()
-    return isinstance(error, PreemptionError) or any(
-        isinstance(innermost(each), Leaves) or getattr(each, "preempted", False) for each in failures
-    )
+    """Whether a group left a machine that is being drained, or lost a worker with one: no death that counts."""
+    parts = [error, *getattr(error, "worker_failures", {}).values()]
+    lost = [getattr(part, "health_check_failure", part) for part in parts]
+    return any(isinstance(innermost(part), Leaves) or getattr(part, "preempted", False) for part in lost)
 
 
 def _last_state(run: Run) -> bytes | None:
@@ -245,7 +246,7 @@ def _work_together(setting: Mapping[str, Run]) -> None:
 
     def report(result: EpochResult) -> None:
         train.report(replace(result, metrics={**result.metrics, **fewer}).to_report())
-        if train.get_preemption_info() and not result.is_last:  # all workers are told the same
+        if _is_drained_of(distributed) and not result.is_last:
             raise Leaves
 
     try:
@@ -253,6 +254,12 @@ def _work_together(setting: Mapping[str, Run]) -> None:
     except DETERMINISTIC as error:  # raised on every worker at once; reported, it causes no restart
         ended = Ended("infeasible" if isinstance(error, DoesNotFit) else "failed", f"{type(error).__name__}: {error}")
         train.report(ended.to_report())
+
+
+def _is_drained_of(distributed: Distributed) -> bool:
+    """Whether a machine of any worker is being drained; all workers are told the same."""
+    draining = ray._private.state.state.get_draining_nodes()
+    return any(distributed.gather(ray.get_runtime_context().get_node_id() in draining))
 
 
 def _work(run: Run, distributed: Distributed, report: Report) -> None:

@@ -24,6 +24,12 @@ def concurrency(wanted: Sequence[ResourcesConfig], streamed: bool, most: int | N
     Trials that train alone hold their resources themselves, so Tune counts them; where some have workers of their own,
     no more trials run than fit if each were the largest.
     """
+    if any(each.num_workers > 1 for each in wanted) and not ray._private.worker._global_node.webui_url:
+        raise ConfigError(
+            "`resources.num_workers` above 1 needs the dashboard of the cluster's head, by which Ray Train gives back "
+            "the CPUs of a trial that is over; start the head with `--include-dashboard=true "
+            "--dashboard-host=127.0.0.1`"
+        )
     if not grows():
         for each in wanted:
             _check_possible(each, streamed)
@@ -90,12 +96,6 @@ def _per_trial(wanted: ResourcesConfig) -> dict[str, float]:
 
 
 def _check_possible(wanted: ResourcesConfig, streamed: bool) -> None:
-    if wanted.num_workers > 1 and not ray._private.worker._global_node.webui_url:
-        raise ConfigError(
-            "`resources.num_workers` above 1 needs the dashboard of the cluster's head, by which Ray Train gives back "
-            "the CPUs of a trial that is over; start the head with `--include-dashboard=true "
-            "--dashboard-host=127.0.0.1`"
-        )
     have, per_trial = ray.cluster_resources(), _per_trial(wanted)
     if _fits(wanted, streamed) < 1:
         reserve = ", one of them reserved for decoding data that do not fit into memory" if streamed else ""

@@ -30,7 +30,7 @@ QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_COLOR_PREFIX": "0",  # what processes say goes to a file
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # a process more for each trial with workers, and nobody asks it
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # a process more for each trial with workers, which ask themselves
     "RAY_TRAIN_ENABLE_STATE_TRACKING": "0",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25",  # how late an epoch, or the end, of a trial with workers is heard of
     "RAY_USAGE_STATS_ENABLED": "0",

@@ -2,7 +2,8 @@
 
 import pytest
 from ray.exceptions import RayActorError
-from ray.train import PreemptionError, PreemptionInfo, WorkerGroupError
+from ray.train import WorkerGroupError
+from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 
 from lssat.config import build
 from lssat.on_ray.worker import Leaves, group_size, is_drained
@@ -26,13 +27,18 @@ def test_the_largest_number_that_divides_the_batch_and_has_a_place(own, batch, m
     assert group_size(config, places) == number
 
 
+def lost(preempted):
+    """As Ray tells of a worker that does not answer."""
+    return WorkerHealthCheckFailedError("it does not answer", RayActorError(preempted=preempted))
+
+
 @pytest.mark.parametrize(
     ("error", "drained"),
     [
-        (PreemptionError(PreemptionInfo(None, {"node": [1]})), True),
         (WorkerGroupError("left", {0: Leaves(), 1: Leaves()}), True),
-        (WorkerGroupError("gone", {0: RuntimeError("connection reset"), 1: RayActorError(preempted=True)}), True),
-        (WorkerGroupError("lost", {0: RuntimeError("connection reset"), 1: RayActorError()}), False),
+        (WorkerGroupError("gone", {0: RuntimeError("connection reset"), 1: lost(preempted=True)}), True),
+        (WorkerGroupError("lost", {0: RuntimeError("connection reset"), 1: lost(preempted=False)}), False),
+        (RayActorError(preempted=True), True),
         (RayActorError(), False),
     ],
 )
