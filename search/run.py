@@ -33,6 +33,8 @@ from search.space.quick import WARNING
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from search.space.definition import Space
+
 
 def main() -> int:
     """Run a study; 0: done, 1: no winner, a row that came out otherwise (`--again`) or an unexpected error, 2: bad
@@ -62,13 +64,7 @@ def _search(arguments: argparse.Namespace) -> int:
 
         space = begun_from(space, arguments.earlier, Wanted(folder, wanted.data.info.task, wanted.data.info.kind))
     if arguments.plan:
-        from lssat.data.prepare.sample import training_images
-        from search.plan.command import plan_study
-        from search.plan.data import Listed
-
-        found = wanted.data
-        plan_study(space, folder, cache, Listed(found.info, found.cells, found.folds), training_images)
-        return 0
+        return _plan(space, folder, cache, wanted)
     base: Place | None = arguments.storage
     found_again = [] if base is None or arguments.overwrite else rebuilt_where_lost(folder, base / name, goes_on)
     if arguments.extend is not None and not folder.has_begun:
@@ -106,6 +102,16 @@ def _search(arguments: argparse.Namespace) -> int:
             if arguments.quick and code in (0, 1):
                 console.print(f"remember `--quick`: {WARNING}", style="yellow")
             return code
+
+
+def _plan(space: Space, folder: RunFolder, cache: Path, wanted: Asked) -> int:
+    from lssat.data.prepare.sample import training_images
+    from search.plan.command import plan_study
+    from search.plan.data import Listed
+
+    found = wanted.data
+    plan_study(space, folder, cache, Listed(found.info, found.cells, found.folds), training_images)
+    return 0
 
 
 def _say_what_comes(arguments: argparse.Namespace, wanted: Asked, found_again: list[str], console: Console) -> None:
