@@ -81,7 +81,7 @@ def _real(real: Mapping[str, Any]) -> list[str]:
         for at in real["moments"]
     ]
     table = "\n".join(f"| {' | '.join(line)} |" for line in (header, ["---"] * len(header), *lines))
-    of = f"Measured of {real['of']} by the same command with `--trials {real['trials']}`."
+    of = f"Measured of {real['of']} by\n`python -m tests.benchmarks.scaling --trials {real['trials']}`."
     return ["## Many short trials", _wrapped(of), _wrapped(text), table]
 
 
