@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 from ray import tune
+from ray.exceptions import ActorUnschedulableError
 from ray.train._internal.session import get_session
 from ray.tune import PlacementGroupFactory
 
@@ -86,6 +87,8 @@ def run_trial(tune_config: Mapping[str, Any], context: StageContext) -> None:
     except Exception as error:
         if get_session() is None:  # Tune has ended the trial, and with it its workers: nobody waits for them any more
             return
+        if isinstance(innermost(error), ActorUnschedulableError):  # its node is drained: it goes on elsewhere
+            raise
         traceback.print_exc()
         tune.report(ended_by(error).to_report())
 
