@@ -19,7 +19,7 @@ from search.record.folder import RunFolder, Stage, Storage
 from search.record.mirror import Mirror, bring_back, is_mirrored
 from search.record.rebuilding import rebuilt_where_lost
 from search.record.trials import Outcome, Status
-from tests.storage.s3 import wait_for
+from tests.storage.studies import wait_for
 
 
 @pytest.fixture(params=["a URL", "a folder"])

@@ -6,7 +6,8 @@ import secrets
 import pytest
 
 from lssat.storage.place import Place
-from tests.storage.s3 import BUCKET, KEY, SPACE, Study, kill, ray_of_three_cores, wait_for, write_faces
+from tests.storage.s3 import BUCKET, KEY
+from tests.storage.studies import SPACE, Study, kill, ray_of_three_cores, wait_for, write_faces
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray"), pytest.mark.timeout(900)]
 
@@ -98,20 +99,25 @@ def token(monkeypatch):
 
 
 ONE_TRIAL = SPACE.replace("num_trials: 3", "num_trials: 1").replace("finalists: 1", "finalists: 0")
+TWO_TRIALS = ONE_TRIAL.replace("num_trials: 1", "num_trials: 2").replace("max_concurrent: 1", "max_concurrent: 2")
 GROUP = ["--set", "resources.num_workers=2", "--address"]
 
 
-def test_groups_that_stream_from_s3_train_as_those_that_stream_from_a_disk(store, tmp_path, token):
+@pytest.mark.parametrize(("space", "how"), [(ONE_TRIAL, GROUP), (TWO_TRIALS, ["--address"])], ids=["group", "alone"])
+def test_trials_on_a_cluster_that_stream_from_s3_train_as_those_that_stream_from_a_disk(
+    store, tmp_path, token, space, how
+):
+    """Alone: two at a time, while a third one's place is free for who decodes."""
     faces = tmp_path / "faces.parquet"
     write_faces(faces, train=600, others=300)  # two row groups at least, one for each worker
-    how = {"streams": True, "space": ONE_TRIAL}
-    here = Study(tmp_path / "here", faces, storage=tmp_path / "shared", **how)
-    there = Study(tmp_path / "there", faces, store, named("streamed"), **how)
+    name = tmp_path.name
+    here = Study(tmp_path / "here", faces, storage=tmp_path / "shared", streams=True, space=space)
+    there = Study(tmp_path / "there", faces, store, named(name), streams=True, space=space)
     with ray_of_three_cores(store.environment) as address:
         for study in (here, there):
-            study.run(*GROUP, address)
+            study.run(*how, address)
     assert there.table() == here.table() and there.epochs() == here.epochs() > 0
-    shards = {name.split("/")[-1].split("-")[0] for name in store.names("streamed/.data/")}
+    shards = {each.split("/")[-1].split("-")[0] for each in store.names(f"{name}/.data/")}
     assert {"train", "val", "test"} <= shards, "from there they are read"
 
 
