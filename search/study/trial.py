@@ -17,9 +17,10 @@ from ray.tune import PlacementGroupFactory
 from lssat.config import Config
 from lssat.data.prepared.row_keys import RowKeys
 from lssat.evaluation.units import RowTexts
+from lssat.on_ray.groups import train_run
 from lssat.on_ray.ingest import Split
 from lssat.on_ray.machine_fault import innermost, machine_fault, reason_of, with_repair
-from lssat.on_ray.worker import Run, train_run
+from lssat.on_ray.worker import Run
 from lssat.settings.data import DataConfig
 from lssat.storage.mark import StorageMark
 from lssat.storage.place import Place

@@ -6,7 +6,8 @@ from ray.train import WorkerGroupError
 from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 
 from lssat.config import build
-from lssat.on_ray.worker import Leaves, group_size, is_drained
+from lssat.on_ray.groups import group_size
+from lssat.on_ray.lost import Leaves, is_drained
 
 
 @pytest.mark.parametrize(

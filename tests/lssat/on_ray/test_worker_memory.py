@@ -20,7 +20,8 @@ from ray import tune
 from lssat.config import build
 from lssat.data.prepared.table import RowGroup
 from lssat.on_ray.ingest import Split
-from lssat.on_ray.worker import Run, train_run
+from lssat.on_ray.groups import train_run
+from lssat.on_ray.worker import Run
 from lssat.task import Task
 
 ROWS = int(sys.argv[3])

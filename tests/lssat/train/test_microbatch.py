@@ -16,7 +16,7 @@ from timm.models.vision_transformer import VisionTransformer
 
 from lssat.config import build
 from lssat.data.prepared.rows import ResidentRows
-from lssat.on_ray.worker import is_lost_to_memory
+from lssat.on_ray.lost import is_lost_to_memory
 from lssat.storage.place import Place
 from lssat.task import Task
 from lssat.train import loop, microbatch
