@@ -15,8 +15,16 @@ Answer = TypeVar("Answer")
 PATIENCE_S = 600.0
 """For how long a storage that does not answer is asked again."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 15.0
-REFUSALS = ("ACCESS_DENIED", "NO_SUCH_BUCKET", "INVALID_ACCESS_KEY", "SIGNATURE", "UNRECOGNIZED_CLIENT", "TOKEN")
+REFUSALS = (
+    *("ACCESS_DENIED", "NO_SUCH_BUCKET", "INVALID_ACCESS_KEY", "SIGNATURE", "UNRECOGNIZED_CLIENT", "TOKEN"),  # s3://
+    *("ContainerNotFound", "Authorization", "Authentication"),  # abfs://
+)
 """What stands in the error of a storage that has answered: asked again it would say the same."""
+KEYS = (
+    "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; GOOGLE_APPLICATION_CREDENTIALS; AZURE_TENANT_ID, AZURE_CLIENT_ID and "
+    "AZURE_CLIENT_SECRET"
+)
+"""By which variables of the environment the rights to a storage are given."""
 
 
 class StorageLost(OSError):
@@ -41,10 +49,7 @@ def patiently(ask: Callable[[], Answer], what: str, patience_s: float = PATIENCE
         except OSError as error:
             said = str(error).splitlines()[0][:300]
             if isinstance(error, PermissionError) or any(word in str(error) for word in REFUSALS):
-                raise StorageRefuses(
-                    f"{what} on {os.uname().nodename} refuses: {said}; make the bucket, or give the right to it by the "
-                    "environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) or a role of the machine"
-                ) from None
+                raise refusal(what, said) from None
             if time.monotonic() + wait > end:
                 raise StorageLost(
                     f"{what} has not answered {os.uname().nodename} for {patience_s:.0f} s: {said}; see to the network "
@@ -53,3 +58,11 @@ def patiently(ask: Callable[[], Answer], what: str, patience_s: float = PATIENCE
             logging.getLogger(__name__).warning("%s does not answer, and is asked again: %s", what, said)
             time.sleep(wait * random.uniform(0.7, 1.0))  # many workers must not ask all at once
             wait = min(2 * wait, LONGEST_WAIT_S)
+
+
+def refusal(what: str, said: str) -> StorageRefuses:
+    """The error for a place, by the words of its storage."""
+    return StorageRefuses(
+        f"{what} on {os.uname().nodename} refuses: {said}; make the bucket, or give the right to it by the environment "
+        f"({KEYS}) or a role of the machine"
+    )

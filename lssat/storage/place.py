@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from lssat.errors import ConfigError
 from lssat.files import make_folder, write_whole
-from lssat.storage.patience import PATIENCE_S, patiently
+from lssat.storage.patience import KEYS, PATIENCE_S, patiently, refusal
 
 Answer = TypeVar("Answer")
 PIECE = 1 << 24
@@ -21,8 +21,10 @@ PIECE = 1 << 24
 SECRETS = ("access_key", "secret_key", "session_token", "token", "password")
 NO_SECRETS = (
     "a storage's address must hold no key or password, since it goes into logs and the manifest; give those by the "
-    "environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS) or a role of the machine"
+    f"environment ({KEYS}) or a role of the machine"
 )
+GS_RETRY_S = 30
+"""For how long pyarrow itself asks again at gs://, silently; by itself it would for 15 minutes."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,7 @@ class Place:
         if isinstance(words, Path) or "://" not in words:
             return cls("", str(Path(words).absolute()))
         parts = urlsplit(words)
-        if ("@" in parts.netloc and not parts.netloc.startswith("anonymous@")) or any(
-            f"{name}=" in parts.query.lower() for name in SECRETS
-        ):
+        if _holds_secret(parts):
             raise ConfigError(NO_SECRETS)
         if parts.scheme == "file":
             return cls("", str(Path(unquote(parts.path)).absolute()))
@@ -101,7 +101,7 @@ class Place:
             with files.open_output_stream(path) as stream:
                 stream.write(content)
 
-        self._ask(write)
+        self._put(write)
 
     def send(self, file: Path) -> None:
         """Copy a file of this machine to a place that has no such object yet. Raises StorageLost, OSError."""
@@ -114,7 +114,7 @@ class Place:
                 while piece := source.read(PIECE):
                     stream.write(piece)
 
-        self._ask(send)
+        self._put(send)
 
     def fetch(self, file: Path) -> None:
         """Copy it to this machine: whole, or not at all. Raises FileNotFoundError, StorageLost, OSError."""
@@ -172,12 +172,24 @@ class Place:
 
         self._ask(delete)
 
+    def _put(self, question: Callable[[Any, str], None]) -> None:
+        """Of what writes, who is told that something is not there has no bucket."""
+        try:
+            self._ask(question)
+        except FileNotFoundError as error:
+            raise refusal(str(self), str(error)[:300]) from None
+
     def _ask(self, question: Callable[[Any, str], Answer]) -> Answer:
         """The answer of the file system at the URL, which is asked again where it does not answer."""
 
         def ask() -> Answer:
+            from pyarrow import ArrowException
+
             files, start = _opened(self.root)
-            return question(files, f"{start}/{self.path}".strip("/"))
+            try:
+                return question(files, f"{start}/{self.path}".strip("/"))
+            except ArrowException as unknown:  # of abfs://, where no credentials are found
+                raise OSError(str(unknown)) from unknown
 
         return patiently(ask, str(self), self.patience_s)
 
@@ -189,7 +201,7 @@ def _opened(root: str) -> tuple[Any, str]:
     from pyarrow.fs import FileSystem, FSSpecHandler, PyFileSystem
 
     try:
-        files, start = FileSystem.from_uri(root)
+        files, start = FileSystem.from_uri(_with_retry(root))
     except pa.ArrowInvalid as unknown:
         from fsspec.core import url_to_fs
 
@@ -202,3 +214,16 @@ def _opened(root: str) -> tuple[Any, str]:
             ) from None
         files = PyFileSystem(FSSpecHandler(found))
     return files, str(start)
+
+
+def _with_retry(root: str) -> str:
+    if not root.startswith(("gs:", "gcs:")) or "retry_limit_seconds" in root:
+        return root
+    return f"{root}{'&' if '?' in root else '?'}retry_limit_seconds={GS_RETRY_S}"
+
+
+def _holds_secret(parts: SplitResult) -> bool:
+    """Azure names a container or an account before the `@`, which is none."""
+    user, at, _ = parts.netloc.rpartition("@")
+    is_name = user == "anonymous" or (parts.scheme in ("abfs", "abfss") and ":" not in user)
+    return bool(at and not is_name) or any(f"{name}=" in parts.query.lower() for name in SECRETS)

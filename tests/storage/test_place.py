@@ -89,11 +89,18 @@ def test_a_large_file_comes_back_as_it_was(place, tmp_path):
     assert (tmp_path / "again").read_bytes() == content
 
 
-def test_a_storage_that_answers_no_is_not_asked_again(store, monkeypatch):
+@pytest.mark.parametrize("kind", ["s3", "gs", "abfs"])
+def test_a_storage_that_answers_no_is_not_asked_again(store, gcs, monkeypatch, kind):
     for name, value in store.environment.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(StorageRefuses, match=r"NO_SUCH_BUCKET.*make the bucket") as raised:
-        Place.of("s3://no-such-bucket/x").write(b"")
+    monkeypatch.setenv("PATH", "")  # on it may be Azure's own command, with credentials
+    place, said = {
+        "s3": ("s3://no-such-bucket/x", "NO_SUCH_BUCKET"),
+        "gs": (gcs("x").replace(BUCKET, "no-such-bucket"), "NOT_FOUND"),
+        "abfs": ("abfs://bucket@account.dfs.core.windows.net/x", "Authentication"),
+    }[kind]
+    with pytest.raises(StorageRefuses, match=rf"{said}.*make the bucket") as raised:
+        Place.of(place).write(b"")
     assert isinstance(raised.value, UserError) and isinstance(raised.value, OSError)
 
 
@@ -132,14 +139,24 @@ def test_what_was_written_while_the_store_hung_is_there(store, monkeypatch, tmp_
 
 @pytest.mark.parametrize(
     "url",
-    ["s3://KEY:SECRET@bucket/x", "s3://bucket/x?access_key=KEY&secret_key=SECRET", "gs://TOKEN@bucket/x"],
+    [
+        "s3://KEY:SECRET@bucket/x",
+        "s3://bucket/x?access_key=KEY&secret_key=SECRET",
+        "gs://TOKEN@bucket/x",
+        "abfs://:SECRET@account.blob.core.windows.net/bucket/x",
+        "abfss://bucket:SECRET@account.dfs.core.windows.net/x",
+    ],
 )
 def test_keys_in_an_address_are_refused_and_not_repeated(url):
     with pytest.raises(ConfigError, match="AWS_SECRET_ACCESS_KEY") as raised:
         Place.of(url)
-    assert (
-        "SECRET@" not in str(raised.value) and "=SECRET" not in str(raised.value) and "TOKEN" not in str(raised.value)
-    )
+    assert not any(key in str(raised.value) for key in ("SECRET@", "=SECRET", "TOKEN"))
+
+
+@pytest.mark.parametrize("address", ["bucket@account.dfs.core.windows.net", "account@bucket"])
+def test_the_names_in_an_address_of_azure_are_no_keys(address):
+    place = Place.of(f"abfss://{address}/x/y")
+    assert place.path == "x/y" and Place.of(str(place)) == place
 
 
 def test_copies_that_were_used_longest_ago_make_room(place, tmp_path):
