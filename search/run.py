@@ -92,7 +92,7 @@ def _search(arguments: argparse.Namespace) -> int:
             def study() -> bool:
                 from search.study import cluster
 
-                with cluster.begun(arguments.address, ROOT):
+                with storage.scratch(), cluster.begun(arguments.address, ROOT):
                     from search.study.session import Session, run
 
                     given = (folder, storage, space, cache, ROOT, arguments.address, begun, mirror, ending.lost)

@@ -29,7 +29,7 @@ from lssat.train.checkpoint import STATE
 from lssat.train.result import LAST_CHECKPOINT, RAY_TRAIN_FOLDER
 
 REFUSALS = 10
-"""Times, 60 s apart, that the cluster may not hold a trial's workers before the trial fails."""
+"""Times, 60 s apart, that the cluster may not hold a trial's workers before its process ends, and waits anew."""
 RESTARTS = 2
 """Of a group of workers that lost one, since its last new epoch, from which it goes on."""
 

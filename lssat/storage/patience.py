@@ -47,7 +47,7 @@ def patiently(ask: Callable[[], Answer], what: str, patience_s: float = PATIENCE
         except FileNotFoundError:
             raise
         except OSError as error:
-            said = str(error).splitlines()[0][:300]
+            said = (str(error).splitlines() or [type(error).__name__])[0][:300]
             if isinstance(error, PermissionError) or any(word in str(error) for word in REFUSALS):
                 raise refusal(what, said) from None
             if time.monotonic() + wait > end:

@@ -18,7 +18,7 @@ from lssat.storage.patience import KEYS, PATIENCE_S, patiently, refusal
 Answer = TypeVar("Answer")
 PIECE = 1 << 24
 """Bytes that are copied at a time."""
-SECRETS = ("access_key", "secret_key", "session_token", "token", "password")
+SECRETS = ("access_key", "account_key", "client_secret", "secret_key", "token", "password", "sas", "sig")
 NO_SECRETS = (
     "a storage's address must hold no key or password, since it goes into logs and the manifest; give those by the "
     f"environment ({KEYS}) or a role of the machine"
@@ -213,7 +213,7 @@ def _opened(root: str) -> tuple[Any, str]:
                 "gs:// or abfs://"
             ) from None
         files = PyFileSystem(FSSpecHandler(found))
-    return files, str(start)
+    return files, str(start).rstrip("/")
 
 
 def _with_retry(root: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
 import re
 import shutil
 import tempfile
@@ -13,7 +14,8 @@ from pathlib import Path
 
 from lssat.storage.place import Place
 
-PREFIX = "lssat-work-"
+PREFIX = f"lssat-work-{platform.node()}-"
+"""Processes of other machines, which may share the folder for temporary files, are not known here."""
 
 
 @contextmanager
@@ -44,7 +46,7 @@ def make_private(folder: Path) -> None:
 def _sweep(parent: Path) -> None:
     """Delete what processes of this user left that were killed."""
     for folder in parent.glob(f"{PREFIX}*"):
-        pid = re.match(rf"{PREFIX}(\d+)-", folder.name)
+        pid = re.match(rf"{re.escape(PREFIX)}(\d+)-", folder.name)
         if pid and not _lives(int(pid[1])):
             shutil.rmtree(folder, ignore_errors=True)
 

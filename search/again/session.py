@@ -27,7 +27,7 @@ from search.space.settings import SearchConfig
 from search.strategy.forecast import Forecast
 from search.strategy.suggestion import Suggestion
 from search.study import tuning
-from search.study.capacity import concurrency
+from search.study.capacity import check_possible
 from search.study.cluster import begun, check_storage, connect
 from search.study.context import Study, check_drawing
 from search.study.progress import Progress
@@ -56,16 +56,16 @@ def run_again(run: RecordedRun, places: Places, console: Console) -> bool:
     """
     record, config, last = run.record, run.record.config, run.record.num_epochs
     console.print(f"  run       {catalog.architecture(config.backbone)}, seed {config.seed}, {last} epochs on record")
-    with begun(places.address, places.root):
+    storage = Storage(places.storage / run.folder.name / run.place.name if places.storage else Place.of(run.place.path))
+    with storage.scratch(), begun(places.address, places.root):
         prepared = study_data(run, places, lambda text: console.print(f"  {text}", soft_wrap=True))
         connect(places.address, places.root)
         keys = read_keys(prepared, config.data, lambda text: console.print(f"  {text}", soft_wrap=True))
-        study = _open(run, prepared, places, keys)
+        study = _open(run, prepared, storage, places.address, keys)
         _begin_anew(study, run)
         progress = Progress(console, Forecast(ALONE, last))
         tuning.train_copy(study, run.stage, Suggestion(record.name, record.sampled), last, progress)
-    study.storage.drop_ray()
-    study.storage.drop_resumable_state(run.stage, record.name)
+    storage.drop_resumable_state(run.stage, record.name)
     copy = study.folder.record(run.stage, record.name)
     is_equal, lines = verdict(record, copy.epochs)
     if copy.outcome and copy.outcome.reason:
@@ -108,21 +108,20 @@ def study_data(run: RecordedRun, places: Places, notify: Notify) -> Path:
     return folder
 
 
-def _open(run: RecordedRun, prepared: Path, places: Places, keys: RowKeys | None) -> Study:
+def _open(run: RecordedRun, prepared: Path, storage: Storage, address: str | None, keys: RowKeys | None) -> Study:
     """The study of this one run. Raises ConfigError where the machines cannot hold it."""
     config = run.record.config
-    storage = Storage(places.storage / run.folder.name / run.place.name if places.storage else Place.of(run.place.path))
-    if places.address:
+    if address:
         storage.place.make()
         check_storage(storage.place)
     space = Space(run.manifest.space.profile, dict(run.record.sampled), (), {}, ALONE, {})
     task, workers = as_used(prepared, config.data).as_task, config.resources.num_workers
-    shards = storage.shards(prepared) if places.address else None
+    shards = storage.shards(prepared) if address else None
     splits = open_splits(prepared, ("train", "val"), config.data, [workers], shards)
     texts = RowTexts.of_columns(read_texts(prepared, "val"), config.objective.subgroups, config.data.hold_out)
     study = Study(run.place, storage, space, task, prepared, splits, texts_to_send(task, texts), keys=keys)
     check_drawing(study, config.data)
-    concurrency([config.resources], study.is_streamed, None)
+    check_possible([config.resources], study.is_streamed)
     return study
 
 

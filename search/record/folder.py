@@ -7,7 +7,8 @@ import secrets
 import shutil
 import socket
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -213,14 +214,13 @@ class Storage:
         for name in runs:
             self.drop_resumable_state(stage, name)
 
-    def drop_ray(self) -> None:
-        """Delete what Ray Tune wrote about itself, once it has ended."""
-        shutil.rmtree(self.ray, ignore_errors=True)
-
-    def drop_fetched(self) -> None:
-        """Delete what was brought to this machine."""
-        if self.place.local is None:
-            shutil.rmtree(self._here, ignore_errors=True)
+    @contextmanager
+    def scratch(self) -> Iterator[None]:
+        """Inside, files may lie on this machine that are not kept: what Ray Tune writes, what was brought here."""
+        try:
+            yield
+        finally:
+            shutil.rmtree(self.ray if self.place.local else self._here, ignore_errors=True)
 
     def clear_for(self, folder: RunFolder) -> None:
         """Delete what an older study of the run folder left here, and mark the storage as that folder's.

@@ -21,6 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lssat.errors import ConfigError
+from lssat.storage.patience import StorageLost
 from lssat.storage.place import Place
 from search.record import names
 from search.record.folder import RunFolder, Storage
@@ -98,7 +99,9 @@ class Mirror:
     def _copy(self, place: Place, is_last: bool) -> None:
         if place.local:
             self._mark.check()  # a mount point without its file system would take the copy, too
-        with self._one_at_a_time:
+        if not self._one_at_a_time.acquire(timeout=place.patience_s):
+            raise StorageLost(f"the copy before is still being written after {place.patience_s:.0f} s")
+        try:
             wishes, number = self._wishes, len(self._wishes)
             files = {}
             with tempfile.TemporaryDirectory(prefix="lssat-study-") as scratch:
@@ -114,6 +117,8 @@ class Mirror:
             for then in wishes[:number]:
                 then()
             del wishes[:number]
+        finally:
+            self._one_at_a_time.release()
 
     def _files(self, is_last: bool) -> list[Path]:
         """What is copied beside the study itself."""
@@ -144,8 +149,8 @@ class Mirror:
 
     def _prune(self, place: Place, named: set[str]) -> None:
         """Delete objects that the pointer does not name any more."""
-        for digest in (self._sent or set()) - named:
-            with suppress(OSError):
+        with suppress(OSError):  # where one cannot be deleted now, the next copy tries
+            for digest in (self._sent or set()) - named:
                 (place / OBJECTS / digest).delete()
                 self._sent = (self._sent or set()) - {digest}
 

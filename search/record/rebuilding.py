@@ -86,7 +86,7 @@ def rebuild(folder: RunFolder, storage: Storage) -> list[str]:
 def _add_epochs(record: TrialRecord, storage: Storage, stage: Stage) -> int:
     """Put the epochs of a run that its checkpoint knows and its record does not on record; how many."""
     path = record.folder / names.METRICS
-    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    lines = [*TrialRecord(record.folder).lines]
     seconds, number = record.seconds, len(lines)
     for line in _history(storage, stage, record.name)[number:]:
         if line["epoch"] != len(lines) + 1:

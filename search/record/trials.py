@@ -79,7 +79,7 @@ class TrialRecord:
     @property
     def epochs(self) -> list[EpochResult]:
         """The result of each epoch so far, in order, without panels."""
-        return [result for line in self._lines if isinstance(result := read_report(line), EpochResult)]
+        return [result for line in self.lines if isinstance(result := read_report(line), EpochResult)]
 
     @property
     def last(self) -> EpochResult | None:
@@ -120,12 +120,12 @@ class TrialRecord:
     @property
     def span(self) -> tuple[float, float] | None:
         """When it started and when its last epoch ended, in seconds since 1970; None before the first epoch."""
-        return (self._lines[0]["time"] - self._lines[0]["seconds"], self._lines[-1]["time"]) if self._lines else None
+        return (self.lines[0]["time"] - self.lines[0]["seconds"], self.lines[-1]["time"]) if self.lines else None
 
     @property
     def moments(self) -> list[tuple[float, float]]:
         """When each epoch ended, in seconds since 1970, and the seconds trained until then."""
-        return [(float(line["time"]), float(line.get("seconds", 0.0))) for line in self._lines]
+        return [(float(line["time"]), float(line.get("seconds", 0.0))) for line in self.lines]
 
     @property
     def outcome(self) -> Outcome | None:
@@ -161,7 +161,7 @@ class TrialRecord:
         Of a trial that goes on, a line that a kill has cut is taken away: the next one would be joined to it.
         """
         if (self.folder / METRICS).exists():
-            lines = TrialRecord(self.folder)._lines
+            lines = TrialRecord(self.folder).lines
             write_text(self.folder / METRICS, "".join(json.dumps(line) + "\n" for line in lines))
         resolved = {"sampled": dict(sampled), "resolved": config.flat(), "hash": config.hash()}
         write_json(self.folder / CONFIG, resolved)
@@ -174,7 +174,7 @@ class TrialRecord:
         if result.panel:  # first: an epoch that is on record is not handed on again
             panel = result.panel
             write_whole(self.panel, lambda temporary: temporary.write_bytes(panel))
-        lines = self._lines
+        lines = self.lines
         line = {**result.to_json(), "time": round(time.time(), 3), "seconds": round(seconds, 1)}
         append_json_line(self.folder / METRICS, line)
         lines.append(line)
@@ -190,8 +190,8 @@ class TrialRecord:
     @property
     def _last_line(self) -> dict[str, Any] | None:
         """That of the last epoch, without reading those before: most who ask want no other."""
-        if "_lines" in self.__dict__:
-            return self._lines[-1] if self._lines else None
+        if "lines" in self.__dict__:
+            return self.lines[-1] if self.lines else None
         return self._read_last_line
 
     @cached_property
@@ -203,7 +203,8 @@ class TrialRecord:
         return None
 
     @cached_property
-    def _lines(self) -> list[dict[str, Any]]:
+    def lines(self) -> list[dict[str, Any]]:
+        """What is on record of each epoch, in order."""
         path = self.folder / METRICS
         lines = []
         for text in path.read_text().splitlines() if path.exists() else []:

@@ -14,15 +14,13 @@ from ray.core.generated.autoscaler_pb2 import GetClusterStatusReply
 from ray.experimental.internal_kv import _internal_kv_get, internal_kv_get_gcs_client
 
 from lssat.errors import ConfigError
+from lssat.on_ray.groups import places
 from lssat.settings.training import ResourcesConfig
 
 
-def concurrency(wanted: Sequence[ResourcesConfig], streamed: bool, most: int | None) -> int:
-    """Trials at a time: what the machines hold, or less where the space says so. An impossible request is an error at
-    once, except where Ray may add a machine that holds it.
-
-    Trials that train alone hold their resources themselves, so Tune counts them; where some have workers of their own,
-    no more trials run than fit if each were the largest.
+def check_possible(wanted: Sequence[ResourcesConfig], streamed: bool, may_wait: bool = False) -> None:
+    """An impossible request is an error at once, except where a trial `may_wait` for machines that are not there: those
+    that Ray may add, or that have left since the study began. Raises ConfigError.
     """
     if any(each.num_workers > 1 for each in wanted) and not ray._private.worker._global_node.webui_url:
         raise ConfigError(
@@ -30,10 +28,9 @@ def concurrency(wanted: Sequence[ResourcesConfig], streamed: bool, most: int | N
             "the CPUs of a trial that is over; start the head with `--include-dashboard=true "
             "--dashboard-host=127.0.0.1`"
         )
-    if not grows():
+    if not (may_wait or grows()):
         for each in wanted:
             _check_possible(each, streamed)
-    return _at_once(wanted, streamed, most)
 
 
 @dataclass
@@ -55,7 +52,7 @@ class Following:
     def __call__(self) -> int:
         """Trials that may run or wait for their place."""
         if time.monotonic() - self._looked > LOOK_EVERY_S:
-            fits = max(0, _at_once(self.wanted, self.streamed, None))
+            fits = max(0, at_once(self.wanted, self.streamed, None))
             none_waits = self.streamed or any(each.num_workers > 1 for each in self.wanted)
             waiting = 0 if none_waits else max(1, fits) if grows() else 1
             self._looked, self._found = time.monotonic(), min(max(1, fits + waiting), self.most or sys.maxsize)
@@ -78,7 +75,12 @@ def grows() -> bool:
     return any(name and not name.startswith(("node_", "local.cluster")) for name in types)
 
 
-def _at_once(wanted: Sequence[ResourcesConfig], streamed: bool, most: int | None) -> int:
+def at_once(wanted: Sequence[ResourcesConfig], streamed: bool, most: int | None) -> int:
+    """Trials at a time: what the machines hold, or less where the space says so.
+
+    Trials that train alone hold their resources themselves, so Tune counts them; where some have workers of their own,
+    no more trials run than fit if each were the largest.
+    """
     fits = [_fits(each, streamed) for each in wanted]
     has_groups = any(each.num_workers > 1 for each in wanted)
     return min(min(fits) if has_groups else max(fits), most or max(fits))
@@ -87,8 +89,7 @@ def _at_once(wanted: Sequence[ResourcesConfig], streamed: bool, most: int | None
 def _fits(wanted: ResourcesConfig, streamed: bool) -> int:
     have, per_trial = ray.cluster_resources(), _per_trial(wanted)
     cpus = have.get("CPU", 0) - (1 if streamed else 0)  # Ray Data needs a core of its own to decode a stream
-    fits = int(cpus // per_trial["CPU"])
-    return min(fits, int(have.get("GPU", 0) // per_trial["GPU"])) if per_trial["GPU"] else fits
+    return min(int(cpus // per_trial["CPU"]), places(wanted) // wanted.num_workers)
 
 
 def _per_trial(wanted: ResourcesConfig) -> dict[str, float]:
@@ -97,19 +98,16 @@ def _per_trial(wanted: ResourcesConfig) -> dict[str, float]:
 
 def _check_possible(wanted: ResourcesConfig, streamed: bool) -> None:
     have, per_trial = ray.cluster_resources(), _per_trial(wanted)
+    if not places(wanted):
+        raise ConfigError(
+            f"a worker needs {wanted.cpus_per_worker} CPUs and {wanted.gpus_per_worker:g} GPUs, but no single node has "
+            "them; lower `resources.cpus_per_worker` or `resources.gpus_per_worker`"
+        )
     if _fits(wanted, streamed) < 1:
         reserve = ", one of them reserved for decoding data that do not fit into memory" if streamed else ""
         raise ConfigError(
-            f"a trial needs {per_trial['CPU']} CPUs and {per_trial['GPU']:g} GPUs, but there are "
-            f"{have.get('CPU', 0):g} and {have.get('GPU', 0):g}{reserve}; lower `resources.num_workers`, "
-            "`resources.cpus_per_worker` or `resources.gpus_per_worker`"
-        )
-    worker = {"CPU": wanted.cpus_per_worker, "GPU": wanted.gpus_per_worker}
-    if not any(
-        node["Alive"] and all(node["Resources"].get(kind, 0) >= amount for kind, amount in worker.items())
-        for node in ray.nodes()
-    ):
-        raise ConfigError(
-            f"a worker needs {worker['CPU']} CPUs and {worker['GPU']:g} GPUs, but no single node has them; lower "
-            "`resources.cpus_per_worker`"
+            f"a trial needs {per_trial['CPU']} CPUs and {per_trial['GPU']:g} GPUs, {wanted.cpus_per_worker} and "
+            f"{wanted.gpus_per_worker:g} of one node for each worker, but there are {have.get('CPU', 0):g} and "
+            f"{have.get('GPU', 0):g}{reserve}; lower `resources.num_workers`, `resources.cpus_per_worker` or "
+            "`resources.gpus_per_worker`"
         )

@@ -204,7 +204,7 @@ def check_storage(storage: Place) -> None:
     nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in alive}
     if nodes.keys() <= {ray.get_runtime_context().get_node_id()}:
         return
-    probe = storage / f".seen-{uuid.uuid4().hex[:8]}"
+    probe = replace(storage, patience_s=ANSWERS_WITHIN_S) / f".seen-{uuid.uuid4().hex[:8]}"
     probe.make()
     try:
         problems = _on_each(nodes, write_probe, probe) or _on_each(nodes, look_for_probes, probe)

@@ -51,7 +51,7 @@ from search.strategy.deadline import Deadline
 from search.strategy.finalists import FinalRun, trial_of
 from search.study import tuning
 from search.study.backbone_checks import FirstWeights, check_by_building
-from search.study.capacity import concurrency
+from search.study.capacity import check_possible
 from search.study.cluster import check_storage, check_url, connect
 from search.study.conclusion import conclude, lost_runs
 from search.study.context import Study, check_drawing
@@ -131,11 +131,7 @@ def run(session: Session, console: Console) -> bool:
     finally:
         while_joined.close()
         driver.stop()
-    session.storage.drop_ray()
-    try:
-        has_winner = conclude(study, manifest, rows, runs, console)
-    finally:
-        session.storage.drop_fetched()
+    has_winner = conclude(study, manifest, rows, runs, console)
     compare_with_plan(space, session.folder, console)
     return has_winner
 
@@ -281,7 +277,8 @@ def _open(session: Session, prepared: Path, task: Task, values: Sequence[str], n
     told = texts_sent, rotated, keys, session.mirror, session.address is not None
     study = Study(session.folder, session.storage, space, task, prepared, splits, *told)
     check_drawing(study, config.data)
-    concurrency(demands(space), study.is_streamed, space.search.max_concurrent)
+    has_shrunk = session.begun is not None and session.address is not None
+    check_possible(demands(space), study.is_streamed, may_wait=has_shrunk)
     return study
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from ray import tune
 from ray.exceptions import ActorUnschedulableError
+from ray.train import ControllerError
 from ray.train._internal.session import get_session
 from ray.tune import PlacementGroupFactory
 
@@ -88,8 +89,8 @@ def run_trial(tune_config: Mapping[str, Any], context: StageContext) -> None:
     except Exception as error:
         if get_session() is None:  # Tune has ended the trial, and with it its workers: nobody waits for them any more
             return
-        if isinstance(innermost(error), ActorUnschedulableError):  # its node is drained: it goes on elsewhere
-            raise
+        if isinstance(error, ControllerError) or isinstance(innermost(error), ActorUnschedulableError):
+            raise  # others hold what its workers need, or its node is drained: it goes on later or elsewhere
         traceback.print_exc()
         tune.report(ended_by(error).to_report())
 

@@ -71,6 +71,8 @@ class Adaptor:
         self.tune_stopper = _TuneStopper(self)
         self.interruption: str | None = None
         """Of which trial the machine failed, and how; all trials then end where they are, and can go on later."""
+        self.failure: Exception | None = None
+        """Of a listener that was told how a trial ended; all trials then end where they are."""
         self.most_at_once: Callable[[], int] = lambda: sys.maxsize
         """Trials that may run or wait for their place."""
         self.alone = Alone()
@@ -124,7 +126,12 @@ class Adaptor:
     @property
     def ends_now(self) -> bool:
         """Whether all trials end where they are."""
-        return self.interruption is not None or self._is_budget_spent()
+        return self.is_broken or self._is_budget_spent()
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether the session cannot go on."""
+        return self.interruption is not None or self.failure is not None
 
     @property
     def has_room(self) -> bool:
@@ -155,8 +162,12 @@ class Adaptor:
             self._tell_finished(stretch, None)
 
     def _tell_finished(self, stretch: _Stretch, outcome: Outcome | None) -> None:
-        for listener in self._listeners:
-            listener.finish(stretch.suggestion, outcome, stretch.last)
+        """Tune would take an error here for a death of the trial, and run it again (Ray 2.60)."""
+        try:
+            for listener in self._listeners:
+                listener.finish(stretch.suggestion, outcome, stretch.last)
+        except Exception as error:
+            self.failure = self.failure or error
 
     def _decide(self, stretch: _Stretch, tune_controller: Any, trial: Any, result: EpochResult) -> None:
         stretch.last = result
@@ -189,7 +200,7 @@ class _TuneSearcher(Searcher):  # type: ignore[misc]
         return {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        if self._adaptor.interruption:
+        if self._adaptor.is_broken:
             return str(Searcher.FINISHED)
         if not self._adaptor.has_room:
             return None

@@ -31,7 +31,7 @@ from search.strategy.schedulers import compares_trials, scheduler
 from search.strategy.searcher import OptunaSearcher, num_asked, open_study
 from search.strategy.suggestion import Suggestion, suggestion_of
 from search.study import memory_kills
-from search.study.capacity import Following, concurrency
+from search.study.capacity import Following, at_once
 from search.study.context import Study
 from search.study.progress import Part, Progress
 from search.study.reconcile_with_optuna import reconcile
@@ -216,6 +216,8 @@ def _say_why_it_ends(
 
 
 def _raise_if_interrupted(adaptor: Adaptor) -> None:
+    if adaptor.failure:
+        raise adaptor.failure
     if adaptor.interruption:
         raise MachineFailed(adaptor.interruption)
 
@@ -242,10 +244,11 @@ def _tune(study: Study, adaptor: Adaptor, recorder: Recorder, num_runs: int) -> 
     memory_kills.survive()
     stage, wanted, search = recorder.stage, demands(study.space), study.space.search
     looks: list[Look] = [HungTrials(search.hang_minutes, adaptor.died_of, recorder.progress.say)]
-    most = concurrency(wanted, study.is_streamed, search.max_concurrent)
-    adaptor.most_at_once = lambda: most
-    if study.on_cluster:
-        adaptor.most_at_once = Following(wanted, study.is_streamed, search.max_concurrent)
+    adaptor.most_at_once = Following(wanted, study.is_streamed, search.max_concurrent)
+    if not study.on_cluster:
+        most = at_once(wanted, study.is_streamed, search.max_concurrent)
+        adaptor.most_at_once = lambda: most
+    else:
         say, wait = recorder.progress.say, recorder.progress.wait
         looks += [JoiningNodes(say), DrainingNodes(say), WaitingTrials(wait)]
     checkpoints, name = str(study.storage.place / stage), f"{study.folder.name}-{stage}"

@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+import threading
 import time
 
 import optuna
@@ -204,3 +205,28 @@ def test_nothing_is_copied_to_a_mount_point_without_its_file_system(tmp_path):
         copies.now()
     copies.close()
     assert "mount the storage again" in told[0] and not list((tmp_path / "storage").iterdir())
+
+
+def test_a_session_that_ends_does_not_wait_for_ever_for_the_copy_before(tmp_path, place, monkeypatch):
+    monkeypatch.setattr(mirror, "LAST_PATIENCE_S", 0.2)
+    folder, told, goes_on = RunFolder(tmp_path / "study"), [], threading.Event()
+    begun(folder)
+    copies = mirror_of(folder, place, told.append)
+    copies.ask(goes_on.wait)
+    wait_for(lambda: is_mirrored(place))
+    copies.close()
+    goes_on.set()
+    assert "the copy before is still being written" in told[0]
+
+
+def test_a_line_that_was_copied_half_is_taken_from_the_checkpoint(tmp_path, place):
+    folder = RunFolder(tmp_path / "study")
+    begun(folder)
+    record = folder.record(Stage.SEARCH, "0001")
+    with (record.folder / "metrics.jsonl").open("a") as file:
+        file.write('{"epoch": 2, "sco')
+    checkpoint(Storage(place).checkpoints(Stage.SEARCH, "0001"), 2)(tmp_path / "a")
+    mirror_of(folder, place).now()
+    os.rename(folder.path, tmp_path / "lost")
+    rebuilt_where_lost(folder, place, goes_on=True)
+    assert [each.epoch for each in folder.record(Stage.SEARCH, "0001").epochs] == [1, 2]

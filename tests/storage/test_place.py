@@ -2,13 +2,14 @@
 
 import threading
 import time
+from unittest.mock import Mock
 
 import pytest
 
 from lssat.errors import ConfigError, UserError
 from lssat.storage import patience
 from lssat.storage.patience import StorageLost, StorageRefuses
-from lssat.storage.place import Place
+from lssat.storage.place import Place, _opened
 from lssat.storage.staging import send_missing, staged
 from lssat.storage.whole import MANIFEST, fetch_whole, read_of_whole, send_whole
 from tests.storage.s3 import BUCKET
@@ -120,6 +121,8 @@ def test_a_storage_that_does_not_answer_is_asked_again(monkeypatch):
     def never():
         raise OSError("curlCode: 28")
 
+    with pytest.raises(StorageLost, match="for 0 s: TimeoutError; "):
+        patience.patiently(Mock(side_effect=TimeoutError), "s3://b", 0.05)
     with pytest.raises(StorageLost, match=r"s3://b has not answered .* for 0 s: curlCode: 28; .*--resume"):
         patience.patiently(never, "s3://b", 0.05)
 
@@ -143,6 +146,7 @@ def test_what_was_written_while_the_store_hung_is_there(store, monkeypatch, tmp_
         "s3://KEY:SECRET@bucket/x",
         "s3://bucket/x?access_key=KEY&secret_key=SECRET",
         "gs://TOKEN@bucket/x",
+        "abfs://bucket@account.dfs.core.windows.net/x?tenant_id=t&client_id=c&client_secret=SECRET",
         "abfs://:SECRET@account.blob.core.windows.net/bucket/x",
         "abfss://bucket:SECRET@account.dfs.core.windows.net/x",
     ],
@@ -157,6 +161,7 @@ def test_keys_in_an_address_are_refused_and_not_repeated(url):
 def test_the_names_in_an_address_of_azure_are_no_keys(address):
     place = Place.of(f"abfss://{address}/x/y")
     assert place.path == "x/y" and Place.of(str(place)) == place
+    assert _opened(place.root)[1] == "bucket", "what follows is joined by one slash"
 
 
 def test_copies_that_were_used_longest_ago_make_room(place, tmp_path):

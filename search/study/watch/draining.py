@@ -34,7 +34,7 @@ class DrainingNodes:
             if each.node not in draining:
                 continue
             left = draining[each.node] / 1000 - time.time() if draining[each.node] else float("inf")
-            has_time = left > each.longest - (now - each.since)
+            has_time = left > max(0.0, each.longest - (now - each.since))
             if trial_id not in self._told:
                 self._told.add(trial_id)
                 when = "after its next epoch" if has_time else "now, as there is no time for another epoch"

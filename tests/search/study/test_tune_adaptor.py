@@ -1,5 +1,6 @@
 """Each epoch of a trial is handed on once, whoever reports it again and after whatever kill."""
 
+import sqlite3
 from types import SimpleNamespace
 
 import pytest
@@ -207,3 +208,24 @@ def test_deaths_count_since_the_last_new_epoch(made):
     assert Trial.run_metadata.num_failures == 2, "the repeated report of an epoch is no progress"
     scheduler.on_trial_result(None, Trial, epoch(2, 0.2).to_report())
     assert Trial.run_metadata.num_failures == 0
+
+
+@pytest.mark.parametrize(
+    "over",
+    [
+        lambda adaptor: adaptor.tune_searcher.on_trial_complete("id"),
+        lambda adaptor: adaptor.tune_scheduler.on_trial_remove(None, Trial),
+    ],
+)
+def test_who_cannot_write_down_how_a_trial_ended_ends_the_session_and_is_no_death_of_it(made, monkeypatch, over):
+    """Tune takes an error of its searcher for a death of the trial, and would train it again."""
+    _, _, listener = made(num_recorded=1)
+    locked = sqlite3.OperationalError("database is locked")
+
+    def finish(*heard):
+        raise locked
+
+    monkeypatch.setattr(listener, "finish", finish)
+    over(made.adaptor)
+    assert made.adaptor.failure is locked and made.adaptor.tune_stopper.stop_all()
+    assert made.adaptor.tune_searcher.suggest("next") == Searcher.FINISHED

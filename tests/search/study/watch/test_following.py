@@ -7,9 +7,10 @@ import pytest
 import ray
 from ray.core.generated.autoscaler_pb2 import GetClusterStatusReply
 
+from lssat.errors import ConfigError
 from lssat.settings.training import ResourcesConfig
 from search.study import capacity
-from search.study.capacity import Following
+from search.study.capacity import Following, check_possible
 
 ONE, PAIR = ResourcesConfig(), ResourcesConfig(num_workers=2)
 
@@ -20,6 +21,8 @@ def cluster(monkeypatch):
     have, first, second = {"CPU": 4.0}, {}, GetClusterStatusReply()
     answers = SimpleNamespace(get_cluster_status=second.SerializeToString)
     monkeypatch.setattr(ray, "cluster_resources", lambda: have)
+    monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True, "NodeID": "1", "Resources": have}])
+    monkeypatch.setattr(ray._private.state.state, "get_draining_nodes", dict)
     monkeypatch.setattr(capacity, "_internal_kv_get", lambda key: json.dumps(first).encode() if first else None)
     monkeypatch.setattr(capacity, "internal_kv_get_gcs_client", lambda: answers)
     monkeypatch.setattr(capacity, "LOOK_EVERY_S", -1)
@@ -63,3 +66,24 @@ def test_of_trials_with_several_workers_none_waits(cluster):
     assert Following([ONE, PAIR], False, None)() == 2
     cluster[0]["CPU"] = 0
     assert Following([PAIR], False, None)() == 1
+
+
+def test_of_machines_that_hold_a_worker_each_what_is_left_over_holds_none(cluster, monkeypatch):
+    """Four machines of 5 CPUs have 20, and no more than four workers of 3."""
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 20.0})
+    machines = [{"Alive": True, "NodeID": str(number), "Resources": {"CPU": 5.0}} for number in range(4)]
+    monkeypatch.setattr(ray, "nodes", lambda: machines)
+    pair = ResourcesConfig(num_workers=2, cpus_per_worker=3)
+    assert Following([pair], False, None)() == 2
+    monkeypatch.setattr(ray._private.state.state, "get_draining_nodes", lambda: {"0": 0})
+    assert Following([pair], False, None)() == 1
+
+
+def test_a_study_that_goes_on_waits_for_machines_that_have_left(cluster, monkeypatch):
+    monkeypatch.setattr(ray._private.worker, "_global_node", SimpleNamespace(webui_url="127.0.0.1:8265"))
+    eight = ResourcesConfig(num_workers=8)
+    with pytest.raises(ConfigError, match="needs 8 CPUs and 0 GPUs, 1 and 0 of one node .*there are 4"):
+        check_possible([eight], False)
+    check_possible([eight], False, may_wait=True)
+    with pytest.raises(ConfigError, match="no single node has them"):
+        check_possible([ResourcesConfig(cpus_per_worker=5)], False)

@@ -87,11 +87,12 @@ def test_a_trial_leaves_a_node_that_is_drained_after_an_epoch_and_it_is_no_death
     assert killed == ["a"] and set(running) == {"b"} and trial.run_metadata.num_failures == -1
 
 
-def test_where_there_is_no_time_for_an_epoch_it_leaves_at_once(killed, monkeypatch):
+@pytest.mark.parametrize(("longest", "now"), [(10.0, 5.0), (0.0, 30.0)], ids=["trained", "in its first epoch"])
+def test_where_there_is_no_time_for_an_epoch_it_leaves_at_once(killed, monkeypatch, longest, now):
     monkeypatch.setattr(ray._private.state.state, "get_draining_nodes", lambda: {"1": 1000})
-    running = {"a": Running(trial_of("a"), since=0.0, longest=10.0)}
+    running = {"a": Running(trial_of("a"), since=0.0, longest=longest)}
     running["a"].node = "1"
-    DrainingNodes(lambda text: None).look(running, [], 5.0)
+    DrainingNodes(lambda text: None).look(running, [], now)
     assert killed == ["a"]
 
 
