@@ -75,7 +75,12 @@ def test_a_run_that_is_over_keeps_its_best_checkpoint_alone(tmp_path):
 @pytest.mark.parametrize("place", ["", "memory://x/scratch"])
 def test_what_was_only_for_the_session_is_gone_however_it_ends(tmp_path, place):
     storage = Storage(Place.of(place or tmp_path))
-    with pytest.raises(KeyboardInterrupt), storage.scratch():
-        storage.ray.mkdir(parents=True)
-        raise KeyboardInterrupt
+
+    def session():
+        with storage.scratch():
+            storage.ray.mkdir(parents=True)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        session()
     assert not storage.ray.exists() and (place == "") == storage.ray.parent.exists()

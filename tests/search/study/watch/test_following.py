@@ -82,7 +82,7 @@ def test_of_machines_that_hold_a_worker_each_what_is_left_over_holds_none(cluste
 def test_a_study_that_goes_on_waits_for_machines_that_have_left(cluster, monkeypatch):
     monkeypatch.setattr(ray._private.worker, "_global_node", SimpleNamespace(webui_url="127.0.0.1:8265"))
     eight = ResourcesConfig(num_workers=8)
-    with pytest.raises(ConfigError, match="needs 8 CPUs and 0 GPUs, 1 and 0 of one node .*there are 4"):
+    with pytest.raises(ConfigError, match=r"needs 8 CPUs and 0 GPUs, 1 and 0 of one node .*there are 4"):
         check_possible([eight], False)
     check_possible([eight], False, may_wait=True)
     with pytest.raises(ConfigError, match="no single node has them"):
