@@ -60,6 +60,7 @@ def test_bash_takes_it_and_ray_knows_its_options():
     of_start = subprocess.run([ray, "start", "--help"], capture_output=True, text=True).stdout
     for option in re.findall(r"--[a-z-]+", command):
         assert option in own or f"{option} " in of_start, option
+    assert 'srun --cpus-per-task="$SLURM_CPUS_PER_TASK"' in TEXT.split("symmetric-run")[0].splitlines()[-1], "else one"
     assert not {"--head", "--port", "--block", "--node-ip-address"} & set(re.findall(r"--[a-z-]+", command))
 
 
