@@ -60,12 +60,14 @@ def _table(cases: Sequence[Mapping[str, Any]]) -> str:
 def _real(real: Mapping[str, Any]) -> list[str]:
     if not real:
         return []
+    first, last = real["moments"][0], real["moments"][-1]
+    slope = (last["driver"] - first["driver"]) / max(1, last["over"] - first["over"])
     text = (
         f"A real study under Ray of {real['trials']:,} trials of one epoch, of a network of timm's made for tests, on "
         f"{real['cores']} cores: {real['seconds']:.0f} s. Workers are processes that train; what had leaked would be "
         "seen as more of them, and a placement group that stays holds a core, so that the study would stop. Processes "
         f"that were left when it had ended: {real['left']}. Its folder takes {real['bytes_per_trial'] / 1e3:.0f} kB a "
-        "trial, checkpoints included."
+        f"trial, checkpoints included. The driver grows by {slope / 1e3:.0f} kB a trial."
     )
     header = ["trials over", "driver", "open files", "threads", "raylet", "open files", "workers"]
     lines = [
