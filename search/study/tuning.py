@@ -244,13 +244,13 @@ def _tune(study: Study, adaptor: Adaptor, recorder: Recorder, num_runs: int) -> 
     memory_kills.survive()
     stage, wanted, search = recorder.stage, demands(study.space), study.space.search
     looks: list[Look] = [HungTrials(search.hang_minutes, adaptor.died_of, recorder.progress.say)]
-    adaptor.most_at_once = Following(wanted, study.is_streamed, search.max_concurrent)
-    if not study.on_cluster:
-        most = at_once(wanted, study.is_streamed, search.max_concurrent)
-        adaptor.most_at_once = lambda: most
-    else:
+    if study.on_cluster:
+        adaptor.most_at_once = Following(wanted, study.is_streamed, search.max_concurrent)
         say, wait = recorder.progress.say, recorder.progress.wait
         looks += [JoiningNodes(say), DrainingNodes(say), WaitingTrials(wait)]
+    else:
+        most = at_once(wanted, study.is_streamed, search.max_concurrent)
+        adaptor.most_at_once = lambda: most
     checkpoints, name = str(study.storage.place / stage), f"{study.folder.name}-{stage}"
     context = StageContext(
         study.splits, study.task, checkpoints, name, study.texts, study.storage.mark, study.rotated, study.keys
